@@ -1,0 +1,226 @@
+//! One row: one application of the linear kernel to one sample.
+//!
+//! With the network's output F at `c_in · u`, the row computes, per element,
+//!
+//! ```text
+//! x_0 = clip(p_u u + p_F F)
+//! y'  = a · [u, y, x_0, F, H1, H2, H3, z, known]     the next anchor
+//! u'  = b · [u, y, x_0, F, H1, H2, H3, z, known]     the next point
+//! H3, H2, H1 ← H2, H1, g_u u + g_x0 x_0 + g_F F      if it pushes
+//! ```
+//!
+//! All numbers are f64 and are rounded once, to the type of the samples.
+
+use serde::{Deserialize, Serialize};
+
+/// A row of a program. See the [module](self) for what it computes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The network evaluations before the kernel.
+    pub evals: Evals,
+    /// Timestep given to the network, real-valued, in 0 ..= T−1.
+    pub t: f64,
+    /// Scale of u at the network's input.
+    pub c_in: f64,
+    /// How the output becomes a prediction of x_0.
+    pub x_0: X0Rule,
+    /// Coefficients a of the next anchor y.
+    pub y: Mix,
+    /// Coefficients b of the next point u.
+    pub u: Mix,
+    /// What goes into the history, if anything.
+    pub push: Option<Push>,
+    /// What scales the noise element by element.
+    pub variance: RawVariance,
+    /// What the known image does.
+    pub mask: Mask,
+    /// Where the noise z comes from.
+    pub noise: NoiseAddress,
+    /// What the row means to a person who watches.
+    pub label: Label,
+}
+
+impl Row {
+    /// A row that calls the network once at t and does nothing else yet: no
+    /// clip, no history, no mask, its own draw, and u and y as they are.
+    #[must_use]
+    pub fn at(t: f64) -> Self {
+        Self {
+            evals: Evals::One,
+            t,
+            c_in: 1.0,
+            x_0: X0Rule { p_u: 1.0, p_f: 0.0, clip: Clip::None },
+            y: Mix { y: 1.0, ..Mix::ZERO },
+            u: Mix { u: 1.0, ..Mix::ZERO },
+            push: None,
+            variance: RawVariance::None,
+            mask: Mask::None,
+            noise: NoiseAddress::default(),
+            label: Label { step: 0, num_steps: 0, ends_step: true, noise_level: 0.0 },
+        }
+    }
+}
+
+/// The network evaluations of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evals {
+    /// None: the kernel alone; F is 0.
+    Zero,
+    /// One, with the sample's own label.
+    One,
+    /// Two, with the sample's label and with none (classifier-free guidance,
+    /// Ho & Salimans 2022). The prediction channels are w·F(label) +
+    /// (1−w)·F(none); the variance channels are those of F(label).
+    Guided {
+        /// w, the guidance scale: 1 is F(label), 0 is F(none).
+        scale: f64,
+    },
+}
+
+impl Evals {
+    /// How many network calls this costs.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Zero => 0,
+            Self::One => 1,
+            Self::Guided { .. } => 2,
+        }
+    }
+}
+
+/// How the network's output becomes a prediction of x_0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct X0Rule {
+    /// Coefficient of u.
+    pub p_u: f64,
+    /// Coefficient of F.
+    pub p_f: f64,
+    /// What is done to the result.
+    pub clip: Clip,
+}
+
+/// What keeps a prediction of x_0 in the data's range.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clip {
+    /// Nothing.
+    None,
+    /// Clamped to [−1, 1].
+    Unit,
+    /// Dynamic thresholding: with s the `quantile` of |x_0| over the sample,
+    /// kept in 1 ..= `max`, clamped to [−s, s] and divided by s.
+    ///
+    /// Source: Saharia et al. 2022 (Imagen), section 2.3.
+    Dynamic {
+        /// In (0, 1].
+        quantile: f64,
+        /// At least 1.
+        max: f64,
+    },
+}
+
+/// Coefficients over everything that a row may mix.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Mix {
+    /// Of the present point.
+    pub u: f64,
+    /// Of the present anchor.
+    pub y: f64,
+    /// Of the prediction of x_0, after the clip.
+    pub x_0: f64,
+    /// Of the network's output.
+    pub f: f64,
+    /// Of the three last pushes, latest first.
+    pub h: [f64; 3],
+    /// Of the noise.
+    pub z: f64,
+    /// Of the known image.
+    pub known: f64,
+}
+
+impl Mix {
+    /// Nothing of anything.
+    pub const ZERO: Self = Self { u: 0.0, y: 0.0, x_0: 0.0, f: 0.0, h: [0.0; 3], z: 0.0, known: 0.0 };
+
+    /// All coefficients in their order.
+    #[must_use]
+    pub fn coefficients(&self) -> [f64; 9] {
+        let [h1, h2, h3] = self.h;
+        [self.u, self.y, self.x_0, self.f, h1, h2, h3, self.z, self.known]
+    }
+}
+
+impl Default for Mix {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+/// What a row pushes to the history.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Push {
+    /// Of the present point.
+    pub u: f64,
+    /// Of the prediction of x_0.
+    pub x_0: f64,
+    /// Of the network's output.
+    pub f: f64,
+}
+
+/// What the network's variance channels v do to the noise of their element.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RawVariance {
+    /// Nothing; the network has no such channels.
+    None,
+    /// z is multiplied by exp(v / 2).
+    LogVariance,
+    /// z is multiplied by exp(w ln_max / 2 + (1−w) ln_min / 2), w = (v + 1) / 2
+    /// (Nichol & Dhariwal 2021, equation 15).
+    Range {
+        /// ln β̃, the log-variance at v = −1.
+        ln_min: f64,
+        /// ln β, the log-variance at v = 1.
+        ln_max: f64,
+    },
+}
+
+/// What the known image does; its mask is 1 where the image is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mask {
+    /// Nothing.
+    None,
+    /// x_0 is the known image where it is known.
+    ReplaceX0,
+    /// u' is the mix only where the image is known, and u elsewhere.
+    ReplaceXt,
+}
+
+/// Where a row's noise comes from; see [`crate::noise`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NoiseAddress {
+    /// The draw; absent: the row's position + 1.
+    pub draw: Option<u32>,
+    /// An index shared by samples whose noise is to be the same; absent: the
+    /// sample's own.
+    pub index: Option<u64>,
+}
+
+/// What a row means to a person who watches.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Label {
+    /// The step that this row belongs to, from 1.
+    pub step: u32,
+    /// Steps of the program.
+    pub num_steps: u32,
+    /// Whether the step is done after this row. Trial points are not shown.
+    pub ends_step: bool,
+    /// √(1−ᾱ) of the point after this row: 1 is pure noise, 0 is data.
+    pub noise_level: f64,
+}

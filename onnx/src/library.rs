@@ -1,0 +1,141 @@
+//! Finds ONNX Runtime and loads it, once a process.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock},
+};
+
+use ort::environment::{Environment, GlobalThreadPoolOptions};
+
+use crate::Error;
+
+/// ONNX Runtime, loaded. There is one a process, and it stays.
+pub struct Runtime {
+    environment: Environment,
+    path: PathBuf,
+    threads: usize,
+}
+
+/// How to load ONNX Runtime.
+#[derive(Debug, Clone, Default)]
+pub struct RuntimeOptions {
+    /// The library. Absent: `ORT_DYLIB_PATH`, then beside the executable or in
+    /// `lib` there, then wherever the system's loader looks.
+    pub library: Option<PathBuf>,
+    /// Threads of the one pool that all graphs share. Absent: one a core.
+    pub threads: Option<usize>,
+    /// Whether idle threads of the pool spin for a while before they sleep:
+    /// faster alone, slower for everybody else on the machine.
+    pub spinning: bool,
+}
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+static LOADING: Mutex<()> = Mutex::new(());
+
+impl Runtime {
+    /// Loads the library, or gives the one that was loaded before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] or [`Error::Library`] with the command that mends it;
+    /// [`Error::Loaded`] if another library was loaded before.
+    pub fn load(options: &RuntimeOptions) -> Result<&'static Self, Error> {
+        let _one_at_a_time = LOADING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(runtime) = RUNTIME.get() {
+            return match &options.library {
+                Some(path) if *path != runtime.path => Err(Error::Loaded(runtime.path.clone())),
+                _ => Ok(runtime),
+            };
+        }
+        let path = find(options.library.as_deref())?;
+        let threads = options.threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        });
+        let environment = open(&path, threads, options.spinning)
+            .map_err(|reason| Error::Library { path: path.clone(), reason })?;
+        Ok(RUNTIME.get_or_init(|| Self { environment, path, threads }))
+    }
+
+    /// The library's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The library's version, such as `1.31.1`.
+    #[must_use]
+    pub fn version(&self) -> String {
+        let info = ort::info();
+        let branch = info.split("git-branch=rel-").nth(1).and_then(|rest| rest.split(',').next());
+        branch.unwrap_or(info).to_owned()
+    }
+
+    /// Threads of the pool that all graphs share.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+fn open(path: &Path, threads: usize, spinning: bool) -> Result<Environment, String> {
+    let builder = ort::init_from(path).map_err(|error| error.to_string())?;
+    let pool = GlobalThreadPoolOptions::default()
+        .with_intra_threads(threads)
+        .and_then(|pool| pool.with_spin_control(spinning))
+        .map_err(|error| error.to_string())?;
+    builder
+        .with_name("ddpm")
+        .with_telemetry(false)
+        .with_global_thread_pool(pool)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+/// The library to load: the first of the places that has one.
+fn find(named: Option<&Path>) -> Result<PathBuf, Error> {
+    if let Some(path) = named {
+        return existing(path, "--ort-lib");
+    }
+    if let Some(path) = env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
+        return existing(Path::new(&path), "ORT_DYLIB_PATH");
+    }
+    let executable = env::current_exe().unwrap_or_default();
+    let folder = executable.parent().unwrap_or(Path::new("."));
+    for place in [folder.to_path_buf(), folder.join("lib"), folder.join("../lib")] {
+        if let Some(path) = library_in(&place) {
+            return Ok(path);
+        }
+    }
+    let system = ["/usr/local/lib", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"];
+    let found = system.iter().find_map(|place| library_in(Path::new(place)));
+    found.ok_or_else(|| Error::NotFound {
+        looked: format!("--ort-lib, ORT_DYLIB_PATH, {}, the system's folders", folder.display()),
+    })
+}
+
+fn existing(path: &Path, what: &str) -> Result<PathBuf, Error> {
+    if path.is_file() {
+        return Ok(path.into());
+    }
+    Err(Error::NotFound { looked: format!("{what} = {}, which is not there", path.display()) })
+}
+
+/// The newest `libonnxruntime.so…` of a folder.
+fn library_in(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    let names = entries.filter(|entry| {
+        entry.file_name().to_str().is_some_and(|name| name.starts_with("libonnxruntime.so"))
+    });
+    names.map(|entry| entry.path()).max()
+}

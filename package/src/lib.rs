@@ -1,0 +1,38 @@
+//! The model package: what the exporter writes and the server reads.
+//!
+//! A package is one folder. `ddpm.json` is its manifest and the only file that a
+//! server must parse; its SHA-256 is the identity of the model, because it holds
+//! the size and SHA-256 of every other file.
+//!
+//! ```text
+//! glyphs/
+//!   ddpm.json                    the manifest
+//!   unet/model.onnx              the portable graph
+//!   testdata/golden.safetensors  inputs and outputs, recomputed at every load
+//!   training.json, README.md, …  provenance: whatever else the exporter adds
+//! ```
+//!
+//! * [`Manifest`]: what is in a package, checked.
+//! * [`Package`]: a package on disk or in the binary, every byte verified.
+//! * [`PackageWriter`]: writes one whole or not at all.
+//! * [`Golden`]: outputs that whoever runs the graph must reproduce.
+
+mod digest;
+pub use digest::Sha256Hex;
+
+mod error;
+pub use error::{Error, PathFault};
+
+mod manifest;
+pub use manifest::{
+    DefaultSampler, FileEntry, Graphs, Kind, MANIFEST_FILE, Manifest, SamplerSpec, ScheduleSpec,
+};
+
+mod golden;
+pub use golden::{Comparison, GOLDEN_RMS_MIN, Golden, tolerance};
+
+mod read;
+pub use read::Package;
+
+mod write;
+pub use write::PackageWriter;

@@ -1,0 +1,11 @@
+//! The generated `ddpm.v1` contract; the documented source is `ddpm/v1/*.proto`.
+
+/// Messages, clients and servers of package `ddpm.v1`.
+#[allow(missing_docs, clippy::all)]
+pub mod v1 {
+    tonic::include_proto!("ddpm.v1");
+}
+
+/// The compiled `.proto` files with their imports and comments, as a
+/// `google.protobuf.FileDescriptorSet`; what gRPC reflection serves.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ddpm.v1.bin"));
