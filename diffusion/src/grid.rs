@@ -163,7 +163,7 @@ impl Grid {
     /// [`Error::Grid`] if `num_steps` is 0 or above `timesteps`.
     pub fn ddpm_torch_quadratic(timesteps: usize, num_steps: usize) -> Result<Self, Error> {
         check(timesteps, num_steps)?;
-        Ok(Self::ascending(squares(timesteps, num_steps).into_iter()))
+        Ok(Self::ascending(squares(timesteps, num_steps)))
     }
 
     /// The timesteps, latest first.

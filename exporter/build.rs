@@ -1,0 +1,12 @@
+//! Lets our binaries and tests find libtorch at run time, with no exported variable.
+//!
+//! `DEP_DDPM_TORCH_LIB` comes from the build script of `ddpm-torch`, which checked the version.
+
+use std::env;
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=DEP_DDPM_TORCH_LIB");
+    if let Ok(lib) = env::var("DEP_DDPM_TORCH_LIB") {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    }
+}

@@ -1,0 +1,80 @@
+//! Checks which libtorch there is, then compiles the shim against it.
+//!
+//! torch-sys checks no version for a libtorch that comes from a wheel, and a wrong one shows itself
+//! as pages of C++ errors or as a crash. So it is checked here, in one sentence.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The version tch 0.24 is generated from; the pins in the workspace's Cargo.toml move with it.
+const VERSION: &str = "2.11.0";
+
+fn main() -> ExitCode {
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    println!("cargo:rerun-if-changed=cpp");
+    match libtorch() {
+        Ok(torch) => {
+            compile(&torch);
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder of a libtorch of the right version, or a sentence that says what to do.
+fn libtorch() -> Result<PathBuf, String> {
+    let torch = env::var_os("LIBTORCH").map(PathBuf::from).ok_or_else(|| {
+        format!("LIBTORCH is not set: run `make setup`, or set it to a libtorch {VERSION}.")
+    })?;
+    let version_file = torch.join("version.py");
+    println!("cargo:rerun-if-changed={}", version_file.display());
+    let text = fs::read_to_string(&version_file).map_err(|error| {
+        format!(
+            "libtorch {VERSION} is not at {} ({}: {error}): run `make setup`.",
+            torch.display(),
+            version_file.display()
+        )
+    })?;
+    match version(&text) {
+        Some(VERSION) => Ok(torch),
+        found => Err(format!(
+            "{} holds libtorch {}, but tch needs exactly {VERSION}: run `make setup`.",
+            torch.display(),
+            found.unwrap_or("of an unknown version")
+        )),
+    }
+}
+
+/// The release number in PyTorch's `version.py`: `__version__ = '2.11.0+cu130'` gives `2.11.0`.
+fn version(text: &str) -> Option<&str> {
+    let line = text.lines().find(|line| line.starts_with("__version__ ="))?;
+    line.split('\'').nth(1)?.split('+').next()
+}
+
+fn compile(torch: &Path) {
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .opt_level(1)
+        .pic(true)
+        // libtorch's headers warn in thousands of lines that are not ours.
+        .flag("-isystem")
+        .flag(torch.join("include"))
+        .flag("-isystem")
+        .flag(torch.join("include/torch/csrc/api/include"))
+        .file("cpp/shim.cpp")
+        .compile("ddpm_torch_shim");
+
+    let lib = torch.join("lib");
+    println!("cargo:rustc-link-search=native={}", lib.display());
+    for library in ["torch_cpu", "c10"] {
+        println!("cargo:rustc-link-lib={library}");
+    }
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    println!("cargo:lib={}", lib.display());
+}

@@ -1,0 +1,67 @@
+//! The C side of the shim: declarations, and its error convention turned into `Result`.
+
+use std::ffi::{CStr, c_char, c_double, c_int, c_void};
+
+use tch::Tensor;
+
+use crate::Error;
+
+/// Null for success, or a message owned by the C++ side until this thread's next call.
+pub(crate) type Status = *const c_char;
+
+/// A borrowed `at::Tensor*`.
+pub(crate) type RawTensor = *const c_void;
+
+unsafe extern "C" {
+    pub(crate) fn ddpm_torch_load_cuda() -> Status;
+    pub(crate) fn ddpm_torch_fused_adam(
+        params: *const RawTensor,
+        grads: *const RawTensor,
+        exp_avg: *const RawTensor,
+        exp_avg_sq: *const RawTensor,
+        steps: *const RawTensor,
+        len: usize,
+        lr: c_double,
+        beta1: c_double,
+        beta2: c_double,
+        eps: c_double,
+        weight_decay: c_double,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_lerp(
+        targets: *const RawTensor,
+        sources: *const RawTensor,
+        len: usize,
+        weight: c_double,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_clip_grad_norm(
+        grads: *const RawTensor,
+        len: usize,
+        max_norm: c_double,
+        norm: *mut c_double,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_autocast_get(
+        cuda: c_int,
+        enabled: *mut c_int,
+        dtype: *mut c_int,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_autocast_enter_bf16(cuda: c_int) -> Status;
+    pub(crate) fn ddpm_torch_autocast_leave(cuda: c_int, enabled: c_int, dtype: c_int) -> Status;
+    pub(crate) fn ddpm_torch_set_channels_last(tensor: RawTensor) -> Status;
+}
+
+pub(crate) fn raw(tensor: &Tensor) -> RawTensor {
+    tensor.as_ptr().cast()
+}
+
+pub(crate) fn raw_list(tensors: &[Tensor]) -> Vec<RawTensor> {
+    tensors.iter().map(raw).collect()
+}
+
+pub(crate) fn check(status: Status) -> Result<(), Error> {
+    if status.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a status that is not null is a C string that lives until this thread's next call.
+    let message = unsafe { CStr::from_ptr(status) };
+    Err(Error::Torch(message.to_string_lossy().into_owned()))
+}

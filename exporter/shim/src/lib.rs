@@ -1,0 +1,45 @@
+//! What tch 0.24 does not bind of libtorch, and nothing else.
+//!
+//! * [`load_cuda`]: takes up CUDA at run time, so one binary serves machines with and without;
+//! * [`fused_adam`], [`lerp`], [`clip_grad_norm`]: one call for all tensors of a network;
+//! * [`Autocast`]: bf16 compute while a guard lives, on CPU and CUDA;
+//! * [`set_channels_last`]: the memory format that convolutions like best.
+//!
+//! The C++ is `cpp/shim.cpp`. Its functions catch every exception; here they become [`Error`].
+
+mod ffi;
+
+mod cuda;
+pub use cuda::load_cuda;
+
+mod foreach;
+pub use foreach::{Adam, AdamState, clip_grad_norm, fused_adam, lerp};
+
+mod autocast;
+pub use autocast::Autocast;
+
+mod memory;
+pub use memory::set_channels_last;
+
+/// Why a call into libtorch did nothing or not all of its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Lists that are walked together must be equally long.
+    #[error("{list} has {got} tensors, but there are {expected} {first}")]
+    Length {
+        /// The list that does not fit.
+        list: &'static str,
+        /// Its length.
+        got: usize,
+        /// The list that sets the length.
+        first: &'static str,
+        /// The length it sets.
+        expected: usize,
+    },
+    /// Autocast is implemented for CPU and CUDA only.
+    #[error("autocast to bf16 needs a CPU or a CUDA device, got {0:?}")]
+    Device(tch::Device),
+    /// libtorch refused; the text is its own.
+    #[error("libtorch: {0}")]
+    Torch(String),
+}

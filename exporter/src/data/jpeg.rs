@@ -1,0 +1,67 @@
+//! Whether a JPEG is whole: decoders fill what is missing with grey instead of failing.
+
+/// Marker bytes that follow 0xff.
+const START_OF_IMAGE: u8 = 0xd8;
+const END_OF_IMAGE: u8 = 0xd9;
+
+/// Whether `bytes` start like a JPEG.
+pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xff, START_OF_IMAGE])
+}
+
+/// Whether a JPEG reaches its end-of-image marker; what cameras append after it does not matter.
+///
+/// Walks the segments (ITU-T T.81, annex B) instead of looking for the last marker, because a thumbnail inside the
+/// file, or anything after it, may hold markers of its own.
+pub(super) fn is_whole(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(marker_at) = next_marker(bytes, at) {
+        if bytes[marker_at] == END_OF_IMAGE {
+            return true;
+        }
+        // A scan's compressed data follow its header; the search for the next marker skips them.
+        match segment_len(bytes, marker_at + 1) {
+            Some(length) => at = marker_at + 1 + length,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Position of the next marker's second byte. In compressed data 0xff 0x00 is a plain byte and 0xff 0xd0..=0xd7 a
+/// restart; neither ends a scan. 0xff may be repeated as filling.
+fn next_marker(bytes: &[u8], from: usize) -> Option<usize> {
+    let follows = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xd0..=0xd7 | 0xff);
+    let start = bytes.get(from..)?;
+    start.windows(2).position(follows).map(|offset| from + offset + 1)
+}
+
+/// Length of a segment, its own two bytes included.
+fn segment_len(bytes: &[u8], at: usize) -> Option<usize> {
+    let length = bytes.get(at..at + 2)?;
+    Some(usize::from(u16::from_be_bytes([length[0], length[1]])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Start, one segment that hides an end marker, a scan with an escaped 0xff and a restart, end.
+    const WHOLE: [u8; 20] = [
+        0xff, 0xd8, 0xff, 0xe0, 0, 4, 0xff, 0xd9, 0xff, 0xda, 0, 2, 7, 0xff, 0x00, 0xff, 0xd0, 7,
+        0xff, 0xd9,
+    ];
+
+    #[test]
+    fn a_jpeg_is_whole_when_its_own_end_marker_is_there() {
+        assert!(is_jpeg(&WHOLE) && is_whole(&WHOLE));
+        assert!(is_whole(&[&WHOLE[..], &[1, 2, 0xff, 0xda]].concat()));
+    }
+
+    #[test]
+    fn a_jpeg_cut_anywhere_is_not_whole() {
+        for length in 0..WHOLE.len() {
+            assert!(!is_whole(&WHOLE[..length]), "{length}");
+        }
+    }
+}

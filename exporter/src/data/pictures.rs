@@ -1,0 +1,119 @@
+//! Pictures of one shape, one after another: u8 in CHW order.
+
+use image::GrayImage;
+use image::imageops::{FilterType, resize};
+
+/// N pictures `[channels, height, width]`, u8 in [0, 255]; `pixels` holds N times that many bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pictures {
+    pub(super) channels: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) pixels: Vec<u8>,
+}
+
+impl Pictures {
+    /// Bytes of one picture.
+    pub(super) fn picture_len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// How many pictures there are.
+    pub(super) fn len(&self) -> usize {
+        self.pixels.len() / self.picture_len()
+    }
+
+    /// Picture `i`, `[channels, height, width]`.
+    pub(super) fn get(&self, i: usize) -> &[u8] {
+        &self.pixels[i * self.picture_len()..][..self.picture_len()]
+    }
+
+    /// Colour becomes one channel of luma; grey pictures stay as they are.
+    pub(super) fn into_greyscale(self) -> Self {
+        if self.channels != 3 {
+            return self;
+        }
+        let plane = self.height * self.width;
+        let mut pixels = Vec::with_capacity(self.pixels.len() / 3);
+        for picture in self.pixels.chunks_exact(3 * plane) {
+            let (red, rest) = picture.split_at(plane);
+            let (green, blue) = rest.split_at(plane);
+            pixels.extend((0..plane).map(|i| luma(red[i], green[i], blue[i])));
+        }
+        Self { channels: 1, pixels, ..self }
+    }
+
+    /// Crops each picture to its centre square and resizes that to `size` × `size`.
+    ///
+    /// The filter is bilinear and antialiased when it shrinks, as Pillow's `BILINEAR` in the reference. Pictures that
+    /// have this size already are left alone.
+    pub(super) fn fitted(self, size: usize) -> Self {
+        if (self.height, self.width) == (size, size) {
+            return self;
+        }
+        let mut pixels = Vec::with_capacity(self.len() * self.channels * size * size);
+        for plane in self.pixels.chunks_exact(self.height * self.width) {
+            let square = centre_square(plane, self.height, self.width);
+            pixels
+                .extend(resize(&square, size as u32, size as u32, FilterType::Triangle).into_raw());
+        }
+        Self { height: size, width: size, pixels, ..self }
+    }
+}
+
+/// Rec. 709 luma of an sRGB pixel; the weights sum to 10,000, so grey stays what it is.
+fn luma(red: u8, green: u8, blue: u8) -> u8 {
+    ((2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue) + 5000) / 10_000)
+        as u8
+}
+
+fn centre_square(plane: &[u8], height: usize, width: usize) -> GrayImage {
+    let side = height.min(width);
+    let (top, left) = ((height - side) / 2, (width - side) / 2);
+    let rows = plane.chunks_exact(width).skip(top).take(side);
+    let square = rows.flat_map(|row| &row[left..left + side]).copied().collect();
+    GrayImage::from_raw(side as u32, side as u32, square).expect("side rows of side pixels each")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grey(height: usize, width: usize, pixels: Vec<u8>) -> Pictures {
+        Pictures { channels: 1, height, width, pixels }
+    }
+
+    #[test]
+    fn a_wide_or_tall_picture_keeps_its_centre() {
+        let wide = grey(2, 6, (0..12).collect());
+        assert_eq!(wide.fitted(2), grey(2, 2, vec![2, 3, 8, 9]));
+        let tall = grey(4, 2, (0..8).collect());
+        assert_eq!(tall.fitted(2), grey(2, 2, vec![2, 3, 4, 5]));
+    }
+
+    #[test]
+    fn every_picture_and_channel_is_resized_by_itself() {
+        let pixels = [10, 20, 30, 40].iter().flat_map(|&value| [value; 9]).collect();
+        let fitted = Pictures { channels: 2, height: 3, width: 3, pixels }.fitted(5);
+        assert_eq!((fitted.len(), fitted.channels), (2, 2));
+        assert!(
+            fitted.get(0)[..25].iter().all(|&v| v == 10)
+                && fitted.get(1)[25..].iter().all(|&v| v == 40)
+        );
+    }
+
+    #[test]
+    fn greyscale_is_rec_709_luma() {
+        let colour = Pictures {
+            channels: 3,
+            height: 1,
+            width: 5,
+            pixels: vec![
+                255, 0, 0, 200, 255, // red
+                0, 255, 0, 200, 255, // green
+                0, 0, 255, 200, 255, // blue
+            ],
+        };
+        assert_eq!(colour.into_greyscale(), grey(1, 5, vec![54, 182, 18, 200, 255]));
+    }
+}

@@ -1,0 +1,188 @@
+//! The networks' vocabulary, recorded as ONNX operations.
+//!
+//! The dialect is *portable*: f32, NCHW, opset 21, no contributed operators, and only operators
+//! that every runtime has fast kernels for. GroupNorm is spelled with InstanceNormalization and
+//! attention with MatMul, which ONNX Runtime runs as fast on CPU as its own forms. Only the batch
+//! axis is free; all other extents are known while recording and written as numbers.
+
+use super::record::{Attr, Attrs, Trace, Value};
+use crate::model::{Ops, Param};
+
+impl Ops for Trace {
+    type T = Value;
+
+    fn conv2d(
+        &self,
+        x: &Value,
+        weight: &Param,
+        bias: &Param,
+        stride: i64,
+        pads: [i64; 4],
+    ) -> Value {
+        let [top, left, bottom, right] = pads;
+        let weight_size = weight.value.size();
+        let extent = |extent: i64, pads: i64| (extent + pads - weight_size[2]) / stride + 1;
+        let shape =
+            [weight_size[0], extent(x.shape[1], top + bottom), extent(x.shape[2], left + right)];
+        let attrs = [
+            ("kernel_shape", Attr::Ints(&weight_size[2..])),
+            ("strides", Attr::Ints(&[stride; 2])),
+            ("pads", Attr::Ints(&pads)),
+        ];
+        self.op("Conv", &[x.name(), self.param(weight), self.param(bias)], &attrs, &shape)
+    }
+
+    fn linear(&self, x: &Value, weight: &Param, bias: Option<&Param>) -> Value {
+        let mut inputs = vec![x.name(), self.param(weight)];
+        inputs.extend(bias.map(|bias| self.param(bias)));
+        self.op("Gemm", &inputs, &[("transB", Attr::Int(1))], &[weight.value.size()[0]])
+    }
+
+    fn embedding(&self, table: &Param, indices: &Value) -> Value {
+        let width = table.value.size()[1];
+        self.op("Gather", &[self.param(table), indices.name()], &[("axis", Attr::Int(0))], &[width])
+    }
+
+    fn group_norm(&self, x: &Value, groups: i64, weight: &Param, bias: &Param, eps: f64) -> Value {
+        // InstanceNormalization norms each channel, so a group is made to look like one channel.
+        let group_size = x.shape.iter().product::<i64>() / groups;
+        let grouped = self.reshape(x, &[groups, group_size]);
+        let (ones, zeros) = (vec![1.0; groups as usize], vec![0.0; groups as usize]);
+        let inputs = [grouped.name(), &self.floats(&ones), &self.floats(&zeros)];
+        let attrs = [("epsilon", Attr::Float(eps))];
+        let normed = self.op("InstanceNormalization", &inputs, &attrs, &grouped.shape);
+        let scaled = self.mul(&self.reshape(&normed, &x.shape), &self.per_channel(weight));
+        self.op("Add", &[scaled.name(), &self.per_channel(bias)], &[], &x.shape)
+    }
+
+    fn layer_norm(&self, x: &Value, weight: &Param, bias: &Param, eps: f64) -> Value {
+        let inputs = [x.name(), self.param(weight), self.param(bias)];
+        let attrs = [("axis", Attr::Int(-1)), ("epsilon", Attr::Float(eps))];
+        self.op("LayerNormalization", &inputs, &attrs, &x.shape)
+    }
+
+    fn silu(&self, x: &Value) -> Value {
+        self.mul(x, self.elementwise("Sigmoid", x, &[]).name())
+    }
+
+    fn leaky_relu(&self, x: &Value, slope: f64) -> Value {
+        self.elementwise("LeakyRelu", x, &[("alpha", Attr::Float(slope))])
+    }
+
+    fn dropout(&self, x: Value, _rate: f64) -> Value {
+        x
+    }
+
+    fn attention(&self, qkv: &Value) -> Value {
+        let [channels, height, width] = [qkv.shape[0] / 3, qkv.shape[1], qkv.shape[2]];
+        let pixels = height * width;
+        let columns = self.reshape(qkv, &[3 * channels, pixels]);
+        let parts = [columns.name(), &self.ints(&[channels; 3])];
+        let [q, k, v] = self
+            .node("Split", &parts, &[("axis", Attr::Int(1))])
+            .map(|name| Value::new(&name, &[channels, pixels]));
+
+        let scale = self.floats(&[1.0 / (channels as f32).sqrt()]);
+        let queries = self.mul(&self.transpose(&q), &scale);
+        let scores = self.op("MatMul", &[queries.name(), k.name()], &[], &[pixels, pixels]);
+        let weights = self.elementwise("Softmax", &scores, &[("axis", Attr::Int(-1))]);
+        let values = self.transpose(&v);
+        let mixed = self.op("MatMul", &[weights.name(), values.name()], &[], &values.shape);
+        self.reshape(&self.transpose(&mixed), &[channels, height, width])
+    }
+
+    fn average_pool2x2(&self, x: &Value) -> Value {
+        let [channels, height, width] = [x.shape[0], x.shape[1], x.shape[2]];
+        // Padding that the mean does not count says the same as a ceiling, more portably.
+        let attrs = [
+            ("kernel_shape", Attr::Ints(&[2, 2])),
+            ("strides", Attr::Ints(&[2, 2])),
+            ("pads", Attr::Ints(&[0, 0, height % 2, width % 2])),
+            ("count_include_pad", Attr::Int(0)),
+        ];
+        let shape = [channels, (height + 1) / 2, (width + 1) / 2];
+        self.op("AveragePool", &[x.name()], &attrs, &shape)
+    }
+
+    fn upsample2x(&self, x: &Value) -> Value {
+        const NO_REGION: &str = "";
+        let scales = self.floats(&[1.0, 1.0, 2.0, 2.0]);
+        let attrs = [
+            ("mode", Attr::Text("nearest")),
+            ("coordinate_transformation_mode", Attr::Text("asymmetric")),
+            ("nearest_mode", Attr::Text("floor")),
+        ];
+        let shape = [x.shape[0], 2 * x.shape[1], 2 * x.shape[2]];
+        self.op("Resize", &[x.name(), NO_REGION, &scales], &attrs, &shape)
+    }
+
+    fn crop(&self, x: &Value, [height, width]: [i64; 2]) -> Value {
+        let (starts, ends, axes) =
+            (self.ints(&[0, 0]), self.ints(&[height, width]), self.ints(&[2, 3]));
+        let inputs = [x.name(), &starts, &ends, &axes];
+        self.op("Slice", &inputs, &[], &[x.shape[0], height, width])
+    }
+
+    fn concat(&self, parts: &[&Value]) -> Value {
+        let names: Vec<&str> = parts.iter().map(|part| part.name()).collect();
+        let mut shape = parts[0].shape.clone();
+        shape[0] = parts.iter().map(|part| part.shape[0]).sum();
+        self.op("Concat", &names, &[("axis", Attr::Int(1))], &shape)
+    }
+
+    fn add(&self, a: &Value, b: &Value) -> Value {
+        self.op("Add", &[a.name(), b.name()], &[], &a.shape)
+    }
+
+    fn add_per_channel(&self, x: &Value, shift: &Value) -> Value {
+        let [shift] = self.node("Unsqueeze", &[shift.name(), &self.ints(&[2, 3])], &[]);
+        self.op("Add", &[x.name(), &shift], &[], &x.shape)
+    }
+
+    fn outer(&self, x: &Value, row: &[f32]) -> Value {
+        let [column] = self.node("Unsqueeze", &[x.name(), &self.ints(&[1])], &[]);
+        self.op("Mul", &[&column, &self.floats(row)], &[], &[row.len() as i64])
+    }
+
+    fn sin(&self, x: &Value) -> Value {
+        self.elementwise("Sin", x, &[])
+    }
+
+    fn cos(&self, x: &Value) -> Value {
+        self.elementwise("Cos", x, &[])
+    }
+}
+
+/// Steps that several of the words above take.
+impl Trace {
+    fn reshape(&self, x: &Value, shape: &[i64]) -> Value {
+        // In the target of a Reshape, 0 keeps an extent: here the batch.
+        let target: Vec<i64> = [0].iter().chain(shape).copied().collect();
+        self.op("Reshape", &[x.name(), &self.ints(&target)], &[], shape)
+    }
+
+    /// Swaps the two axes after the batch.
+    fn transpose(&self, x: &Value) -> Value {
+        self.op(
+            "Transpose",
+            &[x.name()],
+            &[("perm", Attr::Ints(&[0, 2, 1]))],
+            &[x.shape[1], x.shape[0]],
+        )
+    }
+
+    fn mul(&self, a: &Value, b: &str) -> Value {
+        self.op("Mul", &[a.name(), b], &[], &a.shape)
+    }
+
+    /// A parameter `[C]` as `[C, 1, 1]`; runtimes do it once, at load.
+    fn per_channel(&self, param: &Param) -> String {
+        let [name] = self.node("Unsqueeze", &[self.param(param), &self.ints(&[1, 2])], &[]);
+        name
+    }
+
+    /// An operation that changes no shape.
+    fn elementwise(&self, op_type: &str, x: &Value, attrs: Attrs<'_>) -> Value {
+        self.op(op_type, &[x.name()], attrs, &x.shape)
+    }
+}

@@ -1,0 +1,124 @@
+//! The vocabulary, computed at once by libtorch; differentiable unless autograd is off.
+
+use tch::{Kind, Tensor};
+
+use super::ops::{Ops, Param};
+
+/// Computes with tch, on the device of its operands.
+#[derive(Debug, Clone, Copy)]
+pub struct Eager {
+    /// Whether dropout drops (libtorch's global generator decides what).
+    pub train: bool,
+}
+
+impl Ops for Eager {
+    type T = Tensor;
+
+    fn conv2d(
+        &self,
+        x: &Tensor,
+        weight: &Param,
+        bias: &Param,
+        stride: i64,
+        [top, left, bottom, right]: [i64; 4],
+    ) -> Tensor {
+        let convolve = |x: &Tensor, padding: [i64; 2]| {
+            x.conv2d(&weight.value, Some(&bias.value), [stride; 2], padding, [1; 2], 1)
+        };
+        if (top, left) == (bottom, right) {
+            convolve(x, [top, left])
+        } else {
+            convolve(&x.constant_pad_nd([left, right, top, bottom]), [0; 2])
+        }
+    }
+
+    fn linear(&self, x: &Tensor, weight: &Param, bias: Option<&Param>) -> Tensor {
+        x.linear(&weight.value, bias.map(|bias| &bias.value))
+    }
+
+    fn embedding(&self, table: &Param, indices: &Tensor) -> Tensor {
+        const NO_PADDING_ROW: i64 = -1;
+        Tensor::embedding(&table.value, indices, NO_PADDING_ROW, false, false)
+    }
+
+    fn group_norm(
+        &self,
+        x: &Tensor,
+        groups: i64,
+        weight: &Param,
+        bias: &Param,
+        eps: f64,
+    ) -> Tensor {
+        x.group_norm(groups, Some(&weight.value), Some(&bias.value), eps, true)
+    }
+
+    fn layer_norm(&self, x: &Tensor, weight: &Param, bias: &Param, eps: f64) -> Tensor {
+        x.layer_norm(weight.value.size(), Some(&weight.value), Some(&bias.value), eps, true)
+    }
+
+    fn silu(&self, x: &Tensor) -> Tensor {
+        x.silu()
+    }
+
+    fn leaky_relu(&self, x: &Tensor, slope: f64) -> Tensor {
+        // tch binds leaky_relu with PyTorch's slope of 0.01 only.
+        x.maximum(&(x * slope))
+    }
+
+    fn dropout(&self, x: Tensor, rate: f64) -> Tensor {
+        if self.train && rate > 0.0 { x.dropout(rate, true) } else { x }
+    }
+
+    fn attention(&self, qkv: &Tensor) -> Tensor {
+        let size = qkv.size();
+        let (batch, channels) = (size[0], size[1] / 3);
+        // [B, 3 C, H, W] → [B, 1 head, H W, 3 C]; the fused kernels want channels innermost.
+        let rows = qkv.flatten(2, 3).transpose(1, 2).contiguous().unsqueeze(1);
+        let parts = rows.chunk(3, -1);
+        let (q, k, v) = (&parts[0], &parts[1], &parts[2]);
+        let no_mask = None::<&Tensor>;
+        Tensor::scaled_dot_product_attention(q, k, v, no_mask, 0.0, false, None, false)
+            .squeeze_dim(1)
+            .transpose(1, 2)
+            .reshape([batch, channels, size[2], size[3]])
+    }
+
+    fn average_pool2x2(&self, x: &Tensor) -> Tensor {
+        let (ceil_mode, count_include_pad) = (true, false);
+        x.avg_pool2d([2, 2], [2, 2], [0, 0], ceil_mode, count_include_pad, None)
+    }
+
+    fn upsample2x(&self, x: &Tensor) -> Tensor {
+        let size = x.size();
+        x.upsample_nearest2d([2 * size[2], 2 * size[3]], None, None)
+    }
+
+    fn crop(&self, x: &Tensor, [height, width]: [i64; 2]) -> Tensor {
+        x.narrow(2, 0, height).narrow(3, 0, width)
+    }
+
+    fn concat(&self, parts: &[&Tensor]) -> Tensor {
+        Tensor::cat(parts, 1)
+    }
+
+    fn add(&self, a: &Tensor, b: &Tensor) -> Tensor {
+        a + b
+    }
+
+    fn add_per_channel(&self, x: &Tensor, shift: &Tensor) -> Tensor {
+        x + shift.unsqueeze(-1).unsqueeze(-1)
+    }
+
+    fn outer(&self, x: &Tensor, row: &[f32]) -> Tensor {
+        let row = Tensor::from_slice(row).to_device(x.device());
+        x.to_kind(Kind::Float).unsqueeze(1) * row
+    }
+
+    fn sin(&self, x: &Tensor) -> Tensor {
+        x.sin()
+    }
+
+    fn cos(&self, x: &Tensor) -> Tensor {
+        x.cos()
+    }
+}
