@@ -1,0 +1,73 @@
+//! One file per command; here what they share.
+
+mod models;
+mod output;
+mod sample;
+mod status;
+
+use std::process::ExitCode;
+
+use ddpm_client::{Client, Error, Options};
+
+/// Draws samples from diffusion models served by `ddpm-server`.
+#[derive(Debug, clap::Parser)]
+#[command(name = "ddpm", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// Address of the server.
+    #[arg(
+        long,
+        env = "DDPM_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:50051",
+        global = true
+    )]
+    server: String,
+
+    /// Print one JSON document instead of lines.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ddpm models
+  ddpm sample MODEL --count 16 --seed 7
+  ddpm sample MODEL --sampler ddim --steps 50 --label 3 --gif";
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Draw samples and write them as pictures, animations or arrays.
+    Sample(Box<sample::Args>),
+    /// List the models of the server, or tell all about one.
+    Models(models::Args),
+    /// Show versions, device, limits and load of the server.
+    Status,
+}
+
+/// What a command needs to know of the outside.
+#[derive(Debug)]
+struct Context {
+    server: String,
+    json: bool,
+}
+
+impl Context {
+    async fn connect(&self) -> Result<Client, Error> {
+        Client::connect(&self.server, Options::default()).await
+    }
+}
+
+impl Cli {
+    /// Runs the command; the exit code is that of a run without an error.
+    pub(crate) async fn run(self) -> Result<ExitCode, Error> {
+        let context = Context { server: self.server, json: self.json };
+        match self.command {
+            Command::Sample(args) => sample::run(&context, &args).await,
+            Command::Models(args) => models::run(&context, &args).await,
+            Command::Status => status::run(&context).await,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `ddpm models`: what can be sampled.
+
+use std::process::ExitCode;
+
+use ddpm_client::{Error, Model};
+
+use super::{Context, output};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Tell all about this model.
+    name: Option<String>,
+}
+
+pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Error> {
+    let client = context.connect().await?;
+    match &args.name {
+        Some(name) => {
+            let model = client.model(name).await?;
+            show(context, &model, || output::pairs(&details(&model)))?;
+        }
+        None => {
+            let models = client.models().await?;
+            show(context, &models, || list(&models))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(
+    context: &Context,
+    document: &impl serde::Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), Error> {
+    if context.json { output::print_json(document) } else { output::print(&text()) }
+}
+
+fn list(models: &[Model]) -> String {
+    let head = ["NAME", "VERSION", "KIND", "SHAPE", "CLASSES", "DEFAULT"].map(str::to_owned);
+    let row = |model: &Model| {
+        vec![
+            model.name.clone(),
+            model.version.clone(),
+            model.kind.as_str().to_owned(),
+            shape(model),
+            model.class_names.len().to_string(),
+            default_walk(model),
+        ]
+    };
+    output::table(std::iter::once(head.to_vec()).chain(models.iter().map(row)).collect())
+}
+
+fn details(model: &Model) -> Vec<(&'static str, String)> {
+    let classes = match model.class_names.as_slice() {
+        [] => "none".to_owned(),
+        names => {
+            let labelled = names.iter().enumerate().map(|(label, name)| format!("{label} {name}"));
+            labelled.collect::<Vec<_>>().join(", ")
+        }
+    };
+    vec![
+        ("name", model.name.clone()),
+        ("version", model.version.clone()),
+        ("digest", model.digest.clone()),
+        ("kind", model.kind.as_str().to_owned()),
+        ("shape", shape(model)),
+        ("classes", classes),
+        ("schedule", format!("{}, {} timesteps", model.schedule, model.timesteps)),
+        ("predicts", format!("{}, variance {}", model.prediction, model.variance)),
+        ("default", default_walk(model)),
+        ("graph", model.graph.clone()),
+    ]
+}
+
+fn shape(model: &Model) -> String {
+    model.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
+}
+
+fn default_walk(model: &Model) -> String {
+    let grid = model.default_grid.map_or_else(String::new, |grid| format!(", {grid}"));
+    format!("{}, {} steps{grid}", model.default_sampler, model.default_num_steps)
+}

@@ -1,0 +1,55 @@
+//! Results on stdout: aligned lines, or one JSON document.
+
+use std::io::{self, Write};
+
+use ddpm_client::Error;
+use serde::Serialize;
+
+/// Prints `text`. A reader that left early, such as `head`, is no error.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::File { action: "write to", path: "standard output".into(), source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints `document`, indented.
+pub(crate) fn print_json(document: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(document).expect("plain structs always serialise");
+    print(&format!("{text}\n"))
+}
+
+/// One line for each pair; the values start in one column.
+pub(crate) fn pairs(pairs: &[(&str, String)]) -> String {
+    table(pairs.iter().map(|(name, value)| vec![(*name).to_owned(), value.clone()]).collect())
+}
+
+/// Columns as wide as their widest cell, two spaces apart.
+pub(crate) fn table(rows: Vec<Vec<String>>) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: Vec<String>| {
+        let cells = row.into_iter().zip(&widths);
+        let line: String = cells.map(|(cell, width)| format!("{cell:<width$}  ")).collect();
+        format!("{}\n", line.trim_end())
+    };
+    rows.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_start_in_one_column() {
+        let text = pairs(&[("seed", "7".to_owned()), ("program", "ab".to_owned())]);
+
+        assert_eq!(text, "seed     7\nprogram  ab\n");
+    }
+}

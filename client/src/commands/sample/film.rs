@@ -1,0 +1,111 @@
+//! Previews as they come → the frames of an animation.
+
+use std::collections::BTreeMap;
+
+use ddpm_client::{
+    Error, Frames, ModelKind, PreviewKind, Previews, Sample,
+    pictures::{Animation, Picture, View, grid},
+};
+
+use super::render::{points, render};
+
+/// Between the two halves of a frame.
+const GAP: u32 = 8;
+
+/// What was seen of the samples, by step. A resumed run shows some steps of some
+/// samples twice: with the same bytes, so one takes the place of the other.
+#[derive(Debug, Default)]
+pub(crate) struct Film {
+    steps: BTreeMap<u32, BTreeMap<(PreviewKind, u64), Sample>>,
+}
+
+impl Film {
+    pub(crate) fn record(&mut self, previews: Previews) {
+        for preview in previews.previews {
+            let step = self.steps.entry(preview.step).or_default();
+            let by_key = preview.samples.into_iter().map(|s| ((preview.kind, s.index), s));
+            step.extend(by_key);
+        }
+    }
+
+    /// One frame for each step seen, the noisiest first; points are shown in one
+    /// view that holds all of them.
+    pub(crate) fn develop(
+        &self,
+        kind: ModelKind,
+        watched: &[u64],
+        frames: Frames,
+        scale: u32,
+    ) -> Result<Animation, Error> {
+        let view = View::around(&points(self.steps.values().flat_map(BTreeMap::values)));
+        let halves: &[PreviewKind] = match frames {
+            Frames::Xt => &[PreviewKind::Xt],
+            Frames::X0 => &[PreviewKind::X0],
+            Frames::Both => &[PreviewKind::Xt, PreviewKind::X0],
+        };
+        let frame = |step: &BTreeMap<(PreviewKind, u64), Sample>| {
+            let half = |&half: &PreviewKind| {
+                let shown: Vec<Option<&Sample>> =
+                    watched.iter().map(|&index| step.get(&(half, index))).collect();
+                render(kind, &shown, scale, &view)
+            };
+            side_by_side(halves.iter().map(half).collect::<Result<_, _>>()?)
+        };
+        Animation::new(self.steps.values().map(frame).collect::<Result<_, _>>()?)
+    }
+}
+
+fn side_by_side(mut halves: Vec<Picture>) -> Result<Picture, Error> {
+    match halves.len() {
+        1 => Ok(halves.remove(0)),
+        _ => grid(&halves.into_iter().map(Some).collect::<Vec<_>>(), 1, GAP),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ddpm_client::{Data, Preview};
+
+    use super::*;
+
+    fn preview(kind: PreviewKind, step: u32, indices: &[u64]) -> Preview {
+        let sample = |&index: &u64| Sample {
+            index,
+            shape: vec![4, 4, 1],
+            data: Data::Pixels(vec![step as u8; 16]),
+        };
+        let samples = indices.iter().map(sample).collect();
+        Preview { kind, step, num_steps: 9, noise_level: 0.5, samples }
+    }
+
+    fn film(previews: Vec<Preview>) -> Film {
+        let mut film = Film::default();
+        film.record(Previews { previews, skipped: 0 });
+        film
+    }
+
+    #[test]
+    fn frames_follow_the_steps_whatever_the_order_of_arrival() {
+        let xt = |step, indices| preview(PreviewKind::Xt, step, indices);
+        let film = film(vec![xt(9, &[0, 1]), xt(3, &[1]), xt(3, &[0]), xt(6, &[0]), xt(3, &[0])]);
+
+        let animation = film.develop(ModelKind::Image, &[0, 1], Frames::Xt, 1).unwrap();
+
+        assert_eq!(animation.frame_count(), 3);
+    }
+
+    #[test]
+    fn both_kinds_stand_side_by_side() {
+        let both = [PreviewKind::Xt, PreviewKind::X0].map(|kind| preview(kind, 1, &[0]));
+
+        let one = film(both.to_vec()).develop(ModelKind::Image, &[0], Frames::X0, 2).unwrap();
+        let two = film(both.to_vec()).develop(ModelKind::Image, &[0], Frames::Both, 2).unwrap();
+
+        // 4 pixels twice as large, with 2 pixels on each side; and twice that with gaps of 8.
+        let mut files = [Vec::new(), Vec::new()];
+        one.write_gif(&mut files[0]).unwrap();
+        two.write_gif(&mut files[1]).unwrap();
+        let width = |file: &[u8]| u16::from_le_bytes([file[6], file[7]]);
+        assert_eq!(files.each_ref().map(|file| width(file)), [12, 12 + 12 + 24]);
+    }
+}

@@ -1,0 +1,170 @@
+//! Everything a run writes. Each sample goes to its file as soon as it comes, so
+//! that a run cut short leaves what it has; what shows all of them comes last.
+
+use std::path::PathBuf;
+
+use ddpm_client::{
+    Completed, Data, Error, Previews, Receipt, Sample, SampleError,
+    files::write_atomically,
+    pictures::{Picture, View, describe, write_npy, write_png},
+};
+
+use super::{
+    film::Film,
+    flags::FileFormat,
+    plan::{Animated, Plan},
+    render::{points, render},
+    report::{File, FileKind, Report},
+};
+
+pub(crate) struct Gallery {
+    plan: Plan,
+    receipt: Option<Receipt>,
+    samples: Vec<Sample>,
+    errors: Vec<SampleError>,
+    film: Film,
+    files: Vec<File>,
+}
+
+impl Gallery {
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            receipt: None,
+            samples: Vec::new(),
+            errors: Vec::new(),
+            film: Film::default(),
+            files: Vec::new(),
+        }
+    }
+
+    /// A resumed run is accepted again, with the same receipt.
+    pub(crate) fn accepted(&mut self, receipt: Receipt) {
+        self.receipt = Some(receipt);
+    }
+
+    pub(crate) fn watch(&mut self, previews: Previews) {
+        self.film.record(previews);
+    }
+
+    pub(crate) fn failed(&mut self, error: SampleError) {
+        self.errors.push(error);
+    }
+
+    pub(crate) fn add(&mut self, samples: Vec<Sample>) -> Result<(), Error> {
+        let receipt = self.receipt();
+        let mut written = Vec::new();
+        for sample in &samples {
+            written.extend(self.write_sample(receipt, sample)?);
+        }
+        self.files.extend(written);
+        self.samples.extend(samples);
+        Ok(())
+    }
+
+    /// Writes what shows all samples, and tells of the run.
+    pub(crate) fn finish(mut self, completed: Completed) -> Result<Report, Error> {
+        self.samples.sort_by_key(|sample| sample.index);
+        self.files.sort_by_key(|file| file.index);
+        let mut files = std::mem::take(&mut self.files);
+        if !self.samples.is_empty() {
+            files.extend(self.write_array()?);
+            files.extend(self.write_grid()?);
+        }
+        files.extend(self.write_animations()?);
+        let receipt = self.receipt().clone();
+        let indices = self.plan.indices.to_string();
+        Ok(Report { receipt, indices, files, errors: self.errors, completed })
+    }
+
+    fn receipt(&self) -> &Receipt {
+        self.receipt.as_ref().expect("the protocol puts `accepted` first")
+    }
+
+    fn write_sample(&self, receipt: &Receipt, sample: &Sample) -> Result<Option<File>, Error> {
+        let index = sample.index;
+        let path = |ending: &str| self.plan.path(receipt, &format!("-{index}.{ending}"));
+        let path = match self.plan.format {
+            FileFormat::Npy => return Ok(None),
+            FileFormat::Png => {
+                let (path, picture) = (path("png"), Picture::of(sample)?);
+                let text = describe(receipt, &index.to_string(), self.label(index).as_deref());
+                write_atomically(&path, |out| write_png(out, &picture, &text))?;
+                path
+            }
+            FileFormat::Raw => {
+                let (path, bytes) = (path("raw"), raw_bytes(&sample.data));
+                write_atomically(&path, |out| std::io::Write::write_all(out, &bytes))?;
+                path
+            }
+        };
+        Ok(Some(File { kind: FileKind::Sample, index: Some(index), path }))
+    }
+
+    /// Number and name of a sample's class.
+    fn label(&self, index: u64) -> Option<String> {
+        let label = self.receipt().label(index)?;
+        let name = self.plan.model.class_names.get(label as usize);
+        Some(name.map_or_else(|| label.to_string(), |name| format!("{label} {name}")))
+    }
+
+    fn write_array(&self) -> Result<Option<File>, Error> {
+        if self.plan.format != FileFormat::Npy {
+            return Ok(None);
+        }
+        let values = |sample| match sample {
+            &Sample { data: Data::Values(ref values), .. } => Some(values.as_slice()),
+            _ => None,
+        };
+        let rows: Vec<&[f32]> = self.samples.iter().filter_map(values).collect();
+        let path = self.plan.path(self.receipt(), ".npy");
+        write_atomically(&path, |out| write_npy(out, &self.samples[0].shape, &rows))?;
+        Ok(Some(File::of_all(FileKind::Array, path)))
+    }
+
+    fn write_grid(&self) -> Result<Option<File>, Error> {
+        if !self.plan.grid_image {
+            return Ok(None);
+        }
+        let view = View::around(&points(self.samples.iter()));
+        let samples: Vec<Option<&Sample>> = self.samples.iter().map(Some).collect();
+        let picture = render(self.plan.model.kind, &samples, self.plan.scale, &view)?;
+        let path = self.plan.path(self.receipt(), "-grid.png");
+        write_atomically(&path, |out| write_png(out, &picture, &self.text()))?;
+        Ok(Some(File::of_all(FileKind::Grid, path)))
+    }
+
+    fn write_animations(&self) -> Result<Vec<File>, Error> {
+        let Some(Animated { gif, apng, watched, frames }) = &self.plan.animation else {
+            return Ok(Vec::new());
+        };
+        let animation =
+            self.film.develop(self.plan.model.kind, watched, *frames, self.plan.scale)?;
+        let path = |named: &Option<PathBuf>, ending: &str| {
+            self.plan.path_or(named.as_deref(), self.receipt(), ending)
+        };
+        let mut files = Vec::new();
+        if let Some(named) = gif {
+            let path = path(named, ".gif");
+            write_atomically(&path, |out| animation.write_gif(out))?;
+            files.push(File::of_all(FileKind::Gif, path));
+        }
+        if let Some(named) = apng {
+            let path = path(named, "-animated.png");
+            write_atomically(&path, |out| animation.write_apng(out, &self.text()))?;
+            files.push(File::of_all(FileKind::Apng, path));
+        }
+        Ok(files)
+    }
+
+    fn text(&self) -> Vec<(String, String)> {
+        describe(self.receipt(), &self.plan.indices.to_string(), None)
+    }
+}
+
+fn raw_bytes(data: &Data) -> Vec<u8> {
+    match data {
+        Data::Pixels(bytes) | Data::Png(bytes) => bytes.clone(),
+        Data::Values(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+    }
+}

@@ -1,0 +1,61 @@
+//! `ddpm status`: what the server is and does.
+
+use std::process::ExitCode;
+
+use ddpm_client::{Error, ServerInfo};
+
+use super::{Context, output};
+
+pub(crate) async fn run(context: &Context) -> Result<ExitCode, Error> {
+    let info = context.connect().await?.server_info().await?;
+    if context.json {
+        output::print_json(&info)?;
+    } else {
+        output::print(&output::pairs(&lines(&info)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lines(info: &ServerInfo) -> Vec<(&'static str, String)> {
+    let ServerInfo { device, limits, load, .. } = info;
+    vec![
+        ("server", format!("ddpm-server {}", info.version)),
+        ("onnxruntime", info.onnxruntime_version.clone()),
+        ("device", format!("{} ({}): {}", device.name, device.provider, device.reason)),
+        ("fingerprint", info.fingerprint.clone()),
+        ("state", if load.draining { "draining" } else { "serving" }.to_owned()),
+        (
+            "load",
+            format!(
+                "{} requests, {} samples waiting, {} running, {} evals to do",
+                load.requests, load.samples_waiting, load.samples_running, load.backlog_evals
+            ),
+        ),
+        (
+            "since start",
+            format!(
+                "{} ticks, {} evals, {:.0} % of the busy time in the network",
+                load.ticks,
+                load.evals,
+                load.busy_ratio * 100.0
+            ),
+        ),
+        (
+            "per request",
+            format!(
+                "at most {} samples, {} evals, {} watched samples, {} bytes",
+                limits.max_samples,
+                limits.max_evals,
+                limits.max_watched_samples,
+                limits.max_request_bytes
+            ),
+        ),
+        (
+            "per server",
+            format!(
+                "at most {} requests, {} samples queued, {} in a batch",
+                limits.max_requests, limits.max_queued_samples, limits.max_batch
+            ),
+        ),
+    ]
+}

@@ -1,0 +1,280 @@
+//! What a run answers, event by event, and how each is read from the wire.
+
+use std::time::Duration;
+
+use ddpm_proto::v1;
+use serde::{Serialize, Serializer};
+
+use crate::{
+    error::Error,
+    indices::Indices,
+    settings::{Clip, Grid, PreviewKind, Sampler},
+};
+
+/// One event of a run.
+#[derive(Debug)]
+pub enum Event {
+    /// Always first; after an interruption once more.
+    Accepted(Accepted),
+    /// Now and then.
+    Progress(Progress),
+    /// If the request watches samples.
+    Previews(Previews),
+    /// Whole samples, each with its digest checked.
+    Samples(Vec<Sample>),
+    /// A sample that failed; the others go on.
+    SampleError(SampleError),
+    /// The stream broke and the missing samples will be asked for again. Only
+    /// from [`Client::generate_resumable`](crate::Client::generate_resumable).
+    Interrupted(Interruption),
+    /// Always last.
+    Completed(Completed),
+}
+
+/// The request was valid and is queued.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// Where the samples come from; with the seed.
+    pub receipt: Receipt,
+    /// Network evaluations one sample costs.
+    pub evals_per_sample: u64,
+    /// Network evaluations of the whole request.
+    pub total_evals: u64,
+    /// Samples of other requests that came before these.
+    pub queue_position: u64,
+    /// Expected time until the end; `None` before the first measurement.
+    pub eta: Option<Duration>,
+}
+
+impl Accepted {
+    pub(crate) fn from_proto(accepted: v1::Accepted) -> Result<Self, Error> {
+        Ok(Self {
+            receipt: Receipt::from_proto(accepted.receipt)?,
+            evals_per_sample: accepted.evals_per_sample,
+            total_evals: accepted.total_evals,
+            queue_position: accepted.queue_position,
+            eta: accepted.eta.map(duration).transpose()?,
+        })
+    }
+}
+
+/// How far a request is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Samples that have not had their first step.
+    pub samples_waiting: u32,
+    /// Samples in flight.
+    pub samples_running: u32,
+    /// Samples finished.
+    pub samples_done: u32,
+    /// Network evaluations done.
+    pub evals_done: u64,
+    /// Expected time until the end; `None` before the first measurement.
+    pub eta: Option<Duration>,
+}
+
+impl Progress {
+    pub(crate) fn from_proto(progress: &v1::Progress) -> Result<Self, Error> {
+        Ok(Self {
+            samples_waiting: progress.samples_waiting,
+            samples_running: progress.samples_running,
+            samples_done: progress.samples_done,
+            evals_done: progress.evals_done,
+            eta: progress.eta.map(duration).transpose()?,
+        })
+    }
+}
+
+/// Samples while they form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Previews {
+    /// In the order of the wire.
+    pub previews: Vec<Preview>,
+    /// Dropped since the last event of this kind because newer ones had come.
+    pub skipped: u32,
+}
+
+/// Samples that stand at the same step, seen the same way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// What is shown.
+    pub kind: PreviewKind,
+    /// Steps done, from 1 to `num_steps`.
+    pub step: u32,
+    /// Steps of the whole run.
+    pub num_steps: u32,
+    /// sqrt(1 - alphas_cumprod): 1 is pure noise, 0 is data.
+    pub noise_level: f64,
+    /// The pictures or points.
+    pub samples: Vec<Sample>,
+}
+
+/// One sample, finished or forming.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Which one.
+    pub index: u64,
+    /// In the layout of `data`: height, width, channels for pixels and PNG;
+    /// channels, height, width for values; 2 for points.
+    pub shape: Vec<u32>,
+    /// Its elements.
+    pub data: Data,
+}
+
+/// The elements of a sample.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Data {
+    /// One byte an element, height x width x channels.
+    Pixels(Vec<u8>),
+    /// In the model's scale and layout, not clipped.
+    Values(Vec<f32>),
+    /// A PNG file.
+    Png(Vec<u8>),
+}
+
+/// Everything needed to make samples again, apart from their indices.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Receipt {
+    /// Name of the model.
+    pub model: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its manifest, hex.
+    pub model_digest: String,
+    /// Which of the package's graphs ran.
+    pub graph: String,
+    /// SHA-256 of the compiled rows, hex.
+    pub program_digest: String,
+    /// What else decides the bits.
+    pub fingerprint: String,
+    /// Id of the way noise is drawn.
+    pub noise_layout: String,
+    /// Key of all noise.
+    pub seed: u64,
+    /// Sample i has the label at i mod length; empty: unconditional.
+    pub class_labels: Vec<u32>,
+    /// With its options filled in.
+    pub sampler: Sampler,
+    /// Intervals of the time grid.
+    pub num_steps: u32,
+    /// Which timesteps were visited.
+    pub grid: Option<Grid>,
+    /// Whether predictions of x_0 were clipped.
+    pub clip: Option<Clip>,
+}
+
+impl Receipt {
+    pub(crate) fn from_proto(receipt: Option<v1::Receipt>) -> Result<Self, Error> {
+        let receipt = receipt.ok_or_else(|| Error::Protocol("a receipt is missing".to_owned()))?;
+        Ok(Self {
+            model: receipt.model,
+            version: receipt.version,
+            model_digest: receipt.model_digest,
+            graph: receipt.graph,
+            program_digest: receipt.program_digest,
+            fingerprint: receipt.fingerprint,
+            noise_layout: receipt.noise_layout,
+            seed: receipt.seed,
+            class_labels: receipt.class_labels,
+            sampler: Sampler::from_proto(receipt.sampler)?,
+            num_steps: receipt.num_steps,
+            grid: Grid::from_proto(receipt.grid)?,
+            clip: Clip::from_proto(receipt.clip)?,
+        })
+    }
+
+    /// The class of sample `index`; `None`: unconditional.
+    #[must_use]
+    pub fn label(&self, index: u64) -> Option<u32> {
+        let position = index.checked_rem(self.class_labels.len() as u64)?;
+        usize::try_from(position).ok().map(|position| self.class_labels[position])
+    }
+}
+
+/// One sample could not be finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SampleError {
+    /// Which one.
+    pub index: u64,
+    /// Stable, UPPER_SNAKE.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+impl From<v1::SampleError> for SampleError {
+    fn from(error: v1::SampleError) -> Self {
+        Self { index: error.index, reason: error.reason, message: error.message }
+    }
+}
+
+/// A stream broke; its missing samples will be asked for again.
+#[derive(Debug)]
+pub struct Interruption {
+    /// Why it broke.
+    pub error: Error,
+    /// What will be asked for.
+    pub missing: Indices,
+    /// The pause before that.
+    pub pause: Duration,
+}
+
+/// The end of a run, with what it took.
+///
+/// After an interruption `samples` and `failed` count all parts; the rest tells
+/// of the last one, because a broken stream says nothing about itself. If all
+/// samples came and only the end of the stream was lost, the rest is 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Completed {
+    /// Samples received.
+    pub samples: u32,
+    /// Samples that failed.
+    pub failed: u32,
+    /// Calls of the network that advanced a sample of this request.
+    pub ticks: u64,
+    /// Network evaluations spent on this request.
+    pub evals: u64,
+    /// The engine's number of the first of these calls.
+    pub first_tick: u64,
+    /// The engine's number of the last one.
+    pub last_tick: u64,
+    /// From acceptance to the first call.
+    #[serde(rename = "queue_seconds", serialize_with = "seconds")]
+    pub queue_time: Duration,
+    /// Inside calls of the network, shared ones counted whole.
+    #[serde(rename = "compute_seconds", serialize_with = "seconds")]
+    pub compute_time: Duration,
+    /// Encoding samples and previews.
+    #[serde(rename = "encode_seconds", serialize_with = "seconds")]
+    pub encode_time: Duration,
+    /// Samples waited for the reader of the stream.
+    #[serde(rename = "blocked_seconds", serialize_with = "seconds")]
+    pub blocked_time: Duration,
+}
+
+impl Completed {
+    pub(crate) fn from_proto(completed: &v1::Completed) -> Result<Self, Error> {
+        let time = |field: Option<prost_types::Duration>| duration(field.unwrap_or_default());
+        Ok(Self {
+            samples: completed.samples,
+            failed: completed.failed,
+            ticks: completed.ticks,
+            evals: completed.evals,
+            first_tick: completed.first_tick,
+            last_tick: completed.last_tick,
+            queue_time: time(completed.queue_time)?,
+            compute_time: time(completed.compute_time)?,
+            encode_time: time(completed.encode_time)?,
+            blocked_time: time(completed.blocked_time)?,
+        })
+    }
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+fn duration(wire: prost_types::Duration) -> Result<Duration, Error> {
+    Duration::try_from(wire)
+        .map_err(|_| Error::Protocol(format!("a time is negative: {} s", wire.seconds)))
+}

@@ -1,0 +1,284 @@
+//! Does a stream keep its promises? One state machine a stream, without I/O.
+//!
+//! * `sequence` counts from 0 without a gap; `accepted` is first, `completed` last;
+//! * all samples come from the receipt that was accepted;
+//! * every index asked for comes exactly once, whole or as a `sample_error`.
+
+use std::collections::BTreeSet;
+
+use ddpm_proto::v1::{self, generate_event::Event as Wire};
+
+use crate::{
+    assembly::{self, Assembly},
+    error::Error,
+    events::{Accepted, Completed, Event, Preview, Previews, Progress, Receipt, Sample},
+    indices::Indices,
+    request::{Expect, Request},
+    settings::PreviewKind,
+};
+
+/// What is known of one stream.
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    indices: Indices,
+    seed: Option<u64>,
+    expect: Expect,
+    request_id: String,
+    next_sequence: u64,
+    receipt: Option<v1::Receipt>,
+    assembly: Assembly,
+    settled: BTreeSet<u64>,
+    completed: bool,
+}
+
+impl Protocol {
+    /// The stream that answers `request`.
+    pub(crate) fn of(request: &Request) -> Self {
+        Self {
+            indices: request.indices.clone(),
+            seed: request.seed,
+            expect: request.expect.clone(),
+            request_id: request.request_id.clone(),
+            next_sequence: 0,
+            receipt: None,
+            assembly: Assembly::default(),
+            settled: BTreeSet::new(),
+            completed: false,
+        }
+    }
+
+    /// Takes the next event. `None` if it says nothing by itself: the first
+    /// parts of a split sample.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Protocol`] for a broken promise, [`Error::Damaged`] for bytes
+    /// that do not have their digest.
+    pub(crate) fn check(&mut self, event: v1::GenerateEvent) -> Result<Option<Event>, Error> {
+        if event.sequence != self.next_sequence {
+            return violation(format!(
+                "event {} came where {} was due",
+                event.sequence, self.next_sequence
+            ));
+        }
+        self.next_sequence += 1;
+        let wire = event.event.ok_or_else(|| {
+            Error::Protocol("an event of a kind that this client does not know".to_owned())
+        })?;
+        if self.completed {
+            return violation("an event came after `completed`");
+        }
+        if self.receipt.is_some() == matches!(wire, Wire::Accepted(_)) {
+            return violation("`accepted` must be the first event, and only that");
+        }
+        self.read(wire)
+    }
+
+    /// Whether `completed` has come.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.completed
+    }
+
+    fn read(&mut self, wire: Wire) -> Result<Option<Event>, Error> {
+        match wire {
+            Wire::Accepted(accepted) => self.accepted(accepted).map(Event::Accepted).map(Some),
+            Wire::Progress(progress) => Ok(Some(Event::Progress(Progress::from_proto(&progress)?))),
+            Wire::Previews(previews) => Ok(Some(Event::Previews(read_previews(previews)?))),
+            Wire::Samples(samples) => {
+                let whole = self.samples(samples)?;
+                Ok((!whole.is_empty()).then_some(Event::Samples(whole)))
+            }
+            Wire::SampleError(error) => {
+                self.settle(error.index)?;
+                Ok(Some(Event::SampleError(error.into())))
+            }
+            Wire::Completed(completed) => {
+                self.completed(&completed).map(Event::Completed).map(Some)
+            }
+        }
+    }
+
+    fn accepted(&mut self, wire: v1::Accepted) -> Result<Accepted, Error> {
+        if wire.request_id != self.request_id {
+            return violation("`accepted` names another request_id");
+        }
+        self.receipt.clone_from(&wire.receipt);
+        let accepted = Accepted::from_proto(wire)?;
+        self.check_receipt(&accepted.receipt)?;
+        Ok(accepted)
+    }
+
+    /// The server was asked to refuse what would not agree; this is the second
+    /// pair of eyes.
+    fn check_receipt(&self, receipt: &Receipt) -> Result<(), Error> {
+        if let Some(field) = self.expect.mismatch(receipt) {
+            return violation(format!("the server went on although {field} is not as expected"));
+        }
+        if self.seed.is_some_and(|seed| seed != receipt.seed) {
+            return violation(format!("the server took seed {} for ours", receipt.seed));
+        }
+        Ok(())
+    }
+
+    fn samples(&mut self, samples: v1::Samples) -> Result<Vec<Sample>, Error> {
+        if samples.receipt != self.receipt {
+            return violation("samples come from another receipt than `accepted` said");
+        }
+        let whole = self.assembly.take(samples)?;
+        whole.iter().try_for_each(|sample| self.settle(sample.index))?;
+        Ok(whole)
+    }
+
+    fn settle(&mut self, index: u64) -> Result<(), Error> {
+        if !self.indices.contains(index) {
+            return violation(format!("sample {index} was not asked for"));
+        }
+        if !self.settled.insert(index) {
+            return violation(format!("sample {index} came twice"));
+        }
+        Ok(())
+    }
+
+    fn completed(&mut self, wire: &v1::Completed) -> Result<Completed, Error> {
+        if let Some(index) = self.assembly.unfinished() {
+            return violation(format!("`completed` came in the middle of sample {index}"));
+        }
+        if let Some(index) = self.indices.without(&self.settled).iter().next() {
+            return violation(format!("`completed` came, but sample {index} did not"));
+        }
+        if u64::from(wire.samples) + u64::from(wire.failed) != self.settled.len() as u64 {
+            return violation("`completed` counts other samples than came");
+        }
+        self.completed = true;
+        Completed::from_proto(wire)
+    }
+}
+
+fn read_previews(previews: v1::Previews) -> Result<Previews, Error> {
+    let read = previews.previews.into_iter().map(read_preview).collect::<Result<_, _>>()?;
+    Ok(Previews { previews: read, skipped: previews.skipped })
+}
+
+fn read_preview(preview: v1::Preview) -> Result<Preview, Error> {
+    let missing = |what: &str| Error::Protocol(format!("a preview without {what}"));
+    let packed = preview.packed.ok_or_else(|| missing("data"))?;
+    Ok(Preview {
+        kind: PreviewKind::from_proto(preview.kind)?.ok_or_else(|| missing("a kind"))?,
+        step: preview.step,
+        num_steps: preview.num_steps,
+        noise_level: preview.noise_level,
+        samples: assembly::preview_samples(&packed)?,
+    })
+}
+
+fn violation<T>(what: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Protocol(what.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    fn receipt() -> v1::Receipt {
+        let ddim = v1::Ddim { eta: 0.0, clip_rule: 1 };
+        let sampler = v1::Sampler { kind: Some(v1::sampler::Kind::Ddim(ddim)) };
+        v1::Receipt {
+            seed: 7,
+            fingerprint: "here".into(),
+            sampler: Some(sampler),
+            ..Default::default()
+        }
+    }
+
+    fn accepted() -> Wire {
+        Wire::Accepted(v1::Accepted { receipt: Some(receipt()), ..Default::default() })
+    }
+
+    fn sample(index: u64) -> Wire {
+        let packed = v1::Packed {
+            indices: vec![index],
+            format: v1::Format::RawU8.into(),
+            shape: vec![1, 1, 1],
+            data: vec![42].into(),
+            lengths: Vec::new(),
+        };
+        Wire::Samples(v1::Samples {
+            receipt: Some(receipt()),
+            packed: Some(packed),
+            sha256: vec![Sha256::digest([42]).to_vec().into()],
+            ..Default::default()
+        })
+    }
+
+    fn completed(samples: u32) -> Wire {
+        Wire::Completed(v1::Completed { samples, ..Default::default() })
+    }
+
+    /// Feeds `events` to the stream that answers a request for two samples;
+    /// gives the sentence of the first violation.
+    fn violation_of(events: Vec<Wire>) -> Option<String> {
+        let request = Request::new("m", Indices::first(2)).seed(7);
+        check_all(&mut Protocol::of(&request), events)
+    }
+
+    fn check_all(protocol: &mut Protocol, events: Vec<Wire>) -> Option<String> {
+        events.into_iter().zip(0..).find_map(|(event, sequence)| {
+            let event = v1::GenerateEvent { sequence, event: Some(event) };
+            protocol.check(event).err().map(|error| error.to_string())
+        })
+    }
+
+    fn assert_violates(events: Vec<Wire>, what: &str) {
+        let sentence = violation_of(events).unwrap_or_default();
+        assert!(sentence.contains(what), "`{sentence}` does not tell of `{what}`");
+    }
+
+    #[test]
+    fn a_stream_that_keeps_its_promises_passes() {
+        assert_eq!(violation_of(vec![accepted(), sample(1), sample(0), completed(2)]), None);
+    }
+
+    #[test]
+    fn every_broken_promise_is_told() {
+        assert_violates(vec![sample(0)], "`accepted` must be the first");
+        assert_violates(vec![accepted(), accepted()], "`accepted` must be the first");
+        assert_violates(vec![accepted(), sample(2)], "sample 2 was not asked for");
+        assert_violates(vec![accepted(), sample(0), sample(0)], "sample 0 came twice");
+        assert_violates(vec![accepted(), sample(0), completed(1)], "but sample 1 did not");
+        let all = || vec![accepted(), sample(0), sample(1)];
+        assert_violates([all(), vec![completed(1)]].concat(), "counts other samples");
+        assert_violates([all(), vec![completed(2), completed(2)]].concat(), "after `completed`");
+    }
+
+    #[test]
+    fn a_gap_in_the_sequence_is_a_violation() {
+        let mut protocol = Protocol::of(&Request::new("m", Indices::first(2)));
+        protocol.check(v1::GenerateEvent { sequence: 0, event: Some(accepted()) }).unwrap();
+
+        let late = v1::GenerateEvent { sequence: 2, event: Some(sample(0)) };
+
+        let sentence = protocol.check(late).unwrap_err().to_string();
+        assert!(sentence.contains("event 2 came where 1 was due"), "{sentence}");
+    }
+
+    #[test]
+    fn samples_of_another_fingerprint_are_never_mixed() {
+        let expect = Expect { fingerprint: "there".into(), ..Default::default() };
+        let request = Request::new("m", Indices::first(2)).expect(expect);
+
+        let sentence = check_all(&mut Protocol::of(&request), vec![accepted()]).unwrap();
+
+        assert!(sentence.contains("fingerprint is not as expected"), "{sentence}");
+    }
+
+    #[test]
+    fn another_seed_than_asked_for_is_a_violation() {
+        let request = Request::new("m", Indices::first(2)).seed(8);
+
+        let sentence = check_all(&mut Protocol::of(&request), vec![accepted()]).unwrap();
+
+        assert!(sentence.contains("took seed 7 for ours"), "{sentence}");
+    }
+}

@@ -1,0 +1,317 @@
+//! The built command: what it writes, says, and exits with.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{BufReader, Read},
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::mock::{Mock, Script, pixels};
+
+fn ddpm(server: &str, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ddpm"));
+    command.env("DDPM_SERVER", server).args(arguments.split_whitespace());
+    command
+}
+
+fn run(mock: &Mock, arguments: &str, folder: &TempDir) -> Output {
+    ddpm(&mock.endpoint(), arguments).current_dir(folder).output().unwrap()
+}
+
+/// Runs a command that must succeed; gives its stdout.
+fn succeed(mock: &Mock, arguments: &str, folder: &TempDir) -> String {
+    let output = run(mock, arguments, folder);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let read = |entry: fs::DirEntry| {
+        (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())
+    };
+    entries.map(read).collect()
+}
+
+fn png(path: &Path) -> (png::Reader<BufReader<File>>, BTreeMap<String, String>) {
+    let file = BufReader::new(File::open(path).unwrap());
+    let reader = png::Decoder::new(file).read_info().unwrap();
+    let chunks = reader.info().uncompressed_latin1_text.iter();
+    let chunks = chunks.map(|chunk| (chunk.keyword.clone(), chunk.text.clone())).collect();
+    (reader, chunks)
+}
+
+#[test]
+fn each_picture_holds_its_pixels_and_its_receipt() {
+    let (mock, folder) = (Mock::start([]), folder());
+
+    let report =
+        succeed(&mock, "sample glyphs --indices 2,5 --seed 7 --labels cross,ring", &folder);
+
+    let (mut reader, chunks) = png(&folder.path().join("samples/glyphs-7-5.png"));
+    let mut decoded = vec![0; 192];
+    reader.next_frame(&mut decoded).unwrap();
+    assert_eq!(decoded, pixels(7, 5, 1.0));
+    let expected = [
+        ("ddpm.model", "glyphs"),
+        ("ddpm.version", "1"),
+        ("ddpm.seed", "7"),
+        ("ddpm.index", "5"),
+        ("ddpm.label", "0 ring"),
+        ("ddpm.labels", "1,0"),
+        ("ddpm.sampler", "ddim eta=0 recompute"),
+        ("ddpm.steps", "10"),
+        ("ddpm.fingerprint", "mock"),
+        ("Software", concat!("ddpm ", env!("CARGO_PKG_VERSION"))),
+    ];
+    for (key, value) in expected {
+        assert_eq!(chunks.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    assert_eq!(chunks["ddpm.model_digest"], "m".repeat(64));
+    assert_eq!(chunks["ddpm.program_digest"], "p".repeat(64));
+    assert_eq!(mock.requests()[0].class_labels, [1, 0]);
+    assert!(report.contains("samples/glyphs-7-2.png"), "{report}");
+}
+
+#[test]
+fn the_printed_seed_gives_the_same_bytes_again() {
+    let (mock, first, second) = (Mock::start([]), folder(), folder());
+    let flags = "--count 5 --gif --apng --frames both --json";
+
+    let report = succeed(&mock, &format!("sample glyphs {flags}"), &first);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let seed = report["receipt"]["seed"].as_u64().unwrap();
+    succeed(&mock, &format!("sample glyphs {flags} --seed {seed}"), &second);
+
+    assert_eq!(seed, 4242);
+    let written = files(&first.path().join("samples"));
+    assert_eq!(written, files(&second.path().join("samples")));
+    let names: Vec<&str> = written.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "glyphs-4242-0.png",
+            "glyphs-4242-1.png",
+            "glyphs-4242-2.png",
+            "glyphs-4242-3.png",
+            "glyphs-4242-4.png",
+            "glyphs-4242-animated.png",
+            "glyphs-4242-grid.png",
+            "glyphs-4242.gif",
+        ]
+    );
+    assert_eq!(report["files"].as_array().unwrap().len(), names.len());
+}
+
+#[test]
+fn an_animation_has_a_frame_for_each_step_shown_and_rests_on_the_last() {
+    let (mock, folder) = (Mock::start([]), folder());
+
+    let output = run(
+        &mock,
+        "sample glyphs -n 6 --seed 1 --every 3 --gif=a.gif --apng=b.png --no-grid --scale 2",
+        &folder,
+    );
+
+    assert!(output.status.success());
+    // The mock shows at most four samples; of ten steps 3, 6, 9 and the last.
+    assert_eq!(mock.requests()[0].preview.as_ref().unwrap().indices, [0, 1, 2, 3]);
+    let sentence = "animating the first 4 of 6 samples";
+    assert!(text(&output.stderr).contains(sentence), "{}", text(&output.stderr));
+    let gif = File::open(folder.path().join("a.gif")).unwrap();
+    let mut decoder = gif::DecodeOptions::new().read_info(gif).unwrap();
+    // Two columns of 8 x 2 pixels, with 2 pixels around each.
+    assert_eq!((decoder.width(), decoder.height()), (38, 38));
+    let mut delays = Vec::new();
+    while let Some(frame) = decoder.read_next_frame().unwrap() {
+        delays.push(frame.delay);
+    }
+    assert_eq!(delays, [25, 25, 25, 150]);
+    let (reader, _) = png(&folder.path().join("b.png"));
+    assert_eq!(reader.info().animation_control().unwrap().num_frames, 4);
+}
+
+#[test]
+fn points_become_an_array_and_a_plot() {
+    let (mock, folder) = (Mock::start([]), folder());
+
+    succeed(&mock, "sample toy -n 3 --seed 0 --gif --out points", &folder);
+
+    let written = files(&folder.path().join("points"));
+    let names: Vec<&str> = written.keys().map(String::as_str).collect();
+    assert_eq!(names, ["toy-0-grid.png", "toy-0.gif", "toy-0.npy"]);
+    let array = &written["toy-0.npy"];
+    let values = &array[array.len() - 24..];
+    let expected = [0f32, 1.0, 2.0].map(|turn| [turn.cos(), turn.sin()]).concat();
+    assert_eq!(values, expected.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+    assert!(text(&array[10..74]).contains("'shape': (3, 2)"));
+}
+
+#[test]
+fn pictures_become_an_unclipped_array_when_asked() {
+    let (mock, folder) = (Mock::start([]), folder());
+
+    succeed(&mock, "sample glyphs -n 2 --seed 0 --format npy", &folder);
+
+    let written = files(&folder.path().join("samples"));
+    let names: Vec<&str> = written.keys().map(String::as_str).collect();
+    assert_eq!(names, ["glyphs-0-grid.png", "glyphs-0.npy"]);
+    let array = &written["glyphs-0.npy"];
+    assert!(text(&array[10..100]).contains("'shape': (2, 3, 8, 8)"));
+    assert_eq!(array[array.len() - 4..], ((1.0f32 + 191.0).sin() * 2.0).to_le_bytes());
+}
+
+#[test]
+fn nobody_listening_exits_with_4_and_the_next_thing_to_try() {
+    let (mock, folder) = (Mock::start([]), folder());
+    let server = mock.endpoint();
+    drop(mock);
+
+    for command in ["models", "status", "sample glyphs"] {
+        let output = ddpm(&server, command).current_dir(&folder).output().unwrap();
+
+        assert_eq!(output.status.code(), Some(4), "{command}");
+        let sentence = format!(
+            "no server at {server}: start one with `ddpm-server`, or name another with --server"
+        );
+        assert!(text(&output.stderr).contains(&sentence), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_refusal_exits_with_5_and_lists_the_fields() {
+    let mut details = ErrorDetails::with_error_info("INVALID_FIELD", "ddpm", []);
+    details.add_bad_request_violation("num_steps", "must be in 1..=1000, got 5000");
+    let status = Status::with_error_details(Code::InvalidArgument, "a field is wrong", details);
+    let (mock, folder) = (Mock::start([Script::Refuse(status)]), folder());
+
+    let refused = run(&mock, "sample glyphs --steps 5000", &folder);
+    let unknown = run(&mock, "models nothing", &folder);
+
+    assert_eq!(refused.status.code(), Some(5));
+    let sentence = text(&refused.stderr);
+    assert!(sentence.contains("a field is wrong (InvalidArgument, INVALID_FIELD)"), "{sentence}");
+    assert!(sentence.contains("\n  num_steps: must be in 1..=1000, got 5000"), "{sentence}");
+    assert_eq!(unknown.status.code(), Some(5));
+    assert!(text(&unknown.stderr).contains("no model `nothing`"));
+}
+
+#[test]
+fn wrong_flags_exit_with_2() {
+    let (mock, folder) = (Mock::start([]), folder());
+    let wrong = [
+        "sample",
+        "sample glyphs --count 0",
+        "sample glyphs --indices 5-2",
+        "sample glyphs --eta 0.5",
+        "sample glyphs --label square",
+        "sample toy --label 0",
+        "sample toy --format png",
+        "models --server ftp://nowhere",
+    ];
+    for arguments in wrong {
+        let output = run(&mock, arguments, &folder);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {}", text(&output.stderr));
+    }
+    assert!(mock.requests().is_empty());
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_exits_with_3_before_anything_is_asked() {
+    let (mock, folder) = (Mock::start([]), folder());
+    fs::write(folder.path().join("taken"), "").unwrap();
+
+    let output = run(&mock, "sample glyphs --out taken", &folder);
+
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("taken"), "{}", text(&output.stderr));
+    assert!(mock.requests().is_empty());
+}
+
+#[test]
+fn a_failed_sample_exits_with_1_and_the_others_are_written() {
+    let fail = |events: &mut Vec<ddpm_client::proto::GenerateEvent>| {
+        use ddpm_client::proto::{Completed, SampleError, generate_event::Event};
+        let message = "the network's output is not a number".to_owned();
+        let error = SampleError { index: 1, message, ..Default::default() };
+        events[2].event = Some(Event::SampleError(error));
+        let completed = Completed { samples: 1, failed: 1, ..Default::default() };
+        events[3].event = Some(Event::Completed(completed));
+    };
+    let (mock, folder) = (Mock::start([Script::Tamper(fail)]), folder());
+
+    let output = run(&mock, "sample glyphs -n 2 --seed 1 --no-grid", &folder);
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("1: the network's output is not a number"));
+    assert!(files(&folder.path().join("samples")).keys().eq(["glyphs-1-0.png"]));
+}
+
+#[test]
+fn an_interrupt_exits_with_130_and_leaves_whole_files_only() {
+    let (mock, folder) = (Mock::start([Script::HangAfter(3)]), folder());
+    let mut child = ddpm(&mock.endpoint(), "sample glyphs -n 4 --seed 1")
+        .current_dir(&folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let samples = folder.path().join("samples");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !samples.join("glyphs-1-1.png").exists() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(files(&samples).keys().eq(["glyphs-1-0.png", "glyphs-1-1.png"]));
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let mock = Mock::start([]);
+    let mut child = ddpm(&mock.endpoint(), "models")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+
+    drop(child.stdout.take());
+
+    assert!(child.wait().unwrap().success());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn models_and_status_tell_what_the_server_says() {
+    let (mock, folder) = (Mock::start([]), folder());
+
+    let list = succeed(&mock, "models", &folder);
+    let one: Value = serde_json::from_str(&succeed(&mock, "models toy --json", &folder)).unwrap();
+    let status = succeed(&mock, "status", &folder);
+
+    assert!(list.lines().nth(1).unwrap().starts_with("glyphs"), "{list}");
+    assert!(list.contains("3x8x8"), "{list}");
+    assert_eq!((one["name"].as_str(), one["kind"].as_str()), (Some("toy"), Some("points2d")));
+    assert!(status.contains("ddpm-server 1.2.3"), "{status}");
+}

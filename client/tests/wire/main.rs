@@ -1,0 +1,10 @@
+//! The client over a real socket, against a server that does what a test says.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml covers test functions, not their helpers")]
+
+/// The command: files, exit codes, stdout and stderr.
+mod command;
+/// The library: streams, their order, and what happens when they break.
+mod generation;
+/// The server of these tests.
+mod mock;
