@@ -4,8 +4,7 @@ use std::{env, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 3] =
-    ["ddpm/v1/sampling.proto", "ddpm/v1/model.proto", "ddpm/v1/server.proto"];
+const FILES: [&str; 3] = ["ddpm/v1/sampling.proto", "ddpm/v1/model.proto", "ddpm/v1/server.proto"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=ddpm");

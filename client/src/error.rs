@@ -55,6 +55,12 @@ pub enum Error {
     Picture(String),
 }
 
+impl From<ddpm_pictures::Error> for Error {
+    fn from(error: ddpm_pictures::Error) -> Self {
+        Self::Picture(error.to_string())
+    }
+}
+
 impl Error {
     /// The exit code of a command that ends with this error: 1 failed, 2 usage,
     /// 3 bad file, 4 unreachable, 5 refused.

@@ -179,7 +179,9 @@ impl Grid {
         (0..ends).map(move |k| (self.timesteps[k], self.timesteps.get(k + 1).copied()))
     }
 
-    fn ascending(timesteps: impl IntoIterator<Item = usize, IntoIter: DoubleEndedIterator>) -> Self {
+    fn ascending(
+        timesteps: impl IntoIterator<Item = usize, IntoIter: DoubleEndedIterator>,
+    ) -> Self {
         Self { timesteps: timesteps.into_iter().rev().collect() }
     }
 }

@@ -170,10 +170,12 @@ impl<F: Real> Kernel<F> {
     /// Dynamic thresholding of x_0; the quantile interpolates linearly.
     fn threshold(&mut self, quantile: f64, max: f64) {
         self.sorted.clear();
-        self.sorted.extend(self.now.x_0.iter().map(|x| if *x < F::ZERO { F::ZERO - *x } else { *x }));
+        self.sorted
+            .extend(self.now.x_0.iter().map(|x| if *x < F::ZERO { F::ZERO - *x } else { *x }));
         self.sorted.sort_by(|a, b| a.to_f64().total_cmp(&b.to_f64()));
         let place = quantile * (self.sorted.len() - 1) as f64;
-        let (below, above) = (self.sorted[place.floor() as usize], self.sorted[place.ceil() as usize]);
+        let (below, above) =
+            (self.sorted[place.floor() as usize], self.sorted[place.ceil() as usize]);
         let size = below.to_f64() + (above.to_f64() - below.to_f64()) * place.fract();
         let size = size.clamp(1.0, max);
         clamp(&mut self.now.x_0, F::from_f64(size));
@@ -274,7 +276,12 @@ mod tests {
         row
     }
 
-    fn run(rows: Vec<Row>, u: &[f64], outputs: &[&[f64]], known: Option<Known<'_, f64>>) -> Vec<f64> {
+    fn run(
+        rows: Vec<Row>,
+        u: &[f64],
+        outputs: &[&[f64]],
+        known: Option<Known<'_, f64>>,
+    ) -> Vec<f64> {
         let program = Program::new(rows).unwrap();
         let mut state = State::from_point(&program, u.to_vec());
         let mut kernel = Kernel::new(u.len());

@@ -119,7 +119,9 @@ fn check_row(position: usize, row: &Row) -> Result<(), Error> {
     if let Clip::Dynamic { quantile, max } = row.x_0.clip
         && !(quantile > 0.0 && quantile <= 1.0 && max >= 1.0)
     {
-        return fail(format!("dynamic clip wants quantile in (0, 1] and max >= 1, got {quantile}, {max}"));
+        return fail(format!(
+            "dynamic clip wants quantile in (0, 1] and max >= 1, got {quantile}, {max}"
+        ));
     }
     if !(0.0..=1.0).contains(&row.label.noise_level) {
         return fail(format!("noise_level must be in [0, 1], got {}", row.label.noise_level));

@@ -143,7 +143,8 @@ pub struct Mix {
 
 impl Mix {
     /// Nothing of anything.
-    pub const ZERO: Self = Self { u: 0.0, y: 0.0, x_0: 0.0, f: 0.0, h: [0.0; 3], z: 0.0, known: 0.0 };
+    pub const ZERO: Self =
+        Self { u: 0.0, y: 0.0, x_0: 0.0, f: 0.0, h: [0.0; 3], z: 0.0, known: 0.0 };
 
     /// All coefficients in their order.
     #[must_use]

@@ -49,9 +49,10 @@ impl BetaSchedule {
     fn betas(self, timesteps: usize, start: f64, end: f64) -> Vec<f64> {
         match self {
             Self::Linear => linspace(start, end, timesteps),
-            Self::Quad => {
-                linspace(start.sqrt(), end.sqrt(), timesteps).iter().map(|root| root * root).collect()
-            }
+            Self::Quad => linspace(start.sqrt(), end.sqrt(), timesteps)
+                .iter()
+                .map(|root| root * root)
+                .collect(),
             Self::Warmup10 => warmup(start, end, timesteps, 0.1),
             Self::Warmup50 => warmup(start, end, timesteps, 0.5),
             Self::Jsd => (0..timesteps).map(|t| 1.0 / (timesteps - t) as f64).collect(),
@@ -84,7 +85,9 @@ impl Schedule {
         beta_end: f64,
     ) -> Result<Self, Error> {
         if !(2..=100_000).contains(&timesteps) {
-            return Err(Error::Schedule(format!("timesteps must be in 2..=100000, got {timesteps}")));
+            return Err(Error::Schedule(format!(
+                "timesteps must be in 2..=100000, got {timesteps}"
+            )));
         }
         Self::from_betas(kind.betas(timesteps, beta_start, beta_end))
     }
@@ -107,10 +110,16 @@ impl Schedule {
     /// [`Error::Schedule`] if there are too few or one is out of range.
     pub fn from_betas(betas: Vec<f64>) -> Result<Self, Error> {
         if betas.len() < 2 {
-            return Err(Error::Schedule(format!("needs at least 2 timesteps, got {}", betas.len())));
+            return Err(Error::Schedule(format!(
+                "needs at least 2 timesteps, got {}",
+                betas.len()
+            )));
         }
         if let Some(t) = betas.iter().position(|beta| !(*beta > 0.0 && *beta <= 1.0)) {
-            return Err(Error::Schedule(format!("beta must be in (0, 1], got {} at t = {t}", betas[t])));
+            return Err(Error::Schedule(format!(
+                "beta must be in (0, 1], got {} at t = {t}",
+                betas[t]
+            )));
         }
         let alphas_cumprod = betas
             .iter()

@@ -68,8 +68,10 @@ impl Denoiser {
     pub fn evaluate(&mut self, batch: Batch<'_>, out: &mut Vec<f32>) -> Result<(), Error> {
         let fault = |error: ort::Error| Error::Run(error.to_string());
         let rows = batch.timestep.len();
-        let shape: Vec<i64> =
-            std::iter::once(rows).chain(self.sample_shape.iter().copied()).map(|n| n as i64).collect();
+        let shape: Vec<i64> = std::iter::once(rows)
+            .chain(self.sample_shape.iter().copied())
+            .map(|n| n as i64)
+            .collect();
         let sample = TensorRef::from_array_view((shape, batch.sample)).map_err(fault)?;
         let timestep = TensorRef::from_array_view(([rows], batch.timestep)).map_err(fault)?;
         let mut inputs: Vec<(&str, SessionInputValue<'_>)> =
@@ -147,7 +149,7 @@ fn check_interface(session: &Session, manifest: &Manifest) -> Result<(), String>
         check_shape(name, found.dtype(), tail)?;
     }
     if session.inputs().len() != inputs.len() {
-        let names: Vec<_> = session.inputs().iter().map(|input| input.name()).collect();
+        let names: Vec<_> = session.inputs().iter().map(ort::value::Outlet::name).collect();
         return Err(format!("it has inputs that the manifest does not promise: {names:?}"));
     }
     let found = session.outputs().iter().find(|output| output.name() == "out_sample");

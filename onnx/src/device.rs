@@ -130,9 +130,7 @@ fn with_cuda(builder: SessionBuilder, number: u32) -> Result<SessionBuilder, Str
     let number = i32::try_from(number).map_err(|_| "there is no such GPU".to_owned())?;
     // TF32 would round fp32 convolutions to 10 bits of mantissa.
     let cuda = ep::CUDA::default().with_device_id(number).with_tf32(false).build();
-    builder
-        .with_execution_providers([cuda.error_on_failure()])
-        .map_err(|error| error.to_string())
+    builder.with_execution_providers([cuda.error_on_failure()]).map_err(|error| error.to_string())
 }
 
 /// Loads CUDA's libraries from the wheels beside ONNX Runtime's, if they are

@@ -166,11 +166,7 @@ fn rms(values: &[f32]) -> f64 {
     (sum / values.len() as f64).sqrt()
 }
 
-fn bytes_of<'a>(
-    tensors: &'a SafeTensors<'_>,
-    name: &str,
-    kind: Dtype,
-) -> Result<&'a [u8], Error> {
+fn bytes_of<'a>(tensors: &'a SafeTensors<'_>, name: &str, kind: Dtype) -> Result<&'a [u8], Error> {
     let tensor = tensors
         .tensor(name)
         .map_err(|_| Error::Golden(format!("the tensor {name:?} is missing")))?;

@@ -158,7 +158,8 @@ impl Manifest {
             return Err(format!("name must be 1 to 64 of a-z 0-9 . _ -, got {:?}", self.name));
         }
         let visible = |c: char| !c.is_control();
-        if self.version.is_empty() || self.version.len() > 64 || !self.version.chars().all(visible) {
+        if self.version.is_empty() || self.version.len() > 64 || !self.version.chars().all(visible)
+        {
             return Err(format!("version must be 1 to 64 characters, got {:?}", self.version));
         }
         self.check_shape()?;
@@ -189,9 +190,7 @@ impl Manifest {
     fn check_shape(&self) -> Result<(), String> {
         let shape = &self.sample_shape;
         let fits = match self.kind {
-            Kind::Image => {
-                shape.len() == 3 && shape.iter().all(|axis| (1..=4096).contains(axis))
-            }
+            Kind::Image => shape.len() == 3 && shape.iter().all(|axis| (1..=4096).contains(axis)),
             Kind::Points2d => *shape == [2],
         };
         if fits {

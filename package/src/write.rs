@@ -85,7 +85,8 @@ impl PackageWriter {
         let path = self.target.join(MANIFEST_FILE);
         let fault = |reason| Error::Manifest { path: path.clone(), reason };
         manifest.check().map_err(fault)?;
-        let json = serde_json::to_vec_pretty(&manifest).map_err(|error| fault(error.to_string()))?;
+        let json =
+            serde_json::to_vec_pretty(&manifest).map_err(|error| fault(error.to_string()))?;
         self.write(MANIFEST_FILE, &json)?;
         sync_folders(self.folder.path())?;
         self.put_in_place()?;

@@ -82,7 +82,8 @@ fn the_same_model_has_the_same_digest_wherever_it_lies() {
 fn nothing_but_the_package_is_left_behind() {
     let (folder, target) = package();
     write(&target, true).unwrap();
-    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["points"]);
 }
 
@@ -131,8 +132,7 @@ fn a_missing_file_is_refused_by_name() {
 
 #[test]
 fn paths_that_leave_the_package_are_refused() {
-    let faults =
-        [("../model.onnx", PathFault::Leaves), ("/etc/passwd", PathFault::NotRelative)];
+    let faults = [("../model.onnx", PathFault::Leaves), ("/etc/passwd", PathFault::NotRelative)];
     for (path, want) in faults {
         let (_folder, target) = package();
         edit(&target, |json| json.replace("unet/model.onnx", path));

@@ -91,7 +91,12 @@ fn recomputed(interval: &Interval, variance: f64) -> Mix {
 fn kept(interval: &Interval, variance: f64, p_u: f64, p_f: f64) -> Mix {
     let scale = direction(interval, variance) / (1.0 - interval.alpha_bar).sqrt();
     let of_x_0 = scale * interval.alpha_bar.sqrt();
-    Mix { u: scale - of_x_0 * p_u, f: -of_x_0 * p_f, x_0: interval.alpha_bar_end.sqrt(), ..Mix::ZERO }
+    Mix {
+        u: scale - of_x_0 * p_u,
+        f: -of_x_0 * p_f,
+        x_0: interval.alpha_bar_end.sqrt(),
+        ..Mix::ZERO
+    }
 }
 
 #[cfg(test)]
@@ -158,7 +163,8 @@ mod tests {
         let options = Ddim { eta: 1.0, clipped_eps: ClippedEps::Recompute };
         let ours = ddim(&schedule(), EPS, &grid, Clip::Unit, &options).unwrap();
         let ancestral =
-            crate::samplers::ddpm(&schedule(), EPS, &grid, Clip::Unit, Variance::FixedSmall).unwrap();
+            crate::samplers::ddpm(&schedule(), EPS, &grid, Clip::Unit, Variance::FixedSmall)
+                .unwrap();
         for (a, b) in ours.rows().iter().zip(ancestral.rows()) {
             for (a, b) in a.u.coefficients().into_iter().zip(b.u.coefficients()) {
                 assert!((a - b).abs() <= 1e-9 * b.abs().max(1e-3), "t = {}: {a} against {b}", a);

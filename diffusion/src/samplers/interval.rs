@@ -1,6 +1,8 @@
 //! What all samplers share: the quantities of one interval t → s of a grid.
 
-use crate::{Clip, Error, Label, Parameterization, Program, RawVariance, Row, Schedule, Variance, X0Rule};
+use crate::{
+    Clip, Error, Label, Parameterization, Program, RawVariance, Row, Schedule, Variance, X0Rule,
+};
 
 /// One interval of a grid, from t to s < t, or to x_0 where ᾱ_s = 1.
 ///
@@ -66,7 +68,10 @@ pub(crate) fn check_grid(schedule: &Schedule, latest: Option<&usize>) -> Result<
 }
 
 /// Whether noise is scaled by the network's own variance channels.
-pub(crate) fn raw_variance(network: Parameterization, wanted: Variance) -> Result<RawVariance, Error> {
+pub(crate) fn raw_variance(
+    network: Parameterization,
+    wanted: Variance,
+) -> Result<RawVariance, Error> {
     match (wanted, network.variance) {
         (Variance::Learned, Variance::Learned) => Ok(RawVariance::LogVariance),
         (Variance::Learned, _) => Err(Error::Sampler(

@@ -51,14 +51,15 @@ impl Film {
             };
             side_by_side(halves.iter().map(half).collect::<Result<_, _>>()?)
         };
-        Animation::new(self.steps.values().map(frame).collect::<Result<_, _>>()?)
+        let frames = self.steps.values().map(frame).collect::<Result<_, Error>>()?;
+        Ok(Animation::new(frames)?)
     }
 }
 
 fn side_by_side(mut halves: Vec<Picture>) -> Result<Picture, Error> {
     match halves.len() {
         1 => Ok(halves.remove(0)),
-        _ => grid(&halves.into_iter().map(Some).collect::<Vec<_>>(), 1, GAP),
+        _ => Ok(grid(&halves.into_iter().map(Some).collect::<Vec<_>>(), 1, GAP)?),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ddpm_client::{
     Completed, Data, Error, Previews, Receipt, Sample, SampleError,
     files::write_atomically,
-    pictures::{Picture, View, describe, write_npy, write_png},
+    pictures::{View, describe, picture_of, write_npy, write_png},
 };
 
 use super::{
@@ -87,7 +87,7 @@ impl Gallery {
         let path = match self.plan.format {
             FileFormat::Npy => return Ok(None),
             FileFormat::Png => {
-                let (path, picture) = (path("png"), Picture::of(sample)?);
+                let (path, picture) = (path("png"), picture_of(sample)?);
                 let text = describe(receipt, &index.to_string(), self.label(index).as_deref());
                 write_atomically(&path, |out| write_png(out, &picture, &text))?;
                 path

@@ -2,7 +2,7 @@
 
 use ddpm_client::{
     Data, Error, ModelKind, Sample,
-    pictures::{Picture, View, grid, scatter},
+    pictures::{Picture, View, grid, picture_of, scatter},
 };
 
 /// Between the samples of a grid.
@@ -21,12 +21,12 @@ pub(crate) fn render(
 ) -> Result<Picture, Error> {
     match kind {
         ModelKind::Image => {
-            let cells = samples.iter().map(|sample| sample.map(Picture::of).transpose());
-            grid(&cells.collect::<Result<Vec<_>, _>>()?, scale, PADDING)
+            let cells = samples.iter().map(|sample| sample.map(picture_of).transpose());
+            Ok(grid(&cells.collect::<Result<Vec<_>, Error>>()?, scale, PADDING)?)
         }
         ModelKind::Points2d => {
             let points = points(samples.iter().copied().flatten());
-            scatter(&points, view, SCATTER_SIDE.saturating_mul(scale))
+            Ok(scatter(&points, view, SCATTER_SIDE.saturating_mul(scale))?)
         }
     }
 }

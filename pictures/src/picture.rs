@@ -1,9 +1,8 @@
 //! A raster of pixels, and how a sample becomes one.
 
-use crate::{
-    error::Error,
-    events::{Data, Sample},
-};
+use ddpm_diffusion::pixels;
+
+use crate::Error;
 
 /// More pixels than a grid of 10,000 samples of 128 x 128; above it something
 /// was asked for by mistake.
@@ -24,12 +23,12 @@ impl Picture {
     ///
     /// # Errors
     ///
-    /// [`Error::Picture`] for no pixel or more than 2^28 of them.
+    /// [`Error`] for no pixel or more than 2^28 of them.
     pub fn filled(width: u64, height: u64, colour: &[u8]) -> Result<Self, Error> {
         let size = width.checked_mul(height).filter(|size| (1..=MAX_PIXELS).contains(size));
         let side = |side: u64| u32::try_from(side).ok();
         let (Some(size), Some(columns), Some(rows)) = (size, side(width), side(height)) else {
-            return Err(Error::Picture(format!(
+            return Err(Error(format!(
                 "cannot make a picture of {width} x {height} pixels: \
                  use fewer samples or a smaller scale"
             )));
@@ -38,28 +37,50 @@ impl Picture {
         Ok(Self { width: columns, height: rows, channels: channels_of(colour.len())?, pixels })
     }
 
-    /// The picture of a sample: its pixels, or its values at
-    /// round(x * 127.5 + 127.5), clamped to [0, 255].
+    /// A picture of these pixels.
+    ///
+    /// * `pixels`: `[height, width, channels]`.
     ///
     /// # Errors
     ///
-    /// [`Error::Picture`] if the sample is a point, a PNG file, or has channels
-    /// that are neither 1 nor 3.
-    pub fn of(sample: &Sample) -> Result<Self, Error> {
-        let wrong = |why: &str| {
-            Error::Picture(format!("sample {} cannot be shown as a picture: {why}", sample.index))
-        };
-        let &[a, b, c] = sample.shape.as_slice() else {
-            return Err(wrong(&format!("its shape is {:?}", sample.shape)));
-        };
-        let (height, width, channels, pixels) = match &sample.data {
-            Data::Pixels(pixels) => (a, b, c, pixels.clone()),
-            Data::Values(values) => (b, c, a, to_pixels(values, a as usize)),
-            Data::Png(_) => return Err(wrong("it is a PNG file already")),
-        };
-        let channels = channels_of(channels as usize)
-            .map_err(|_| wrong(&format!("it has {channels} channels, not 1 or 3; use npy")))?;
+    /// [`Error`] if a side is 0, if there are neither 1 nor 3 channels, or if the
+    /// pixels are more or fewer than the sides say.
+    pub fn from_pixels(
+        width: u32,
+        height: u32,
+        channels: u32,
+        pixels: Vec<u8>,
+    ) -> Result<Self, Error> {
+        let channels = channels_of(channels as usize)?;
+        let elements = u64::from(width) * u64::from(height) * u64::from(channels);
+        if elements == 0 || elements != pixels.len() as u64 {
+            let found = pixels.len();
+            return Err(Error(format!(
+                "{found} bytes are no picture of {width} x {height} pixels in {channels} channels"
+            )));
+        }
         Ok(Self { width, height, channels, pixels })
+    }
+
+    /// A picture of values in the model's scale, round(x * 127.5 + 127.5),
+    /// clamped to [0, 255].
+    ///
+    /// * `shape`: channels, height, width.
+    /// * `values`: of that shape.
+    ///
+    /// # Errors
+    ///
+    /// As [`Picture::from_pixels`].
+    pub fn from_values(shape: [u32; 3], values: &[f32]) -> Result<Self, Error> {
+        let [channels, height, width] = shape;
+        channels_of(channels as usize)?;
+        if !values.len().is_multiple_of(channels as usize) {
+            let found = values.len();
+            return Err(Error(format!("{found} values are not those of {channels} channels")));
+        }
+        let mut bytes = Vec::new();
+        pixels::to_hwc(values, channels as usize, &mut bytes);
+        Self::from_pixels(width, height, channels, bytes)
     }
 
     /// Columns of pixels.
@@ -128,21 +149,8 @@ fn channels_of(count: usize) -> Result<u32, Error> {
     match count {
         1 => Ok(1),
         3 => Ok(3),
-        _ => Err(Error::Picture(format!("a pixel has 1 or 3 channels, not {count}"))),
+        _ => Err(Error(format!("a pixel has 1 or 3 channels, not {count}"))),
     }
-}
-
-/// Model scale, channels x height x width → pixels, height x width x channels.
-fn to_pixels(values: &[f32], channels: usize) -> Vec<u8> {
-    let plane = values.len() / channels.max(1);
-    let value = |position: usize, channel: usize| values[channel * plane + position];
-    let pixel = |position: usize| (0..channels).map(move |channel| value(position, channel));
-    (0..plane).flat_map(pixel).map(to_byte).collect()
-}
-
-/// The cast saturates, and takes NaN to 0.
-fn to_byte(x: f32) -> u8 {
-    (x * 127.5 + 127.5).round() as u8
 }
 
 #[cfg(test)]
@@ -151,10 +159,9 @@ mod tests {
 
     #[test]
     fn values_become_pixels_with_their_channels_last() {
-        let values = vec![-1.0, 1.0, 0.0, -2.0, 3.0, f32::NAN];
-        let sample = Sample { index: 0, shape: vec![3, 1, 2], data: Data::Values(values) };
+        let values = [-1.0, 1.0, 0.0, -2.0, 3.0, f32::NAN];
 
-        let picture = Picture::of(&sample).unwrap();
+        let picture = Picture::from_values([3, 1, 2], &values).unwrap();
 
         // Channel planes (-1, 1), (0, -2), (3, NaN); 0 is at 127.5, rounded away from 0.
         assert_eq!(picture.pixels(), [0, 128, 255, 255, 0, 0]);
@@ -164,21 +171,20 @@ mod tests {
     #[test]
     fn a_pasted_pixel_is_a_square_of_the_scale() {
         let mut canvas = Picture::filled(5, 3, &[0]).unwrap();
-        let sample = Sample { index: 0, shape: vec![1, 2, 1], data: Data::Pixels(vec![7, 9]) };
 
-        canvas.paste(&Picture::of(&sample).unwrap(), 1, 1, 2);
+        canvas.paste(&Picture::from_pixels(2, 1, 1, vec![7, 9]).unwrap(), 1, 1, 2);
 
         let rows: Vec<&[u8]> = canvas.pixels().chunks_exact(5).collect();
         assert_eq!(rows, [[0, 0, 0, 0, 0], [0, 7, 7, 9, 9], [0, 7, 7, 9, 9]]);
     }
 
     #[test]
-    fn what_is_no_picture_is_an_error_with_its_index() {
-        let point = Sample { index: 8, shape: vec![2], data: Data::Values(vec![0.0, 0.0]) };
-        let two = Sample { index: 9, shape: vec![1, 1, 2], data: Data::Pixels(vec![0, 0]) };
+    fn what_is_no_picture_is_an_error_with_its_numbers() {
+        let reason = |result: Result<Picture, Error>| result.unwrap_err().to_string();
 
-        assert!(Picture::of(&point).unwrap_err().to_string().contains("sample 8"));
-        assert!(Picture::of(&two).unwrap_err().to_string().contains("2 channels"));
+        assert!(reason(Picture::from_pixels(1, 1, 2, vec![0, 0])).contains("not 2"));
+        assert!(reason(Picture::from_pixels(2, 2, 1, vec![0; 3])).contains("3 bytes"));
+        assert!(reason(Picture::from_values([3, 1, 1], &[0.0; 4])).contains("4 values"));
         assert!(Picture::filled(1 << 20, 1 << 20, &[0]).is_err());
     }
 }

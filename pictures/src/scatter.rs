@@ -4,8 +4,7 @@
 //! chooses the colour. So single points are seen, and where many lie the shape
 //! of the distribution shows instead of one saturated blob.
 
-use super::Picture;
-use crate::error::Error;
+use crate::{Error, Picture};
 
 /// Colours from empty to dense; equally spaced.
 const RAMP: [[f32; 3]; 5] = [
@@ -60,7 +59,7 @@ fn extent(points: &[[f32; 2]], axis: usize) -> (f32, f32) {
 ///
 /// # Errors
 ///
-/// [`Error::Picture`] if `side` is 0 or too large.
+/// [`Error`] if `side` is 0 or too large.
 pub fn scatter(points: &[[f32; 2]], view: &View, side: u32) -> Result<Picture, Error> {
     let mut picture = Picture::filled(u64::from(side), u64::from(side), &[0; 3])?;
     let mut density = Density::new(side as usize);

@@ -1,7 +1,6 @@
 //! Pictures of one size side by side, in a grid that is nearly square.
 
-use super::Picture;
-use crate::error::Error;
+use crate::{Error, Picture};
 
 /// Between and around the cells.
 const BACKGROUND: u8 = 32;
@@ -13,17 +12,33 @@ const BACKGROUND: u8 = 32;
 ///
 /// # Errors
 ///
-/// [`Error::Picture`] if there is no picture, if sizes differ, or if the grid
+/// [`Error`] if there is no picture, if sizes differ, or if the grid
 /// would be too large.
 pub fn grid(cells: &[Option<Picture>], scale: u32, padding: u32) -> Result<Picture, Error> {
+    grid_of(cells, columns_for(cells.len()), scale, padding)
+}
+
+/// As [`grid`], with that many columns.
+///
+/// # Errors
+///
+/// As [`grid`], and if there is no column.
+pub fn grid_of(
+    cells: &[Option<Picture>],
+    columns: usize,
+    scale: u32,
+    padding: u32,
+) -> Result<Picture, Error> {
     let first = cells.iter().flatten().next();
-    let first = first.ok_or_else(|| Error::Picture("there is nothing to show".to_owned()))?;
+    let first = first.ok_or_else(|| Error("there is nothing to show".to_owned()))?;
     let size = |picture: &Picture| (picture.width(), picture.height(), picture.channels());
     if cells.iter().flatten().any(|cell| size(cell) != size(first)) {
-        return Err(Error::Picture("the pictures of a grid are of different sizes".to_owned()));
+        return Err(Error("the pictures of a grid are of different sizes".to_owned()));
     }
 
-    let columns = columns_for(cells.len());
+    if columns == 0 {
+        return Err(Error("a grid has at least one column".to_owned()));
+    }
     let rows = cells.len().div_ceil(columns);
     let (scale, padding) = (u64::from(scale), u64::from(padding));
     let pitch_x = u64::from(first.width()) * scale + padding;

@@ -7,8 +7,7 @@ use std::{
 
 use gif::Repeat;
 
-use super::{Picture, png_file};
-use crate::error::Error;
+use crate::{Error, Picture, png_file};
 
 /// What all frames together should take, without the last.
 const LENGTH: Duration = Duration::from_secs(4);
@@ -31,10 +30,10 @@ impl Animation {
     ///
     /// # Errors
     ///
-    /// [`Error::Picture`] if there is none, if their sizes differ, or if they
+    /// [`Error`] if there is none, if their sizes differ, or if they
     /// are larger than 65,535 pixels, which is what a GIF can hold.
     pub fn new(frames: Vec<Picture>) -> Result<Self, Error> {
-        let wrong = |why: &str| Err(Error::Picture(format!("cannot animate: {why}")));
+        let wrong = |why: &str| Err(Error(format!("cannot animate: {why}")));
         let size = |frame: &Picture| (frame.width(), frame.height(), frame.channels());
         let Some(first) = frames.first().map(size) else {
             return wrong("there is no frame");
@@ -88,7 +87,7 @@ impl Animation {
     }
 
     /// Writes an APNG that plays for ever, with `text` as in
-    /// [`write_png`](super::write_png).
+    /// [`write_png`](crate::write_png).
     ///
     /// # Errors
     ///

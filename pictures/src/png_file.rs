@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use png::{BitDepth, ColorType, Encoder};
 
-use super::Picture;
+use crate::Picture;
 
 /// Writes `picture` with `text`: pairs of a keyword (1 to 79 Latin-1
 /// characters) and a value.

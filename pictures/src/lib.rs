@@ -1,0 +1,24 @@
+//! What to make of samples: pictures, grids, scatter plots, animations, arrays.
+//!
+//! Equal samples give equal bytes: nothing here knows the time or the machine.
+
+mod error;
+pub use error::Error;
+
+mod picture;
+pub use picture::Picture;
+
+mod png_file;
+pub use png_file::write_png;
+
+mod grid;
+pub use grid::{grid, grid_of};
+
+mod scatter;
+pub use scatter::{View, scatter};
+
+mod animation;
+pub use animation::Animation;
+
+mod npy;
+pub use npy::write_npy;

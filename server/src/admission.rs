@@ -1,0 +1,227 @@
+//! Is there room, and when will it be done. Nothing waits here: a request is
+//! taken at once, or refused with the time after which to come back.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use crate::error::Error;
+
+/// What requests are held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) max_samples: u32,
+    pub(crate) max_evals: u64,
+    pub(crate) max_watched_samples: u32,
+    pub(crate) max_queued_samples: u64,
+    pub(crate) max_requests: u32,
+    pub(crate) max_request_bytes: u64,
+}
+
+/// Counts what was taken and is not done.
+#[derive(Debug, Clone)]
+pub(crate) struct Admission(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limits: Limits,
+    counts: Mutex<Counts>,
+    idle: Notify,
+}
+
+/// What was taken and is not done.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Counts {
+    pub(crate) requests: u32,
+    pub(crate) samples: u64,
+    pub(crate) evals: u64,
+    /// The same in seconds of the device, by each model's measured speed.
+    pub(crate) seconds: f64,
+    pub(crate) draining: bool,
+}
+
+/// Room for one request; dropping it gives the room back.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    admission: Admission,
+    samples: u64,
+    evals: u64,
+    seconds_an_eval: f64,
+}
+
+impl Admission {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let counts = Mutex::new(Counts::default());
+        Self(Arc::new(Shared { limits, counts, idle: Notify::new() }))
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        *self.lock()
+    }
+
+    /// Takes a request in, and says what was there before it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`] or [`Error::Draining`].
+    pub(crate) fn admit(
+        &self,
+        samples: u64,
+        evals: u64,
+        seconds_an_eval: f64,
+    ) -> Result<(Permit, Counts), Error> {
+        let limits = self.0.limits;
+        let mut counts = self.lock();
+        let retry_after = Duration::from_secs_f64(counts.seconds.clamp(1.0, 600.0));
+        if counts.draining {
+            return Err(Error::Draining);
+        }
+        if counts.requests >= limits.max_requests {
+            let limit = u64::from(limits.max_requests);
+            return Err(Error::Full { what: "too many requests at once", limit, retry_after });
+        }
+        // A request that is larger than the queue is taken when it is alone.
+        if counts.samples > 0 && counts.samples + samples > limits.max_queued_samples {
+            let limit = limits.max_queued_samples;
+            return Err(Error::Full { what: "too many samples are queued", limit, retry_after });
+        }
+        let before = *counts;
+        counts.requests += 1;
+        counts.samples += samples;
+        counts.evals += evals;
+        counts.seconds += evals as f64 * seconds_an_eval;
+        drop(counts);
+        let permit = Permit { admission: self.clone(), samples, evals, seconds_an_eval };
+        Ok((permit, before))
+    }
+
+    /// Refuses everything from now on.
+    pub(crate) fn drain(&self) {
+        self.lock().draining = true;
+        self.0.idle.notify_waiters();
+    }
+
+    /// Waits until everything that was taken is done.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let changed = self.0.idle.notified();
+            if self.lock().requests == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    /// Gives back the room of what is done.
+    pub(crate) fn give_back(&mut self, samples: u64, evals: u64) {
+        let (samples, evals) = (samples.min(self.samples), evals.min(self.evals));
+        self.samples -= samples;
+        self.evals -= evals;
+        let mut counts = self.admission.lock();
+        counts.samples -= samples;
+        counts.evals -= evals;
+        counts.seconds = (counts.seconds - evals as f64 * self.seconds_an_eval).max(0.0);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.give_back(self.samples, self.evals);
+        let mut counts = self.admission.lock();
+        counts.requests -= 1;
+        if counts.requests == 0 {
+            // Sums of fractions leave crumbs.
+            counts.seconds = 0.0;
+            self.admission.0.idle.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn admission(max_queued_samples: u64, max_requests: u32) -> Admission {
+        Admission::new(Limits {
+            max_samples: 1000,
+            max_evals: 1000,
+            max_watched_samples: 1,
+            max_queued_samples,
+            max_requests,
+            max_request_bytes: 1,
+        })
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_the_time_to_come_back() {
+        let admission = admission(10, 100);
+        let (_permit, before) = admission.admit(8, 80, 0.25).unwrap();
+        assert_eq!(before, Counts::default());
+        match admission.admit(3, 30, 0.25) {
+            Err(Error::Full { limit: 10, retry_after, .. }) => {
+                assert_eq!(retry_after, Duration::from_secs(20));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(admission.admit(2, 20, 0.25).is_ok());
+    }
+
+    #[test]
+    fn a_draining_server_takes_nothing() {
+        let admission = admission(10, 100);
+        admission.drain();
+        assert!(matches!(admission.admit(1, 1, 0.0), Err(Error::Draining)));
+    }
+
+    #[tokio::test]
+    async fn idle_waits_for_the_last_request() {
+        let admission = admission(10, 100);
+        let (permit, _) = admission.admit(1, 1, 0.0).unwrap();
+        let waiting = tokio::spawn({
+            let admission = admission.clone();
+            async move { admission.idle().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(permit);
+        waiting.await.unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_the_limit_and_all_room_comes_back(
+            sizes in prop::collection::vec(1u64..8, 1..40),
+            keep in prop::collection::vec(any::<bool>(), 40),
+        ) {
+            let admission = admission(20, 6);
+            let mut permits = Vec::new();
+            for (size, keep) in sizes.iter().zip(keep) {
+                if let Ok((permit, _)) = admission.admit(*size, size * 10, 0.1) {
+                    permits.push(permit);
+                }
+                let counts = admission.counts();
+                prop_assert!(counts.samples <= 20 && counts.requests <= 6);
+                if !keep {
+                    permits.pop();
+                }
+            }
+            drop(permits);
+            prop_assert_eq!(admission.counts(), Counts::default());
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The contract on the wire: checks requests, streams events. The only place
+//! that knows protobuf; everything below speaks our own types.
+
+use std::sync::Arc;
+
+use ddpm_proto::v1;
+
+use crate::{admission::Admission, engine::EngineHandle, registry::Registry};
+
+mod generate;
+
+mod models;
+
+mod sampling;
+
+mod server_info;
+
+mod stream;
+
+mod wire;
+
+/// What all services share.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    pub(crate) registry: Registry,
+    pub(crate) engine: EngineHandle,
+    pub(crate) admission: Admission,
+    pub(crate) fingerprint: String,
+    pub(crate) onnxruntime_version: String,
+    pub(crate) device: v1::Device,
+}
+
+/// The services of `ddpm.v1`.
+pub(crate) struct Services {
+    pub(crate) sampling: v1::sampling_service_server::SamplingServiceServer<sampling::Sampling>,
+    pub(crate) models: v1::model_service_server::ModelServiceServer<models::Models>,
+    pub(crate) server: v1::server_service_server::ServerServiceServer<server_info::Server>,
+}
+
+impl Services {
+    /// Names under which health is reported.
+    pub(crate) const NAMES: [&str; 3] =
+        ["ddpm.v1.SamplingService", "ddpm.v1.ModelService", "ddpm.v1.ServerService"];
+
+    pub(crate) fn new(serving: &Arc<Serving>) -> Self {
+        use v1::{
+            model_service_server::ModelServiceServer,
+            sampling_service_server::SamplingServiceServer,
+            server_service_server::ServerServiceServer,
+        };
+        let max = serving.admission.limits().max_request_bytes as usize;
+        let shared = || Arc::clone(serving);
+        Self {
+            sampling: SamplingServiceServer::new(sampling::Sampling(shared()))
+                .max_decoding_message_size(max),
+            models: ModelServiceServer::new(models::Models(shared())),
+            server: ServerServiceServer::new(server_info::Server(shared())),
+        }
+    }
+}

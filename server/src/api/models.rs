@@ -1,0 +1,62 @@
+//! `ModelService`: what is served.
+
+use std::sync::Arc;
+
+use ddpm_onnx::Denoiser;
+use ddpm_package::Kind;
+use ddpm_proto::v1::{self, model_service_server::ModelService};
+use tonic::{Request, Response, Status};
+
+use super::{
+    Serving,
+    wire::{self, Sampler},
+};
+use crate::registry::Model;
+
+/// Lists the models.
+pub(crate) struct Models(pub(super) Arc<Serving>);
+
+#[tonic::async_trait]
+impl ModelService for Models {
+    async fn list_models(
+        &self,
+        _: Request<v1::ListModelsRequest>,
+    ) -> Result<Response<v1::ListModelsResponse>, Status> {
+        let models = self.0.registry.models().iter().map(describe).collect();
+        Ok(Response::new(v1::ListModelsResponse { models }))
+    }
+
+    async fn get_model(
+        &self,
+        request: Request<v1::GetModelRequest>,
+    ) -> Result<Response<v1::GetModelResponse>, Status> {
+        let request = request.into_inner();
+        let model = self.0.registry.find(&request.model, &request.version)?;
+        Ok(Response::new(v1::GetModelResponse { model: Some(describe(model)) }))
+    }
+}
+
+fn describe(model: &Model) -> v1::Model {
+    let manifest = &model.manifest;
+    let default = &manifest.default_sampler;
+    let kind = match manifest.kind {
+        Kind::Image => v1::ModelKind::Image,
+        Kind::Points2d => v1::ModelKind::Points2d,
+    };
+    v1::Model {
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        digest: model.digest.clone(),
+        kind: kind.into(),
+        shape: manifest.sample_shape.iter().map(|axis| *axis as u32).collect(),
+        class_names: manifest.classes.clone(),
+        timesteps: model.schedule.timesteps() as u32,
+        schedule: manifest.schedule.kind.clone(),
+        prediction: manifest.prediction.name().into(),
+        variance: manifest.variance.name().into(),
+        default_sampler: Some(Sampler::from_spec(default.sampler, manifest.variance).to_wire()),
+        default_num_steps: default.num_steps as u32,
+        default_grid: wire::grid_to_wire(default.grid).into(),
+        graph: Denoiser::GRAPH.into(),
+    }
+}

@@ -1,0 +1,59 @@
+//! `ServerService`: versions, limits, load.
+
+use std::sync::Arc;
+
+use ddpm_proto::v1::{self, server_service_server::ServerService};
+use tonic::{Request, Response, Status};
+
+use super::Serving;
+
+/// Says what the server is and does.
+pub(crate) struct Server(pub(super) Arc<Serving>);
+
+#[tonic::async_trait]
+impl ServerService for Server {
+    async fn get_server_info(
+        &self,
+        _: Request<v1::GetServerInfoRequest>,
+    ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
+        let serving = &self.0;
+        Ok(Response::new(v1::GetServerInfoResponse {
+            version: env!("CARGO_PKG_VERSION").into(),
+            onnxruntime_version: serving.onnxruntime_version.clone(),
+            device: Some(serving.device.clone()),
+            fingerprint: serving.fingerprint.clone(),
+            limits: Some(limits(serving)),
+            load: Some(load(serving)),
+        }))
+    }
+}
+
+fn limits(serving: &Serving) -> v1::Limits {
+    let limits = serving.admission.limits();
+    let costs = serving.registry.models().iter().map(|model| model.cost.max_evals);
+    v1::Limits {
+        max_samples: limits.max_samples,
+        max_evals: limits.max_evals,
+        max_watched_samples: limits.max_watched_samples,
+        max_queued_samples: limits.max_queued_samples,
+        max_requests: limits.max_requests,
+        max_batch: costs.max().unwrap_or(0),
+        max_request_bytes: limits.max_request_bytes,
+    }
+}
+
+fn load(serving: &Serving) -> v1::Load {
+    let (counts, stats) = (serving.admission.counts(), serving.engine.stats());
+    v1::Load {
+        requests: counts.requests,
+        samples_waiting: stats.waiting,
+        samples_running: stats.running,
+        backlog_evals: counts.evals,
+        ticks: stats.ticks,
+        evals: stats.evals,
+        busy_ratio: stats.busy_ratio(),
+        draining: counts.draining,
+        busy_time: stats.inside.try_into().ok(),
+        active_time: stats.active.try_into().ok(),
+    }
+}

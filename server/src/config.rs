@@ -1,0 +1,157 @@
+//! Command line and environment become settings.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use ddpm_onnx::DeviceChoice;
+
+/// Serves reverse diffusion over gRPC, batching single denoising steps across
+/// requests.
+///
+/// Without arguments it serves two small models that are part of the binary, on
+/// the loopback address. Ctrl-C or SIGTERM drains it: requests that were
+/// accepted are finished, new ones are refused; a second signal stops it at
+/// once.
+///
+/// Exit codes: 0 drained, 1 failed, 2 usage, 3 bad settings or package.
+#[derive(Debug, Clone, Default, clap::Parser)]
+#[command(name = "ddpm-server", version)]
+pub struct Args {
+    /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:50051].
+    #[arg(long, env = "DDPM_LISTEN", value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// A model package, or a folder of them [default: the embedded models].
+    #[arg(long, env = "DDPM_MODELS", value_name = "DIR")]
+    pub models: Option<PathBuf>,
+
+    /// Where models run: auto, cpu, cuda or cuda:N [default: auto].
+    #[arg(long, env = "DDPM_DEVICE", value_name = "DEVICE")]
+    pub device: Option<DeviceChoice>,
+
+    /// The ONNX Runtime library [default: ORT_DYLIB_PATH, then beside the
+    /// executable, then the system's].
+    #[arg(long, env = "DDPM_ORT_LIB", value_name = "FILE")]
+    pub ort_lib: Option<PathBuf>,
+
+    /// Threads for models on the CPU [default: one a core].
+    #[arg(long, env = "DDPM_THREADS", value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// Let idle model threads spin before they sleep: faster on a machine of its
+    /// own, slower for everything else on a shared one.
+    #[arg(long, env = "DDPM_SPIN")]
+    pub spin: bool,
+
+    /// Most network evaluations of one call [default: measured at start].
+    #[arg(long, env = "DDPM_MAX_BATCH", value_name = "N")]
+    pub max_batch: Option<NonZeroU32>,
+
+    /// Most samples of one request [default: 100000].
+    #[arg(long, env = "DDPM_MAX_SAMPLES", value_name = "N")]
+    pub max_samples: Option<NonZeroU32>,
+
+    /// Most samples waiting or in flight over all requests [default: 200000].
+    #[arg(long, env = "DDPM_MAX_QUEUE", value_name = "N")]
+    pub max_queue: Option<NonZeroU32>,
+
+    /// Most requests at the same time [default: 256].
+    #[arg(long, env = "DDPM_MAX_REQUESTS", value_name = "N")]
+    pub max_requests: Option<NonZeroU32>,
+
+    /// Seconds that accepted requests get to finish after a signal [default: 30].
+    #[arg(long, env = "DDPM_DRAIN_SECONDS", value_name = "S")]
+    pub drain_seconds: Option<u64>,
+
+    /// Listen on an address that others can reach, without encryption or tokens.
+    #[arg(long, env = "DDPM_INSECURE")]
+    pub insecure: bool,
+}
+
+/// Everything that the server needs to know; every default filled in.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) models: Option<PathBuf>,
+    pub(crate) device: DeviceChoice,
+    pub(crate) ort_lib: Option<PathBuf>,
+    pub(crate) threads: Option<usize>,
+    pub(crate) spin: bool,
+    pub(crate) max_batch: Option<u32>,
+    pub(crate) limits: Limits,
+    pub(crate) drain: Duration,
+}
+
+pub(crate) use crate::admission::Limits;
+
+/// Settings that cannot be meant.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The address can be reached by others, and nothing protects it.
+    #[error(
+        "{0} can be reached by other machines, and this server has neither encryption nor tokens: \
+         listen on 127.0.0.1, or say --insecure"
+    )]
+    Exposed(SocketAddr),
+}
+
+/// The largest request message.
+const MAX_REQUEST_BYTES: u64 = 4 << 20;
+
+impl Settings {
+    /// Where to listen.
+    #[must_use]
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Fills in the defaults and checks what only the whole shows.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with what to change.
+    pub fn new(args: Args) -> Result<Self, ConfigError> {
+        let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
+        let listen = args.listen.unwrap_or(loopback);
+        if !listen.ip().is_loopback() && !args.insecure {
+            return Err(ConfigError::Exposed(listen));
+        }
+        let number = |given: Option<NonZeroU32>, default| given.map_or(default, NonZeroU32::get);
+        Ok(Self {
+            listen,
+            models: args.models,
+            device: args.device.unwrap_or_default(),
+            ort_lib: args.ort_lib,
+            threads: args.threads.map(NonZeroUsize::get),
+            spin: args.spin,
+            max_batch: args.max_batch.map(NonZeroU32::get),
+            limits: Limits {
+                max_samples: number(args.max_samples, 100_000),
+                max_evals: 100_000_000,
+                max_watched_samples: 1024,
+                max_queued_samples: u64::from(number(args.max_queue, 200_000)),
+                max_requests: number(args.max_requests, 256),
+                max_request_bytes: MAX_REQUEST_BYTES,
+            },
+            drain: Duration::from_secs(args.drain_seconds.unwrap_or(30)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_others_can_reach_must_be_meant() {
+        let listen = Some("0.0.0.0:50051".parse().unwrap());
+        let args = Args { listen, ..Args::default() };
+        let error = Settings::new(args.clone()).unwrap_err().to_string();
+        assert!(error.contains("say --insecure"), "{error}");
+        assert!(Settings::new(Args { insecure: true, ..args }).is_ok());
+    }
+}

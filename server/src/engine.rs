@@ -1,0 +1,369 @@
+//! The tick: one thread a device advances whatever samples the scheduler picks,
+//! of any requests, samplers and timesteps, with one call of the network.
+//!
+//! Samples join and leave between calls, so a short request never waits for a
+//! long one. A request whose reader left is forgotten before the next call. The
+//! thread ends in one of two ways:
+//!
+//! * when the last [`EngineHandle`] is dropped and every request is done;
+//! * at once, when `abort` is cancelled: streams end with [`Error::Stopped`].
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use ddpm_diffusion::{Noise, Row};
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use crate::{
+    admission::Permit,
+    error::Error,
+    outbox::{Account, Finished, Frame, FrameKind, Outbox},
+    request::Request,
+    runtime::{Device, Outcome, RuntimeError, Slot, Start, Work},
+    scheduler::{JobId, ModelId, Pick, Plan, Scheduler},
+};
+
+mod stats;
+pub(crate) use stats::{Stats, StatsReading};
+
+/// Requests that may wait for the engine to look at them.
+const INBOX: usize = 64;
+
+/// How long the engine sleeps when every request waits for its reader.
+const BLOCKED_PAUSE: Duration = Duration::from_millis(1);
+
+/// A request with what it needs to be served.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) request: Request,
+    pub(crate) outbox: Outbox,
+    pub(crate) permit: Permit,
+    pub(crate) accepted: Instant,
+}
+
+/// Hands requests to the engine. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineHandle {
+    inbox: mpsc::Sender<Submission>,
+    stats: Arc<Stats>,
+}
+
+impl EngineHandle {
+    /// Starts the engine on a thread of its own.
+    ///
+    /// * `max_evals`: the most evals of one call, a model.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread.
+    pub(crate) fn start(
+        device: Box<dyn Device>,
+        max_evals: Vec<u32>,
+        abort: CancellationToken,
+    ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
+        let (inbox, submissions) = mpsc::channel(INBOX);
+        let stats = Arc::new(Stats::default());
+        let mut engine = Engine {
+            device,
+            max_evals,
+            scheduler: Scheduler::default(),
+            jobs: BTreeMap::new(),
+            next_job: 0,
+            stats: Arc::clone(&stats),
+        };
+        let thread = thread::Builder::new()
+            .name("ddpm-engine".into())
+            .spawn(move || engine.run(submissions, &abort))?;
+        Ok((Self { inbox, stats }, thread))
+    }
+
+    /// Hands a request over; waits while the inbox is full.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] if the engine has ended.
+    pub(crate) async fn submit(&self, submission: Submission) -> Result<(), Error> {
+        self.inbox.send(submission).await.map_err(|_| Error::Stopped)
+    }
+
+    /// What the engine did since the start.
+    pub(crate) fn stats(&self) -> StatsReading {
+        self.stats.read()
+    }
+}
+
+struct Engine {
+    device: Box<dyn Device>,
+    max_evals: Vec<u32>,
+    scheduler: Scheduler,
+    jobs: BTreeMap<JobId, Job>,
+    next_job: JobId,
+    stats: Arc<Stats>,
+}
+
+/// A request in flight.
+struct Job {
+    request: Request,
+    noise: Noise,
+    outbox: Outbox,
+    permit: Permit,
+    accepted: Instant,
+    account: Account,
+    /// Begun samples, by their position in the request.
+    samples: HashMap<u64, Sample>,
+    blocked_since: Option<Instant>,
+}
+
+/// A begun sample.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    slot: Slot,
+    index: u64,
+    /// Position of its next row.
+    row: usize,
+}
+
+impl Engine {
+    fn run(&mut self, mut submissions: mpsc::Receiver<Submission>, abort: &CancellationToken) {
+        while !abort.is_cancelled() && self.receive(&mut submissions) {
+            self.forget_readers_that_left();
+            self.notice_full_outboxes();
+            match self.scheduler.plan(|model| self.max_evals[model]) {
+                Some(plan) => self.tick(&plan),
+                // Every stream is full: there is nothing to do but to wait for a reader.
+                None if !self.jobs.is_empty() => thread::sleep(BLOCKED_PAUSE),
+                None => {}
+            }
+            self.publish();
+        }
+        debug!("engine stopped");
+    }
+
+    /// Takes what arrived; waits if there is nothing else to do. False when
+    /// everything is done and nobody can submit any more.
+    fn receive(&mut self, submissions: &mut mpsc::Receiver<Submission>) -> bool {
+        if self.jobs.is_empty() {
+            self.stats.idle();
+            match submissions.blocking_recv() {
+                Some(submission) => self.accept(submission),
+                None => return false,
+            }
+            self.stats.active();
+        }
+        loop {
+            match submissions.try_recv() {
+                Ok(submission) => self.accept(submission),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
+            }
+        }
+    }
+
+    fn accept(&mut self, submission: Submission) {
+        let Submission { request, outbox, permit, accepted } = submission;
+        let id = self.next_job;
+        self.next_job += 1;
+        let first_cost = request.program.rows()[0].evals.count() as u32;
+        self.scheduler.add(id, request.model, request.indices.len(), first_cost);
+        let job = Job {
+            noise: Noise::new(request.seed),
+            request,
+            outbox,
+            permit,
+            accepted,
+            account: Account::default(),
+            samples: HashMap::new(),
+            blocked_since: None,
+        };
+        self.jobs.insert(id, job);
+    }
+
+    fn forget_readers_that_left(&mut self) {
+        let left = self.jobs.iter().filter(|(_, job)| job.outbox.reader_left());
+        let left: Vec<JobId> = left.map(|(id, _)| *id).collect();
+        for id in left {
+            debug!(job = id, "the reader left");
+            self.remove(id);
+        }
+    }
+
+    /// Forgets a request and frees what its samples hold.
+    fn remove(&mut self, id: JobId) -> Option<Job> {
+        self.scheduler.remove(id);
+        let mut job = self.jobs.remove(&id)?;
+        for (_, sample) in job.samples.drain() {
+            self.device.release(sample.slot);
+        }
+        Some(job)
+    }
+
+    fn notice_full_outboxes(&mut self) {
+        for (id, job) in &mut self.jobs {
+            let full = job.outbox.is_full();
+            self.scheduler.set_ready(*id, !full);
+            match (full, job.blocked_since) {
+                (true, None) => job.blocked_since = Some(Instant::now()),
+                (false, Some(since)) => {
+                    job.account.blocked_time += since.elapsed();
+                    job.blocked_since = None;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn tick(&mut self, plan: &Plan) {
+        let tick = self.stats.next_tick();
+        let started = Instant::now();
+        for pick in plan.picks.iter().filter(|pick| pick.begins) {
+            self.begin(plan.model, pick);
+        }
+        let work: Vec<Work<'_>> =
+            plan.picks.iter().map(|pick| self.jobs[&pick.job].work(pick)).collect();
+        let evals: u64 = work.iter().map(|item| item.row.evals.count() as u64).sum();
+        match self.device.tick(plan.model, &work) {
+            Ok((outcomes, inside)) => {
+                self.stats.ran(evals, inside);
+                self.deliver(plan, outcomes, tick, started.elapsed());
+            }
+            Err(error) => self.fail(plan, &error),
+        }
+    }
+
+    /// Gives a sample its slot.
+    fn begin(&mut self, model: ModelId, pick: &Pick) {
+        let Some(job) = self.jobs.get_mut(&pick.job) else { return };
+        let index = job.request.indices.at(pick.sample);
+        let start = Start {
+            program: &job.request.program,
+            noise: &job.noise,
+            index,
+            class_label: job.request.class_label(index),
+        };
+        let slot = self.device.start(model, &start);
+        job.samples.insert(pick.sample, Sample { slot, index, row: 0 });
+        if job.account.samples_begun == 0 {
+            job.account.queue_time = job.accepted.elapsed();
+        }
+        job.account.samples_begun += 1;
+    }
+
+    /// Moves every sample of a call on, and hands out what it gave.
+    fn deliver(&mut self, plan: &Plan, outcomes: Vec<Outcome>, tick: u64, took: Duration) {
+        let mut parcels: BTreeMap<JobId, (Vec<Frame>, Vec<Finished>)> = BTreeMap::new();
+        for (pick, outcome) in plan.picks.iter().zip(outcomes) {
+            let Some(job) = self.jobs.get_mut(&pick.job) else { continue };
+            let (frames, finished) = parcels.entry(pick.job).or_default();
+            let next_cost = job.advance(pick.sample, outcome, frames, finished);
+            self.scheduler.advanced(*pick, next_cost);
+        }
+        for (id, (frames, finished)) in parcels {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            job.note_tick(tick, took);
+            job.outbox.put(frames, finished, job.account);
+            if job.account.samples_done == job.request.indices.len()
+                && let Some(job) = self.remove(id)
+            {
+                job.outbox.end(Ok(()));
+            }
+        }
+    }
+
+    /// Ends every request of a call that failed; the others go on.
+    fn fail(&mut self, plan: &Plan, cause: &RuntimeError) {
+        error!(%cause, samples = plan.picks.len(), "the model could not be run");
+        let mut jobs: Vec<JobId> = plan.picks.iter().map(|pick| pick.job).collect();
+        jobs.dedup();
+        for id in jobs {
+            if let Some(job) = self.remove(id) {
+                job.outbox.end(Err(Error::Runtime));
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let (waiting, running) = self.scheduler.counts();
+        self.stats.publish(waiting, running, self.device.slots() as u64);
+    }
+}
+
+impl Job {
+    fn row(&self, position: usize) -> &Row {
+        &self.request.program.rows()[position]
+    }
+
+    /// What the device is to do for one sample.
+    fn work(&self, pick: &Pick) -> Work<'_> {
+        let sample = self.samples[&pick.sample];
+        let row = self.row(sample.row);
+        let label = row.label;
+        let shown = label.ends_step.then_some(self.request.watch.as_ref()).flatten();
+        let shown = shown.filter(|watch| watch.shows(sample.index, label.step, label.num_steps));
+        // x_t is shown as the network will see it.
+        let scale = self.request.program.rows().get(sample.row + 1).map_or(1.0, |next| next.c_in);
+        Work {
+            slot: sample.slot,
+            row,
+            position: sample.row,
+            show_x_0: shown.is_some_and(|watch| watch.x_0),
+            show_x_t: shown.filter(|watch| watch.x_t).map(|_| scale),
+            last: sample.row + 1 == self.request.program.rows().len(),
+        }
+    }
+
+    /// Moves a sample on by the row that was applied. Returns the evals of its
+    /// next row, or `None` if it is done.
+    fn advance(
+        &mut self,
+        position: u64,
+        outcome: Outcome,
+        frames: &mut Vec<Frame>,
+        finished: &mut Vec<Finished>,
+    ) -> Option<u32> {
+        let sample = self.samples[&position];
+        let row = self.row(sample.row);
+        let (label, evals) = (row.label, row.evals.count() as u64);
+        let mut show = |kind, values: Option<Vec<f32>>| {
+            frames.extend(values.map(|values| Frame {
+                index: sample.index,
+                kind,
+                step: label.step,
+                num_steps: label.num_steps,
+                noise_level: label.noise_level,
+                values,
+            }));
+        };
+        show(FrameKind::X0, outcome.x_0);
+        show(FrameKind::XT, outcome.x_t);
+        self.account.evals += evals;
+        if let Some(values) = outcome.sample {
+            let values = values.iter().all(|value| value.is_finite()).then_some(values);
+            finished.push(Finished { index: sample.index, values });
+            self.account.samples_done += 1;
+            self.samples.remove(&position);
+            self.permit.give_back(1, evals);
+            return None;
+        }
+        self.permit.give_back(0, evals);
+        let next = sample.row + 1;
+        self.samples.insert(position, Sample { row: next, ..sample });
+        Some(self.row(next).evals.count() as u32)
+    }
+
+    fn note_tick(&mut self, tick: u64, took: Duration) {
+        if self.account.ticks == 0 {
+            self.account.first_tick = tick;
+        }
+        self.account.ticks += 1;
+        self.account.last_tick = tick;
+        self.account.compute_time += took;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! The engine with a stub network: exact, so every promise is about equal bits.
+
+use std::sync::atomic::Ordering;
+
+use ddpm_diffusion::{
+    Clip, Evals, Grid, Label, Mix, Parameterization, Prediction, Program, Row, Schedule, Variance,
+    samplers,
+};
+
+use super::*;
+use crate::{
+    admission::{Admission, Limits},
+    outbox::{Delivery, Reader, outbox},
+    request::{Indices, Watch},
+    runtime::stub::Stub,
+};
+
+const LEN: usize = 6;
+
+/// An engine over a stub, and what it takes to talk to it.
+struct Bench {
+    handle: Option<EngineHandle>,
+    thread: Option<thread::JoinHandle<()>>,
+    admission: Admission,
+    abort: CancellationToken,
+    stub: Stub,
+}
+
+impl Bench {
+    fn start(max_evals: u32) -> Self {
+        let stub = Stub::default();
+        let abort = CancellationToken::new();
+        let device = Box::new(stub.device(LEN));
+        let (handle, thread) = EngineHandle::start(device, vec![max_evals], abort.clone()).unwrap();
+        let admission = Admission::new(Limits {
+            max_samples: 1 << 20,
+            max_evals: 1 << 40,
+            max_watched_samples: 64,
+            max_queued_samples: 1 << 20,
+            max_requests: 64,
+            max_request_bytes: 0,
+        });
+        Self { handle: Some(handle), thread: Some(thread), admission, abort, stub }
+    }
+
+    async fn submit(&self, request: Request, limit: usize) -> Reader {
+        let delivery = request.watch.as_ref().map_or(Delivery::Latest, |watch| watch.delivery);
+        let (outbox, reader) = outbox(delivery, limit);
+        let admitted = self.admission.admit(request.indices.len(), request.evals(), 0.0);
+        let (permit, _) = admitted.unwrap();
+        let submission = Submission { request, outbox, permit, accepted: Instant::now() };
+        self.handle.as_ref().unwrap().submit(submission).await.unwrap();
+        reader
+    }
+
+    async fn run(&self, request: Request) -> Answer {
+        read(self.submit(request, 1 << 30).await).await
+    }
+
+    fn stats(&self) -> StatsReading {
+        self.handle.as_ref().unwrap().stats()
+    }
+
+    /// Waits until the engine has nothing in flight.
+    async fn idle(&self) -> StatsReading {
+        self.admission.idle().await;
+        loop {
+            let stats = self.stats();
+            if stats.running == 0 && stats.waiting == 0 && stats.slots == 0 {
+                return stats;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.abort.cancel();
+        self.handle = None;
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+/// Everything that one stream gave.
+#[derive(Debug, Default)]
+struct Answer {
+    samples: BTreeMap<u64, Option<Vec<f32>>>,
+    frames: Vec<Frame>,
+    account: Account,
+    end: Option<Result<(), Error>>,
+}
+
+async fn read(mut reader: Reader) -> Answer {
+    let mut answer = Answer::default();
+    while answer.end.is_none() {
+        let parcel = reader.take().await;
+        answer.frames.extend(parcel.frames);
+        let samples = parcel.finished.into_iter();
+        answer.samples.extend(samples.map(|sample| (sample.index, sample.values)));
+        answer.account = parcel.account;
+        answer.end = parcel.end;
+    }
+    answer
+}
+
+fn schedule() -> Schedule {
+    Schedule::linear(100, 1e-3, 0.1).unwrap()
+}
+
+const NETWORK: Parameterization =
+    Parameterization { prediction: Prediction::Eps, variance: Variance::FixedSmall };
+
+fn ddim(num_steps: usize, eta: f64) -> Program {
+    let grid = Grid::trailing(100, num_steps).unwrap();
+    let options = samplers::Ddim { eta, ..samplers::Ddim::default() };
+    samplers::ddim(&schedule(), NETWORK, &grid, Clip::Unit, &options).unwrap()
+}
+
+fn ddpm(num_steps: usize) -> Program {
+    let grid = Grid::leading(100, num_steps).unwrap();
+    samplers::ddpm(&schedule(), NETWORK, &grid, Clip::Unit, Variance::FixedLarge).unwrap()
+}
+
+fn request(program: Program, seed: u64, samples: u64) -> Request {
+    Request {
+        model: 0,
+        program: Arc::new(program),
+        seed,
+        indices: Indices::new(vec![(0, samples)]).unwrap(),
+        class_labels: vec![],
+        watch: None,
+    }
+}
+
+#[tokio::test]
+async fn requests_of_different_samplers_and_lengths_share_calls_and_keep_their_bits() {
+    let requests =
+        [request(ddim(10, 0.0), 7, 2), request(ddpm(25), 8, 1), request(ddim(40, 1.0), 9, 3)];
+    let mut alone = Vec::new();
+    for request in &requests {
+        alone.push(Bench::start(64).run(request.clone()).await);
+    }
+
+    let bench = Bench::start(64);
+    let [a, b, c] = requests;
+    // Handed over before any runs, as the engine's inbox holds them all.
+    let readers = [
+        bench.submit(a, 1 << 30).await,
+        bench.submit(b, 1 << 30).await,
+        bench.submit(c, 1 << 30).await,
+    ];
+    for (reader, alone) in readers.into_iter().zip(&alone) {
+        let together = read(reader).await;
+        assert!(matches!(together.end, Some(Ok(()))));
+        assert_eq!(together.samples, alone.samples);
+        assert_eq!(together.account.evals, alone.account.evals);
+    }
+    let ticks = bench.idle().await.ticks;
+    assert!(ticks < 10 + 25 + 40, "{ticks} ticks");
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_frees_its_slots_and_the_others_go_on() {
+    let bench = Bench::start(8);
+    let left = bench.submit(request(ddpm(100), 1, 100_000), 1 << 30).await;
+    let stays = bench.submit(request(ddim(50, 0.0), 2, 4), 1 << 30).await;
+    drop(left);
+    assert_eq!(read(stays).await.samples.len(), 4);
+    let stats = bench.idle().await;
+    assert_eq!((stats.slots, stats.running, stats.waiting), (0, 0, 0));
+    assert!(stats.evals < 100_000, "the work of the one that left was not done");
+}
+
+#[tokio::test]
+async fn a_full_outbox_pauses_its_own_request_alone() {
+    let bench = Bench::start(4);
+    // One finished sample fills it.
+    let mut slow = bench.submit(request(ddim(5, 0.0), 1, 50), LEN * 4).await;
+    let fast = bench.run(request(ddim(50, 0.0), 2, 8)).await;
+    assert_eq!(fast.samples.len(), 8);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let stuck = bench.admission.counts().samples;
+    assert!(stuck > 0, "the slow one waits for its reader");
+
+    let mut samples = 0;
+    let account = loop {
+        let parcel = slow.take().await;
+        samples += parcel.finished.len();
+        if parcel.end.is_some() {
+            break parcel.account;
+        }
+    };
+    assert_eq!(samples, 50);
+    assert!(account.blocked_time > Duration::ZERO);
+}
+
+#[tokio::test]
+async fn frames_come_at_their_cadence_and_the_last_x_0_is_the_sample() {
+    let bench = Bench::start(8);
+    let mut watched = request(ddim(10, 0.0), 3, 2);
+    watched.watch = Some(Watch {
+        indices: vec![1],
+        x_0: true,
+        x_t: true,
+        every_steps: 4,
+        delivery: Delivery::All,
+    });
+    let answer = bench.run(watched).await;
+    let seen: Vec<_> = answer.frames.iter().map(|f| (f.index, f.kind, f.step)).collect();
+    let want: Vec<_> = [4, 8, 10]
+        .into_iter()
+        .flat_map(|step| [(1, FrameKind::X0, step), (1, FrameKind::XT, step)])
+        .collect();
+    assert_eq!(seen, want);
+    let last = &answer.frames[4..];
+    assert_eq!(Some(&last[0].values), answer.samples[&1].as_ref());
+    assert_eq!(last[0].values, last[1].values);
+    assert_eq!(last[0].noise_level, 0.0);
+}
+
+#[tokio::test]
+async fn a_network_that_fails_ends_its_requests_and_the_next_one_is_served() {
+    let bench = Bench::start(8);
+    bench.stub.broken.store(true, Ordering::Relaxed);
+    let failed = bench.run(request(ddim(5, 0.0), 1, 3)).await;
+    assert!(matches!(failed.end, Some(Err(Error::Runtime))));
+    assert_eq!(bench.idle().await.slots, 0);
+    bench.stub.broken.store(false, Ordering::Relaxed);
+    assert_eq!(bench.run(request(ddim(5, 0.0), 1, 3)).await.samples.len(), 3);
+}
+
+#[tokio::test]
+async fn a_sample_that_is_not_finite_is_given_up_alone() {
+    let bench = Bench::start(8);
+    let mut row = Row::at(0.0);
+    // x² grows out of f32: 1e6 times u in each row, with no clip.
+    row.u = Mix { u: 1e6, ..Mix::ZERO };
+    let rows = (1..=8)
+        .map(|step| Row {
+            label: Label { step, num_steps: 8, ends_step: true, noise_level: 0.0 },
+            ..row.clone()
+        })
+        .collect();
+    let answer = bench.run(request(Program::new(rows).unwrap(), 1, 2)).await;
+    assert_eq!(answer.samples.len(), 2);
+    assert!(answer.samples.values().all(Option::is_none));
+}
+
+#[tokio::test]
+async fn guided_rows_call_the_network_twice_and_rows_without_evals_not_at_all() {
+    let bench = Bench::start(8);
+    let label = |step| Label { step, num_steps: 3, ends_step: true, noise_level: 0.0 };
+    let mut guided = Row::at(10.0);
+    guided.evals = Evals::Guided { scale: 2.0 };
+    guided.u = Mix { f: 1.0, ..Mix::ZERO };
+    guided.label = label(1);
+    let mut silent = Row::at(0.0);
+    silent.evals = Evals::Zero;
+    silent.u = Mix { u: 3.0, ..Mix::ZERO };
+    silent.label = label(2);
+    let mut end = silent.clone();
+    end.label = label(3);
+    let mut labelled = request(Program::new(vec![guided, silent, end]).unwrap(), 5, 1);
+    labelled.class_labels = vec![1];
+
+    let answer = bench.run(labelled.clone()).await;
+    assert_eq!(bench.stub.rows.load(Ordering::Relaxed), 2);
+    assert_eq!(bench.stub.calls.load(Ordering::Relaxed), 1);
+    assert_eq!((answer.account.evals, answer.account.ticks), (2, 3));
+
+    let mut x_t = vec![0.0f32; LEN];
+    Noise::new(5).normal(0, 0, &mut x_t);
+    let got = answer.samples[&0].as_ref().unwrap();
+    for (x, got) in x_t.iter().zip(got) {
+        // The stub adds 0.01 a label: label 1, and 2 for none of two classes.
+        let f = |label: f64| 0.5 * f64::from(*x) + 0.01 + 0.01 * label;
+        let want = 9.0 * (2.0 * f(1.0) - f(2.0));
+        assert!((f64::from(*got) - want).abs() < 1e-5, "{got} against {want}");
+    }
+}
+
+#[tokio::test]
+async fn an_aborted_engine_ends_every_stream_with_an_error() {
+    let bench = Bench::start(1);
+    let reader = bench.submit(request(ddpm(100), 1, 100_000), 1 << 30).await;
+    bench.abort.cancel();
+    assert!(matches!(read(reader).await.end, Some(Err(Error::Stopped))));
+}
+
+#[tokio::test]
+async fn samples_do_not_depend_on_the_batch_or_on_which_indices_are_asked_for() {
+    let whole = Bench::start(16).run(request(ddpm(20), 4, 10)).await.samples;
+    let mut part = request(ddpm(20), 4, 1);
+    part.indices = Indices::new(vec![(7, 2), (3, 1)]).unwrap();
+    let part = Bench::start(1).run(part).await.samples;
+    assert_eq!(part.keys().copied().collect::<Vec<_>>(), [3, 7, 8]);
+    assert!(part.iter().all(|(index, values)| whole[index] == *values));
+}

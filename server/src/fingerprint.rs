@@ -1,0 +1,37 @@
+//! What decides the bits of a sample besides the model and the request.
+
+use ddpm_onnx::{Device, Runtime};
+
+/// Our build, ONNX Runtime, the provider, the processor and the threads, as one
+/// line for people and for comparing.
+pub(crate) fn fingerprint(runtime: &Runtime, device: &Device) -> String {
+    format!(
+        "ddpm-server {} / onnxruntime {} / {} / {} / {} threads",
+        env!("CARGO_PKG_VERSION"),
+        runtime.version(),
+        device.name(),
+        processor(),
+        runtime.threads(),
+    )
+}
+
+/// The features of the processor by which ONNX Runtime chooses its kernels.
+#[cfg(target_arch = "x86_64")]
+fn processor() -> String {
+    let features = [
+        ("avx", is_x86_feature_detected!("avx")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("avxvnni", is_x86_feature_detected!("avxvnni")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512vnni", is_x86_feature_detected!("avx512vnni")),
+        ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
+    ];
+    let found = features.into_iter().filter(|(_, there)| *there).map(|(name, _)| name);
+    std::iter::once("x86_64").chain(found).collect::<Vec<_>>().join("+")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn processor() -> String {
+    std::env::consts::ARCH.to_owned()
+}

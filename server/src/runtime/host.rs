@@ -1,0 +1,198 @@
+//! The state in host memory, the network wherever ONNX Runtime runs it, the
+//! kernel in Rust. Serves the CPU, and CUDA by copying inputs and outputs.
+
+use std::time::{Duration, Instant};
+
+use ddpm_diffusion::{Evals, Kernel, Noise, State};
+use ddpm_onnx::Batch;
+
+use super::{Device, Network, Outcome, RuntimeError, Slot, Start, Work};
+use crate::scheduler::ModelId;
+
+/// Which batch sizes the network is called with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// Exactly as many rows as there are.
+    None,
+    /// The next power of two: each new shape costs CUDA a search for algorithms.
+    PowerOfTwo,
+}
+
+impl Padding {
+    fn rows(self, rows: usize) -> usize {
+        match self {
+            Self::None => rows,
+            Self::PowerOfTwo => rows.next_power_of_two(),
+        }
+    }
+}
+
+/// A model as this device runs it.
+pub(crate) struct HostModel {
+    pub(crate) network: Box<dyn Network>,
+    pub(crate) sample_len: usize,
+    pub(crate) output_len: usize,
+    /// The number of classes, which is also the label that means none.
+    pub(crate) classes: usize,
+    pub(crate) padding: Padding,
+}
+
+/// A device whose samples live in host memory.
+pub(crate) struct HostDevice {
+    models: Vec<(HostModel, Kernel<f32>)>,
+    slots: Vec<Option<Sample>>,
+    free: Vec<Slot>,
+    inputs: Inputs,
+    outputs: Vec<f32>,
+}
+
+/// A sample's state and the address of its noise.
+struct Sample {
+    state: State<f32>,
+    noise: Noise,
+    index: u64,
+    label: i64,
+}
+
+/// The rows of one call of the network.
+#[derive(Default)]
+struct Inputs {
+    sample: Vec<f32>,
+    timestep: Vec<f32>,
+    class_labels: Vec<i64>,
+}
+
+impl HostDevice {
+    pub(crate) fn new(models: Vec<HostModel>) -> Self {
+        let with_kernel = |model: HostModel| {
+            let kernel = Kernel::new(model.sample_len);
+            (model, kernel)
+        };
+        Self {
+            models: models.into_iter().map(with_kernel).collect(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            inputs: Inputs::default(),
+            outputs: Vec::new(),
+        }
+    }
+
+    fn sample(&mut self, slot: Slot) -> &mut Sample {
+        self.slots[slot].as_mut().expect("work names slots that were started and not released")
+    }
+
+    /// Gathers the rows of a tick and calls the network once, if any row has an
+    /// eval.
+    fn evaluate(&mut self, model: ModelId, work: &[Work<'_>]) -> Result<Duration, RuntimeError> {
+        self.inputs.clear();
+        let unlabelled = self.models[model].0.classes as i64;
+        for item in work {
+            let sample =
+                self.slots[item.slot].as_ref().expect("work names slots that were started");
+            if item.row.evals != Evals::Zero {
+                self.inputs.push(sample.state.u(), item.row.c_in, item.row.t, sample.label);
+            }
+            if let Evals::Guided { .. } = item.row.evals {
+                self.inputs.push(sample.state.u(), item.row.c_in, item.row.t, unlabelled);
+            }
+        }
+        let rows = self.inputs.timestep.len();
+        if rows == 0 {
+            return Ok(Duration::ZERO);
+        }
+        let model = &mut self.models[model].0;
+        self.inputs.pad(model.padding.rows(rows));
+        let started = Instant::now();
+        model.network.evaluate(self.inputs.batch(), &mut self.outputs)?;
+        Ok(started.elapsed())
+    }
+}
+
+impl Inputs {
+    fn clear(&mut self) {
+        self.sample.clear();
+        self.timestep.clear();
+        self.class_labels.clear();
+    }
+
+    fn push(&mut self, u: &[f32], c_in: f64, t: f64, label: i64) {
+        let scale = c_in as f32;
+        self.sample.extend(u.iter().map(|u| scale * u));
+        self.timestep.push(t as f32);
+        self.class_labels.push(label);
+    }
+
+    /// Repeats the first row until there are `rows`.
+    fn pad(&mut self, rows: usize) {
+        let len = self.sample.len() / self.timestep.len();
+        while self.timestep.len() < rows {
+            self.sample.extend_from_within(..len);
+            self.timestep.push(self.timestep[0]);
+            self.class_labels.push(self.class_labels[0]);
+        }
+    }
+
+    fn batch(&self) -> Batch<'_> {
+        Batch { sample: &self.sample, timestep: &self.timestep, class_labels: &self.class_labels }
+    }
+}
+
+impl Device for HostDevice {
+    fn start(&mut self, model: ModelId, start: &Start<'_>) -> Slot {
+        let (model, _) = &self.models[model];
+        let label = start.class_label.map_or(model.classes as i64, i64::from);
+        let state = State::start(start.program, start.noise, start.index, model.sample_len);
+        let sample = Sample { state, noise: start.noise.clone(), index: start.index, label };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(sample);
+        slot
+    }
+
+    fn tick(
+        &mut self,
+        model: ModelId,
+        work: &[Work<'_>],
+    ) -> Result<(Vec<Outcome>, Duration), RuntimeError> {
+        let inside = self.evaluate(model, work)?;
+        let outputs = std::mem::take(&mut self.outputs);
+        let mut rows = outputs.chunks_exact(self.models[model].0.output_len);
+        let mut outcomes = Vec::with_capacity(work.len());
+        for item in work {
+            let own: Vec<&[f32]> = rows.by_ref().take(item.row.evals.count()).collect();
+            outcomes.push(self.advance(model, item, &own));
+        }
+        self.outputs = outputs;
+        Ok((outcomes, inside))
+    }
+
+    fn release(&mut self, slot: Slot) {
+        self.slots[slot] = None;
+        self.free.push(slot);
+    }
+
+    fn slots(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+}
+
+impl HostDevice {
+    /// Applies one row to one sample, and copies out what was asked for.
+    fn advance(&mut self, model: ModelId, item: &Work<'_>, outputs: &[&[f32]]) -> Outcome {
+        let (_, kernel) = &mut self.models[model];
+        let sample = self.slots[item.slot].as_mut().expect("work names slots that were started");
+        let Sample { state, noise, index, .. } = sample;
+        kernel.advance(item.row, item.position, state, outputs, noise, *index, None);
+        let x_0 = item.show_x_0.then(|| kernel.x_0().to_vec());
+        let sample = self.sample(item.slot);
+        let scaled = |scale: f64| sample.state.u().iter().map(|u| scale as f32 * u).collect();
+        let x_t = item.show_x_t.map(scaled);
+        let sample = item.last.then(|| sample.state.u().to_vec());
+        if item.last {
+            self.release(item.slot);
+        }
+        Outcome { x_0, x_t, sample }
+    }
+}

@@ -1,0 +1,51 @@
+//! A network for tests: row by row, exact, and it counts its calls.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use ddpm_onnx::Batch;
+
+use super::{HostDevice, HostModel, Network, Padding, RuntimeError};
+
+/// Outputs half of each input, plus a little of its timestep and label.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stub {
+    /// Calls so far.
+    pub(crate) calls: Arc<AtomicUsize>,
+    /// Rows so far.
+    pub(crate) rows: Arc<AtomicUsize>,
+    /// Whether calls fail.
+    pub(crate) broken: Arc<AtomicBool>,
+}
+
+impl Network for Stub {
+    fn evaluate(&mut self, batch: Batch<'_>, out: &mut Vec<f32>) -> Result<(), RuntimeError> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(RuntimeError("broken on purpose".into()));
+        }
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.rows.fetch_add(batch.timestep.len(), Ordering::Relaxed);
+        let len = batch.sample.len() / batch.timestep.len();
+        let rows = batch.sample.chunks(len).zip(batch.timestep).zip(batch.class_labels);
+        out.clear();
+        for ((row, t), label) in rows {
+            out.extend(row.iter().map(|x| 0.5 * x + 1e-3 * t + 1e-2 * *label as f32));
+        }
+        Ok(())
+    }
+}
+
+impl Stub {
+    /// A device with one model of `len` elements and two classes.
+    pub(crate) fn device(&self, len: usize) -> HostDevice {
+        HostDevice::new(vec![HostModel {
+            network: Box::new(self.clone()),
+            sample_len: len,
+            output_len: len,
+            classes: 2,
+            padding: Padding::None,
+        }])
+    }
+}
