@@ -1,0 +1,161 @@
+//! Starts the real server on a free port, and stops it.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use ddpm_client::{Client, Collected, Data, Indices, Options, Request};
+
+/// A server that is stopped when the test is over.
+pub(crate) struct TestServer {
+    child: Child,
+    address: String,
+    log: Option<thread::JoinHandle<String>>,
+}
+
+impl TestServer {
+    /// Starts a server with these arguments and waits until it listens.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut child = command(args).spawn().expect("the server's binary is there");
+        let mut stderr = child.stderr.take().expect("stderr is piped");
+        let log = thread::spawn(move || {
+            let mut log = String::new();
+            let _ = stderr.read_to_string(&mut log);
+            log
+        });
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("stdout is text");
+        let Some(address) = line.trim().strip_prefix("listening on ") else {
+            let status = child.wait().expect("it has ended");
+            let log = log.join().expect("it reads text");
+            panic!("the server did not start ({status}):\n{log}");
+        };
+        Self { child, address: address.to_owned(), log: Some(log) }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A client of it.
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(&self.address, Options::default()).await.expect("the server listens")
+    }
+
+    /// Samples and collects.
+    pub(crate) async fn sample(&self, request: Request) -> Collected {
+        let generation = self.client().await.generate(request).await.expect("it is accepted");
+        generation.collect().await.expect("it is finished")
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(sent.expect("kill is there").success());
+    }
+
+    /// Waits for the end; returns the status and the log.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        let status = wait_for(&mut self.child);
+        let log = self.log.take().expect("it is taken once").join().expect("it reads text");
+        (status, log)
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait_for(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(status) = child.try_wait().expect("it is our child") {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "the server did not end");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Runs a server that is not expected to start; returns its exit code and log.
+pub(crate) fn fails_to_start(args: &[&str]) -> (i32, String) {
+    let mut child = command(args).spawn().expect("the server's binary is there");
+    let mut log = String::new();
+    let mut stderr = child.stderr.take().expect("stderr is piped");
+    let status = wait_for(&mut child);
+    stderr.read_to_string(&mut log).expect("it writes text");
+    (status.code().expect("it was not killed"), log)
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(binary("ddpm-server"));
+    command
+        .args(["--listen", "127.0.0.1:0"])
+        .env("DDPM_DEVICE", "cpu")
+        .args(args)
+        .env("NO_COLOR", "1")
+        .env("RUST_LOG", "info,ort=warn")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A binary of the workspace, built if need be.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "-p", "ddpm-server", "-p", "ddpm-client"]);
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
+        let built = cargo.current_dir(root()).status().expect("cargo runs");
+        assert!(built.success(), "the binaries do not build");
+        // This test is target/<profile>/deps/end_to_end-….
+        let test = std::env::current_exe().expect("it has a path");
+        test.ancestors().nth(2).expect("it lies in target/<profile>/deps").to_path_buf()
+    });
+    folder.join(name)
+}
+
+/// The root of the checkout.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout")
+}
+
+/// Glyphs of all classes in turn, in ten steps.
+pub(crate) fn glyphs(count: u32) -> Request {
+    of_glyphs(Indices::first(count))
+}
+
+/// As [`glyphs`], for the indices written like `0-63,70`.
+pub(crate) fn glyphs_at(indices: &str) -> Request {
+    of_glyphs(indices.parse().expect("indices"))
+}
+
+fn of_glyphs(indices: Indices) -> Request {
+    Request::new("glyphs", indices)
+        .class_labels((0..16).collect::<Vec<_>>())
+        .num_steps(10)
+        .seed(7)
+}
+
+/// The values of a sample in the model's scale.
+pub(crate) fn values(data: &Data) -> &[f32] {
+    match data {
+        Data::Values(values) => values,
+        other => panic!("values were asked for, got {other:?}"),
+    }
+}

@@ -1,0 +1,150 @@
+//! Bad packages are refused at start, with what is wrong and exit code 3.
+
+use std::{fs, path::Path};
+
+use tempfile::TempDir;
+
+use crate::harness::{TestServer, fails_to_start, root};
+
+/// A folder with a copy of the toy's package.
+fn copy() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&root().join("models/toy"), &folder.path().join("toy"));
+    folder
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Starts a server on a damaged copy; returns what it says.
+fn refused(damage: impl Fn(&Path)) -> String {
+    let folder = copy();
+    damage(&folder.path().join("toy"));
+    let (code, log) = fails_to_start(&["--models", folder.path().to_str().unwrap()]);
+    assert_eq!(code, 3, "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    log
+}
+
+#[tokio::test]
+async fn a_folder_of_packages_and_a_package_are_served() {
+    let folder = copy();
+    for path in [folder.path().to_path_buf(), folder.path().join("toy")] {
+        let server = TestServer::start(&["--models", path.to_str().unwrap()]);
+        let models = server.client().await.models().await.unwrap();
+        let names: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
+        assert_eq!(names, ["toy"]);
+    }
+}
+
+#[test]
+fn a_changed_file_is_refused() {
+    let log = refused(|toy| {
+        let path = toy.join("unet/model.onnx");
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes).unwrap();
+    });
+    assert!(log.contains("unet/model.onnx") && log.contains("SHA-256"), "{log}");
+}
+
+#[test]
+fn a_truncated_file_is_refused() {
+    let log = refused(|toy| {
+        let path = toy.join("unet/model.onnx");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    });
+    assert!(log.contains("unet/model.onnx: it has"), "{log}");
+}
+
+#[test]
+fn a_missing_file_is_refused() {
+    let log = refused(|toy| fs::remove_file(toy.join("unet/model.onnx")).unwrap());
+    assert!(log.contains("unet/model.onnx: it is missing"), "{log}");
+}
+
+#[test]
+fn a_path_that_leaves_the_package_is_refused() {
+    let log = refused(|toy| {
+        let path = toy.join("ddpm.json");
+        let json = fs::read_to_string(&path).unwrap();
+        fs::write(path, json.replace("unet/model.onnx", "../toy/unet/model.onnx")).unwrap();
+    });
+    assert!(log.contains("it leaves the package"), "{log}");
+}
+
+#[test]
+fn golden_outputs_that_the_graph_does_not_give_are_refused() {
+    let log = refused(|toy| {
+        // A schedule is not seen by the network, so swap golden outputs by their
+        // own bytes: the last row's output moves, and the digest with it.
+        let path = toy.join("testdata/golden.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        let start = header["out_sample"]["data_offsets"][0].as_u64().unwrap() as usize;
+        bytes[8 + length + start..][..4].copy_from_slice(&9.0f32.to_le_bytes());
+        fs::write(&path, &bytes).unwrap();
+        let manifest = toy.join("ddpm.json");
+        let mut json: serde_json::Value =
+            serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+        for file in json["files"].as_array_mut().unwrap() {
+            if file["path"] == "testdata/golden.safetensors" {
+                file["sha256"] = ddpm_package::Sha256Hex::of(&bytes).as_str().into();
+            }
+        }
+        fs::write(manifest, serde_json::to_vec(&json).unwrap()).unwrap();
+    });
+    assert!(log.contains("differs from the golden outputs"), "{log}");
+}
+
+#[test]
+fn a_folder_without_packages_is_refused_with_the_next_thing_to_try() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, log) = fails_to_start(&["--models", folder.path().to_str().unwrap()]);
+    assert_eq!(code, 3);
+    assert!(log.contains("ddpm-exporter"), "{log}");
+}
+
+#[test]
+fn two_packages_of_one_name_are_refused() {
+    let folder = copy();
+    copy_folder(&folder.path().join("toy"), &folder.path().join("twin"));
+    let (code, log) = fails_to_start(&["--models", folder.path().to_str().unwrap()]);
+    assert_eq!(code, 3);
+    assert!(log.contains("two packages bear the name \"toy\""), "{log}");
+}
+
+#[test]
+fn a_runtime_library_that_is_missing_or_none_is_refused_with_the_command_to_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = folder.path().join("libonnxruntime.so");
+    fs::write(&fake, b"not a library").unwrap();
+    for path in [fake.as_path(), Path::new("/nowhere/libonnxruntime.so")] {
+        let (code, log) = fails_to_start(&["--ort-lib", path.to_str().unwrap()]);
+        assert_eq!(code, 3);
+        assert!(log.contains("make setup-server"), "{log}");
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused_with_the_reason() {
+    if Path::new("/dev/nvidiactl").exists() {
+        return;
+    }
+    let (code, log) = fails_to_start(&["--device", "cuda"]);
+    assert_eq!(code, 3);
+    assert!(log.contains("device cuda:0 cannot be used"), "{log}");
+}

@@ -1,0 +1,72 @@
+//! A signal drains, a second one does not wait.
+
+use std::time::Duration;
+
+use ddpm_client::{Code, Error, Event, Indices, Request};
+
+use crate::harness::{TestServer, glyphs};
+
+#[tokio::test]
+async fn what_was_accepted_is_finished_and_new_requests_are_refused() {
+    let server = TestServer::start(&[]);
+    let client = server.client().await;
+    let slow = Request::new("glyphs", Indices::first(24)).num_steps(100);
+    let mut running = client.generate(slow).await.unwrap();
+    assert!(matches!(running.next().await.unwrap(), Some(Event::Accepted(_))));
+    server.signal("TERM");
+
+    let refusal = loop {
+        match client.generate(glyphs(1)).await {
+            Err(Error::Refused(refusal)) => break refusal,
+            // The signal is on its way.
+            Ok(generation) => drop(generation),
+            Err(other) => panic!("{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(refusal.code, Code::Unavailable);
+    assert_eq!(refusal.reason.as_deref(), Some("DRAINING"));
+
+    assert_eq!(running.collect().await.unwrap().samples.len(), 24);
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("draining") && log.contains("stopped"), "{log}");
+}
+
+#[tokio::test]
+async fn streams_that_outlast_the_drain_end_with_unavailable() {
+    let server = TestServer::start(&["--drain-seconds", "0"]);
+    let endless = Request::new("glyphs", Indices::first(5000)).num_steps(1000);
+    let mut running = server.client().await.generate(endless).await.unwrap();
+    assert!(matches!(running.next().await.unwrap(), Some(Event::Accepted(_))));
+    server.signal("INT");
+    match running.collect().await {
+        Err(Error::Refused(refusal)) => {
+            assert_eq!(refusal.code, Code::Unavailable);
+            assert_eq!(refusal.reason.as_deref(), Some("STOPPED"));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_stops_at_once() {
+    let server = TestServer::start(&["--drain-seconds", "600"]);
+    let endless = Request::new("glyphs", Indices::first(5000)).num_steps(1000);
+    let _running = server.client().await.generate(endless).await.unwrap();
+    server.signal("TERM");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.signal("TERM");
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(143), "{log}");
+}
+
+#[tokio::test]
+async fn an_idle_server_stops_when_it_is_told_to() {
+    let server = TestServer::start(&[]);
+    let client = server.client().await;
+    assert!(client.server_info().await.is_ok());
+    server.signal("TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
+}
