@@ -13,7 +13,7 @@ fn requests() -> [Request; 3] {
     [
         base(2, 11).sampler(ddim(0.0, None)).num_steps(40),
         base(1, 12).sampler(ddpm).num_steps(100).grid(Grid::Leading),
-        base(3, 13).sampler(ddim(0.7, Some(DdimClipRule::KeepEps))).num_steps(60),
+        base(3, 13).sampler(ddim(0.7, Some(DdimClipRule::Keep))).num_steps(60),
     ]
 }
 

@@ -36,7 +36,10 @@ async fn sample_writes_pictures_a_grid_and_animations_and_the_same_again() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let args = |out| {
-        ["sample", "glyphs", "-n", "4", "--label", "7,heart", "--steps", "10", "--seed", "3", "--gif", "--apng", "--json", "--out", out]
+        [
+            "sample", "glyphs", "-n", "4", "--label", "7,heart", "--steps", "10", "--seed", "3",
+            "--gif", "--apng", "--json", "--out", out,
+        ]
     };
     json(&ddpm(&server, folder.path(), &args("a")));
     json(&ddpm(&server, folder.path(), &args("b")));

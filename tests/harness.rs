@@ -146,10 +146,7 @@ pub(crate) fn glyphs_at(indices: &str) -> Request {
 }
 
 fn of_glyphs(indices: Indices) -> Request {
-    Request::new("glyphs", indices)
-        .class_labels((0..16).collect::<Vec<_>>())
-        .num_steps(10)
-        .seed(7)
+    Request::new("glyphs", indices).class_labels((0..16).collect::<Vec<_>>()).num_steps(10).seed(7)
 }
 
 /// The values of a sample in the model's scale.

@@ -40,7 +40,8 @@ fn preview(options: proto::PreviewOptions) -> proto::GenerateRequest {
 }
 
 fn ranges(ranges: &[(u64, u32)]) -> Option<Samples> {
-    let ranges = ranges.iter().map(|(first, count)| proto::IndexRange { first: *first, count: *count });
+    let ranges =
+        ranges.iter().map(|(first, count)| proto::IndexRange { first: *first, count: *count });
     Some(Samples::IndexRanges(proto::IndexRanges { ranges: ranges.collect() }))
 }
 

@@ -1,0 +1,42 @@
+"""Python stubs of proto/ddpm/v1, generated when this module is imported.
+
+They are made anew from the .proto every time, as somebody would who has nothing
+else of this project.
+"""
+
+import atexit
+import importlib.resources
+import sys
+import tempfile
+from pathlib import Path
+
+from grpc_tools import protoc
+
+PROTO = Path(__file__).resolve().parents[2] / "proto"
+
+
+def generate():
+    """Writes the stubs into a folder that goes away with this process, and returns it."""
+    folder = tempfile.TemporaryDirectory(prefix="ddpm-stubs-")
+    atexit.register(folder.cleanup)
+    well_known = importlib.resources.files("grpc_tools") / "_proto"
+    files = [str(file) for file in sorted(PROTO.glob("ddpm/v1/*.proto"))]
+    flags = ["-I", str(PROTO), "-I", str(well_known)]
+    outputs = ["--python_out", folder.name, "--grpc_python_out", folder.name]
+    if protoc.main(["protoc", *flags, *outputs, *files]) != 0:
+        raise SystemExit(f"error: protoc refused the files in {PROTO}; its reason is above")
+    return folder.name
+
+
+sys.path.insert(0, generate())
+
+from ddpm.v1 import (  # noqa: E402  (they exist only now)
+    model_pb2 as models,
+    model_pb2_grpc as models_grpc,
+    sampling_pb2 as sampling,
+    sampling_pb2_grpc as sampling_grpc,
+    server_pb2 as server,
+    server_pb2_grpc as server_grpc,
+)
+
+__all__ = ["models", "models_grpc", "sampling", "sampling_grpc", "server", "server_grpc"]
