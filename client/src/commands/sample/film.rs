@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use ddpm_client::{
     Error, Frames, ModelKind, PreviewKind, Previews, Sample,
-    pictures::{Animation, Picture, View, grid},
+    pictures::{Animation, Picture, View, grid, grid_of},
 };
 
 use super::render::{points, render};
 
 /// Between the two halves of a frame.
 const GAP: u32 = 8;
+/// Columns of a strip.
+const STRIP_STEPS: usize = 10;
+/// Samples of a strip, each a row.
+const STRIP_SAMPLES: usize = 6;
 
 /// What was seen of the samples, by step. A resumed run shows some steps of some
 /// samples twice: with the same bytes, so one takes the place of the other.
@@ -56,6 +60,38 @@ impl Film {
     }
 }
 
+impl Film {
+    /// The denoising as one picture: a row for each of the first samples, or one
+    /// for all points; time runs from left to right.
+    pub(crate) fn strip(
+        &self,
+        kind: ModelKind,
+        watched: &[u64],
+        frames: Frames,
+        scale: u32,
+    ) -> Result<Picture, Error> {
+        let view = View::around(&points(self.steps.values().flat_map(BTreeMap::values)));
+        let shown = if frames == Frames::X0 { PreviewKind::X0 } else { PreviewKind::Xt };
+        let steps: Vec<_> = self.steps.values().collect();
+        let columns = steps.len().min(STRIP_STEPS);
+        // Evenly from the first step to the last.
+        let column = |at: usize| steps[at * (steps.len() - 1) / (columns - 1).max(1)];
+        let rows: Vec<&[u64]> = match kind {
+            ModelKind::Image => watched.chunks(1).take(STRIP_SAMPLES).collect(),
+            ModelKind::Points2d => vec![watched],
+        };
+        let mut cells = Vec::new();
+        for row in rows {
+            for at in 0..columns {
+                let samples: Vec<Option<&Sample>> =
+                    row.iter().map(|&index| column(at).get(&(shown, index))).collect();
+                cells.push(Some(render(kind, &samples, scale, &view)?));
+            }
+        }
+        Ok(grid_of(&cells, columns.max(1), 1, 0)?)
+    }
+}
+
 fn side_by_side(mut halves: Vec<Picture>) -> Result<Picture, Error> {
     match halves.len() {
         1 => Ok(halves.remove(0)),
@@ -93,6 +129,18 @@ mod tests {
         let animation = film.develop(ModelKind::Image, &[0, 1], Frames::Xt, 1).unwrap();
 
         assert_eq!(animation.frame_count(), 3);
+    }
+
+    #[test]
+    fn a_strip_has_a_row_a_sample_and_ten_of_many_steps() {
+        let steps = (1..=50).map(|step| preview(PreviewKind::Xt, step, &[0, 1])).collect();
+
+        let strip = film(steps).strip(ModelKind::Image, &[0, 1], Frames::Xt, 1).unwrap();
+
+        // Cells of 4 pixels with 2 on each side.
+        assert_eq!((strip.width(), strip.height()), (10 * 8, 2 * 8));
+        let middle = |column: u32| strip.pixels()[(3 * strip.width() + column * 8 + 3) as usize];
+        assert_eq!((middle(0), middle(9)), (1, 50));
     }
 
     #[test]

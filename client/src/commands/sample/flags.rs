@@ -110,7 +110,12 @@ pub(crate) struct Output {
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true)]
     pub(crate) apng: Option<Option<PathBuf>>,
 
-    /// What an animation shows: the noisy samples, the present predictions of
+    /// Write the denoising as one picture: a row a sample, time from left to
+    /// right.
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true)]
+    pub(crate) strip: Option<Option<PathBuf>>,
+
+    /// What an animation or a strip shows: the noisy samples, the present predictions of
     /// the finished ones, or both side by side.
     #[arg(long, value_enum, default_value_t = Frames::Xt)]
     pub(crate) frames: Frames,
@@ -147,7 +152,9 @@ pub(crate) enum FileFormat {
 impl Args {
     /// Creates the folders of all files that will be written, and tries them.
     pub(crate) fn prepare_folders(&self) -> Result<(), Error> {
-        let named = [&self.output.gif, &self.output.apng].map(|path| path.as_ref()?.as_deref());
+        let output = &self.output;
+        let named =
+            [&output.gif, &output.apng, &output.strip].map(|path| path.as_ref()?.as_deref());
         let folders = named.into_iter().flatten().map(files::folder_of);
         folders
             .chain([self.output.out.as_path()])

@@ -135,11 +135,11 @@ impl Gallery {
     }
 
     fn write_animations(&self) -> Result<Vec<File>, Error> {
-        let Some(Animated { gif, apng, watched, frames }) = &self.plan.animation else {
+        let Some(Animated { gif, apng, strip, watched, frames }) = &self.plan.animation else {
             return Ok(Vec::new());
         };
-        let animation =
-            self.film.develop(self.plan.model.kind, watched, *frames, self.plan.scale)?;
+        let (kind, scale) = (self.plan.model.kind, self.plan.scale);
+        let animation = self.film.develop(kind, watched, *frames, scale)?;
         let path = |named: &Option<PathBuf>, ending: &str| {
             self.plan.path_or(named.as_deref(), self.receipt(), ending)
         };
@@ -153,6 +153,12 @@ impl Gallery {
             let path = path(named, "-animated.png");
             write_atomically(&path, |out| animation.write_apng(out, &self.text()))?;
             files.push(File::of_all(FileKind::Apng, path));
+        }
+        if let Some(named) = strip {
+            let path = path(named, "-strip.png");
+            let picture = self.film.strip(kind, watched, *frames, scale)?;
+            write_atomically(&path, |out| write_png(out, &picture, &self.text()))?;
+            files.push(File::of_all(FileKind::Strip, path));
         }
         Ok(files)
     }

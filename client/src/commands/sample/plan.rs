@@ -39,6 +39,7 @@ pub(crate) struct Plan {
 pub(crate) struct Animated {
     pub(crate) gif: Option<Option<PathBuf>>,
     pub(crate) apng: Option<Option<PathBuf>>,
+    pub(crate) strip: Option<Option<PathBuf>>,
     pub(crate) watched: Vec<u64>,
     pub(crate) frames: Frames,
 }
@@ -122,12 +123,12 @@ fn animation(
     notes: &mut Vec<String>,
 ) -> Result<Option<Animated>, Error> {
     let output = &args.output;
-    if output.gif.is_none() && output.apng.is_none() {
+    if output.gif.is_none() && output.apng.is_none() && output.strip.is_none() {
         return Ok(None);
     }
     let most = limits.max_watched_samples;
     if most == 0 {
-        let sentence = "this server shows no previews: leave out --gif and --apng";
+        let sentence = "this server shows no previews: leave out --gif, --apng and --strip";
         return Err(Error::Request(sentence.to_owned()));
     }
     if indices.count() > most {
@@ -139,6 +140,7 @@ fn animation(
     Ok(Some(Animated {
         gif: output.gif.clone(),
         apng: output.apng.clone(),
+        strip: output.strip.clone(),
         watched: indices.iter().take(most as usize).collect(),
         frames: output.frames,
     }))

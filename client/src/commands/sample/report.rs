@@ -34,6 +34,7 @@ pub(crate) enum FileKind {
     Grid,
     Gif,
     Apng,
+    Strip,
 }
 
 impl File {
