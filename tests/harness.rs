@@ -118,6 +118,9 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     let folder = FOLDER.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "-p", "ddpm-server", "-p", "ddpm-client"]);
+        if cfg!(feature = "exporter") {
+            cargo.args(["-p", "ddpm-exporter"]);
+        }
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }

@@ -1,9 +1,12 @@
-//! A trained network becomes an ONNX model package.
+//! A trained network becomes an ONNX model package, and is verified.
 //!
 //! * [`graph`]: a network to the bytes of an ONNX file;
 //! * `trace`: the recording behind it, a second implementation of the networks' vocabulary;
 //! * `record`: nodes, names and constants, for `trace`;
-//! * [`onnx`]: the messages of the file format.
+//! * [`onnx`]: the messages of the file format;
+//! * [`read`]: the way back, from an ONNX file to the network;
+//! * [`package`]: everything that a server needs, in one folder, with `golden` and `card`;
+//! * [`verify`]: the package recomputed in libtorch and in ONNX Runtime.
 
 pub mod onnx;
 
@@ -12,3 +15,13 @@ mod record;
 mod trace;
 
 pub mod graph;
+
+pub mod read;
+
+mod golden;
+
+mod card;
+
+pub mod package;
+
+pub mod verify;

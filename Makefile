@@ -1,0 +1,66 @@
+# The commands of the project, under the names we say. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# Cargo and pip use all cores by themselves.
+.NOTPARALLEL:
+.PHONY: help demo test check setup-server setup bench models dist clean
+
+# `make TARGET DEVICE=cuda` builds and runs with the libraries of .runtime-cuda/. Otherwise
+# .cargo/config.toml says where they are.
+DEVICE ?= cpu
+ifeq ($(DEVICE),cuda)
+export LIBTORCH := $(CURDIR)/.runtime-cuda/torch
+export ORT_DYLIB_PATH := $(CURDIR)/.runtime-cuda/onnxruntime/capi/libonnxruntime.so.1.31.1
+else ifneq ($(DEVICE),cpu)
+$(error DEVICE is cpu or cuda, got "$(DEVICE)")
+endif
+
+help: ## List these commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do \
+	    printf '  make %-14s%s\n' "$$name" "$$text"; done
+
+demo: setup-server ## Serve the two embedded models and draw samples of both into demo/
+	@tools/preflight.sh rust c++
+	cargo build --release -p ddpm-server -p ddpm-client
+	@python3 tools/demo.py
+
+test: check ## Run everything: formatting, lints, documentation, all tests, the Python client
+	cargo build --workspace --bins
+	cargo test --workspace --no-fail-fast
+	@tools/setup.sh python tests/python/requirements.txt
+	python3 tests/python/test_client.py
+
+check: setup ## Check formatting, lints, documentation and licences, without running tests
+	@tools/preflight.sh rust c++
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	@tools/deny.sh
+
+setup-server: ## Fetch ONNX Runtime into .runtime/ (24 MB): enough for server and client
+	@tools/preflight.sh python
+	@tools/setup.sh $(if $(filter cuda,$(DEVICE)),cuda,server)
+
+setup: setup-server ## Fetch libtorch too (550 MB); with DEVICE=cuda the CUDA libraries (2.8 GB)
+	@$(if $(filter cuda,$(DEVICE)),true,tools/setup.sh trainer)
+
+bench: setup ## Measure the server beside PyTorch, on the CIFAR-10 network
+	@tools/preflight.sh rust c++
+	cargo build --release --workspace --bins
+	@tools/setup.sh python tools/bench/requirements.txt
+	PYTHONPATH=.peers python3 tools/bench/bench.py
+
+models: setup ## Train the embedded models again (hours on two cores)
+	@tools/preflight.sh rust c++
+	tools/train-models.sh
+
+dist: setup ## Make dist/, a folder to copy to a machine with neither Rust nor network
+	@tools/preflight.sh rust c++
+	cargo build --release --workspace --bins
+	@python3 tools/dist.py
+
+clean: ## Remove what the commands made; downloads and trained runs stay
+	cargo clean
+	rm -rf demo dist

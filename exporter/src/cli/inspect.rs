@@ -1,0 +1,121 @@
+//! `inspect`: says what a path holds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ddpm_package::{MANIFEST_FILE, Manifest, Package, Sha256Hex};
+use prost::Message;
+use serde_json::{Value, json};
+
+use super::Failure;
+use crate::export::onnx::{ModelProto, TensorProto};
+use crate::export::read::{ReadError, model_config};
+use crate::model::Network;
+use crate::train::{Checkpoint, TrainConfig, TrainError};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    /// A run, a checkpoint, a package, or an ONNX file.
+    path: PathBuf,
+
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let found = if self.path.is_file() {
+            onnx_file(&self.path)?
+        } else if self.path.join(MANIFEST_FILE).is_file() {
+            package(&Package::open(&self.path)?)?
+        } else {
+            checkpoint(&Checkpoint::find(&self.path)?)?
+        };
+        if self.json {
+            println!("{found:#}");
+        } else {
+            print_lines("", &found);
+        }
+        Ok(())
+    }
+}
+
+fn onnx_file(path: &Path) -> Result<Value, Failure> {
+    let bytes = fs::read(path).map_err(|cause| {
+        Failure::Refused(format!("{}: cannot be read: {cause}", path.display()).into())
+    })?;
+    let model = ModelProto::decode(&bytes[..]).map_err(ReadError::from)?;
+    Ok(json!({ "what": "ONNX file", "sha256": Sha256Hex::of(&bytes), "graph": graph(&model) }))
+}
+
+fn package(package: &Package) -> Result<Value, Failure> {
+    let model = ModelProto::decode(&package.portable_graph()?[..]).map_err(ReadError::from)?;
+    let golden = package.golden()?;
+    Ok(json!({
+        "what": "model package",
+        "digest": package.digest(),
+        "manifest": without_betas(package.manifest()),
+        "golden_rows": golden.count,
+        "graph": graph(&model),
+    }))
+}
+
+/// T numbers would bury the rest.
+fn without_betas(manifest: &Manifest) -> Value {
+    let mut manifest = json!(manifest);
+    let timesteps = manifest["schedule"]["betas"].as_array().map(Vec::len);
+    manifest["schedule"]["betas"] = json!(format!("{} numbers", timesteps.unwrap_or(0)));
+    manifest
+}
+
+fn graph(model: &ModelProto) -> Value {
+    let graph = model.graph.clone().unwrap_or_default();
+    let elements = |tensor: &TensorProto| tensor.dims.iter().product::<i64>();
+    json!({
+        "producer": format!("{} {}", model.producer_name(), model.producer_version()),
+        "opset": model.opset_import.iter().map(|opset| opset.version()).collect::<Vec<_>>(),
+        "inputs": graph.input.iter().map(|input| input.name()).collect::<Vec<_>>(),
+        "outputs": graph.output.iter().map(|output| output.name()).collect::<Vec<_>>(),
+        "nodes": graph.node.len(),
+        "elements": graph.initializer.iter().map(elements).sum::<i64>(),
+        "model": model_config(model).ok(),
+    })
+}
+
+fn checkpoint(checkpoint: &Checkpoint) -> Result<Value, Failure> {
+    let state = checkpoint.state();
+    Ok(json!({
+        "what": "checkpoint",
+        "folder": checkpoint.folder(),
+        "steps_done": state.steps_done,
+        "loss": state.loss,
+        "parameters": parameters(&state.config)?,
+        "config": state.config,
+    }))
+}
+
+fn parameters(config: &TrainConfig) -> Result<usize, TrainError> {
+    let network = Network::new(&tch::nn::VarStore::new(tch::Device::Cpu).root(), &config.model)?;
+    Ok(network.parameters().iter().map(|(_, tensor)| tensor.numel()).sum())
+}
+
+/// A line for every leaf: its path with dots, and its value.
+fn print_lines(path: &str, value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                print_lines(&path, value);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (i, item) in items.iter().enumerate() {
+                print_lines(&format!("{path}.{i}"), item);
+            }
+        }
+        Value::Null => {}
+        Value::String(text) => println!("{path:34} {text}"),
+        other => println!("{path:34} {other}"),
+    }
+}

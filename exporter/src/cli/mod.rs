@@ -1,0 +1,93 @@
+//! The command line: one file a command. Results go to stdout, progress and logs to stderr.
+
+mod device;
+
+mod failure;
+pub use failure::Failure;
+
+mod model;
+
+mod names;
+
+mod settings;
+
+mod train;
+
+mod sample;
+
+mod export;
+
+mod verify;
+
+mod inspect;
+
+mod random;
+
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+/// Trains diffusion models and writes ONNX model packages.
+#[derive(Debug, clap::Parser)]
+#[command(name = "ddpm-exporter", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ddpm-exporter train --data glyphs --out runs/glyphs
+  ddpm-exporter train --data folder:PICTURES --image-size 32 --out runs/mine
+  ddpm-exporter train --resume runs/mine
+  ddpm-exporter sample runs/mine --count 16 --out samples
+  ddpm-exporter export runs/mine --output models/mine
+  ddpm-exporter verify models/mine
+  ddpm-exporter inspect models/mine";
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Train a model, then write and verify its package.
+    Train(Box<train::Args>),
+    /// Draw samples in libtorch: those that the server draws for the same seed.
+    Sample(sample::Args),
+    /// Write the package of a checkpoint, and verify it.
+    Export(export::Args),
+    /// Recompute a package's golden outputs in libtorch and in ONNX Runtime.
+    Verify(verify::Args),
+    /// Say what a run, a checkpoint, a package or an ONNX file holds.
+    Inspect(inspect::Args),
+    /// Write a package of untrained weights, for benchmarks and checks of devices.
+    Random(random::Args),
+}
+
+impl Cli {
+    /// Runs the command and says how it went, in words on stderr and by the exit code: 0 ok, 1
+    /// failed, 2 usage, 3 bad settings or package, 6 a check failed, 130 and 143 when cut short.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        start_logging();
+        let result = match self.command {
+            Command::Train(args) => args.run(),
+            Command::Sample(args) => args.run(),
+            Command::Export(args) => args.run(),
+            Command::Verify(args) => args.run(),
+            Command::Inspect(args) => args.run(),
+            Command::Random(args) => args.run(),
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("{failure}");
+                failure.exit_code()
+            }
+        }
+    }
+}
+
+/// Warnings of the libraries; `RUST_LOG` asks for more.
+fn start_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // It fails only if there is logging already, as in a test.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

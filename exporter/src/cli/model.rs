@@ -1,0 +1,67 @@
+//! A trained model, from whatever holds one: a run, a checkpoint or a package.
+
+use std::path::Path;
+
+use ddpm_diffusion::{Parameterization, Program, Schedule};
+use ddpm_package::{DefaultSampler, Kind, MANIFEST_FILE, Package};
+use tch::Device;
+
+use super::Failure;
+use crate::export::read;
+use crate::model::Network;
+use crate::sample;
+use crate::train::{Checkpoint, TrainError};
+
+/// What sampling needs to know.
+pub(super) struct Model {
+    pub(super) name: String,
+    pub(super) network: Network,
+    pub(super) schedule: Schedule,
+    pub(super) parameterization: Parameterization,
+    pub(super) kind: Kind,
+    pub(super) classes: Vec<String>,
+    pub(super) default_sampler: DefaultSampler,
+}
+
+impl Model {
+    /// Loads the averaged weights of a run or checkpoint, or those of a package.
+    pub(super) fn load(path: &Path, device: Device) -> Result<Self, Failure> {
+        if path.join(MANIFEST_FILE).is_file() {
+            Self::of_package(&Package::open(path)?, device)
+        } else {
+            Self::of_checkpoint(&Checkpoint::find(path)?, device)
+        }
+    }
+
+    fn of_package(package: &Package, device: Device) -> Result<Self, Failure> {
+        let manifest = package.manifest();
+        Ok(Self {
+            name: manifest.name.clone(),
+            network: read::network(&package.portable_graph()?, device)?,
+            schedule: manifest.schedule().map_err(TrainError::from)?,
+            parameterization: manifest.parameterization(),
+            kind: manifest.kind,
+            classes: manifest.classes.clone(),
+            default_sampler: manifest.default_sampler.clone(),
+        })
+    }
+
+    fn of_checkpoint(checkpoint: &Checkpoint, device: Device) -> Result<Self, Failure> {
+        let config = checkpoint.config();
+        Ok(Self {
+            name: config.name.clone(),
+            network: checkpoint.network(false, device)?,
+            schedule: config.diffusion.schedule()?,
+            parameterization: config.diffusion.parameterization(),
+            kind: config.kind(),
+            classes: config.classes.clone(),
+            default_sampler: config.default_sampler(),
+        })
+    }
+
+    /// A sampler, compiled for the model.
+    pub(super) fn program(&self, sampler: &DefaultSampler) -> Result<Program, Failure> {
+        let program = sample::compile(&self.schedule, self.parameterization, self.kind, sampler);
+        Ok(program.map_err(TrainError::from)?)
+    }
+}

@@ -1,0 +1,79 @@
+//! `verify`: recomputes a package's golden outputs in libtorch and in ONNX Runtime.
+
+use std::path::PathBuf;
+
+use ddpm_onnx::{DeviceChoice, RuntimeOptions};
+use ddpm_package::Package;
+
+use super::Failure;
+use crate::export::verify::{Check, verify};
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Folder of the package.
+    #[arg(value_name = "PACKAGE")]
+    package: PathBuf,
+
+    #[command(flatten)]
+    ort: OrtArgs,
+}
+
+/// Which ONNX Runtime, and where it computes.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct OrtArgs {
+    /// ONNX Runtime's library [default: ORT_DYLIB_PATH, beside this program, or the system's].
+    #[arg(long, value_name = "FILE")]
+    ort_lib: Option<PathBuf>,
+
+    /// Where ONNX Runtime checks the package: auto, cpu, cuda or cuda:N [default: cpu].
+    #[arg(long, value_name = "DEVICE")]
+    check_device: Option<DeviceChoice>,
+}
+
+const EXAMPLES: &str = "\
+Exit code 6 if an engine differs by more than its tolerance, 3 if the package is damaged.
+
+Examples:
+  ddpm-exporter verify models/glyphs
+  ddpm-exporter verify models/glyphs --check-device cuda";
+
+impl Args {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let package = Package::open(&self.package)?;
+        let manifest = package.manifest();
+        println!("{} {}, digest {}", manifest.name, manifest.version, package.digest());
+        check(&package, &self.ort)
+    }
+}
+
+/// Prints how far both engines are from the golden outputs; fails if one is too far.
+pub(super) fn check(package: &Package, ort: &OrtArgs) -> Result<(), Failure> {
+    let options = RuntimeOptions { library: ort.ort_lib.clone(), ..RuntimeOptions::default() };
+    let device = ort.check_device.unwrap_or(DeviceChoice::Cpu);
+    let checks = verify(package, &options, device)?;
+    for check in &checks {
+        eprintln!("{}", line(check));
+    }
+    match checks.iter().find(|check| !check.passes()) {
+        None => Ok(()),
+        Some(check) => Err(Failure::CheckFailed(format!(
+            "{} differs from the golden outputs by {:.1e} of their size, more than {:.0e}",
+            check.engine,
+            check.comparison.relative(),
+            check.tolerance
+        ))),
+    }
+}
+
+fn line(check: &Check) -> String {
+    let Check { engine, comparison, tolerance } = check;
+    let verdict = if check.passes() { "ok" } else { "FAILED" };
+    format!(
+        "{engine:28} largest difference {:.2e}, rms of the outputs {:.3}, relative {:.1e}, \
+         tolerance {tolerance:.0e}: {verdict}",
+        comparison.max_abs,
+        comparison.rms,
+        comparison.relative(),
+    )
+}

@@ -1,0 +1,152 @@
+//! Writes the model package of a trained network.
+//!
+//! ```text
+//! ddpm.json                    the manifest
+//! unet/model.onnx              the portable graph; its metadata says what the network is made from
+//! testdata/golden.safetensors  inputs, and libtorch's outputs
+//! training.json                where the model comes from
+//! samples/grid.png README.md   for people
+//! ```
+
+use std::io;
+use std::path::Path;
+
+use ddpm_package::{
+    Graphs, MANIFEST_FILE, Manifest, PackageWriter, ScheduleSpec, Sha256Hex,
+};
+use tch::{Device, TchError};
+
+use super::graph::{GraphError, portable};
+use super::{card, golden};
+use crate::data::{DataError, Dataset};
+use crate::model::Network;
+use crate::sample::{Request, draw};
+use crate::train::{CheckpointState, TrainError};
+use crate::picture;
+
+/// Key of the graph's metadata under which the network's settings are.
+pub const MODEL_CONFIG_KEY: &str = "ddpm.model_config";
+
+const GRAPH: &str = "unet/model.onnx";
+const GOLDEN: &str = "testdata/golden.safetensors";
+const GRID: &str = "samples/grid.png";
+
+/// Samples of the grid, or points of the scatter plot, per class if there are classes.
+const GRID_COUNT: usize = 64;
+const SCATTER_COUNT: usize = 4000;
+
+/// What becomes a package.
+#[derive(Debug)]
+pub struct Export<'a> {
+    /// The trained network, on the CPU.
+    pub network: &'a Network,
+    /// Where it comes from.
+    pub state: &'a CheckpointState,
+    /// Data of the kind it was trained on, for the golden vectors.
+    pub dataset: &'a Dataset,
+    /// Name under which the model is served.
+    pub name: &'a str,
+    /// Version of the model.
+    pub version: &'a str,
+}
+
+/// Why there is no package.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The network cannot be written as a graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The package cannot be written, or its parts do not fit together.
+    #[error(transparent)]
+    Package(#[from] ddpm_package::Error),
+    /// The run's settings do not fit the network or the data.
+    #[error(transparent)]
+    Settings(#[from] TrainError),
+    /// The schedule is out of range.
+    #[error(transparent)]
+    Diffusion(#[from] ddpm_diffusion::Error),
+    /// The data for the golden vectors is not there any more.
+    #[error("the golden vectors need data: {0}; if it has moved, name it with --golden-from")]
+    Data(#[from] DataError),
+    /// The picture of samples cannot be encoded.
+    #[error("the picture of samples cannot be made: {0}")]
+    Picture(io::Error),
+    /// libtorch failed; most often memory is short.
+    #[error("libtorch failed: {0}")]
+    Torch(#[from] TchError),
+}
+
+impl Export<'_> {
+    /// Writes the package whole or not at all, and returns the identity of the model.
+    ///
+    /// * `overwrite`: whether a package that stands at `target` is replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError`]; a network that was hardly trained is refused, because its outputs are so
+    /// small that any graph would pass the golden test.
+    pub fn write(&self, target: &Path, overwrite: bool) -> Result<Sha256Hex, ExportError> {
+        let config = &self.state.config;
+        config.check_data(self.dataset.kind(), self.dataset.class_names())?;
+        let mut writer = PackageWriter::new(target, overwrite)?;
+        let manifest = self.manifest()?;
+        let golden = golden::compute(self.network, &manifest, self.dataset, config.seed)?;
+        writer.add(GOLDEN, &golden.to_safetensors(&manifest)?)?;
+        let model = json(&config.model)?;
+        writer.add(GRAPH, &portable(self.network, &[(MODEL_CONFIG_KEY, model)])?)?;
+        writer.attach("training.json", card::training(self.state)?.as_bytes())?;
+        writer.attach(GRID, &self.grid()?)?;
+        writer.attach("README.md", card::readme(self.state, &manifest, GRID).as_bytes())?;
+        Ok(writer.finish(manifest)?)
+    }
+
+    /// All but the files, which the writer lists.
+    fn manifest(&self) -> Result<Manifest, ExportError> {
+        let config = &self.state.config;
+        let diffusion = config.diffusion;
+        let schedule = ScheduleSpec::named(
+            diffusion.beta_schedule,
+            diffusion.beta_start,
+            diffusion.beta_end,
+            &diffusion.schedule()?,
+        );
+        Ok(Manifest {
+            manifest_version: Manifest::VERSION.to_owned(),
+            name: self.name.to_owned(),
+            version: self.version.to_owned(),
+            kind: config.kind(),
+            sample_shape: config.model.sample_shape().iter().map(|&extent| extent as usize).collect(),
+            schedule,
+            prediction: diffusion.prediction,
+            variance: diffusion.variance,
+            classes: config.classes.clone(),
+            default_sampler: config.default_sampler(),
+            graphs: Graphs { portable: GRAPH.to_owned() },
+            golden: GOLDEN.to_owned(),
+            files: Vec::new(),
+        })
+    }
+
+    fn grid(&self) -> Result<Vec<u8>, ExportError> {
+        let config = &self.state.config;
+        let count = match config.kind() {
+            ddpm_package::Kind::Image => GRID_COUNT,
+            ddpm_package::Kind::Points2d => SCATTER_COUNT,
+        };
+        let (program, labels) = (config.default_program()?, config.labels_in_turn(count));
+        let request =
+            Request { program: &program, seed: config.seed, count, labels: labels.as_deref() };
+        let samples = draw(self.network, Device::Cpu, &request)?;
+        let text = [("ddpm.model".to_owned(), self.name.to_owned())];
+        picture::png(&samples, &config.model.sample_shape(), &text).map_err(ExportError::Picture)
+    }
+}
+
+/// JSON of settings.
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, ExportError> {
+    let fault = |error: serde_json::Error| ddpm_package::Error::Manifest {
+        path: MANIFEST_FILE.into(),
+        reason: error.to_string(),
+    };
+    Ok(serde_json::to_string_pretty(value).map_err(fault)?)
+}

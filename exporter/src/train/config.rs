@@ -1,0 +1,203 @@
+//! What a run is: data, network, diffusion process, optimisation. Written into every checkpoint, so
+//! that a run can be resumed, sampled and exported from its folder alone.
+
+use ddpm_diffusion::{BetaSchedule, Parameterization, Prediction, Program, Schedule, Variance};
+use ddpm_package::{DefaultSampler, Kind};
+use serde::{Deserialize, Serialize};
+
+use super::TrainError;
+use crate::data::{FolderLabels, LoadOptions, OnBroken, Source, Split};
+use crate::model::ModelConfig;
+use crate::sample::{compile, default_sampler};
+
+/// All settings of a run; [`TrainConfig::defaults`] fits them to a data set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// What the model is called.
+    pub name: String,
+    /// Which data.
+    pub data: DataConfig,
+    /// Names of the classes, in the order of their labels; empty: unconditional.
+    #[serde(default)]
+    pub classes: Vec<String>,
+    /// Which network.
+    pub model: ModelConfig,
+    /// Which diffusion process, and what the network predicts.
+    pub diffusion: DiffusionConfig,
+    /// Items a step, at least 1.
+    pub batch_size: usize,
+    /// Steps in total.
+    pub steps: u32,
+    /// Adam and what goes with it.
+    pub optimizer: OptimizerConfig,
+    /// Largest decay of the moving average of the weights, in [0, 1).
+    pub ema_decay: f64,
+    /// How often a label is replaced by "none", in [0, 1); 0 for unconditional models.
+    pub label_dropout: f64,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Arithmetic of the network.
+    pub precision: Precision,
+    /// How often things happen.
+    pub intervals: Intervals,
+}
+
+/// Which data, and how it is loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataConfig {
+    /// As [`Source`] reads it; folders are absolute, so that a run can be resumed from anywhere.
+    pub source: String,
+    /// Side that pictures are brought to; absent: as they are.
+    #[serde(default)]
+    pub image_size: Option<usize>,
+    /// Whether colour is reduced to one channel.
+    #[serde(default)]
+    pub greyscale: bool,
+    /// Whether pictures that cannot be decoded are left out.
+    #[serde(default)]
+    pub skip_broken: bool,
+    /// Whether labels are used.
+    pub labels: bool,
+    /// Whether pictures are mirrored at random; absent: as suits the data set.
+    #[serde(default)]
+    pub flip: Option<bool>,
+}
+
+/// The diffusion process and what the network predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DiffusionConfig {
+    /// How β runs from t = 0 to T−1.
+    pub beta_schedule: BetaSchedule,
+    /// T.
+    pub timesteps: usize,
+    /// β at t = 0.
+    pub beta_start: f64,
+    /// β at t = T−1.
+    pub beta_end: f64,
+    /// What the network predicts.
+    pub prediction: Prediction,
+    /// Variance of the reverse steps; says how to sample, not how to train.
+    pub variance: Variance,
+}
+
+/// Adam, its warm-up, and the limit of the gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct OptimizerConfig {
+    /// Learning rate after the warm-up, above 0.
+    pub lr: f64,
+    /// Decay of the mean of gradients, in [0, 1).
+    pub beta1: f64,
+    /// Decay of the mean of squared gradients, in [0, 1).
+    pub beta2: f64,
+    /// Steps over which the learning rate grows from lr/warmup to lr; 0: none.
+    pub warmup: u32,
+    /// Largest joint L2 norm of the gradients; 0: no limit.
+    pub grad_norm: f64,
+}
+
+/// Arithmetic of the network; weights, optimiser and loss are always fp32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// fp32 throughout.
+    Fp32,
+    /// Convolutions, matrix products and attention in bf16.
+    Bf16,
+}
+
+/// How often things happen, in steps; 0: never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intervals {
+    /// Checkpoints; there is always one at the end.
+    pub checkpoint_every: u32,
+    /// Grids of samples.
+    pub sample_every: u32,
+    /// Checkpoints kept, newest first; at least 1.
+    pub keep: usize,
+}
+
+impl DataConfig {
+    /// The data set that is meant.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Data`] if the text names none.
+    pub fn source(&self) -> Result<Source, TrainError> {
+        Ok(self.source.parse()?)
+    }
+
+    /// How the data is loaded for a run of this seed.
+    #[must_use]
+    pub fn load_options(&self, seed: u64) -> LoadOptions {
+        LoadOptions {
+            image_size: self.image_size,
+            greyscale: self.greyscale,
+            on_broken: if self.skip_broken { OnBroken::Skip } else { OnBroken::Refuse },
+            folder_labels: if self.labels { FolderLabels::Auto } else { FolderLabels::None },
+            flips: self.flip,
+            seed,
+            split: Split::Train,
+        }
+    }
+}
+
+impl DiffusionConfig {
+    /// The tables of the schedule.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Diffusion`] if a number is out of range.
+    pub fn schedule(&self) -> Result<Schedule, TrainError> {
+        let Self { beta_schedule, timesteps, beta_start, beta_end, .. } = *self;
+        Ok(Schedule::new(beta_schedule, timesteps, beta_start, beta_end)?)
+    }
+
+    /// What the network's output channels hold.
+    #[must_use]
+    pub fn parameterization(&self) -> Parameterization {
+        Parameterization { prediction: self.prediction, variance: self.variance }
+    }
+}
+
+impl TrainConfig {
+    /// What a sample is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.model {
+            ModelConfig::Unet(_) => Kind::Image,
+            ModelConfig::Toy(_) => Kind::Points2d,
+        }
+    }
+
+    /// The sampler that suits the model.
+    #[must_use]
+    pub fn default_sampler(&self) -> DefaultSampler {
+        default_sampler(self.kind(), self.diffusion.prediction, self.diffusion.timesteps)
+    }
+
+    /// The [default sampler](Self::default_sampler), compiled.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Diffusion`] if the schedule is out of range.
+    pub fn default_program(&self) -> Result<Program, TrainError> {
+        self.program(&self.default_sampler())
+    }
+
+    /// A sampler, compiled for the model.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Diffusion`] if it does not suit the model.
+    pub fn program(&self, sampler: &DefaultSampler) -> Result<Program, TrainError> {
+        let schedule = self.diffusion.schedule()?;
+        Ok(compile(&schedule, self.diffusion.parameterization(), self.kind(), sampler)?)
+    }
+
+    /// Labels 0, 1, … K−1, 0, … for `count` samples of a conditional model.
+    #[must_use]
+    pub fn labels_in_turn(&self, count: usize) -> Option<Vec<i64>> {
+        let num_classes = self.classes.len();
+        (num_classes > 0).then(|| (0..count).map(|i| (i % num_classes) as i64).collect())
+    }
+}

@@ -1,0 +1,124 @@
+//! Random choices of training, addressed by (seed, step, position in the batch), never streamed.
+
+use ddpm_diffusion::Noise;
+
+/// What a choice is for: each purpose has a seed of its own, derived from the run's.
+#[derive(Debug, Clone, Copy)]
+enum Purpose {
+    Weights,
+    Order,
+    Timestep,
+    Noise,
+    Flip,
+    LabelDrop,
+    Dropout,
+}
+
+/// All random choices of a run.
+#[derive(Debug, Clone)]
+pub struct Draws {
+    root: Noise,
+    timestep: Noise,
+    noise: Noise,
+    flip: Noise,
+    label_drop: Noise,
+    dropout: Noise,
+}
+
+impl Draws {
+    /// The choices of the run with this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let root = Noise::new(seed);
+        let of = |purpose| Noise::new(seed_of(&root, purpose));
+        Self {
+            timestep: of(Purpose::Timestep),
+            noise: of(Purpose::Noise),
+            flip: of(Purpose::Flip),
+            label_drop: of(Purpose::LabelDrop),
+            dropout: of(Purpose::Dropout),
+            root,
+        }
+    }
+
+    /// Seed of the initial weights, for libtorch's generator.
+    #[must_use]
+    pub fn weights_seed(&self) -> i64 {
+        seed_of(&self.root, Purpose::Weights) as i64
+    }
+
+    /// Seed of the [`Order`](super::Order).
+    #[must_use]
+    pub fn order_seed(&self) -> u64 {
+        seed_of(&self.root, Purpose::Order)
+    }
+
+    /// Seed of the dropout of a step, for libtorch's generator.
+    #[must_use]
+    pub fn dropout_seed(&self, step: u32) -> i64 {
+        self.dropout.bits(0, step) as i64
+    }
+
+    /// t, uniform over 0..`timesteps`; the bias is below `timesteps` / 2^64.
+    #[must_use]
+    pub fn timestep(&self, step: u32, position: usize, timesteps: usize) -> usize {
+        let bits = self.timestep.bits(position as u64, step);
+        ((u128::from(bits) * timesteps as u128) >> 64) as usize
+    }
+
+    /// ε: standard normal variates into `out`.
+    pub fn noise(&self, step: u32, position: usize, out: &mut [f32]) {
+        self.noise.normal(position as u64, step, out);
+    }
+
+    /// Whether a picture is mirrored: even odds.
+    #[must_use]
+    pub fn flips(&self, step: u32, position: usize) -> bool {
+        self.flip.bits(position as u64, step) & 1 == 1
+    }
+
+    /// Whether a label is replaced by "none", with probability `rate`.
+    #[must_use]
+    pub fn drops_label(&self, step: u32, position: usize, rate: f64) -> bool {
+        // The upper 53 bits: a multiple of 2^-53 in [0, 1), exact in f64.
+        let unit = (self.label_drop.bits(position as u64, step) >> 11) as f64 / (1_u64 << 53) as f64;
+        unit < rate
+    }
+}
+
+fn seed_of(root: &Noise, purpose: Purpose) -> u64 {
+    root.bits(purpose as u64, u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_dropped_at_the_rate_that_was_asked_for() {
+        let draws = Draws::new(3);
+        let count =
+            (0..100).map(|step| (0..100).filter(|&i| draws.drops_label(step, i, 0.1)).count());
+        // Binomial with n = 10,000 and p = 0.1: mean 1000, standard deviation 30; five of them.
+        assert!(count.sum::<usize>().abs_diff(1000) < 150);
+        assert!(!(0..1000).any(|i| draws.drops_label(0, i, 0.0)));
+    }
+
+    #[test]
+    fn timesteps_are_uniform() {
+        let draws = Draws::new(4);
+        let mut counts = [0_usize; 10];
+        for step in 0..100 {
+            (0..100).for_each(|position| counts[draws.timestep(step, position, 10)] += 1);
+        }
+        // As above: each count has mean 1000 and standard deviation 30.
+        assert!(counts.iter().all(|count| count.abs_diff(1000) < 150), "{counts:?}");
+    }
+
+    #[test]
+    fn purposes_do_not_share_their_bits() {
+        let draws = Draws::new(5);
+        assert_ne!(draws.timestep.bits(1, 2), draws.flip.bits(1, 2));
+        assert_ne!(draws.weights_seed() as u64, draws.order_seed());
+    }
+}

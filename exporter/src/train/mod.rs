@@ -1,0 +1,66 @@
+//! Data → a trained network: loss, optimiser, EMA and checkpoints in one readable loop.
+//!
+//! [`run()`] is the loop. A step is a pure function of the state before it and of its number: which
+//! items it sees, its timesteps, noise, flips and dropped labels are addressed by (seed, step,
+//! position in the batch), and dropout is reseeded. So threads and restarts change nothing, and a
+//! resumed run gives, on one CPU, the same bits as one that was never interrupted.
+//!
+//! * [`TrainConfig`]: what a run is; part of every checkpoint.
+//! * `draws`, [`Order`], [`Batches`]: what a step sees.
+//! * [`Trainer`]: the state and one step of it, with [`Optimizer`] and [`Ema`].
+//! * [`RunDir`], [`Checkpoint`]: the state on disk, whole or not at all.
+
+mod error;
+pub use error::TrainError;
+
+mod config;
+pub use config::{DataConfig, DiffusionConfig, Intervals, OptimizerConfig, Precision, TrainConfig};
+
+mod validate;
+
+mod defaults;
+
+mod draws;
+pub use draws::Draws;
+
+mod order;
+pub use order::Order;
+
+mod batch;
+pub use batch::{Batch, Batches};
+
+mod prefetch;
+pub use prefetch::Prefetch;
+
+mod optimizer;
+pub use optimizer::Optimizer;
+
+mod ema;
+pub use ema::Ema;
+
+mod trainer;
+pub use trainer::{StepReport, Trainer};
+
+mod tensors;
+
+mod run_dir;
+pub use run_dir::RunDir;
+
+mod checkpoint;
+pub use checkpoint::{Checkpoint, CheckpointError, CheckpointState};
+
+mod meter;
+pub use meter::{Meter, Reading};
+
+mod progress;
+pub use progress::Progress;
+
+mod metrics;
+
+mod preview;
+
+mod stop;
+pub use stop::Stop;
+
+mod run;
+pub use run::{Outcome, run};

@@ -1,0 +1,60 @@
+//! Batches made ahead on a thread of their own, so that the device never waits for data.
+
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use super::{Batch, Batches};
+
+/// Batches that may wait: one in use, one ready, one in the making is all it takes.
+const AHEAD: usize = 2;
+
+/// The batches of the steps from a first one on, in order.
+#[derive(Debug)]
+pub struct Prefetch {
+    ready: Option<Receiver<Batch>>,
+    maker: Option<JoinHandle<()>>,
+}
+
+impl Prefetch {
+    /// Starts making the batches of `first..end`.
+    #[must_use]
+    pub fn start(batches: Batches, first: u32, end: u32) -> Self {
+        let (sender, ready) = sync_channel(AHEAD);
+        let maker = thread::spawn(move || {
+            // Sending fails once nobody wants more.
+            let _ = (first..end).try_for_each(|step| sender.send(batches.make(step)));
+        });
+        Self { ready: Some(ready), maker: Some(maker) }
+    }
+}
+
+impl Iterator for Prefetch {
+    type Item = Batch;
+
+    /// The next batch, or `None` after the last.
+    ///
+    /// # Panics
+    ///
+    /// If the thread that makes them did.
+    fn next(&mut self) -> Option<Batch> {
+        let batch = self.ready.as_ref().and_then(|ready| ready.recv().ok());
+        if batch.is_none()
+            && let Some(Err(panic)) = self.maker.take().map(JoinHandle::join)
+        {
+            resume_unwind(panic);
+        }
+        batch
+    }
+}
+
+impl Drop for Prefetch {
+    /// Ends the thread, which may be waiting to send.
+    fn drop(&mut self) {
+        drop(self.ready.take());
+        if let Some(maker) = self.maker.take() {
+            // A panic was already printed; nobody wants its batches any more.
+            let _ = maker.join();
+        }
+    }
+}

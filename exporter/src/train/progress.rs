@@ -1,0 +1,91 @@
+//! Progress for a person, on stderr: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Meter, Reading, StepReport};
+
+/// Between updates of the numbers beside the bar.
+const BAR_PERIOD: Duration = Duration::from_secs(1);
+/// Between lines of a log.
+const LINE_PERIOD: Duration = Duration::from_secs(10);
+
+/// Shows how far a run is.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    meter: Meter,
+    steps: u32,
+}
+
+impl Progress {
+    /// Progress of a run of `steps` steps, `done` of which are done, of batches of `batch_size`.
+    #[must_use]
+    pub fn new(steps: u32, done: u32, batch_size: usize) -> Self {
+        let bar = stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(steps.into()).with_style(style());
+            bar.set_position(done.into());
+            bar.reset_eta();
+            bar
+        });
+        Self { bar, meter: Meter::new(batch_size), steps }
+    }
+
+    /// Counts a step.
+    pub fn step(&mut self, report: &StepReport) {
+        self.meter.add(report);
+        let last = report.step + 1 == self.steps;
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(u64::from(report.step) + 1);
+                if last || self.meter.elapsed() >= BAR_PERIOD {
+                    let Reading { loss, items_per_s, .. } = self.meter.take(report);
+                    bar.set_message(format!("loss {loss:.4}  {items_per_s:.0}/s"));
+                }
+            }
+            None if last || self.meter.elapsed() >= LINE_PERIOD => {
+                let reading = self.meter.take(report);
+                eprintln!("{}", self.line(&reading));
+            }
+            None => {}
+        }
+    }
+
+    /// Prints a line that stays, above the bar if there is one.
+    pub fn note(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    /// Does something that is not a step, and leaves its time out of the rates.
+    pub fn aside<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.meter.pause(start.elapsed());
+        result
+    }
+
+    /// Leaves the bar as it is.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+
+    fn line(&self, reading: &Reading) -> String {
+        let Reading { step, loss, items_per_s, .. } = *reading;
+        let batch = self.meter.batch_size() as f64;
+        let eta = f64::from(self.steps - step) * batch / items_per_s.max(1e-9);
+        let eta = indicatif::HumanDuration(Duration::from_secs(eta as u64));
+        format!("step {step}/{}  loss {loss:.4}  {items_per_s:.0}/s  {eta} left", self.steps)
+    }
+}
+
+fn style() -> ProgressStyle {
+    const TEMPLATE: &str = "{bar:32} {pos}/{len}  {msg}  {elapsed} < {eta}";
+    ProgressStyle::with_template(TEMPLATE).expect("a template that was tried")
+}

@@ -1,0 +1,184 @@
+//! The state of a run, and one step of it.
+
+use ddpm_torch::{Autocast, set_channels_last};
+use tch::{Device, Kind, Tensor, nn};
+
+use super::{Batch, Draws, Ema, Optimizer, Precision, TrainConfig, TrainError};
+use crate::model::{Eager, ModelConfig, Network};
+
+/// Everything that a step changes.
+#[derive(Debug)]
+pub struct Trainer {
+    network: Network,
+    parameters: Vec<Tensor>,
+    optimizer: Optimizer,
+    ema: Ema,
+    draws: Draws,
+    precision: Precision,
+    device: Device,
+    channels_last: bool,
+    steps_done: u32,
+}
+
+/// What a step has to say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// Its number, from 0.
+    pub step: u32,
+    /// Mean squared error over the batch, before the update.
+    pub loss: f64,
+    /// Joint L2 norm of the gradients before it was limited.
+    pub grad_norm: f64,
+    /// Learning rate of the update.
+    pub lr: f64,
+}
+
+impl Trainer {
+    /// The state before the first step, with random weights by the run's seed.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Model`] for a network that cannot be made.
+    pub fn new(config: &TrainConfig, device: Device) -> Result<Self, TrainError> {
+        let draws = Draws::new(config.seed);
+        // The same weights on every device: libtorch's generators differ.
+        tch::manual_seed(draws.weights_seed());
+        let network = network(&config.model, Device::Cpu, false)?;
+        Self::with_weights(config, &network.parameters(), device)
+    }
+
+    /// The state before the first step, from given weights.
+    fn with_weights(
+        config: &TrainConfig,
+        weights: &[(String, Tensor)],
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let channels_last = prefers_channels_last(device, config.precision);
+        let network = network(&config.model, device, channels_last)?;
+        let averaged = self::network(&config.model, device, channels_last)?;
+        network.load_state(weights)?;
+        averaged.load_state(weights)?;
+        let optimizer = Optimizer::new(config.optimizer, network.parameters())?;
+        Ok(Self {
+            parameters: network.parameters().into_iter().map(|(_, tensor)| tensor).collect(),
+            network,
+            optimizer,
+            ema: Ema::new(averaged, config.ema_decay),
+            draws: Draws::new(config.seed),
+            precision: config.precision,
+            device,
+            channels_last,
+            steps_done: 0,
+        })
+    }
+
+    /// Takes one step: loss, backward, clip, Adam, EMA.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::NotFinite`] if the loss or a gradient is not finite; then weights, optimiser
+    /// and averages are as before.
+    ///
+    /// # Panics
+    ///
+    /// If `batch` is not the next step's.
+    pub fn step(&mut self, batch: &Batch) -> Result<StepReport, TrainError> {
+        let step = self.steps_done;
+        assert_eq!(batch.step, step, "steps are taken in order");
+        tch::manual_seed(self.draws.dropout_seed(step));
+        self.optimizer.zero_grad();
+        let loss = self.loss(batch)?;
+        loss.f_backward()?;
+        let grad_norm = self.optimizer.clip()?;
+        let loss = finite(step, "loss", loss.f_double_value(&[])?)?;
+        let grad_norm = finite(step, "norm of the gradients", grad_norm)?;
+        let lr = self.optimizer.lr(step);
+        self.optimizer.step(step)?;
+        self.ema.update(&self.parameters, step)?;
+        self.steps_done += 1;
+        Ok(StepReport { step, loss, grad_norm, lr })
+    }
+
+    /// The mean squared error of the network's prediction, a scalar that knows its gradient.
+    fn loss(&self, batch: &Batch) -> Result<Tensor, TrainError> {
+        let (inputs, target) = batch.tensors(self.device)?;
+        if self.channels_last {
+            set_channels_last(&inputs.sample)?;
+        }
+        let _autocast = match self.precision {
+            Precision::Fp32 => None,
+            Precision::Bf16 => Some(Autocast::bf16(self.device)?),
+        };
+        let predicted = self.network.forward(&Eager { train: true }, &inputs);
+        Ok(predicted.f_to_kind(Kind::Float)?.f_mse_loss(&target, tch::Reduction::Mean)?)
+    }
+
+    /// Steps taken so far; the number of the next one.
+    #[must_use]
+    pub fn steps_done(&self) -> u32 {
+        self.steps_done
+    }
+
+    /// Where the network is.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The network with the averaged weights: what is sampled and exported.
+    #[must_use]
+    pub fn averaged(&self) -> &Network {
+        self.ema.network()
+    }
+
+    /// The weights, by name.
+    #[must_use]
+    pub fn weights(&self) -> Vec<(String, Tensor)> {
+        self.network.parameters()
+    }
+
+    /// The state of the optimiser, by name.
+    #[must_use]
+    pub fn optimizer_state(&self) -> Vec<(String, Tensor)> {
+        self.optimizer.state()
+    }
+
+    /// Goes on from a state that was saved after `steps_done` steps.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::State`] if a part belongs to another network.
+    pub fn restore(
+        &mut self,
+        steps_done: u32,
+        weights: &[(String, Tensor)],
+        averaged: &[(String, Tensor)],
+        optimizer: &[(String, Tensor)],
+    ) -> Result<(), TrainError> {
+        self.network.load_state(weights)?;
+        self.ema.network().load_state(averaged)?;
+        self.optimizer.load_state(optimizer)?;
+        self.steps_done = steps_done;
+        Ok(())
+    }
+}
+
+/// Tensor cores want NHWC. On CPU, NCHW is faster: by 15 % in fp32 and 40 % in bf16 on a network of
+/// 0.7 M parameters for 16×16 pictures.
+fn prefers_channels_last(device: Device, precision: Precision) -> bool {
+    device.is_cuda() && precision == Precision::Bf16
+}
+
+fn network(config: &ModelConfig, device: Device, channels_last: bool) -> Result<Network, TrainError> {
+    let network = Network::new(&nn::VarStore::new(device).root(), config)?;
+    if channels_last {
+        for (_, parameter) in network.parameters() {
+            set_channels_last(&parameter)?;
+        }
+    }
+    Ok(network)
+}
+
+fn finite(step: u32, quantity: &'static str, value: f64) -> Result<f64, TrainError> {
+    if value.is_finite() { Ok(value) } else { Err(TrainError::NotFinite { step, quantity, value }) }
+}

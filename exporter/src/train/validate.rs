@@ -1,0 +1,121 @@
+//! Which settings make a run, and a sentence for those that do not: nothing may fail hours later.
+
+use ddpm_diffusion::{Prediction, Variance};
+
+use super::{DiffusionConfig, OptimizerConfig, TrainConfig, TrainError};
+use crate::data::Kind;
+
+impl DiffusionConfig {
+    fn check(&self) -> Result<(), TrainError> {
+        if self.schedule()?.ends_in_pure_noise() && self.prediction == Prediction::Eps {
+            return setting(
+                "prediction",
+                "eps says nothing about x_0 where the schedule ends in pure noise \
+                 (alphas_cumprod = 0): use v or x_0",
+            );
+        }
+        if self.variance == Variance::Learned {
+            return setting(
+                "variance",
+                "learned needs the variational loss, and this exporter trains with the simple one: \
+                 use fixed-small or fixed-large",
+            );
+        }
+        Ok(())
+    }
+}
+
+impl TrainConfig {
+    /// Checks every setting, so that a run cannot fail on one hours later.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Setting`], [`TrainError::Model`] or [`TrainError::Diffusion`] for the first
+    /// setting that does not fit, with what it must be.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        self.data.source()?;
+        self.check_name()?;
+        self.model.validate()?;
+        self.diffusion.check()?;
+        let OptimizerConfig { lr, beta1, beta2, grad_norm, .. } = self.optimizer;
+        within("batch_size", self.batch_size as f64, "at least 1", self.batch_size >= 1)?;
+        within("steps", self.steps.into(), "at least 1", self.steps >= 1)?;
+        within("keep", self.intervals.keep as f64, "at least 1", self.intervals.keep >= 1)?;
+        within("lr", lr, "above 0 and finite", lr > 0.0 && lr.is_finite())?;
+        within("grad_norm", grad_norm, "0 (no limit) or above", grad_norm >= 0.0)?;
+        let shares = [
+            ("beta1", beta1),
+            ("beta2", beta2),
+            ("ema_decay", self.ema_decay),
+            ("label_dropout", self.label_dropout),
+        ];
+        for (name, value) in shares {
+            within(name, value, "in [0, 1)", (0.0..1.0).contains(&value))?;
+        }
+        self.check_classes()
+    }
+
+    /// Models are served under their name, so it is what [`ddpm_package::Manifest`] allows.
+    fn check_name(&self) -> Result<(), TrainError> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        if (1..=64).contains(&self.name.len()) && self.name.chars().all(plain) {
+            return Ok(());
+        }
+        setting("name", format!("must be 1 to 64 of a-z 0-9 . _ -, got {:?}", self.name))
+    }
+
+    fn check_classes(&self) -> Result<(), TrainError> {
+        let expected = (!self.classes.is_empty()).then_some(self.classes.len() as i64);
+        if self.model.num_classes() != expected {
+            let (network, data) = (self.model.num_classes(), self.classes.len());
+            let problem = format!("are {data}, but the network is made for {network:?}");
+            return setting("classes", problem);
+        }
+        if expected.is_none() && self.label_dropout > 0.0 {
+            return setting("label_dropout", "needs labels, and there are none: set it to 0");
+        }
+        Ok(())
+    }
+
+    /// Checks that the network's samples are what the data set has.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Setting`] if shapes or classes differ.
+    pub fn check_data(&self, kind: Kind, classes: Option<&[String]>) -> Result<(), TrainError> {
+        let expected = sample_shape(kind);
+        if self.model.sample_shape() != expected || self.model.output_shape() != expected {
+            let network = self.model.sample_shape();
+            return setting(
+                "data",
+                format!("has items of shape {expected:?}, the network wants {network:?}"),
+            );
+        }
+        let found = if self.data.labels { classes.unwrap_or_default() } else { &[] };
+        if found != self.classes {
+            return setting(
+                "data",
+                format!("has the classes {found:?}, the run was made for {:?}", self.classes),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Shape of one item as a network wants it.
+pub(crate) fn sample_shape(kind: Kind) -> Vec<i64> {
+    match kind {
+        Kind::Images { channels, height, width } => {
+            [channels, height, width].map(|extent| extent as i64).to_vec()
+        }
+        Kind::Points2d => vec![2],
+    }
+}
+
+fn setting<T>(setting: &'static str, problem: impl Into<String>) -> Result<T, TrainError> {
+    Err(TrainError::Setting { setting, problem: problem.into() })
+}
+
+fn within(name: &'static str, got: f64, expected: &str, ok: bool) -> Result<(), TrainError> {
+    if ok { Ok(()) } else { setting(name, format!("must be {expected}, got {got}")) }
+}

@@ -1,0 +1,13 @@
+//! End to end with the exporter, which needs libtorch: `cargo test -p ddpm-tests
+//! --features exporter`.
+//!
+//! * `parity`: trainer and server give the same pictures;
+//! * `journey`: real digits, from files on disk to a GIF over gRPC.
+
+// The server's own tests use the rest of it.
+#[allow(dead_code)]
+mod harness;
+
+mod parity;
+
+mod journey;

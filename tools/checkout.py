@@ -1,0 +1,32 @@
+"""Where things are in a checkout."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def binary(name, profile):
+    """The program `name` as Cargo built it; `profile` is "debug" or "release"."""
+    path = target_folder() / profile / name
+    if not path.is_file():
+        flag = " --release" if profile == "release" else ""
+        raise SystemExit(f"error: {path} is not built: run `cargo build{flag} --bin {name}`")
+    return path
+
+
+def target_folder():
+    """Where Cargo builds; the user's own settings may move it."""
+    command = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
+    answer = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    return Path(json.loads(answer.stdout)["target_directory"])
+
+
+def onnxruntime():
+    """The ONNX Runtime library that `make setup-server` fetched, or the user's own."""
+    own = os.environ.get("ORT_DYLIB_PATH")
+    if own:
+        return Path(own)
+    return ROOT / ".runtime/onnxruntime/capi/libonnxruntime.so.1.31.1"

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Serves the two embedded models, draws samples of both into demo/, and goes on serving.
+
+With DEMO_ONCE=1 it stops the server after drawing.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import checkout
+from serving import Server, ServerError
+
+# Where every client looks if it is told nothing else.
+PREFERRED = ("127.0.0.1", 50051)
+
+DEMO = checkout.ROOT / "demo"
+
+# What is drawn: the arguments of `ddpm sample`, after the folder.
+DRAWINGS = {
+    # Four of each of the 16 classes.
+    "glyphs": "--count 64 --seed 7 --sampler ddim --steps 50 --gif --apng --label "
+    + ",".join(str(label) for label in range(16)),
+    "toy": "--count 1000 --seed 7 --gif --apng",
+}
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    client = checkout.binary("ddpm", "release")
+    with start() as server:
+        print(f"ddpm-server listens on {server.url}; its log is {shown(server.log)}")
+        for model, flags in DRAWINGS.items():
+            draw(client, server, model, flags.split())
+        if os.environ.get("DEMO_ONCE", "") in ("", "0"):
+            go_on(client, server)
+
+
+def start():
+    listen = PREFERRED if is_free(PREFERRED) else (PREFERRED[0], 0)
+    if listen != PREFERRED:
+        print(f"port {PREFERRED[1]} is taken; this server gets another one")
+    return Server(
+        checkout.binary("ddpm-server", "release"),
+        "--listen", "{}:{}".format(*listen),
+        "--ort-lib", str(checkout.onnxruntime()),
+        log=DEMO / "server.log",
+    )
+
+
+def is_free(address):
+    with socket.socket() as probe:
+        # As the server does; otherwise a port counts as taken for a minute after its last owner.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError:
+            return False
+    return True
+
+
+def draw(client, server, model, flags):
+    """Runs `ddpm sample` and prints the pictures that show all samples."""
+    command = [client, "--server", server.url, "--json", "sample", model, "--out", DEMO / model]
+    answer = subprocess.run([*command, *flags], check=True, stdout=subprocess.PIPE)
+    report = json.loads(answer.stdout)
+    work = report["completed"]
+    print(f"{model}: {work['samples']} samples, {work['evals']} evals in {work['ticks']} ticks")
+    for file in report["files"]:
+        if file["kind"] in ("grid", "gif", "apng"):
+            print(f"    {shown(file['path'])}")
+
+
+def go_on(client, server):
+    print("The server keeps running until Ctrl-C. In another terminal, ask it for more:")
+    # The client's own default needs no mention.
+    where = "" if server.address == "{}:{}".format(*PREFERRED) else f" --server {server.url}"
+    for command in ("sample glyphs --label 3 --count 16 --gif", "sample toy --steps 20", "status"):
+        print(f"    {shown(client)} {command}{where}")
+    sys.stdout.flush()
+    try:
+        server.wait()
+    except KeyboardInterrupt:
+        print("\ndraining …")
+
+
+def shown(path):
+    return os.path.relpath(path)
+
+
+if __name__ == "__main__":
+    # Each line is seen when it is written, through a pipe too.
+    sys.stdout.reconfigure(line_buffering=True)
+    try:
+        main()
+    except ServerError as error:
+        sys.exit(f"error: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: {os.path.basename(error.cmd[0])} failed; its reason is above")
+    except KeyboardInterrupt:
+        sys.exit(130)

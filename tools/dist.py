@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Makes dist/: a folder that runs where there is neither Rust nor network.
+
+It is put together beside its place and renamed at the end, so dist/ is whole or
+is the older one. The binaries were built before (`make dist` does).
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import checkout
+
+DIST = checkout.ROOT / "dist"
+
+PROGRAMS = ("ddpm-server", "ddpm", "ddpm-exporter")
+
+# What the packaged exporter looks for libtorch in, after LD_LIBRARY_PATH: a folder of dist/ that the
+# user may fill or link.
+RUNPATH = b"$ORIGIN/../lib"
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix=".dist-", dir=checkout.ROOT) as folder:
+        new = Path(folder) / "dist"
+        copy_programs(new / "bin")
+        copy_runtime(new / "lib")
+        copy_models(new / "models")
+        copy_papers_and_checks(new)
+        if DIST.exists():
+            DIST.rename(Path(folder) / "old")
+        new.rename(DIST)
+    size = sum(file.stat().st_size for file in DIST.rglob("*") if file.is_file())
+    print(f"{DIST.name}/: {size / 2**20:.0f} MiB; copy it anywhere and run ./smoke-test there")
+
+
+def copy_programs(folder):
+    folder.mkdir(parents=True)
+    for name in PROGRAMS:
+        # The exporter's own name belongs to the script that checks for libtorch first.
+        target = folder / (name if name != "ddpm-exporter" else "ddpm-exporter.real")
+        run("strip", "-o", target, checkout.binary(name, "release"))
+    set_runpath(folder / "ddpm-exporter.real")
+    shutil.copy2(checkout.ROOT / "tools/dist/ddpm-exporter", folder)
+
+
+def set_runpath(file):
+    """Replaces the builder's own folder in a program's RUNPATH, in place."""
+    listing = run("readelf", "--wide", "--dynamic", file).stdout
+    found = re.search(r"\((?:RUN|R)PATH\).*\[(.*)\]", listing)
+    if not found:
+        raise SystemExit(f"error: {file.name} has no RUNPATH; exporter/build.rs should set one")
+    old = found[1].encode() + b"\0"
+    program = file.read_bytes()
+    if program.count(old) != 1 or len(old) <= len(RUNPATH):
+        raise SystemExit(f"error: the RUNPATH of {file.name} cannot be replaced: {found[1]}")
+    file.write_bytes(program.replace(old, RUNPATH.ljust(len(old), b"\0")))
+
+
+def copy_runtime(folder):
+    """ONNX Runtime, and the providers that lie beside it (CUDA's with DEVICE=cuda)."""
+    folder.mkdir()
+    library = checkout.onnxruntime()
+    shutil.copy2(library, folder)
+    for provider in library.parent.glob("libonnxruntime_providers_*.so"):
+        if "tensorrt" not in provider.name:
+            shutil.copy2(provider, folder)
+    for notice in ("LICENSE", "ThirdPartyNotices.txt"):
+        source = library.parent.parent / notice
+        if source.is_file():
+            shutil.copy2(source, folder / f"onnxruntime-{notice}")
+
+
+def copy_models(folder):
+    """The embedded models once more, as packages to look at, to verify and to measure."""
+    for package in sorted(checkout.ROOT.glob("models/*/ddpm.json")):
+        shutil.copytree(package.parent, folder / package.parent.name)
+
+
+def copy_papers_and_checks(folder):
+    for name in ("README.md", "smoke-test", "benchmark.py", "gpu-check"):
+        shutil.copy2(checkout.ROOT / "tools/dist" / name, folder)
+    shutil.copy2(checkout.ROOT / "tools/serving.py", folder)
+    for licence in checkout.ROOT.glob("LICENSE-*"):
+        shutil.copy2(licence, folder)
+
+
+def run(*command):
+    try:
+        return subprocess.run([str(word) for word in command], check=True, text=True,
+                              stdout=subprocess.PIPE)
+    except FileNotFoundError:
+        raise SystemExit(f"error: {command[0]} is missing: on Debian and Ubuntu, "
+                         "`apt install binutils`.") from None
+    except subprocess.CalledProcessError:
+        raise SystemExit(f"error: {command[0]} failed; its reason is above") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Says in a sentence what this machine lacks, before a tool says it in a page.
+#
+#   tools/preflight.sh WHAT…    WHAT is rust, c++ or python
+set -euo pipefail
+
+main() {
+    [ "$(uname -sm)" = "Linux x86_64" ] ||
+        fail "this is $(uname -sm), but the pinned libraries are for Linux on x86-64 only."
+    local what
+    for what in "$@"; do
+        "need_${what/c++/cxx}"
+    done
+}
+
+need_rust() {
+    command -v cargo >/dev/null ||
+        fail "cargo is missing: install Rust 1.92 or newer from https://rustup.rs, and open a new shell."
+    cargo --version >/dev/null || fail "cargo does not start; its reason is above."
+}
+
+need_cxx() {
+    command -v "${CXX:-c++}" >/dev/null ||
+        fail "a C++ compiler is missing: on Debian and Ubuntu, \`apt install g++\`."
+}
+
+need_python() {
+    command -v python3 >/dev/null ||
+        fail "python3 is missing: on Debian and Ubuntu, \`apt install python3 python3-pip\`."
+    python3 -m pip --version >/dev/null 2>&1 ||
+        fail "python3 has no pip: on Debian and Ubuntu, \`apt install python3-pip\`."
+}
+
+fail() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+main "$@"

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Trains the embedded models again, with the commands that made the committed ones.
+#
+#   tools/train-models.sh [MODEL…]    toy, glyphs, or both if none is named
+#
+# A run that was cut short goes on where it stopped. The packages in models/ change only after
+# training, export and verification have succeeded.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The recipes: the flags of `ddpm-exporter train`, after data and name.
+declare -A recipe=(
+    [toy]="--data gaussian8 --steps 20000"
+    [glyphs]="--data glyphs --steps 40000 --lr 1e-3"
+)
+
+# Nothing larger belongs into a binary, or into the history of a repository.
+most_bytes=$((3 * 1024 * 1024))
+
+main() {
+    local model
+    [ $# -gt 0 ] || set -- toy glyphs
+    for model in "$@"; do
+        [ -n "${recipe[$model]-}" ] || fail "there is no recipe for $model; there are: ${!recipe[*]}"
+        train "$model"
+        adopt "$model"
+    done
+}
+
+train() {
+    local run="runs/$1"
+    if [ -d "$run" ]; then
+        exporter train --resume "$run"
+    else
+        # Word splitting is what turns a recipe into flags.
+        # shellcheck disable=SC2086
+        exporter train ${recipe[$1]} --name "$1" --out "$run"
+    fi
+}
+
+# Puts the files that the server embeds in place of the older ones.
+adopt() {
+    local package="runs/$1/package" file
+    file=$(find "$package" -type f -size +"$most_bytes"c -print -quit)
+    [ -z "$file" ] || fail "$file is larger than $most_bytes bytes; models/$1 stays as it was"
+    rm -rf "models/$1"
+    cp -r "$package" "models/$1"
+    exporter verify "models/$1"
+}
+
+exporter() {
+    cargo run --quiet --release -p ddpm-exporter -- "$@"
+}
+
+fail() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+main "$@"
