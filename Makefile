@@ -28,14 +28,15 @@ demo: setup-server ## Serve the two embedded models and draw samples of both int
 
 test: check ## Run everything: formatting, lints, documentation, all tests, the Python client
 	cargo build --workspace --bins
-	cargo test --workspace --no-fail-fast
+	DDPM_BINARIES="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug" \
+	    cargo test --workspace --no-fail-fast --features ddpm-tests/exporter
 	@tools/setup.sh python tests/python/requirements.txt
 	python3 tests/python/test_client.py
 
 check: setup ## Check formatting, lints, documentation and licences, without running tests
 	@tools/preflight.sh rust c++
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features ddpm-tests/exporter -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	@tools/deny.sh
 

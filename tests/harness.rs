@@ -112,10 +112,13 @@ fn command(args: &[&str]) -> Command {
     command
 }
 
-/// A binary of the workspace, built if need be.
+/// A binary of the workspace: from the folder `DDPM_BINARIES`, or built if need be.
 pub(crate) fn binary(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
+        if let Some(folder) = std::env::var_os("DDPM_BINARIES") {
+            return folder.into();
+        }
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "-p", "ddpm-server", "-p", "ddpm-client"]);
         if cfg!(feature = "exporter") {

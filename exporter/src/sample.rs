@@ -2,7 +2,8 @@
 //! to the last bits of the network's arithmetic.
 
 use ddpm_diffusion::{
-    Clip, Evals, Kernel, Noise, Parameterization, Prediction, Program, Row, Schedule, State, samplers,
+    Clip, Evals, Kernel, Noise, Parameterization, Prediction, Program, Row, Schedule, State,
+    samplers,
 };
 use ddpm_package::{DefaultSampler, Kind, SamplerSpec};
 use tch::{Device, TchError, Tensor};
@@ -81,7 +82,11 @@ pub fn compile(
 /// # Panics
 ///
 /// If the labels are not one a sample, or are there for an unconditional network.
-pub fn draw(network: &Network, device: Device, request: &Request<'_>) -> Result<Vec<f32>, TchError> {
+pub fn draw(
+    network: &Network,
+    device: Device,
+    request: &Request<'_>,
+) -> Result<Vec<f32>, TchError> {
     let len = network.config().sample_shape().iter().product::<i64>() as usize;
     let indices: Vec<usize> = (0..request.count).collect();
     let mut samples = Vec::with_capacity(request.count * len);
@@ -143,8 +148,11 @@ impl Part<'_> {
         labels: Option<&[i64]>,
     ) -> Result<Vec<f32>, TchError> {
         let c_in = row.c_in as f32;
-        let values: Vec<f32> =
-            states.iter().flat_map(State::u).map(|u| if c_in == 1.0 { *u } else { c_in * *u }).collect();
+        let values: Vec<f32> = states
+            .iter()
+            .flat_map(State::u)
+            .map(|u| if c_in == 1.0 { *u } else { c_in * *u })
+            .collect();
         let timestep = vec![row.t as f32; states.len()];
         forward(self.network, self.device, &values, &timestep, labels)
     }

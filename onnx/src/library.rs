@@ -1,7 +1,9 @@
 //! Finds ONNX Runtime and loads it, once a process.
 
 use std::{
-    env, fs,
+    env,
+    ffi::CStr,
+    fs,
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock},
 };
@@ -14,6 +16,7 @@ use crate::Error;
 pub struct Runtime {
     environment: Environment,
     path: PathBuf,
+    version: String,
     threads: usize,
 }
 
@@ -52,9 +55,10 @@ impl Runtime {
         let threads = options.threads.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
-        let environment = open(&path, threads, options.spinning)
-            .map_err(|reason| Error::Library { path: path.clone(), reason })?;
-        Ok(RUNTIME.get_or_init(|| Self { environment, path, threads }))
+        let unusable = |reason| Error::Library { path: path.clone(), reason };
+        let environment = open(&path, threads, options.spinning).map_err(unusable)?;
+        let version = version(&path).map_err(unusable)?;
+        Ok(RUNTIME.get_or_init(|| Self { environment, path, version, threads }))
     }
 
     /// The library's file.
@@ -65,10 +69,8 @@ impl Runtime {
 
     /// The library's version, such as `1.31.1`.
     #[must_use]
-    pub fn version(&self) -> String {
-        let info = ort::info();
-        let branch = info.split("git-branch=rel-").nth(1).and_then(|rest| rest.split(',').next());
-        branch.unwrap_or(info).to_owned()
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// Threads of the pool that all graphs share.
@@ -100,6 +102,20 @@ fn open(path: &Path, threads: usize, spinning: bool) -> Result<Environment, Stri
         .with_global_thread_pool(pool)
         .build()
         .map_err(|error| error.to_string())
+}
+
+/// Asks the library, which is loaded already, for its version; `ort` does not tell.
+fn version(path: &Path) -> Result<String, String> {
+    type GetApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
+    // SAFETY: `open` has loaded this very file and found this very function in it,
+    // whose signature is part of ONNX Runtime's stable C interface.
+    let text = unsafe {
+        let library = libloading::Library::new(path).map_err(|error| error.to_string())?;
+        let get_api_base: libloading::Symbol<'_, GetApiBase> =
+            library.get(b"OrtGetApiBase").map_err(|error| error.to_string())?;
+        CStr::from_ptr(((*get_api_base()).GetVersionString)())
+    };
+    Ok(text.to_string_lossy().into_owned())
 }
 
 /// The library to load: the first of the places that has one.

@@ -64,7 +64,7 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         engine,
         admission: Admission::new(settings.limits),
         fingerprint: fingerprint(runtime, &device),
-        onnxruntime_version: runtime.version(),
+        onnxruntime_version: runtime.version().into(),
         device: v1::Device {
             name: device.name(),
             provider: device.provider().into(),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use ddpm_package::Package;
 use tch::Device;
 
-use super::verify::{OrtArgs, check};
 use super::Failure;
+use super::verify::{OrtArgs, check};
 use crate::data::{self, Dataset, Source};
 use crate::export::package::{Export, ExportError};
 use crate::train::Checkpoint;

@@ -151,8 +151,7 @@ fn write(
 ) -> Result<(), TrainError> {
     fs::create_dir_all(out).map_err(TrainError::write(out))?;
     let path = out.join("samples.npy");
-    let rows: Vec<&[f32]> =
-        samples.chunks_exact(shape.iter().product::<i64>() as usize).collect();
+    let rows: Vec<&[f32]> = samples.chunks_exact(shape.iter().product::<i64>() as usize).collect();
     let shape_of_one: Vec<u32> = shape.iter().map(|&extent| extent as u32).collect();
     let mut array = Vec::new();
     write_npy(&mut array, &shape_of_one, &rows)

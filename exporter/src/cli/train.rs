@@ -212,11 +212,15 @@ fn load(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
 
 impl Ready {
     fn announce(&self) {
-        let parameters: usize = self.trainer.weights().iter().map(|(_, tensor)| tensor.numel()).sum();
+        let parameters: usize =
+            self.trainer.weights().iter().map(|(_, tensor)| tensor.numel()).sum();
         for warning in self.config.model.warnings() {
             eprintln!("warning: {warning}");
         }
-        eprintln!("network {parameters} parameters, predicts {}", self.config.diffusion.prediction.name());
+        eprintln!(
+            "network {parameters} parameters, predicts {}",
+            self.config.diffusion.prediction.name()
+        );
         let (done, steps) = (self.trainer.steps_done(), self.config.steps);
         eprintln!("run {} from step {done} to {steps}", self.run.path().display());
     }

@@ -43,18 +43,26 @@ impl Args {
         let package = Package::open(&self.package)?;
         let manifest = package.manifest();
         println!("{} {}, digest {}", manifest.name, manifest.version, package.digest());
-        check(&package, &self.ort)
+        let checks = recompute(&package, &self.ort)?;
+        checks.iter().for_each(|check| println!("{}", line(check)));
+        judge(&checks)
     }
 }
 
-/// Prints how far both engines are from the golden outputs; fails if one is too far.
+/// Verifies a package that was just written, and says on stderr how far both engines are from the
+/// golden outputs.
 pub(super) fn check(package: &Package, ort: &OrtArgs) -> Result<(), Failure> {
+    let checks = recompute(package, ort)?;
+    checks.iter().for_each(|check| eprintln!("{}", line(check)));
+    judge(&checks)
+}
+
+fn recompute(package: &Package, ort: &OrtArgs) -> Result<[Check; 2], Failure> {
     let options = RuntimeOptions { library: ort.ort_lib.clone(), ..RuntimeOptions::default() };
-    let device = ort.check_device.unwrap_or(DeviceChoice::Cpu);
-    let checks = verify(package, &options, device)?;
-    for check in &checks {
-        eprintln!("{}", line(check));
-    }
+    Ok(verify(package, &options, ort.check_device.unwrap_or(DeviceChoice::Cpu))?)
+}
+
+fn judge(checks: &[Check]) -> Result<(), Failure> {
     match checks.iter().find(|check| !check.passes()) {
         None => Ok(()),
         Some(check) => Err(Failure::CheckFailed(format!(

@@ -24,7 +24,8 @@ pub(super) fn training(state: &CheckpointState) -> Result<String, ExportError> {
 
 /// `mnist:digits` for `mnist:/home/me/digits`.
 fn data_name(config: &TrainConfig) -> String {
-    let last = |dir: &Path| dir.file_name().map(|name| Path::new(name).to_path_buf()).unwrap_or_default();
+    let last =
+        |dir: &Path| dir.file_name().map(|name| Path::new(name).to_path_buf()).unwrap_or_default();
     match config.data.source() {
         Ok(Source::Idx(dir)) => Source::Idx(last(&dir)).to_string(),
         Ok(Source::Cifar10(dir)) => Source::Cifar10(last(&dir)).to_string(),

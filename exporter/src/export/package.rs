@@ -11,18 +11,16 @@
 use std::io;
 use std::path::Path;
 
-use ddpm_package::{
-    Graphs, MANIFEST_FILE, Manifest, PackageWriter, ScheduleSpec, Sha256Hex,
-};
+use ddpm_package::{Graphs, MANIFEST_FILE, Manifest, PackageWriter, ScheduleSpec, Sha256Hex};
 use tch::{Device, TchError};
 
 use super::graph::{GraphError, portable};
 use super::{card, golden};
 use crate::data::{DataError, Dataset};
 use crate::model::Network;
+use crate::picture;
 use crate::sample::{Request, draw};
 use crate::train::{CheckpointState, TrainError};
-use crate::picture;
 
 /// Key of the graph's metadata under which the network's settings are.
 pub const MODEL_CONFIG_KEY: &str = "ddpm.model_config";
@@ -115,7 +113,12 @@ impl Export<'_> {
             name: self.name.to_owned(),
             version: self.version.to_owned(),
             kind: config.kind(),
-            sample_shape: config.model.sample_shape().iter().map(|&extent| extent as usize).collect(),
+            sample_shape: config
+                .model
+                .sample_shape()
+                .iter()
+                .map(|&extent| extent as usize)
+                .collect(),
             schedule,
             prediction: diffusion.prediction,
             variance: diffusion.variance,

@@ -55,9 +55,8 @@ pub fn network(onnx: &[u8], device: Device) -> Result<Network, ReadError> {
 /// [`ReadError::Foreign`] if the metadata does not say.
 pub fn model_config(model: &ModelProto) -> Result<ModelConfig, ReadError> {
     let entry = model.metadata_props.iter().find(|entry| entry.key() == MODEL_CONFIG_KEY);
-    let entry = entry.ok_or_else(|| {
-        ReadError::Foreign(format!("its metadata lacks {MODEL_CONFIG_KEY}"))
-    })?;
+    let entry = entry
+        .ok_or_else(|| ReadError::Foreign(format!("its metadata lacks {MODEL_CONFIG_KEY}")))?;
     serde_json::from_str(entry.value()).map_err(|error| ReadError::Foreign(error.to_string()))
 }
 

@@ -62,8 +62,7 @@ fn in_libtorch(package: &Package) -> Result<Check, VerifyError> {
     let network = read::network(&package.portable_graph()?, tch::Device::Cpu)?;
     let golden = package.golden()?;
     let labels = golden.class_labels.as_deref();
-    let outputs =
-        forward(&network, tch::Device::Cpu, &golden.sample, &golden.timestep, labels)?;
+    let outputs = forward(&network, tch::Device::Cpu, &golden.sample, &golden.timestep, labels)?;
     Ok(Check {
         engine: "libtorch 2.11.0 on cpu".to_owned(),
         comparison: golden.compare(&outputs),

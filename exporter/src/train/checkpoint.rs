@@ -159,8 +159,8 @@ impl Checkpoint {
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(STATE);
         let json = fs::read(&path).map_err(CheckpointError::read(&path))?;
-        let state: CheckpointState = serde_json::from_slice(&json)
-            .map_err(|error| CheckpointError::format(&path, error))?;
+        let state: CheckpointState =
+            serde_json::from_slice(&json).map_err(|error| CheckpointError::format(&path, error))?;
         if state.version != VERSION {
             let problem = format!("is of version {}, this build knows {VERSION}", state.version);
             return Err(CheckpointError::format(&path, problem));

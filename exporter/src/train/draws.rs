@@ -81,7 +81,8 @@ impl Draws {
     #[must_use]
     pub fn drops_label(&self, step: u32, position: usize, rate: f64) -> bool {
         // The upper 53 bits: a multiple of 2^-53 in [0, 1), exact in f64.
-        let unit = (self.label_drop.bits(position as u64, step) >> 11) as f64 / (1_u64 << 53) as f64;
+        let unit =
+            (self.label_drop.bits(position as u64, step) >> 11) as f64 / (1_u64 << 53) as f64;
         unit < rate
     }
 }

@@ -74,11 +74,8 @@ impl Optimizer {
     pub fn step(&mut self, step: u32) -> Result<(), TrainError> {
         let OptimizerConfig { beta1, beta2, .. } = self.config;
         let adam = Adam { lr: self.lr(step), beta1, beta2, eps: EPS, weight_decay: 0.0 };
-        let state = AdamState {
-            exp_avg: &self.exp_avg,
-            exp_avg_sq: &self.exp_avg_sq,
-            steps: &self.steps,
-        };
+        let state =
+            AdamState { exp_avg: &self.exp_avg, exp_avg_sq: &self.exp_avg_sq, steps: &self.steps };
         Ok(fused_adam(&adam, &self.parameters, &self.gradients(), &state)?)
     }
 

@@ -21,8 +21,7 @@ pub(crate) fn serialize(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, Seriali
         .iter()
         .zip(&values)
         .map(|((name, _), (shape, values))| {
-            let view =
-                TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))?;
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))?;
             Ok((name.as_str(), view))
         })
         .collect::<Result<_, SafeTensorError>>()?;

@@ -169,7 +169,11 @@ fn prefers_channels_last(device: Device, precision: Precision) -> bool {
     device.is_cuda() && precision == Precision::Bf16
 }
 
-fn network(config: &ModelConfig, device: Device, channels_last: bool) -> Result<Network, TrainError> {
+fn network(
+    config: &ModelConfig,
+    device: Device,
+    channels_last: bool,
+) -> Result<Network, TrainError> {
     let network = Network::new(&nn::VarStore::new(device).root(), config)?;
     if channels_last {
         for (_, parameter) in network.parameters() {

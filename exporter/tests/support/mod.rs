@@ -1,4 +1,7 @@
 //! The committed reference vectors, and comparisons with them.
+//!
+//! Each test binary uses a part of it.
+#![allow(dead_code)]
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -1,0 +1,161 @@
+//! Do a model's glyphs show what they were asked to show?
+//!
+//! A classifier is trained on glyphs from the generator, and must do well on others of them. Then
+//! it judges samples of a model package, drawn as the server draws them: fixed seed, labels in
+//! turn. Agreement is the share of samples in which it sees the label that was asked for.
+//!
+//! ```text
+//! cargo run --release -p ddpm-exporter --example glyph_agreement -- models/glyphs --out grid.png
+//! ```
+//!
+//! Results go to stdout, progress to stderr. Exit codes: 0 at least 90 % agree, 1 failed, 2 usage,
+//! 3 a package that cannot be judged, 6 fewer agree.
+
+mod classifier;
+mod report;
+mod sampling;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use ddpm_exporter::data::glyphs::CLASS_NAMES;
+use ddpm_package::{Manifest, Package};
+use ddpm_pictures::{Picture, grid_of, write_png};
+
+use classifier::Classifier;
+use report::Report;
+use sampling::Samples;
+
+/// Share of samples that must show their label.
+const REQUIRED_AGREEMENT: f64 = 0.9;
+/// Share of held-out glyphs that the judge must know; below it, its word is worth little.
+const REQUIRED_ACCURACY: f64 = 0.98;
+
+/// Columns of the grid: one a class.
+const COLUMNS: usize = CLASS_NAMES.len();
+/// Each pixel becomes a square of this side.
+const ENLARGEMENT: u32 = 4;
+const PADDING: u32 = 2;
+
+/// Judges the samples of a glyphs model by a classifier.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Folder of the package.
+    #[arg(value_name = "PACKAGE_DIR")]
+    package: PathBuf,
+
+    /// Samples; sample i is asked to show class i mod 16.
+    #[arg(long, default_value = "256")]
+    count: NonZeroUsize,
+
+    /// Seed of the samples.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+
+    /// Steps of the package's default sampler [default: as many as the package says].
+    #[arg(long)]
+    steps: Option<usize>,
+
+    /// PNG file for a grid of the samples, a column a class.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The package is whole, but not of glyphs.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is no model of glyphs: {problem}", package.display())]
+struct NotGlyphs {
+    package: PathBuf,
+    problem: String,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(share) if share >= REQUIRED_AGREEMENT => ExitCode::SUCCESS,
+        Ok(share) => {
+            let (share, required) = (100.0 * share, 100.0 * REQUIRED_AGREEMENT);
+            eprintln!("check failed: {share:.1} % of the samples agree, less than {required:.0} %");
+            ExitCode::from(6)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let of_package = error.is::<NotGlyphs>() || error.is::<ddpm_package::Error>();
+            ExitCode::from(if of_package { 3 } else { 1 })
+        }
+    }
+}
+
+/// Judges, reports, and returns the share of samples that agree.
+fn run(args: &Args) -> anyhow::Result<f64> {
+    let package = Package::open(&args.package)?;
+    let side = check_is_glyphs(&args.package, package.manifest())?;
+    // First: it is quick, and a request that cannot be fulfilled fails here.
+    let samples = Samples::draw(&package, args.count.get(), args.seed, args.steps)?;
+    let (classifier, accuracy) = judge(side)?;
+    let seen = classifier.classify(&samples.values)?;
+    let report = Report::new(&package, &samples, accuracy, &seen);
+    if let Some(path) = &args.out {
+        write_grid(path, package.manifest(), &samples, &report)?;
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(report.share)
+}
+
+/// The side of the pictures.
+fn check_is_glyphs(package: &Path, manifest: &Manifest) -> Result<usize, NotGlyphs> {
+    let refuse = |problem: String| NotGlyphs { package: package.into(), problem };
+    if manifest.classes != CLASS_NAMES {
+        let count = manifest.classes.len();
+        return Err(refuse(format!("its {count} classes are not those of the generator")));
+    }
+    match manifest.sample_shape[..] {
+        [3, height, width] if height == width => Ok(height),
+        ref shape => Err(refuse(format!("its samples have the shape {shape:?}, not [3, S, S]"))),
+    }
+}
+
+/// A trained classifier for pictures of `side` pixels, and its accuracy on held-out glyphs.
+fn judge(side: usize) -> anyhow::Result<(Classifier, f64)> {
+    let classifier = Classifier::train(side)?;
+    let accuracy = classifier.accuracy()?;
+    if accuracy < REQUIRED_ACCURACY {
+        bail!(
+            "the classifier knows only {:.1} % of {} held-out glyphs, less than {:.0} %: it is no \
+             judge; train it longer (EPOCHS in classifier.rs)",
+            100.0 * accuracy,
+            classifier::HELD_OUT,
+            100.0 * REQUIRED_ACCURACY,
+        );
+    }
+    Ok((classifier, accuracy))
+}
+
+fn write_grid(
+    path: &Path,
+    manifest: &Manifest,
+    samples: &Samples,
+    report: &Report,
+) -> anyhow::Result<()> {
+    let [channels, height, width] = [0, 1, 2].map(|axis| manifest.sample_shape[axis] as u32);
+    let cell = |values| Picture::from_values([channels, height, width], values).map(Some);
+    let cells = samples
+        .values
+        .chunks_exact(manifest.sample_len())
+        .map(cell)
+        .collect::<Result<Vec<_>, _>>()?;
+    let picture = grid_of(&cells, COLUMNS, ENLARGEMENT, PADDING)?;
+    let mut file = Vec::new();
+    write_png(&mut file, &picture, &report.text())?;
+    std::fs::write(path, file).with_context(|| format!("{} cannot be written", path.display()))
+}

@@ -1,0 +1,325 @@
+//! Promises of the training loop: exact resume, addressed draws, nothing lost when it stops.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
+use ddpm_exporter::data::{self, Dataset};
+use ddpm_exporter::model::{ModelConfig, UnetConfig};
+use ddpm_exporter::train::{
+    Batches, Checkpoint, DataConfig, Intervals, Optimizer, OptimizerConfig, Outcome, Prefetch,
+    RunDir, StepReport, Stop, TrainConfig, TrainError, Trainer, run,
+};
+use tch::{Device, Tensor};
+
+fn data(source: &str) -> DataConfig {
+    DataConfig {
+        source: source.to_owned(),
+        image_size: None,
+        greyscale: false,
+        skip_broken: false,
+        labels: true,
+        flip: None,
+    }
+}
+
+/// A short run with the defaults of its data, and that data.
+fn config(source: &str) -> (TrainConfig, Arc<Dataset>) {
+    let data = data(source);
+    let dataset = data::load(&data.source().unwrap(), &data.load_options(0)).unwrap();
+    let classes = dataset.class_names().unwrap_or_default().to_vec();
+    let config = TrainConfig {
+        batch_size: 16,
+        steps: 6,
+        intervals: Intervals { checkpoint_every: 2, sample_every: 0, keep: 2 },
+        ..TrainConfig::defaults("test".to_owned(), data, classes, dataset.kind())
+    };
+    (config, Arc::new(dataset))
+}
+
+/// Pictures, classes, label dropout and dropout, in a network of two small levels.
+fn conditional() -> (TrainConfig, Arc<Dataset>) {
+    let (mut config, dataset) = config("glyphs:40");
+    config.label_dropout = 0.5;
+    if let ModelConfig::Unet(unet) = &mut config.model {
+        *unet = UnetConfig { hid_channels: 8, num_groups: 4, drop_rate: 0.3, ..unet.clone() };
+    }
+    (config, dataset)
+}
+
+/// Trains to the end, or until after `stop_after` steps; returns what every step said.
+fn train(
+    folder: &RunDir,
+    (config, dataset): &(TrainConfig, Arc<Dataset>),
+    mut trainer: Trainer,
+    stop_after: Option<u32>,
+) -> (Result<Outcome, TrainError>, Vec<StepReport>) {
+    let (stop, mut reports) = (Stop::new(), Vec::new());
+    let outcome = run(
+        folder,
+        config,
+        Arc::clone(dataset),
+        &mut trainer,
+        &stop,
+        &mut |report: &StepReport| {
+            reports.push(*report);
+            if Some(report.step + 1) == stop_after {
+                stop.request(2);
+            }
+        },
+    );
+    (outcome, reports)
+}
+
+fn begin(folder: &Path, set: &(TrainConfig, Arc<Dataset>)) -> (RunDir, Trainer) {
+    (RunDir::create(folder).unwrap(), Trainer::new(&set.0, Device::Cpu).unwrap())
+}
+
+fn values(tensors: &[(String, Tensor)]) -> Vec<(String, Vec<f32>)> {
+    let of = |tensor: &Tensor| Vec::try_from(tensor.flatten(0, -1)).unwrap();
+    tensors.iter().map(|(name, tensor)| (name.clone(), of(tensor))).collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_resumed_run_gives_the_bits_of_one_that_was_never_interrupted() {
+    let set = conditional();
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, trainer) = begin(&folder.path().join("whole"), &set);
+    let (_, expected) = train(&whole, &set, trainer, None);
+
+    let (parts, trainer) = begin(&folder.path().join("parts"), &set);
+    let (outcome, first) = train(&parts, &set, trainer, Some(3));
+    assert!(matches!(outcome.unwrap(), Outcome::Stopped(2, _)));
+    let resumed = parts.newest_checkpoint().unwrap().trainer(Device::Cpu).unwrap();
+    assert_eq!(resumed.steps_done(), 3);
+    let (outcome, second) = train(&parts, &set, resumed, None);
+    assert!(matches!(outcome.unwrap(), Outcome::Finished(_)));
+
+    assert_eq!([first, second].concat(), expected);
+    let [ours, theirs] =
+        [&parts, &whole].map(|run| run.newest_checkpoint().unwrap().trainer(Device::Cpu).unwrap());
+    assert_eq!(values(&ours.weights()), values(&theirs.weights()));
+    assert_eq!(values(&ours.averaged().parameters()), values(&theirs.averaged().parameters()));
+    assert_eq!(values(&ours.optimizer_state()), values(&theirs.optimizer_state()));
+}
+
+#[test]
+fn a_run_that_is_finished_stays_as_it_is_when_it_is_resumed() {
+    let set = config("gaussian8:100");
+    let folder = tempfile::tempdir().unwrap();
+    let (run, trainer) = begin(folder.path(), &set);
+    train(&run, &set, trainer, None).0.unwrap();
+    let resumed = run.newest_checkpoint().unwrap().trainer(Device::Cpu).unwrap();
+
+    let (outcome, reports) = train(&run, &set, resumed, None);
+
+    assert_eq!(outcome.unwrap(), Outcome::Finished(run.checkpoints().join("step-0000006")));
+    assert!(reports.is_empty());
+}
+
+#[test]
+fn the_newest_checkpoints_are_kept_and_nothing_else_is_left() {
+    let set = config("gaussian8:100");
+    let folder = tempfile::tempdir().unwrap();
+    let (run, trainer) = begin(folder.path(), &set);
+    train(&run, &set, trainer, Some(5)).0.unwrap();
+
+    assert_eq!(names(&run.checkpoints()), ["step-0000004", "step-0000005"]);
+    let checkpoint = Checkpoint::find(folder.path()).unwrap();
+    assert_eq!(checkpoint.state().config, set.0);
+    let parts = ["ema.safetensors", "optimizer.safetensors", "state.json", "weights.safetensors"];
+    assert_eq!(names(checkpoint.folder()), parts);
+}
+
+#[test]
+fn the_loss_falls_on_the_toy() {
+    let (mut config, dataset) = config("gaussian8:1000");
+    config.steps = 200;
+    config.batch_size = 200;
+    let set = (config, dataset);
+    let folder = tempfile::tempdir().unwrap();
+    let (run, trainer) = begin(folder.path(), &set);
+    let (outcome, reports) = train(&run, &set, trainer, None);
+    outcome.unwrap();
+
+    let mean = |reports: &[StepReport]| {
+        reports.iter().map(|report| report.loss).sum::<f64>() / reports.len() as f64
+    };
+    // To say 0 costs 1: the noise has variance 1.
+    assert!(mean(&reports[180..]) < 0.4, "{}", mean(&reports[180..]));
+    assert!(mean(&reports[180..]) < 0.5 * mean(&reports[..5]));
+}
+
+#[test]
+fn training_that_diverges_stops_and_keeps_its_last_checkpoint() {
+    let (mut config, dataset) = config("gaussian8:100");
+    config.optimizer.lr = 1e38;
+    config.intervals.checkpoint_every = 1;
+    let set = (config, dataset);
+    let folder = tempfile::tempdir().unwrap();
+    let (run, trainer) = begin(folder.path(), &set);
+
+    let (outcome, reports) = train(&run, &set, trainer, None);
+
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, TrainError::NotFinite { step: 1, .. }), "{error}");
+    assert!(error.to_string().contains("The last checkpoint is kept"), "{error}");
+    assert_eq!(reports.len(), 1);
+    let kept = run.newest_checkpoint().unwrap();
+    assert_eq!(kept.state().steps_done, 1);
+    kept.trainer(Device::Cpu).unwrap();
+}
+
+#[test]
+fn batches_do_not_depend_on_who_makes_them_or_when() {
+    let set = conditional();
+    let batches = || Batches::new(&set.0, Arc::clone(&set.1)).unwrap();
+    let alone: Vec<_> = (0..8).map(|step| batches().make(step)).collect();
+
+    assert!(Prefetch::start(batches(), 0, 8).eq(alone.iter().cloned()));
+    assert!(Prefetch::start(batches(), 5, 8).eq(alone[5..].iter().cloned()));
+    // One that is dropped while it waits ends its thread.
+    drop(Prefetch::start(batches(), 0, u32::MAX));
+}
+
+#[test]
+fn labels_are_the_items_own_or_none_at_the_rate_asked_for() {
+    let (config, dataset) = conditional();
+    let batches = Batches::new(&config, dataset).unwrap();
+    let labels: Vec<i64> =
+        (0..100).flat_map(|step| batches.make(step).class_labels.unwrap()).collect();
+    let none = labels.iter().filter(|label| **label == 16).count();
+    // Binomial with n = 1600 and p = 0.5: mean 800, standard deviation 20; five of them.
+    assert!(none.abs_diff(800) < 100, "{none}");
+    assert!(labels.iter().all(|label| (0..=16).contains(label)));
+}
+
+#[test]
+fn three_adam_steps_with_warm_up_are_those_of_the_formula() {
+    let config = OptimizerConfig { lr: 0.1, beta1: 0.9, beta2: 0.99, warmup: 2, grad_norm: 0.0 };
+    let start = [1.0_f32, -2.0, 3.0];
+    let parameter = Tensor::from_slice(&start).set_requires_grad(true);
+    let named = vec![("p".to_owned(), parameter.shallow_clone())];
+    let mut optimizer = Optimizer::new(config, named).unwrap();
+    let gradients = [[0.5, -8.0, 1e-3], [-0.25, 2.0, 4.0], [3.0, 0.0, -1.0]];
+
+    let (mut p, mut m, mut v) = (start.map(f64::from), [0.0; 3], [0.0; 3]);
+    for (step, gradient) in gradients.iter().enumerate() {
+        optimizer.zero_grad();
+        // The gradient of Σ g·p is g.
+        let weights = Tensor::from_slice(&gradient.map(|g| g as f32));
+        (&parameter * weights).sum(tch::Kind::Float).backward();
+        let norm = optimizer.clip().unwrap();
+        optimizer.step(step as u32).unwrap();
+
+        let expected: f64 = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        assert!((norm / expected - 1.0).abs() < 1e-6, "{norm} against {expected}");
+        let (lr, k) = ([0.05, 0.1, 0.1][step], step as i32 + 1);
+        for i in 0..3 {
+            m[i] = 0.9 * m[i] + 0.1 * gradient[i];
+            v[i] = 0.99 * v[i] + 0.01 * gradient[i] * gradient[i];
+            let (m_hat, v_hat) = (m[i] / (1.0 - 0.9_f64.powi(k)), v[i] / (1.0 - 0.99_f64.powi(k)));
+            p[i] -= lr * m_hat / (v_hat.sqrt() + 1e-8);
+        }
+        let got: Vec<f32> = Vec::try_from(parameter.detach()).unwrap();
+        for (got, want) in got.iter().zip(p) {
+            assert!((f64::from(*got) - want).abs() < 1e-5, "step {step}: {got} against {want}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_trained_is_refused_with_what_to_use_instead() {
+    let (good, _) = config("gaussian8:100");
+    let message = |change: &dyn Fn(&mut TrainConfig)| {
+        let mut config = good.clone();
+        change(&mut config);
+        config.validate().unwrap_err().to_string()
+    };
+    let jsd = message(&|config| config.diffusion.beta_schedule = BetaSchedule::Jsd);
+    assert!(jsd.contains("use v or x_0"), "{jsd}");
+    let learned = message(&|config| config.diffusion.variance = Variance::Learned);
+    assert!(learned.contains("variational loss"), "{learned}");
+    let lr = message(&|config| config.optimizer.lr = f64::NAN);
+    assert_eq!(lr, "lr must be above 0 and finite, got NaN");
+    let name = message(&|config| config.name = "My Model".to_owned());
+    assert!(name.contains("a-z 0-9"), "{name}");
+
+    let mut v = good.clone();
+    v.diffusion.beta_schedule = BetaSchedule::Jsd;
+    v.diffusion.prediction = Prediction::V;
+    v.validate().unwrap();
+}
+
+#[test]
+fn data_of_another_shape_or_with_other_classes_is_refused() {
+    let (points, _) = config("gaussian8:100");
+    let (pictures, glyphs) = config("glyphs:10");
+    let error = Batches::new(&points, Arc::clone(&glyphs)).unwrap_err().to_string();
+    assert!(error.contains("[3, 16, 16]") && error.contains("[2]"), "{error}");
+    let mut fewer = pictures;
+    fewer.classes.pop();
+    assert!(Batches::new(&fewer, glyphs).unwrap_err().to_string().contains("classes"));
+}
+
+#[test]
+fn a_run_is_not_begun_where_one_is_and_not_resumed_where_none_is() {
+    let set = config("gaussian8:100");
+    let folder = tempfile::tempdir().unwrap();
+    let error = RunDir::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("no checkpoint to go on from"), "{error}");
+
+    let (run, trainer) = begin(folder.path(), &set);
+    train(&run, &set, trainer, None).0.unwrap();
+    let error = RunDir::create(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("--resume"), "{error}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_an_error_that_names_the_file() {
+    let set = config("gaussian8:100");
+    let folder = tempfile::tempdir().unwrap();
+    let (run, trainer) = begin(folder.path(), &set);
+    train(&run, &set, trainer, None).0.unwrap();
+    let checkpoint = run.newest_checkpoint().unwrap();
+
+    let weights = checkpoint.folder().join("weights.safetensors");
+    let whole = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
+    let error = checkpoint.trainer(Device::Cpu).unwrap_err().to_string();
+    assert!(error.contains("weights.safetensors"), "{error}");
+
+    std::fs::write(checkpoint.folder().join("state.json"), b"{").unwrap();
+    let error = run.newest_checkpoint().unwrap_err().to_string();
+    assert!(error.contains("state.json") && error.contains("the one before"), "{error}");
+}
+
+#[test]
+fn the_log_has_a_line_every_fifty_steps_whatever_happened_between() {
+    let (mut config, dataset) = config("gaussian8:100");
+    config.steps = 150;
+    config.intervals.checkpoint_every = 60;
+    let set = (config, dataset);
+    let folder = tempfile::tempdir().unwrap();
+    let (run, trainer) = begin(folder.path(), &set);
+    train(&run, &set, trainer, Some(110)).0.unwrap();
+    // The machine went down before that checkpoint: the line of step 100 will come again.
+    std::fs::remove_dir_all(run.checkpoints().join("step-0000110")).unwrap();
+    let resumed = run.newest_checkpoint().unwrap().trainer(Device::Cpu).unwrap();
+    train(&run, &set, resumed, None).0.unwrap();
+
+    let log = std::fs::read_to_string(run.metrics()).unwrap();
+    let step =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64();
+    assert_eq!(log.lines().map(step).collect::<Vec<_>>(), [Some(50), Some(100), Some(150)]);
+}

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Measures the server beside PyTorch eager, on the CPU: `make bench`.
+
+Both evaluate one network of CIFAR-10's size with the same random weights, in turns, in
+one run; so does the embedded toy, for the server's overhead. docs/benchmarks/README.md
+says how to read the figures. The table goes to standard output, progress to standard
+error.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1] / ".peers"), str(HERE.parent)]
+
+import checkout  # noqa: E402
+from serving import ServerError  # noqa: E402
+
+from quiet import QUIET, watched  # noqa: E402
+from report import Report  # noqa: E402
+
+NETWORK = "cifar10"
+BATCHES = (1, 4, 8, 16)
+POINTS = 1000
+
+# Figures that may be discarded for each that is kept, before the run goes on without.
+PATIENCE = 3
+
+
+def main():
+    args = arguments()
+    try:
+        # PyTorch takes seconds to import: not for --help.
+        from eager import FORMATS, Eager
+        from served import Served
+    except ImportError as error:
+        sys.exit(f"error: {error}; run `make bench`, which fetches what is missing")
+    with tempfile.TemporaryDirectory(prefix="ddpm-bench-") as scratch:
+        package = make_package(Path(scratch))
+        progress("loading the network into PyTorch and into two servers")
+        eager = {name: Eager(package, name) for name in FORMATS}
+        flags = ("--models", package.parent, "--max-batch", max(BATCHES))
+        with Served(Path(scratch) / "unet.log", *flags) as unet, \
+                Served(Path(scratch) / "toy.log") as toy:
+            subjects = list_subjects(eager, unet, toy, args.seconds)
+            report = Report(measure(subjects, args.rounds), args)
+    print(report.json() if args.json else report.markdown())
+    if args.write:
+        progress(f"wrote {report.write(checkout.ROOT / 'docs/benchmarks')}")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5, help="figures of each kind [5]")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of one [3]")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--write", action="store_true", help="write a page in docs/benchmarks too")
+    args = parser.parse_args()
+    if args.rounds < 1 or not 0 < args.seconds <= 60:
+        parser.error("there is at least one round, of more than 0 and at most 60 seconds")
+    return args
+
+
+def make_package(scratch):
+    """A package of random weights, which PyTorch can read too."""
+    package = scratch / "models" / f"{NETWORK}-random"
+    package.parent.mkdir()
+    progress(f"making {package.name}")
+    subprocess.run(
+        [checkout.binary("ddpm-exporter", "release"), "random", "--network", NETWORK, "--spread",
+         "0.2", "--seed", "1", "--with-weights", "--output", package,
+         "--ort-lib", checkout.onnxruntime()],
+        check=True, stdout=subprocess.DEVNULL,
+    )
+    return package
+
+
+def list_subjects(eager, unet, toy, seconds):
+    """What is measured: {key: a function that gives a dictionary of figures}."""
+    from served import ddim
+
+    def in_pytorch(name, batch):
+        return lambda: {"evals_per_second": eager[name].evals_per_second(batch, seconds)}
+
+    def in_server(batch):
+        # Short runs: `seconds` decides how many follow one another.
+        request = {"model": f"{NETWORK}-random", "sampler": ddim(), "num_steps": 10}
+        return lambda: unet.measure(seconds, sample_count=batch, seed=1, **request)
+
+    subjects = {}
+    for batch in BATCHES:
+        subjects |= {(name, batch): in_pytorch(name, batch) for name in eager}
+        subjects["server", batch] = in_server(batch)
+    subjects["toy", POINTS] = lambda: toy.measure(seconds, model="toy", sample_count=POINTS, seed=1)
+    return subjects
+
+
+def measure(subjects, rounds):
+    """Takes figures of all subjects in turns until each has `rounds` that are quiet:
+    {key: [(figures, share of the machine that others used)]}."""
+    for name, batch in subjects:
+        progress(f"warming up {name}, {batch}")
+        subjects[name, batch]()
+    taken = {key: [] for key in subjects}
+    for number in range(1, rounds * (1 + PATIENCE) + 1):
+        for key, subject in subjects.items():
+            if sum(others <= QUIET for _, others in taken[key]) < rounds:
+                taken[key].append(watched(subject))
+        quiet = min(sum(others <= QUIET for _, others in rows) for rows in taken.values())
+        progress(f"round {number}: {quiet} of {rounds} quiet figures of each")
+        if quiet == rounds:
+            break
+    return taken
+
+
+def progress(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ServerError as error:
+        sys.exit(f"error: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: {Path(error.cmd[0]).name} failed; its reason is above")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,74 @@
+"""Measures a model through the server: over gRPC, with previews on."""
+
+import sys
+from pathlib import Path
+
+import checkout
+from serving import Server
+
+sys.path.append(str(checkout.ROOT / "tests/python"))
+
+from client import Client  # noqa: E402
+from stubs import sampling  # noqa: E402
+
+
+class Served:
+    """A server of its own, and a client of it. A context manager."""
+
+    def __init__(self, log, *flags):
+        """Starts ddpm-server on the CPU with `flags`."""
+        self._server = Server(
+            checkout.binary("ddpm-server", "release"),
+            "--listen", "127.0.0.1:0", "--device", "cpu",
+            "--ort-lib", str(checkout.onnxruntime()), *map(str, flags),
+            log=Path(log),
+        )
+        self._client = Client(self._server.address)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._client.close()
+        self._server.stop()
+
+    def measure(self, seconds, **request):
+        """Runs the request again and again until samples were active for `seconds`.
+
+        All numbers are differences of the server's own counters, so starting and
+        decoding in this process do not count:
+
+            evals_per_second     evals / time with samples active
+            samples_per_second   samples / time with samples active
+            overhead             1 - time inside the session's run / time with samples active
+            evals_per_call       evals / calls of the network
+        """
+        before, samples = self._client.load(), 0
+        while True:
+            samples += self._run(request)
+            after = self._client.load()
+            active = seconds_between(before.active_time, after.active_time)
+            if active >= seconds:
+                break
+        evals, calls = after.evals - before.evals, after.ticks - before.ticks
+        return {
+            "evals_per_second": evals / active,
+            "samples_per_second": samples / active,
+            "overhead": 1.0 - seconds_between(before.busy_time, after.busy_time) / active,
+            "evals_per_call": evals / calls,
+        }
+
+    def _run(self, request):
+        """Reads one request to its end, every preview of every step; how many samples came."""
+        preview = sampling.PreviewOptions(every_steps=1)
+        for event in self._client.start(preview=preview, **request):
+            pass
+        return event.completed.samples
+
+
+def ddim():
+    return sampling.Sampler(ddim=sampling.Ddim())
+
+
+def seconds_between(before, after):
+    return (after.ToNanoseconds() - before.ToNanoseconds()) / 1e9
