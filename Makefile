@@ -47,11 +47,12 @@ setup-server: ## Fetch ONNX Runtime into .runtime/ (24 MB): enough for server an
 setup: setup-server ## Fetch libtorch too (550 MB); with DEVICE=cuda the CUDA libraries (2.8 GB)
 	@$(if $(filter cuda,$(DEVICE)),true,tools/setup.sh trainer)
 
-bench: setup ## Measure the server beside PyTorch, on the CIFAR-10 network
+bench: setup ## Measure the server beside PyTorch on a CIFAR-10-size network (ARGS=--help)
 	@tools/preflight.sh rust c++
 	cargo build --release --workspace --bins
+	@tools/setup.sh python tests/python/requirements.txt
 	@tools/setup.sh python tools/bench/requirements.txt
-	PYTHONPATH=.peers python3 tools/bench/bench.py
+	python3 tools/bench/bench.py $(ARGS)
 
 models: setup ## Train the embedded models again (hours on two cores)
 	@tools/preflight.sh rust c++

@@ -6,13 +6,12 @@ With DEMO_ONCE=1 it stops the server after drawing.
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 
 import checkout
-from serving import Server, ServerError
+from serving import Server, ServerError, end_on_signals
 
 # Where every client looks if it is told nothing else.
 PREFERRED = ("127.0.0.1", 50051)
@@ -29,8 +28,7 @@ DRAWINGS = {
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    end_on_signals()
     client = checkout.binary("ddpm", "release")
     with start() as server:
         print(f"ddpm-server listens on {server.url}; its log is {shown(server.log)}")

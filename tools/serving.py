@@ -7,6 +7,7 @@ checks of a copied folder all share this file.
 import os
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -19,6 +20,16 @@ START_SECONDS = 180
 
 # Longer than the server gives accepted requests to finish.
 DRAIN_SECONDS = 60
+
+
+def end_on_signals():
+    """Makes SIGTERM and SIGHUP unwind this process, so that no server outlives it."""
+    def end(number, _frame):
+        print(f"ended by {signal.Signals(number).name}", file=sys.stderr)
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
 
 
 class ServerError(Exception):

@@ -14,12 +14,18 @@ use tch::Device;
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_ddpm-exporter");
 const DIGITS: &str = concat!("mnist:", env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/digits");
-/// A toy run of a few steps on one thread.
-const TOY: &[&str] =
-    &["--data", "gaussian8:500", "--batch-size", "50", "--device", "cpu", "--threads", "1"];
+/// A toy run of a few steps.
+const TOY: &[&str] = &["--data", "gaussian8:500", "--batch-size", "50", "--device", "cpu"];
+
+/// One thread a process: the tests are many at a time.
+fn program(path: &str) -> Command {
+    let mut command = Command::new(path);
+    command.env("OMP_NUM_THREADS", "1");
+    command
+}
 
 fn exporter(arguments: &[&str]) -> Output {
-    Command::new(EXPORTER).args(arguments).output().unwrap()
+    program(EXPORTER).args(arguments).output().unwrap()
 }
 
 /// Runs a command that must succeed, and returns its stdout.
@@ -119,7 +125,7 @@ fn a_signal_makes_a_checkpoint_and_tells_how_to_go_on() {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
         let long = ["train", "--out", text(&run), "--steps", "100000000", "--no-export"];
-        let child = Command::new(EXPORTER)
+        let child = program(EXPORTER)
             .args([&long[..], TOY].concat())
             .stderr(Stdio::piped())
             .spawn()
@@ -151,7 +157,7 @@ fn a_full_disk_at_a_checkpoint_leaves_the_one_before_whole() {
     ok(&[&["train", "--out", text(&run), "--steps", "2", "--no-export"], TOY].concat());
 
     // The system refuses to let a file grow beyond 100 KiB; the weights alone take 262.
-    let output = Command::new("bash")
+    let output = program("bash")
         .args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"", EXPORTER])
         .args(["train", "--resume", text(&run), "--steps", "4", "--device", "cpu", "--no-export"])
         .output()

@@ -66,7 +66,8 @@ fn ancestral_chains_of_ten_steps_agree_with_both_variances() {
     for (name, variance) in
         [("fixed-small", Variance::FixedSmall), ("fixed-large", Variance::FixedLarge)]
     {
-        let program = samplers::ddpm(&schedule, EPS, &grid, Clip::Unit, variance).expect("a program");
+        let program =
+            samplers::ddpm(&schedule, EPS, &grid, Clip::Unit, variance).expect("a program");
         let got = run(&network, &program, &reference["ddpm.x_T"], &reference["ddpm.noises"]);
         assert_near(&got, &reference[&format!("ddpm.{name}.sample")], name);
     }

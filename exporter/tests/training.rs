@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use ddpm_exporter::data::{self, Dataset};
@@ -22,6 +22,7 @@ fn data(source: &str) -> DataConfig {
         skip_broken: false,
         labels: true,
         flip: None,
+        items: None,
     }
 }
 
@@ -57,24 +58,32 @@ fn train(
     stop_after: Option<u32>,
 ) -> (Result<Outcome, TrainError>, Vec<StepReport>) {
     let (stop, mut reports) = (Stop::new(), Vec::new());
-    let outcome = run(
-        folder,
-        config,
-        Arc::clone(dataset),
-        &mut trainer,
-        &stop,
-        &mut |report: &StepReport| {
-            reports.push(*report);
-            if Some(report.step + 1) == stop_after {
-                stop.request(2);
-            }
-        },
-    );
+    let mut watch = |report: &StepReport| {
+        reports.push(*report);
+        if Some(report.step + 1) == stop_after {
+            stop.request(2);
+        }
+    };
+    let dataset = Arc::clone(dataset);
+    let outcome = alone(|| run(folder, config, dataset, &mut trainer, &stop, &mut watch));
     (outcome, reports)
 }
 
+/// libtorch's generator belongs to the process: a run that is to be exact must have it for itself.
+fn alone<T>(work: impl FnOnce() -> T) -> T {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let _guard = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    work()
+}
+
 fn begin(folder: &Path, set: &(TrainConfig, Arc<Dataset>)) -> (RunDir, Trainer) {
-    (RunDir::create(folder).unwrap(), Trainer::new(&set.0, Device::Cpu).unwrap())
+    (RunDir::create(folder).unwrap(), alone(|| Trainer::new(&set.0, Device::Cpu).unwrap()))
+}
+
+/// The state of the newest checkpoint.
+fn resume(run: &RunDir) -> Trainer {
+    let checkpoint = run.newest_checkpoint().unwrap();
+    alone(|| checkpoint.trainer(Device::Cpu).unwrap())
 }
 
 fn values(tensors: &[(String, Tensor)]) -> Vec<(String, Vec<f32>)> {
@@ -100,14 +109,13 @@ fn a_resumed_run_gives_the_bits_of_one_that_was_never_interrupted() {
     let (parts, trainer) = begin(&folder.path().join("parts"), &set);
     let (outcome, first) = train(&parts, &set, trainer, Some(3));
     assert!(matches!(outcome.unwrap(), Outcome::Stopped(2, _)));
-    let resumed = parts.newest_checkpoint().unwrap().trainer(Device::Cpu).unwrap();
+    let resumed = resume(&parts);
     assert_eq!(resumed.steps_done(), 3);
     let (outcome, second) = train(&parts, &set, resumed, None);
     assert!(matches!(outcome.unwrap(), Outcome::Finished(_)));
 
     assert_eq!([first, second].concat(), expected);
-    let [ours, theirs] =
-        [&parts, &whole].map(|run| run.newest_checkpoint().unwrap().trainer(Device::Cpu).unwrap());
+    let [ours, theirs] = [&parts, &whole].map(resume);
     assert_eq!(values(&ours.weights()), values(&theirs.weights()));
     assert_eq!(values(&ours.averaged().parameters()), values(&theirs.averaged().parameters()));
     assert_eq!(values(&ours.optimizer_state()), values(&theirs.optimizer_state()));
@@ -119,7 +127,7 @@ fn a_run_that_is_finished_stays_as_it_is_when_it_is_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let (run, trainer) = begin(folder.path(), &set);
     train(&run, &set, trainer, None).0.unwrap();
-    let resumed = run.newest_checkpoint().unwrap().trainer(Device::Cpu).unwrap();
+    let resumed = resume(&run);
 
     let (outcome, reports) = train(&run, &set, resumed, None);
 
@@ -173,11 +181,11 @@ fn training_that_diverges_stops_and_keeps_its_last_checkpoint() {
 
     let error = outcome.unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { step: 1, .. }), "{error}");
-    assert!(error.to_string().contains("The last checkpoint is kept"), "{error}");
+    assert!(error.to_string().contains("checkpoints from before are kept"), "{error}");
     assert_eq!(reports.len(), 1);
     let kept = run.newest_checkpoint().unwrap();
     assert_eq!(kept.state().steps_done, 1);
-    kept.trainer(Device::Cpu).unwrap();
+    resume(&run);
 }
 
 #[test]
@@ -269,7 +277,11 @@ fn data_of_another_shape_or_with_other_classes_is_refused() {
     assert!(error.contains("[3, 16, 16]") && error.contains("[2]"), "{error}");
     let mut fewer = pictures;
     fewer.classes.pop();
-    assert!(Batches::new(&fewer, glyphs).unwrap_err().to_string().contains("classes"));
+    assert!(Batches::new(&fewer, Arc::clone(&glyphs)).unwrap_err().to_string().contains("classes"));
+    fewer.classes = glyphs.class_names().unwrap().to_vec();
+    fewer.data.items = Some(9);
+    let error = Batches::new(&fewer, glyphs).unwrap_err().to_string();
+    assert_eq!(error, "data has 10 items, and had 9 when the run began");
 }
 
 #[test]
@@ -296,7 +308,7 @@ fn a_damaged_checkpoint_is_an_error_that_names_the_file() {
     let weights = checkpoint.folder().join("weights.safetensors");
     let whole = std::fs::read(&weights).unwrap();
     std::fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
-    let error = checkpoint.trainer(Device::Cpu).unwrap_err().to_string();
+    let error = alone(|| checkpoint.trainer(Device::Cpu)).unwrap_err().to_string();
     assert!(error.contains("weights.safetensors"), "{error}");
 
     std::fs::write(checkpoint.folder().join("state.json"), b"{").unwrap();
@@ -315,7 +327,7 @@ fn the_log_has_a_line_every_fifty_steps_whatever_happened_between() {
     train(&run, &set, trainer, Some(110)).0.unwrap();
     // The machine went down before that checkpoint: the line of step 100 will come again.
     std::fs::remove_dir_all(run.checkpoints().join("step-0000110")).unwrap();
-    let resumed = run.newest_checkpoint().unwrap().trainer(Device::Cpu).unwrap();
+    let resumed = resume(&run);
     train(&run, &set, resumed, None).0.unwrap();
 
     let log = std::fs::read_to_string(run.metrics()).unwrap();

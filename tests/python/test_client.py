@@ -20,7 +20,7 @@ import noise  # noqa: E402
 from google.rpc import error_details_pb2, status_pb2  # noqa: E402
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: E402
 from grpc_reflection.v1alpha import reflection_pb2  # noqa: E402
-from serving import Server  # noqa: E402
+from serving import Server, end_on_signals  # noqa: E402
 
 from client import Client, floats  # noqa: E402
 from stubs import models, sampling  # noqa: E402
@@ -260,6 +260,7 @@ def dot(x, y):
 
 def main():
     """Runs all tests, and sums up in the words of `cargo test`."""
+    end_on_signals()
     result = unittest.main(exit=False, verbosity=2).result
     failed = len(result.failures) + len(result.errors)
     passed = max(0, result.testsRun - failed - len(result.skipped))

@@ -6,6 +6,7 @@ one takes, so a figure taken beside other load says nothing. Linux only.
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 # Share of the machine that others may have used while a figure was taken.
 QUIET = 0.05
@@ -14,14 +15,33 @@ QUIET = 0.05
 def watched(work, *arguments):
     """Runs `work`; returns its result, and the share of the machine's time in [0, 1]
     that went to processes other than this one and its descendants."""
-    total, busy, own = machine_ticks() + (own_ticks(),)
+    before = Ticks.now()
     result = work(*arguments)
-    total, busy, own = (
-        after - before
-        for after, before in zip(machine_ticks() + (own_ticks(),), (total, busy, own))
-    )
-    # Clocks of different readings: it may come out a little below 0.
-    return result, max(0.0, (busy - own) / max(total, 1))
+    return result, Ticks.now().used_by_others_since(before)
+
+
+class Ticks(NamedTuple):
+    """Processor time since the machine's start, in ticks of single cores.
+
+    Attributes:
+        all: of all cores, idle or not.
+        used: by anybody.
+        own: by this process and its descendants.
+    """
+
+    all: int
+    used: int
+    own: int
+
+    @classmethod
+    def now(cls):
+        return cls(*machine_ticks(), own_ticks())
+
+    def used_by_others_since(self, before):
+        """A share of all ticks between."""
+        total, used, own = (after - then for after, then in zip(self, before))
+        # The readings are not of one moment: the difference may come out below 0.
+        return max(0, used - own) / max(total, 1)
 
 
 def machine_ticks():

@@ -7,9 +7,11 @@ import platform
 import re
 import shlex
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 
+import checkout
 from quiet import QUIET
 
 # Evaluations that one picture costs by the model's default sampler.
@@ -22,11 +24,11 @@ COLUMNS = ("batch", "PyTorch, NCHW", "PyTorch, channels_last", "server", "server
 class Report:
     """Medians of quiet figures; where there were too few, of all, and it says so."""
 
-    def __init__(self, taken, args):
-        """`taken` is {(name, batch): [(figures, share that others used)]}."""
+    def __init__(self, taken, args, versions):
+        """`taken` is {(name, batch): [(figures, share that others used)]}, `versions` the server's."""
         self._rounds, self._seconds = args.rounds, args.seconds
         self._subjects = {key: self._summary(rows) for key, rows in taken.items()}
-        self._conditions = conditions()
+        self._conditions = conditions(versions)
 
     def _summary(self, rows):
         quiet = [figures for figures, others in rows if others <= QUIET]
@@ -48,7 +50,7 @@ class Report:
             "Evaluations of the network a second, fp32: DDPM's UNet for CIFAR-10 (35.7 M parameters, "
             "12.4 GFLOP an evaluation).", "",
             "| " + " | ".join(COLUMNS) + " |", "|" + "--:|" * len(COLUMNS),
-            *map(self._row, batches), "", *map(self._toy, self._points()), "", *self._footer(),
+            *map(self._row, batches), "", *self._toys(), "", *self._footer(),
         ]
         return "\n".join(lines)
 
@@ -66,16 +68,13 @@ class Report:
         )
         return "| " + " | ".join(cells) + " |"
 
-    def _points(self):
-        return [batch for name, batch in self._subjects if name == "toy"]
-
-    def _toy(self, count):
-        toy = self._subjects["toy", count]
-        return (
-            f"The embedded toy, {count} points together: {toy['evals_per_second']:,.0f} evals/s, "
-            f"{toy['samples_per_second']:,.0f} points/s, {toy['evals_per_call']:.0f} evals a call, "
-            f"overhead {100 * toy['overhead']:.1f} %."
-        )
+    def _toys(self):
+        return [
+            f"The embedded toy, {count} points together: {figures['evals_per_second']:,.0f} evals/s, "
+            f"{figures['samples_per_second']:,.0f} points/s, {figures['evals_per_call']:.0f} evals a "
+            f"call, overhead {100 * figures['overhead']:.1f} %."
+            for (name, count), figures in self._subjects.items() if name == "toy"
+        ]
 
     def _footer(self):
         known = self._conditions
@@ -105,7 +104,7 @@ class Report:
         return page
 
 
-def conditions():
+def conditions(versions):
     """Everything that the figures depend on."""
     import torch
 
@@ -118,7 +117,9 @@ def conditions():
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory / 2**30),
         "system": f"Linux {platform.release()}",
-        "versions": {"PyTorch": torch.__version__, "Python": platform.python_version()},
+        "versions": {
+            "PyTorch": torch.__version__, "Python": platform.python_version(), **versions,
+        },
     }
 
 
@@ -129,9 +130,6 @@ def cpu():
 
 
 def commit():
-    import checkout
-    import subprocess
-
     command = ["git", "-C", str(checkout.ROOT), "describe", "--always", "--dirty"]
     answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return answer.stdout.strip() or "unknown"

@@ -9,7 +9,7 @@ from serving import Server
 sys.path.append(str(checkout.ROOT / "tests/python"))
 
 from client import Client  # noqa: E402
-from stubs import sampling  # noqa: E402
+from stubs import sampling, server  # noqa: E402
 
 
 class Served:
@@ -31,6 +31,11 @@ class Served:
     def __exit__(self, *_):
         self._client.close()
         self._server.stop()
+
+    def versions(self):
+        """Of the server and of what runs its models."""
+        info = self._client.server.GetServerInfo(server.GetServerInfoRequest())
+        return {"ddpm-server": info.version, "ONNX Runtime": info.onnxruntime_version}
 
     def measure(self, seconds, **request):
         """Runs the request again and again until samples were active for `seconds`.

@@ -69,11 +69,6 @@ class Resample(nn.Sequential):
         return super().forward(x)
 
 
-def block(inputs, outputs, time_width, with_attention):
-    res = ResBlock(inputs, outputs, time_width)
-    return Block([res, Attention(outputs)]) if with_attention else res
-
-
 def downsample(width):
     # Even sizes: TensorFlow's "SAME" puts its one row and column of zeros at the end.
     return Resample(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(width, width, 3, stride=2))
@@ -89,37 +84,55 @@ class UNet(nn.Module):
     def __init__(self, channels=3, hidden=128, multipliers=(1, 2, 2, 2), blocks=2,
                  attention=(False, True, False, False)):
         super().__init__()
-        self.hidden, time_width = hidden, 4 * hidden
-        widths = [hidden * multiplier for multiplier in multipliers]
+        self.hidden, self.time_width = hidden, 4 * hidden
         self.embed = nn.Sequential(
-            nn.Linear(hidden, time_width), nn.SiLU(), nn.Linear(time_width, time_width)
+            nn.Linear(hidden, self.time_width), nn.SiLU(),
+            nn.Linear(self.time_width, self.time_width),
         )
         self.in_conv = nn.Conv2d(channels, hidden, 3, padding=1)
-        self.downsamples, self.upsamples = nn.ModuleDict(), nn.ModuleDict()
-        skips, inputs = [hidden], hidden
-        for level, width in enumerate(widths):
-            stages = nn.ModuleList()
-            for _ in range(blocks):
-                stages.append(block(inputs, width, time_width, attention[level]))
-                inputs = width
-                skips.append(width)
-            if level + 1 < len(widths):
-                stages.append(downsample(width))
-                skips.append(width)
-            self.downsamples[f"level_{level}"] = stages
+        levels = [
+            (f"level_{i}", hidden * multiplier, with_attention)
+            for i, (multiplier, with_attention) in enumerate(zip(multipliers, attention))
+        ]
+        self.downsamples, skips = self._way_down(levels, blocks)
+        bottom = skips[-1]
         self.middle = Block([
-            ResBlock(inputs, inputs, time_width), Attention(inputs),
-            ResBlock(inputs, inputs, time_width),
+            self._res(bottom, bottom), Attention(bottom), self._res(bottom, bottom)
         ])
-        for level, width in reversed(list(enumerate(widths))):
-            stages = nn.ModuleList()
+        self.upsamples = self._way_up(levels, blocks, skips)
+        self.out_conv = nn.Sequential(norm(hidden), nn.SiLU(), nn.Conv2d(hidden, channels, 3, padding=1))
+
+    def _way_down(self, levels, blocks):
+        """Its levels, and the width of each of its outputs, in_conv's included."""
+        way, skips = nn.ModuleDict(), [self.hidden]
+        for name, width, with_attention in levels:
+            way[name] = nn.ModuleList()
+            for _ in range(blocks):
+                way[name].append(self._block(skips[-1], width, with_attention))
+                skips.append(width)
+            if name != levels[-1][0]:
+                way[name].append(downsample(width))
+                skips.append(width)
+        return way, skips
+
+    def _way_up(self, levels, blocks, skips):
+        """Its levels, the smallest first; each block takes in one of the `skips`, the last first."""
+        way, below, skips = nn.ModuleDict(), skips[-1], list(skips)
+        for name, width, with_attention in reversed(levels):
+            way[name] = nn.ModuleList()
             for _ in range(blocks + 1):
-                stages.append(block(inputs + skips.pop(), width, time_width, attention[level]))
-                inputs = width
-            if level > 0:
-                stages.append(upsample(width))
-            self.upsamples[f"level_{level}"] = stages
-        self.out_conv = nn.Sequential(norm(inputs), nn.SiLU(), nn.Conv2d(inputs, channels, 3, padding=1))
+                way[name].append(self._block(below + skips.pop(), width, with_attention))
+                below = width
+            if name != levels[0][0]:
+                way[name].append(upsample(width))
+        return way
+
+    def _block(self, inputs, outputs, with_attention):
+        res = self._res(inputs, outputs)
+        return Block([res, Attention(outputs)]) if with_attention else res
+
+    def _res(self, inputs, outputs):
+        return ResBlock(inputs, outputs, self.time_width)
 
     def forward(self, x, t):
         time = self.embed(sinusoids(t, self.hidden))

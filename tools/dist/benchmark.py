@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from serving import Server, ServerError
+from serving import Server, ServerError, end_on_signals
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -28,6 +28,7 @@ class MeasureError(Exception):
 
 
 def main():
+    end_on_signals()
     args = arguments()
     with tempfile.TemporaryDirectory(prefix="ddpm-benchmark-") as scratch:
         with start(args, Path(scratch) / "server.log") as server:

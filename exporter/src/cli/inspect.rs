@@ -8,7 +8,7 @@ use prost::Message;
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::export::onnx::{ModelProto, TensorProto};
+use crate::export::onnx::{ModelProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
 use crate::export::read::{ReadError, model_config};
 use crate::model::Network;
 use crate::train::{Checkpoint, TrainConfig, TrainError};
@@ -74,9 +74,9 @@ fn graph(model: &ModelProto) -> Value {
     let elements = |tensor: &TensorProto| tensor.dims.iter().product::<i64>();
     json!({
         "producer": format!("{} {}", model.producer_name(), model.producer_version()),
-        "opset": model.opset_import.iter().map(|opset| opset.version()).collect::<Vec<_>>(),
-        "inputs": graph.input.iter().map(|input| input.name()).collect::<Vec<_>>(),
-        "outputs": graph.output.iter().map(|output| output.name()).collect::<Vec<_>>(),
+        "opset": model.opset_import.iter().map(OperatorSetIdProto::version).collect::<Vec<_>>(),
+        "inputs": graph.input.iter().map(ValueInfoProto::name).collect::<Vec<_>>(),
+        "outputs": graph.output.iter().map(ValueInfoProto::name).collect::<Vec<_>>(),
         "nodes": graph.node.len(),
         "elements": graph.initializer.iter().map(elements).sum::<i64>(),
         "model": model_config(model).ok(),

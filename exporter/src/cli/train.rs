@@ -142,8 +142,9 @@ impl Args {
 
     fn begun(&self, new: &NewRun) -> Result<Ready, Failure> {
         let device = self.device.choose()?;
-        let data = new.data_config().map_err(TrainError::write(&new.out))?;
+        let mut data = new.data_config().map_err(TrainError::write(&new.out))?;
         let dataset = load(&data, self.recipe.seed.unwrap_or(0))?;
+        data.items = Some(dataset.len());
         let classes = dataset.class_names().filter(|_| data.labels).unwrap_or_default().to_vec();
         let name = new.name.clone().unwrap_or_else(|| new.default_name());
         let mut config = TrainConfig::defaults(name, data, classes, dataset.kind());
@@ -181,6 +182,7 @@ impl NewRun {
                 (_, true) => Some(false),
                 _ => None,
             },
+            items: None,
         })
     }
 

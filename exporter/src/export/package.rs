@@ -29,9 +29,9 @@ const GRAPH: &str = "unet/model.onnx";
 const GOLDEN: &str = "testdata/golden.safetensors";
 const GRID: &str = "samples/grid.png";
 
-/// Samples of the grid, or points of the scatter plot, per class if there are classes.
+/// Pictures of the grid, or points of the scatter plot.
 const GRID_COUNT: usize = 64;
-const SCATTER_COUNT: usize = 4000;
+const SCATTER_COUNT: usize = 2000;
 
 /// What becomes a package.
 #[derive(Debug)]

@@ -71,6 +71,7 @@ impl Batches {
     /// [`TrainError::Diffusion`] if the schedule is out of range.
     pub fn new(config: &TrainConfig, dataset: Arc<Dataset>) -> Result<Self, TrainError> {
         config.check_data(dataset.kind(), dataset.class_names())?;
+        config.data.check_items(dataset.len())?;
         let draws = Draws::new(config.seed);
         Ok(Self {
             order: Order::new(draws.order_seed(), dataset.len(), config.batch_size),

@@ -102,7 +102,7 @@ impl CheckpointError {
         move |cause| Self::Read { path, cause }
     }
 
-    fn format(path: &Path, problem: impl ToString) -> Self {
+    fn format(path: &Path, problem: &impl ToString) -> Self {
         Self::Format { path: path.into(), problem: problem.to_string() }
     }
 }
@@ -138,12 +138,12 @@ impl Checkpoint {
         for (name, tensors) in parts {
             let path = target.join(name);
             let bytes =
-                serialize(&tensors).map_err(|error| CheckpointError::format(&path, error))?;
+                serialize(&tensors).map_err(|error| CheckpointError::format(&path, &error))?;
             write(&folder.path().join(name), &bytes).map_err(CheckpointError::write(path))?;
         }
         let path = target.join(STATE);
         let json = serde_json::to_vec_pretty(&state)
-            .map_err(|error| CheckpointError::format(&path, error))?;
+            .map_err(|error| CheckpointError::format(&path, &error))?;
         write(&folder.path().join(STATE), &json).map_err(CheckpointError::write(path))?;
         put_in_place(folder, &target).map_err(CheckpointError::write(&target))?;
         remove_old(run, config.intervals.keep)?;
@@ -159,11 +159,11 @@ impl Checkpoint {
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(STATE);
         let json = fs::read(&path).map_err(CheckpointError::read(&path))?;
-        let state: CheckpointState =
-            serde_json::from_slice(&json).map_err(|error| CheckpointError::format(&path, error))?;
+        let state: CheckpointState = serde_json::from_slice(&json)
+            .map_err(|error| CheckpointError::format(&path, &error))?;
         if state.version != VERSION {
             let problem = format!("is of version {}, this build knows {VERSION}", state.version);
-            return Err(CheckpointError::format(&path, problem));
+            return Err(CheckpointError::format(&path, &problem));
         }
         Ok(Self { folder: folder.to_path_buf(), state })
     }
@@ -227,7 +227,7 @@ impl Checkpoint {
         let path = self.folder.join(name);
         // libtorch's own message would not name the file.
         File::open(&path).map_err(CheckpointError::read(&path))?;
-        Tensor::read_safetensors(&path).map_err(|error| CheckpointError::format(&path, error))
+        Tensor::read_safetensors(&path).map_err(|error| CheckpointError::format(&path, &error))
     }
 }
 

@@ -61,6 +61,10 @@ pub struct DataConfig {
     /// Whether pictures are mirrored at random; absent: as suits the data set.
     #[serde(default)]
     pub flip: Option<bool>,
+    /// How many items there are: with another number their order would change, and a run that is
+    /// resumed would not be the same; absent: not checked.
+    #[serde(default)]
+    pub items: Option<usize>,
 }
 
 /// The diffusion process and what the network predicts.

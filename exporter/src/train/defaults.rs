@@ -160,6 +160,7 @@ mod tests {
             skip_broken: false,
             labels: false,
             flip: None,
+            items: None,
         };
         let kind = Kind::Images { channels: 3, height: side, width: side };
         let config = TrainConfig::defaults("test".to_owned(), data, Vec::new(), kind);

@@ -29,8 +29,8 @@ pub enum TrainError {
     Data(#[from] DataError),
     /// Training diverged. Nothing of the bad step was kept.
     #[error(
-        "step {step}: the {quantity} is {value}: training diverged. The last checkpoint is kept: \
-         lower the learning rate, lengthen the warm-up, or train in fp32"
+        "step {step}: the {quantity} is {value}: training diverged; checkpoints from before are kept. \
+         Lower the learning rate, lengthen the warm-up, or train in fp32"
     )]
     NotFinite {
         /// The step, from 0.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -58,7 +58,7 @@ struct Step {
     step: u32,
 }
 
-fn reopen(path: &PathBuf, steps_done: u32) -> io::Result<File> {
+fn reopen(path: &Path, steps_done: u32) -> io::Result<File> {
     let mut kept = Vec::new();
     if let Ok(old) = File::open(path) {
         for line in BufReader::new(old).lines() {

@@ -22,8 +22,11 @@ impl Prefetch {
     pub fn start(batches: Batches, first: u32, end: u32) -> Self {
         let (sender, ready) = sync_channel(AHEAD);
         let maker = thread::spawn(move || {
-            // Sending fails once nobody wants more.
-            let _ = (first..end).try_for_each(|step| sender.send(batches.make(step)));
+            for step in first..end {
+                if sender.send(batches.make(step)).is_err() {
+                    break; // Nobody wants more.
+                }
+            }
         });
         Self { ready: Some(ready), maker: Some(maker) }
     }

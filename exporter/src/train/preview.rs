@@ -13,7 +13,7 @@ use crate::sample::{self, Request};
 /// Pictures of a grid: a square of them.
 const PICTURES: usize = 64;
 /// Points of a scatter plot.
-const POINTS: usize = 4000;
+const POINTS: usize = 2000;
 
 /// Draws samples and writes them as one picture.
 pub(super) fn write(

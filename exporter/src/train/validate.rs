@@ -2,7 +2,7 @@
 
 use ddpm_diffusion::{Prediction, Variance};
 
-use super::{DiffusionConfig, OptimizerConfig, TrainConfig, TrainError};
+use super::{DataConfig, DiffusionConfig, OptimizerConfig, TrainConfig, TrainError};
 use crate::data::Kind;
 
 impl DiffusionConfig {
@@ -22,6 +22,19 @@ impl DiffusionConfig {
             );
         }
         Ok(())
+    }
+}
+
+impl DataConfig {
+    /// Checks that no item came or went since the run began.
+    pub(super) fn check_items(&self, found: usize) -> Result<(), TrainError> {
+        match self.items {
+            Some(items) if items != found => {
+                let problem = format!("has {found} items, and had {items} when the run began");
+                setting("data", problem)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -59,7 +59,8 @@ impl Choice {
     ///
     /// # Errors
     ///
-    /// [`BlueprintError`] if the file cannot be read or holds no settings of a network.
+    /// [`BlueprintError`] if the file cannot be read, holds no settings of a network, or of one
+    /// that no package can hold.
     pub(super) fn blueprint(&self) -> Result<Blueprint, BlueprintError> {
         let (name, model) = match self {
             Self::Named(name) => ((*name).to_owned(), named(name)),
@@ -82,12 +83,34 @@ fn named(name: &str) -> ModelConfig {
 fn read(path: &Path) -> Result<ModelConfig, BlueprintError> {
     let fail = |problem: String| BlueprintError { path: path.into(), problem };
     let text = std::fs::read(path).map_err(|cause| fail(format!("it cannot be read: {cause}")))?;
-    serde_json::from_slice(&text).map_err(|cause| {
+    let model = serde_json::from_slice(&text).map_err(|cause| {
         fail(format!(
             "it holds no settings of a network: {cause}; `ddpm-exporter inspect --json` shows \
              those of a package under `graph.model`"
         ))
-    })
+    })?;
+    check(&model).map_err(fail)?;
+    Ok(model)
+}
+
+/// Whether samples and outputs have shapes that a package can promise.
+fn check(model: &ModelConfig) -> Result<(), String> {
+    model.validate().map_err(|error| error.to_string())?;
+    match *model {
+        ModelConfig::Toy(ToyConfig { in_features, .. }) if in_features != 2 => {
+            Err(format!("points that are served have 2 coordinates, not {in_features}"))
+        }
+        ModelConfig::Unet(UnetConfig { in_channels, out_channels, .. })
+            if out_channels != in_channels && out_channels != 2 * in_channels =>
+        {
+            Err(format!(
+                "model.out_channels must be {in_channels}, or {} with a learned variance, got \
+                 {out_channels}",
+                2 * in_channels
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a file is called, of the letters that a model's name may have.
@@ -184,5 +207,17 @@ mod tests {
         assert!("cifar".parse::<Choice>().unwrap_err().contains("cifar10, celeba, glyphs, toy"));
         let missing = Choice::File("missing.json".into()).blueprint().unwrap_err();
         assert!(missing.to_string().contains("missing.json: it cannot be read"), "{missing}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bad.json");
+        for (settings, problem) in [
+            (r#"{"kind": "unet"}"#, "missing field `image_size`"),
+            (r#"{"kind": "toy", "in_features": 3}"#, "2 coordinates, not 3"),
+            (r#"{"kind": "toy", "mid_features": 0}"#, "mid_features must be in"),
+        ] {
+            std::fs::write(&path, settings).unwrap();
+            let error = Choice::File(path.clone()).blueprint().unwrap_err().to_string();
+            assert!(error.contains("bad.json: ") && error.contains(problem), "{error}");
+        }
     }
 }

@@ -57,10 +57,10 @@ impl Untrained<'_> {
         let mut writer = PackageWriter::new(target, overwrite)?;
         writer.add(GOLDEN, &self.golden(&manifest)?.to_safetensors(&manifest)?)?;
         let settings = serde_json::to_string_pretty(&self.blueprint.model)
-            .map_err(|error| not_a_model(error.to_string()))?;
+            .map_err(|error| fault(error.to_string()))?;
         writer.add(GRAPH, &portable(self.network, &[(MODEL_CONFIG_KEY, settings)])?)?;
         if let Some(weights) = weights {
-            let file = to_safetensors(weights).map_err(|error| not_a_model(error.to_string()))?;
+            let file = to_safetensors(weights).map_err(|error| fault(error.to_string()))?;
             writer.attach(WEIGHTS, &file)?;
         }
         writer.attach("README.md", self.readme().as_bytes())?;
@@ -83,7 +83,7 @@ impl Untrained<'_> {
             sample_shape: model.sample_shape().iter().map(|&extent| extent as usize).collect(),
             schedule: ScheduleSpec::named(BetaSchedule::Linear, BETA_START, BETA_END, &schedule),
             prediction: Prediction::Eps,
-            variance: variance(model)?,
+            variance: variance(model),
             classes: classes.clone(),
             default_sampler: default_sampler(kind, Prediction::Eps, TIMESTEPS),
             graphs: Graphs { portable: GRAPH.to_owned() },
@@ -104,12 +104,11 @@ impl Untrained<'_> {
         }
         let timestep: Vec<f32> =
             (0..count).map(|row| (row * (TIMESTEPS - 1) / (count - 1)) as f32).collect();
-        let class_labels = (num_classes > 0).then(|| {
+        let class_labels: Option<Vec<i64>> = (num_classes > 0).then(|| {
             (0..count).map(|row| ((num_classes + row) % (num_classes + 1)) as i64).collect()
         });
-        let labels: Option<&Vec<i64>> = class_labels.as_ref();
-        let out_sample =
-            forward(self.network, Device::Cpu, &sample, &timestep, labels.map(Vec::as_slice))?;
+        let labels = class_labels.as_deref();
+        let out_sample = forward(self.network, Device::Cpu, &sample, &timestep, labels)?;
         Ok(Golden { count, sample, timestep, class_labels, out_sample })
     }
 
@@ -124,18 +123,54 @@ impl Untrained<'_> {
 }
 
 /// By what the network's outputs have room for.
-fn variance(model: &ModelConfig) -> Result<Variance, ExportError> {
-    let (input, output) = (model.sample_shape()[0], model.output_shape()[0]);
-    match output {
-        _ if output == input => Ok(Variance::FixedLarge),
-        _ if output == 2 * input => Ok(Variance::Learned),
-        _ => Err(not_a_model(format!(
-            "the network has {input} channels in and {output} out: make it as many out, or twice \
-             as many for a learned variance"
-        ))),
+fn variance(model: &ModelConfig) -> Variance {
+    if model.output_shape() == model.sample_shape() {
+        Variance::FixedLarge
+    } else {
+        Variance::Learned
     }
 }
 
-fn not_a_model(reason: String) -> ExportError {
+/// A part that cannot be written down.
+fn fault(reason: String) -> ExportError {
     Error::Manifest { path: ddpm_package::MANIFEST_FILE.into(), reason }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::random::{blueprint::Choice, weights::randomise};
+    use crate::export::read;
+    use ddpm_package::Package;
+    use tch::nn;
+
+    #[test]
+    fn a_package_holds_the_weights_twice_and_golden_outputs_of_a_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("glyphs-random");
+        let blueprint = "glyphs".parse::<Choice>().unwrap().blueprint().unwrap();
+        let network =
+            Network::new(&nn::VarStore::new(Device::Cpu).root(), &blueprint.model).unwrap();
+        let weights = randomise(&network, Spread::default(), 1).unwrap();
+        let untrained = Untrained {
+            blueprint: &blueprint,
+            network: &network,
+            spread: Spread::default(),
+            seed: 1,
+        };
+
+        untrained.write(&target, false, Some(&weights)).unwrap();
+
+        let package = Package::open(&target).unwrap();
+        let in_graph = read::network(&package.portable_graph().unwrap(), Device::Cpu).unwrap();
+        assert_eq!(in_graph.parameters(), network.parameters());
+        let attached = std::fs::read(target.join(WEIGHTS)).unwrap();
+        assert_eq!(attached, to_safetensors(&weights).unwrap());
+        let golden = package.golden().unwrap();
+        assert_eq!(golden.class_labels.unwrap()[..3], [16, 0, 1]);
+        assert_eq!((golden.timestep[0], *golden.timestep.last().unwrap()), (0.0, 999.0));
+        let square_sum: f32 = golden.out_sample.iter().map(|output| output * output).sum();
+        assert!((square_sum / golden.out_sample.len() as f32).sqrt() >= 0.05);
+        assert!(untrained.write(&target, false, None).is_err(), "it stands there already");
+    }
 }
