@@ -14,6 +14,8 @@
 //! * `command`: the `ddpm` command against the real server;
 //! * `noise`: x_T over the wire is the documented noise.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod harness;
 
 mod sampling;

@@ -4,6 +4,8 @@
 //! * `parity`: trainer and server give the same pictures;
 //! * `journey`: real digits, from files on disk to a GIF over gRPC.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 // The server's own tests use the rest of it.
 #[allow(dead_code)]
 mod harness;

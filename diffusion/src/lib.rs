@@ -57,7 +57,7 @@ pub use forward::{q_sample, target, x_0_from};
 mod grid;
 pub use grid::{Grid, GridKind};
 
-mod row;
+pub mod row;
 pub use row::{Clip, Evals, Label, Mask, Mix, NoiseAddress, Push, RawVariance, Row, X0Rule};
 
 mod program;

@@ -2,6 +2,8 @@
 //! `tests/fixtures/reference/README.md` for what each array is and how close a
 //! port must come.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use ddpm_diffusion::{

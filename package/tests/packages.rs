@@ -1,5 +1,7 @@
 //! What a reader of packages promises about packages that are not as they were.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use ddpm_diffusion::{BetaSchedule, GridKind, Prediction, Schedule, Variance};
@@ -180,7 +182,8 @@ fn an_unknown_major_version_is_refused_and_unknown_keys_are_not() {
 
 #[test]
 fn numbers_out_of_range_are_refused_by_field() {
-    let cases: [(fn(&mut Manifest), &str); 6] = [
+    type Damage = fn(&mut Manifest);
+    let cases: [(Damage, &str); 6] = [
         (|m| m.name = "Not a name".into(), "name must be"),
         (|m| m.sample_shape = vec![3, 8], "sample_shape"),
         (|m| m.schedule.betas[3] = 7.0, "beta must be in (0, 1], got 7 at t = 3"),

@@ -4,6 +4,8 @@
 //! After an addition, `DDPM_UPDATE_CONTRACT=1 cargo test -p ddpm-proto` writes
 //! the committed set again; review what it changes.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::{collections::BTreeMap, env, fs, path::Path};
 
 use prost::Message;

@@ -1,6 +1,9 @@
 //! `ddpm-server`: arguments, logging, loading, listening, signals.
 
-use std::{io::Write, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use ddpm_server::{
@@ -52,7 +55,11 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
 fn start_logging() {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }
 
 async fn run(loaded: serve::Loaded, listen: std::net::SocketAddr) -> anyhow::Result<()> {

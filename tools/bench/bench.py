@@ -8,7 +8,7 @@ error.
 """
 
 import argparse
-import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +33,8 @@ PATIENCE = 3
 
 def main():
     args = arguments()
+    # Ended from outside, it ends its servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         # PyTorch takes seconds to import: not for --help.
         from eager import FORMATS, Eager
@@ -47,7 +49,7 @@ def main():
         with Served(Path(scratch) / "unet.log", *flags) as unet, \
                 Served(Path(scratch) / "toy.log") as toy:
             subjects = list_subjects(eager, unet, toy, args.seconds)
-            report = Report(measure(subjects, args.rounds), args)
+            report = Report(measure(subjects, args.rounds), args, unet.versions())
     print(report.json() if args.json else report.markdown())
     if args.write:
         progress(f"wrote {report.write(checkout.ROOT / 'docs/benchmarks')}")

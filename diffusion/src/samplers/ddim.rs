@@ -167,7 +167,7 @@ mod tests {
                 .unwrap();
         for (a, b) in ours.rows().iter().zip(ancestral.rows()) {
             for (a, b) in a.u.coefficients().into_iter().zip(b.u.coefficients()) {
-                assert!((a - b).abs() <= 1e-9 * b.abs().max(1e-3), "t = {}: {a} against {b}", a);
+                assert!((a - b).abs() <= 1e-9 * b.abs().max(1e-3), "{a} against {b}");
             }
         }
     }
