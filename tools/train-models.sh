@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 # The recipes: the flags of `ddpm-exporter train`, after data and name.
 declare -A recipe=(
     [toy]="--data gaussian8 --steps 20000"
-    [glyphs]="--data glyphs:200000 --ch-multipliers 1,2 --prediction v --beta-schedule cosine --batch-size 64 --lr 1e-3 --warmup 200 --precision bf16 --steps 12000"
+    [glyphs]="--data glyphs:200000 --ch-multipliers 1,2 --prediction v --beta-schedule cosine --batch-size 64 --lr 1e-3 --warmup 200 --precision bf16 --steps 8000"
 )
 
 # Nothing larger belongs into a binary, or into the history of a repository.
