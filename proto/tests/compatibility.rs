@@ -101,8 +101,8 @@ fn every_message_field_value_and_method_is_documented() {
             // Paths of messages, fields, oneofs, enums, values, services, methods
             // have pairs of (field of the descriptor, position).
             let kinds: Vec<i32> = location.path.iter().step_by(2).copied().collect();
-            let documented = matches!(kinds[..], [4..=6] | [4..=6, 2] | [4, 8])
-                && location.path.len() % 2 == 0;
+            let documented =
+                matches!(kinds[..], [4..=6] | [4..=6, 2] | [4, 8]) && location.path.len() % 2 == 0;
             if documented {
                 let comment = location.leading_comments().trim();
                 assert!(!comment.is_empty(), "{}: {:?} has no comment", file.name(), location.path);
