@@ -2,28 +2,32 @@
 
 use std::time::Duration;
 
-use ddpm_client::{Code, Error, Event, Indices, Request};
+use ddpm_client::{Client, Code, Error, Event, Indices, Refusal, Request};
 
 use crate::harness::{TestServer, glyphs};
 
+/// Asks until the server says that it drains; a signal takes a moment to arrive.
+async fn draining(client: &Client) -> Refusal {
+    loop {
+        match client.generate(glyphs(1)).await {
+            Err(Error::Refused(refusal)) => return *refusal,
+            Ok(generation) => drop(generation),
+            Err(other) => panic!("{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn what_was_accepted_is_finished_and_new_requests_are_refused() {
-    let server = TestServer::start(&[]);
+    let server = TestServer::start(&["--drain-seconds", "600"]);
     let client = server.client().await;
     let slow = Request::new("glyphs", Indices::first(24)).num_steps(100);
     let mut running = client.generate(slow).await.unwrap();
     assert!(matches!(running.next().await.unwrap(), Some(Event::Accepted(_))));
     server.signal("TERM");
 
-    let refusal = loop {
-        match client.generate(glyphs(1)).await {
-            Err(Error::Refused(refusal)) => break refusal,
-            // The signal is on its way.
-            Ok(generation) => drop(generation),
-            Err(other) => panic!("{other:?}"),
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
+    let refusal = draining(&client).await;
     assert_eq!(refusal.code, Code::Unavailable);
     assert_eq!(refusal.reason.as_deref(), Some("DRAINING"));
 
@@ -54,9 +58,10 @@ async fn streams_that_outlast_the_drain_end_with_unavailable() {
 async fn a_second_signal_stops_at_once() {
     let server = TestServer::start(&["--drain-seconds", "600"]);
     let endless = Request::new("glyphs", Indices::first(5000)).num_steps(1000);
-    let _running = server.client().await.generate(endless).await.unwrap();
+    let client = server.client().await;
+    let _running = client.generate(endless).await.unwrap();
     server.signal("TERM");
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    draining(&client).await;
     server.signal("TERM");
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(143), "{log}");

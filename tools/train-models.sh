@@ -29,7 +29,7 @@ main() {
 
 train() {
     local run="runs/$1"
-    if [ -d "$run" ]; then
+    if compgen -G "$run/checkpoints/step-*" >/dev/null; then
         exporter train --resume "$run"
     else
         # Word splitting is what turns a recipe into flags.

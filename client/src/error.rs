@@ -63,15 +63,14 @@ impl From<ddpm_pictures::Error> for Error {
 
 impl Error {
     /// The exit code of a command that ends with this error: 1 failed, 2 usage,
-    /// 3 bad file, 4 unreachable, 5 refused.
+    /// 4 unreachable, 5 refused.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Request(_) => 2,
-            Self::File { .. } => 3,
             Self::Unreachable { .. } | Self::Interrupted(_) => 4,
             Self::Refused(_) => 5,
-            Self::Damaged { .. } | Self::Protocol(_) | Self::Picture(_) => 1,
+            Self::Damaged { .. } | Self::Protocol(_) | Self::Picture(_) | Self::File { .. } => 1,
         }
     }
 

@@ -108,7 +108,7 @@ mod tests {
 
         let error = prepare_folder(&file.join("inner")).unwrap_err();
 
-        assert_eq!(error.exit_code(), 3);
+        assert_eq!(error.exit_code(), 1);
         assert!(error.to_string().contains("file/inner"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! The `ddpm` command: samples models of a `ddpm-server`.
 //!
 //! Results go to stdout, progress and errors to stderr. Exit codes: 0 ok,
-//! 1 failed, 2 usage, 3 bad file, 4 server unreachable, 5 refused, 130 and 143
+//! 1 failed, 2 usage, 4 server unreachable, 5 refused, 130 and 143
 //! when cut short by SIGINT and SIGTERM.
 
 mod commands;

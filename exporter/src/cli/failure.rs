@@ -107,7 +107,9 @@ impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Settings(error) => error.into(),
-            ExportError::Picture(_) | ExportError::Torch(_) => Self::Failed(error.into()),
+            ExportError::Package(ddpm_package::Error::Io { .. })
+            | ExportError::Picture(_)
+            | ExportError::Torch(_) => Self::Failed(error.into()),
             _ => Self::Refused(error.into()),
         }
     }

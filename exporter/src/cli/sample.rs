@@ -1,7 +1,6 @@
 //! `sample`: draws samples in libtorch, with the server's noise and kernel.
 
 use std::fs;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use ddpm_diffusion::GridKind;
@@ -26,9 +25,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// How many samples [default: 64].
-    #[arg(long, value_name = "N")]
-    count: Option<NonZeroUsize>,
+    /// How many samples, at most 1000000 [default: 64].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    count: Option<u32>,
 
     /// Seed of the noise: the same samples as the server's for this seed [default: 0].
     #[arg(long, value_name = "SEED")]
@@ -68,7 +67,7 @@ impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let device = self.device.choose()?;
         let model = Model::load(&self.model, device)?;
-        let (count, seed) = (self.count.map_or(64, NonZeroUsize::get), self.seed.unwrap_or(0));
+        let (count, seed) = (self.count.map_or(64, |count| count as usize), self.seed.unwrap_or(0));
         let labels = self.labels(&model, count)?;
         let sampler = self.sampler(&model.default_sampler)?;
         let program = model.program(&sampler)?;

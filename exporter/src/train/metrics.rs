@@ -1,6 +1,6 @@
 //! The log of a run, for plots: a line of JSON every few steps.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
@@ -60,7 +60,11 @@ struct Step {
 
 fn reopen(path: &Path, steps_done: u32) -> io::Result<File> {
     let mut kept = Vec::new();
-    if let Ok(old) = File::open(path) {
+    let old = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        opened => Some(opened?),
+    };
+    if let Some(old) = old {
         for line in BufReader::new(old).lines() {
             let line = line?;
             // The last line may have been cut short.
@@ -70,6 +74,11 @@ fn reopen(path: &Path, steps_done: u32) -> io::Result<File> {
             }
         }
     }
-    fs::write(path, kept)?;
+    // Beside it and renamed: on a full disk the old one stays whole.
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(&kept)?;
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|error| error.error)?;
     File::options().append(true).open(path)
 }

@@ -40,6 +40,7 @@ pub fn run(
     let mut metrics = Metrics::open(run, trainer.steps_done(), config.batch_size)?;
     let mut progress = Progress::new(config.steps, trainer.steps_done(), config.batch_size);
     let mut saved = run.newest_checkpoint().ok();
+    let mut last = None;
     for batch in Prefetch::start(batches, trainer.steps_done(), config.steps) {
         let report = trainer.step(&batch)?;
         watch(&report);
@@ -47,12 +48,14 @@ pub fn run(
         progress.step(&report);
         let done = trainer.steps_done();
         if due(done, config.intervals.checkpoint_every) {
+            trainer.prove(&batch)?;
             saved = Some(progress.aside(|| save(run, config, trainer, &metrics))?);
         }
         if due(done, config.intervals.sample_every) {
             let path = progress.aside(|| preview::write(run, config, trainer))?;
             progress.note(&format!("step {done}: {}", path.display()));
         }
+        last = Some(batch);
         if stop.requested().is_some() {
             break;
         }
@@ -60,7 +63,10 @@ pub fn run(
     progress.finish();
     let newest = match saved {
         Some(checkpoint) if checkpoint.state().steps_done == trainer.steps_done() => checkpoint,
-        _ => save(run, config, trainer, &metrics)?,
+        _ => {
+            last.as_ref().map_or(Ok(()), |batch| trainer.prove(batch))?;
+            save(run, config, trainer, &metrics)?
+        }
     };
     let folder = newest.folder().to_path_buf();
     Ok(match stop.requested() {

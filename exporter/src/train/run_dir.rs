@@ -22,7 +22,8 @@ impl RunDir {
     pub fn create(path: &Path) -> Result<Self, CheckpointError> {
         let path = std::path::absolute(path).map_err(CheckpointError::write(path))?;
         let run = Self(path);
-        if run.newest_checkpoint().is_ok() {
+        // Damaged ones count too: they are somebody's work.
+        if run.checkpoint_folders().is_ok_and(|folders| !folders.is_empty()) {
             return Err(CheckpointError::Occupied(run.0));
         }
         for folder in [run.checkpoints(), run.samples()] {

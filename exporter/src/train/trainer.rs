@@ -99,6 +99,18 @@ impl Trainer {
         Ok(StepReport { step, loss, grad_norm, lr })
     }
 
+    /// Proves that the present weights are worth keeping: an update that ruins them shows only in
+    /// what they compute next.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::NotFinite`] if their loss on `batch` is not finite.
+    pub fn prove(&self, batch: &Batch) -> Result<(), TrainError> {
+        let _no_grad = tch::no_grad_guard();
+        let loss = self.loss(batch)?.f_double_value(&[])?;
+        finite(self.steps_done, "loss after the last update", loss).map(|_| ())
+    }
+
     /// The mean squared error of the network's prediction, a scalar that knows its gradient.
     fn loss(&self, batch: &Batch) -> Result<Tensor, TrainError> {
         let (inputs, target) = batch.tensors(self.device)?;

@@ -51,11 +51,17 @@ impl TrainConfig {
         self.model.validate()?;
         self.diffusion.check()?;
         let OptimizerConfig { lr, beta1, beta2, grad_norm, .. } = self.optimizer;
-        within("batch_size", self.batch_size as f64, "at least 1", self.batch_size >= 1)?;
+        let batch_size = (1..=1 << 20).contains(&self.batch_size);
+        within("batch_size", self.batch_size as f64, "in 1..=1048576", batch_size)?;
         within("steps", self.steps.into(), "at least 1", self.steps >= 1)?;
         within("keep", self.intervals.keep as f64, "at least 1", self.intervals.keep >= 1)?;
         within("lr", lr, "above 0 and finite", lr > 0.0 && lr.is_finite())?;
-        within("grad_norm", grad_norm, "0 (no limit) or above", grad_norm >= 0.0)?;
+        let limit = grad_norm >= 0.0 && grad_norm.is_finite();
+        within("grad_norm", grad_norm, "0 (no limit) or above, and finite", limit)?;
+        // A schedule may ignore them, but JSON cannot hold what is not finite.
+        let DiffusionConfig { beta_start, beta_end, .. } = self.diffusion;
+        within("beta_start", beta_start, "finite", beta_start.is_finite())?;
+        within("beta_end", beta_end, "finite", beta_end.is_finite())?;
         let shares = [
             ("beta1", beta1),
             ("beta2", beta2),
