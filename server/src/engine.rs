@@ -219,7 +219,6 @@ impl Engine {
 
     fn tick(&mut self, plan: &Plan) {
         let tick = self.stats.next_tick();
-        let started = Instant::now();
         for pick in plan.picks.iter().filter(|pick| pick.begins) {
             self.begin(plan.model, pick);
         }
@@ -229,7 +228,7 @@ impl Engine {
         match self.device.tick(plan.model, &work) {
             Ok((outcomes, inside)) => {
                 self.stats.ran(evals, inside);
-                self.deliver(plan, outcomes, tick, started.elapsed());
+                self.deliver(plan, outcomes, tick, inside);
             }
             Err(error) => self.fail(plan, &error),
         }

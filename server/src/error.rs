@@ -38,6 +38,14 @@ pub(crate) struct Violation {
     pub(crate) description: String,
 }
 
+/// What a caller wrote, cut to what fits into a status: clients accept few kilobytes.
+pub(crate) fn shorten(text: &str) -> String {
+    if text.len() <= 128 {
+        return text.into();
+    }
+    text.chars().take(100).chain("…".chars()).collect()
+}
+
 fn summary(violations: &[Violation]) -> String {
     let lines: Vec<_> =
         violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect();

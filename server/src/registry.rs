@@ -14,7 +14,7 @@ use tracing::info;
 
 use crate::{
     embedded,
-    error::Error,
+    error::{Error, shorten},
     runtime::{HostModel, Padding},
     scheduler::ModelId,
 };
@@ -100,8 +100,8 @@ impl Registry {
             model.manifest.name == name && (version.is_empty() || model.manifest.version == version)
         };
         self.models.iter().find(fits).ok_or_else(|| Error::NotFound {
-            model: name.into(),
-            version: version.into(),
+            model: shorten(name),
+            version: shorten(version),
             known: self.names(),
         })
     }
@@ -137,7 +137,12 @@ fn sub_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         fs::read_dir(folder).map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
     let mut found = Vec::new();
     for entry in entries {
-        let path = entry?.path();
+        let entry = entry?;
+        // A package that is being written, or what an interrupted write left.
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = entry.path();
         if path.join(MANIFEST_FILE).exists() {
             found.push(path);
         }

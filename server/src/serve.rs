@@ -5,9 +5,11 @@ use std::{future::Future, sync::Arc, thread, time::Duration};
 use ddpm_onnx::{Device, Runtime, RuntimeOptions};
 use ddpm_proto::v1;
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Server, server::Router};
+use tonic::transport::{
+    Server,
+    server::{Router, TcpIncoming},
+};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::{info, warn};
 
@@ -91,7 +93,8 @@ pub async fn serve(
     let Loaded { settings, serving, abort, engine } = loaded;
     let (health, router) = router(&serving).await?;
     let (close, closing) = oneshot::channel::<()>();
-    let incoming = TcpListenerStream::new(listener);
+    // The server builder's own setting does not reach connections that are handed to it.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let server = tokio::spawn(router.serve_with_incoming_shutdown(incoming, async {
         // A dropped sender closes too.
         let _ = closing.await;
@@ -133,7 +136,6 @@ async fn router(serving: &Arc<Serving>) -> anyhow::Result<(HealthReporter, Route
     let router = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .tcp_nodelay(true)
         .add_service(services.sampling)
         .add_service(services.models)
         .add_service(services.server)

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     admission::Limits,
-    error::{Error, Violation},
+    error::{Error, Violation, shorten},
     frames::{Encoder, Encoding},
     registry::Model,
     request::{Indices, Request, Watch},
@@ -324,7 +324,7 @@ fn check_expected(expect: Option<&v1::Expect>, receipt: &v1::Receipt) -> Result<
     match differs {
         None => Ok(()),
         Some((field, expected, found)) => {
-            Err(Error::ExpectMismatch { field, expected: expected.clone(), found: found.clone() })
+            Err(Error::ExpectMismatch { field, expected: shorten(expected), found: found.clone() })
         }
     }
 }

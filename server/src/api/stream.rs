@@ -32,6 +32,9 @@ const EVENTS: usize = 4;
 /// Data of one event.
 const EVENT_BYTES: usize = 1 << 20;
 
+/// What a small sample costs on the wire beside its data: digest, index, length.
+const SAMPLE_OVERHEAD: usize = 64;
+
 /// Least time between two progress events.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
@@ -293,7 +296,7 @@ fn pack(encoder: &Encoder, encoded: impl Iterator<Item = (u64, Vec<u8>)>) -> Vec
         });
     };
     for (index, bytes) in encoded {
-        if data.len() + bytes.len() > EVENT_BYTES {
+        if data.len() + bytes.len() + indices.len() * SAMPLE_OVERHEAD > EVENT_BYTES {
             flush(&mut indices, &mut data, &mut lengths);
         }
         indices.push(index);
