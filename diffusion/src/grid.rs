@@ -1,258 +1,427 @@
-//! Which timesteps a run of `num_steps` visits.
+//! Which points of the forward process a run visits.
 
-use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
 
-use crate::{Error, schedule::linspace};
+use crate::{
+    Error, Point, Process,
+    schedule::linspace,
+    spec::{Spec, Text, serde_as_text},
+    timesteps,
+};
 
 /// A rule that turns a number of steps into a [`Grid`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GridKind {
-    /// [`Grid::leading`].
-    Leading,
-    /// [`Grid::trailing`].
+///
+/// Its text form is the variant's name with its option, as in `karras:rho=7`,
+/// `sections:10-15-20` or `sigmas:80-5.5-0.4-0`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum GridSpec {
+    /// ⌊T/S⌋ · (0 … S−1) + offset; never reaches T−1 unless S = T.
+    Leading {
+        /// Added to each timestep.
+        offset: usize,
+    },
+    /// round(T − kT/S) − 1; always starts at T−1.
+    #[default]
     Trailing,
-    /// [`Grid::linspace`].
+    /// S timesteps spread evenly from 0 to T−1, rounded.
     Linspace,
-    /// [`Grid::quadratic`].
+    /// Squares of S points spread evenly up to √(0.8 T), rounded; a timestep that
+    /// rounding repeats moves up to the next free one (Song et al. 2020,
+    /// appendix D.2).
     Quadratic,
+    /// ddpm-torch's `linear`: every ⌊T/S⌋-th timestep below T, more than S of
+    /// them where S does not divide T.
+    DdpmTorchLinear,
+    /// ddpm-torch's `quadratic`: as `Quadratic`, with the repeated timesteps.
+    DdpmTorchQuadratic,
+    /// improved-diffusion's sections: that many timesteps of each equal part of
+    /// 0 … T−1. The number of steps is their sum.
+    Sections(Vec<usize>),
+    /// improved-diffusion's `ddimN`: an integer stride that gives exactly that
+    /// many timesteps.
+    DdimStride(usize),
+    /// σ^(1/rho) runs evenly from the largest sigma to the least (Karras et al.
+    /// 2022, equation 5).
+    Karras {
+        /// Above 0; 7 in the paper.
+        rho: f64,
+    },
+    /// ln σ runs evenly from the largest sigma to the least: k-diffusion's
+    /// `exponential`. It is also even in the log signal-to-noise ratio (Lu et al.
+    /// 2022, uniform λ), and `log-snr` is its other name.
+    Exponential,
+    /// The time t of a straight line from noise to data, σ/α = t/(1−t), runs
+    /// evenly from 1 (or the largest sigma) to 0, then is shifted to
+    /// shift t / (1 + (shift − 1) t) (Esser et al. 2024, equation 23).
+    Flow {
+        /// Above 0; 1 is evenly, more spends more steps on noise.
+        shift: f64,
+    },
+    /// Exactly these timesteps, latest first; real-valued ones are allowed. The
+    /// last interval ends at the data.
+    Timesteps(Vec<f64>),
+    /// Exactly these sigmas, largest first. A last 0 is the data, as in
+    /// k-diffusion; without it the run stops at the last sigma.
+    Sigmas(Vec<f64>),
 }
 
-impl GridKind {
-    /// All of them, under the names that people type.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("leading", Self::Leading),
-        ("trailing", Self::Trailing),
-        ("linspace", Self::Linspace),
-        ("quadratic", Self::Quadratic),
+impl GridSpec {
+    /// The names of all rules, without their options.
+    pub const NAMES: [&'static str; 13] = [
+        "leading",
+        "trailing",
+        "linspace",
+        "quadratic",
+        "ddpm-torch-linear",
+        "ddpm-torch-quadratic",
+        "sections",
+        "ddim",
+        "karras",
+        "exponential",
+        "flow",
+        "timesteps",
+        "sigmas",
     ];
 
-    /// The name that people type.
+    /// The rule that suits a process when nothing is said.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    pub fn default_of(process: &Process) -> Self {
+        match process {
+            Process::Discrete(_) => Self::Trailing,
+            Process::Edm(_) => Self::Karras { rho: 7.0 },
+            Process::Flow => Self::Flow { shift: 1.0 },
+        }
     }
 
-    /// The grid of `num_steps` by this rule.
+    /// The number of steps that the rule itself fixes, if it does.
+    #[must_use]
+    pub fn fixed_steps(&self) -> Option<usize> {
+        match self {
+            Self::Sections(counts) => Some(counts.iter().sum()),
+            Self::DdimStride(steps) => Some(*steps),
+            Self::Timesteps(list) => Some(list.len()),
+            Self::Sigmas(list) => Some(list.len().saturating_sub(1)),
+            _ => None,
+        }
+    }
+
+    /// The points that a run of `num_steps` visits.
     ///
     /// # Errors
     ///
-    /// [`Error::Grid`] if `num_steps` is 0 or above `timesteps`.
-    pub fn grid(self, timesteps: usize, num_steps: usize) -> Result<Grid, Error> {
+    /// [`Error::Grid`] if the number of steps does not suit the rule, the rule
+    /// needs timesteps and the process has none, or a list does not decrease
+    /// inside the process.
+    pub fn grid(&self, process: &Process, num_steps: usize) -> Result<Grid, Error> {
+        self.check_steps(num_steps)?;
+        if let Some(timesteps) = self.timesteps(process, num_steps)? {
+            let points = timesteps.iter().map(|t| process.at_timestep(*t as f64));
+            return Ok(Grid { points: points.collect::<Result<_, _>>()?, end: Point::DATA });
+        }
         match self {
-            Self::Leading => Grid::leading(timesteps, num_steps),
-            Self::Trailing => Grid::trailing(timesteps, num_steps),
-            Self::Linspace => Grid::linspace(timesteps, num_steps),
-            Self::Quadratic => Grid::quadratic(timesteps, num_steps),
+            Self::Timesteps(list) => {
+                let points = list.iter().map(|t| process.at_timestep(*t));
+                Grid { points: points.collect::<Result<_, _>>()?, end: Point::DATA }.decreasing()
+            }
+            Self::Sigmas(list) => of_sigmas(process, list),
+            _ => self.continuous(process, num_steps),
+        }
+    }
+
+    fn check_steps(&self, num_steps: usize) -> Result<(), Error> {
+        match self.fixed_steps() {
+            Some(steps) if steps != num_steps => Err(Error::Grid(format!(
+                "the grid {self} has {steps} steps, so num_steps cannot be {num_steps}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The trained timesteps of a rule that counts in them.
+    fn timesteps(&self, process: &Process, num_steps: usize) -> Result<Option<Vec<usize>>, Error> {
+        let counts_in_sigmas = matches!(
+            self,
+            Self::Karras { .. }
+                | Self::Exponential
+                | Self::Flow { .. }
+                | Self::Timesteps(_)
+                | Self::Sigmas(_)
+        );
+        if counts_in_sigmas {
+            return Ok(None);
+        }
+        let Some(of) = process.timesteps() else {
+            return Err(Error::Grid(format!(
+                "the grid {self} counts in timesteps, which this network does not have: use \
+                 karras, exponential, flow or sigmas"
+            )));
+        };
+        match self {
+            Self::Leading { offset } => timesteps::leading(of, num_steps, *offset),
+            Self::Linspace => timesteps::linspace_of(of, num_steps),
+            Self::Quadratic => timesteps::quadratic(of, num_steps),
+            Self::DdpmTorchLinear => timesteps::ddpm_torch_linear(of, num_steps),
+            Self::DdpmTorchQuadratic => timesteps::ddpm_torch_quadratic(of, num_steps),
+            Self::Sections(counts) => timesteps::sections(of, counts),
+            Self::DdimStride(steps) => timesteps::ddim_stride(of, *steps),
+            _ => timesteps::trailing(of, num_steps),
+        }
+        .map(Some)
+    }
+
+    /// A rule that counts in sigmas, over those that the network knows.
+    fn continuous(&self, process: &Process, num_steps: usize) -> Result<Grid, Error> {
+        if !(1..=100_000).contains(&num_steps) {
+            return Err(Error::Grid(format!("num_steps must be in 1..=100000, got {num_steps}")));
+        }
+        let (low, high) = process.rho_range();
+        let sigmas = match self {
+            Self::Karras { rho } => {
+                let even = linspace(high.powf(1.0 / rho), low.powf(1.0 / rho), num_steps);
+                even.into_iter().map(|root| root.powf(*rho)).collect()
+            }
+            Self::Exponential => logarithmic(high, low, num_steps),
+            Self::Flow { shift } => return flow(process, num_steps, *shift),
+            _ => unreachable!("the other rules count in timesteps or are lists"),
+        };
+        of_points(process, &sigmas)
+    }
+}
+
+fn logarithmic(high: f64, low: f64, count: usize) -> Vec<f64> {
+    let mut sigmas: Vec<f64> =
+        linspace(high.ln(), low.ln(), count).into_iter().map(f64::exp).collect();
+    // The ends are the network's own, without the rounding of ln and exp.
+    if let [first, .., last] = &mut sigmas[..] {
+        (*first, *last) = (high, low);
+    }
+    sigmas
+}
+
+fn of_points(process: &Process, sigmas: &[f64]) -> Result<Grid, Error> {
+    let points = sigmas.iter().map(|sigma| process.at_rho(*sigma));
+    Grid { points: points.collect::<Result<_, _>>()?, end: Point::DATA }.decreasing()
+}
+
+/// A list of sigmas in k-diffusion's manner.
+fn of_sigmas(process: &Process, list: &[f64]) -> Result<Grid, Error> {
+    match list {
+        [] | [_] => Err(Error::Grid("sigmas need at least two numbers: a start and an end".into())),
+        [points @ .., 0.0] => of_points(process, points),
+        [points @ .., end] => {
+            let end = process.at_rho(*end)?;
+            Grid { end, ..of_points(process, points)? }.decreasing()
         }
     }
 }
 
-/// The timesteps of a run, latest first; the last interval ends at x_0.
-#[derive(Debug, Clone, PartialEq, Eq)]
+fn flow(process: &Process, num_steps: usize, shift: f64) -> Result<Grid, Error> {
+    let shifted = |time: f64| shift * time / (1.0 + (shift - 1.0) * time);
+    let times = (0..num_steps).map(|k| shifted(1.0 - k as f64 / num_steps as f64));
+    let largest = process.rho_range().1;
+    let at = |time: f64| match process {
+        Process::Flow => Ok(Point { t: 1000.0 * time, alpha: 1.0 - time, sigma: time, timestep: None }),
+        // Others know no place as noisy as t = 1.
+        _ => process.at_rho((time / (1.0 - time)).min(largest)),
+    };
+    Grid { points: times.map(at).collect::<Result<_, _>>()?, end: Point::DATA }.decreasing()
+}
+
+/// The points of a run, noisiest first, and where its last interval ends.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
-    timesteps: Vec<usize>,
+    points: Vec<Point>,
+    end: Point,
 }
 
 impl Grid {
-    /// ⌊T/S⌋ · (0 … S−1); never reaches T−1 unless S = T.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Grid`] if `num_steps` is 0 or above `timesteps`.
-    pub fn leading(timesteps: usize, num_steps: usize) -> Result<Self, Error> {
-        check(timesteps, num_steps)?;
-        Ok(Self::ascending((0..num_steps).map(|k| k * (timesteps / num_steps))))
-    }
-
-    /// round(T − kT/S) − 1; always starts at T−1.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Grid`] if `num_steps` is 0 or above `timesteps`.
-    pub fn trailing(timesteps: usize, num_steps: usize) -> Result<Self, Error> {
-        check(timesteps, num_steps)?;
-        let width = timesteps as f64 / num_steps as f64;
-        let at = |k: usize| (timesteps as f64 - k as f64 * width).round_ties_even() as usize - 1;
-        Ok(Self { timesteps: (0..num_steps).map(at).collect() })
-    }
-
-    /// S points spread evenly from 0 to T−1, rounded; T−1 alone if S = 1.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Grid`] if `num_steps` is 0 or above `timesteps`.
-    pub fn linspace(timesteps: usize, num_steps: usize) -> Result<Self, Error> {
-        check(timesteps, num_steps)?;
-        let last = (timesteps - 1) as f64;
-        let points = if num_steps == 1 { vec![last] } else { linspace(0.0, last, num_steps) };
-        Ok(Self::ascending(points.into_iter().map(|t| t.round_ties_even() as usize)))
-    }
-
-    /// Squares of S points spread evenly up to √(0.8 T), rounded, where a
-    /// timestep that rounding repeats moves up to the next free one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Grid`] if `num_steps` is 0 or above `timesteps`.
-    ///
-    /// # Source
-    ///
-    /// Song et al. 2020, appendix D.2, used there for CIFAR-10.
-    pub fn quadratic(timesteps: usize, num_steps: usize) -> Result<Self, Error> {
-        check(timesteps, num_steps)?;
-        let mut ascending: Vec<usize> = Vec::with_capacity(num_steps);
-        for t in squares(timesteps, num_steps) {
-            let free = ascending.last().map_or(0, |previous| previous + 1);
-            ascending.push(t.max(free));
-        }
-        // With S near T the moved ones may run past the end: push them back down.
-        for (k, t) in ascending.iter_mut().enumerate() {
-            *t = (*t).min(timesteps - (num_steps - k));
-        }
-        Ok(Self::ascending(ascending))
-    }
-
-    /// All T timesteps.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Grid`] if `timesteps` is 0.
-    pub fn full(timesteps: usize) -> Result<Self, Error> {
-        Self::leading(timesteps, timesteps)
-    }
-
-    /// Exactly these timesteps.
-    ///
-    /// * `latest_first`: strictly decreasing, all below `timesteps`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Grid`] if it is empty, not decreasing, or leaves the schedule.
-    pub fn explicit(timesteps: usize, latest_first: Vec<usize>) -> Result<Self, Error> {
-        match latest_first.first() {
-            None => return Err(Error::Grid("needs at least one timestep".into())),
-            Some(t) if *t >= timesteps => {
-                return Err(Error::Grid(format!("timestep {t} is not below T = {timesteps}")));
-            }
-            Some(_) => {}
-        }
-        if let Some(pair) = latest_first.windows(2).find(|pair| pair[1] >= pair[0]) {
-            let (earlier, later) = (pair[0], pair[1]);
-            return Err(Error::Grid(format!("must decrease, but {later} follows {earlier}")));
-        }
-        Ok(Self { timesteps: latest_first })
-    }
-
-    /// What ddpm-torch calls `linear`: every ⌊T/S⌋-th timestep below T, which
-    /// is more than S of them when S does not divide T.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Grid`] if `num_steps` is 0 or above `timesteps`.
-    pub fn ddpm_torch_linear(timesteps: usize, num_steps: usize) -> Result<Self, Error> {
-        check(timesteps, num_steps)?;
-        Ok(Self::ascending((0..timesteps).step_by(timesteps / num_steps)))
-    }
-
-    /// What ddpm-torch calls `quadratic`: [`Grid::quadratic`] with the repeated
-    /// timesteps left in, each a step that goes nowhere.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Grid`] if `num_steps` is 0 or above `timesteps`.
-    pub fn ddpm_torch_quadratic(timesteps: usize, num_steps: usize) -> Result<Self, Error> {
-        check(timesteps, num_steps)?;
-        Ok(Self::ascending(squares(timesteps, num_steps)))
-    }
-
-    /// The timesteps, latest first.
+    /// The points where steps begin, noisiest first.
     #[must_use]
-    pub fn timesteps(&self) -> &[usize] {
-        &self.timesteps
+    pub fn points(&self) -> &[Point] {
+        &self.points
     }
 
-    /// The intervals (t, s), latest first; s is `None` where the interval ends
-    /// at x_0.
-    pub fn intervals(&self) -> impl ExactSizeIterator<Item = (usize, Option<usize>)> + '_ {
-        let ends = self.timesteps.len();
-        (0..ends).map(move |k| (self.timesteps[k], self.timesteps.get(k + 1).copied()))
+    /// Where the last step ends: the data, unless the grid stops short of it.
+    #[must_use]
+    pub fn end(&self) -> Point {
+        self.end
     }
 
-    fn ascending(
-        timesteps: impl IntoIterator<Item = usize, IntoIter: DoubleEndedIterator>,
-    ) -> Self {
-        Self { timesteps: timesteps.into_iter().rev().collect() }
+    /// The intervals, noisiest first.
+    pub fn intervals(&self) -> impl Iterator<Item = (Point, Point)> + '_ {
+        let ends = self.points.iter().skip(1).chain([&self.end]);
+        self.points.iter().copied().zip(ends.copied())
+    }
+
+    /// The last `num_steps` intervals.
+    #[must_use]
+    pub(crate) fn last(&self, num_steps: usize) -> Self {
+        let first = self.points.len().saturating_sub(num_steps);
+        Self { points: self.points[first..].to_vec(), end: self.end }
+    }
+
+    fn decreasing(self) -> Result<Self, Error> {
+        if self.points.is_empty() {
+            return Err(Error::Grid("needs at least one point".into()));
+        }
+        let rising = self.intervals().find(|(from, to)| to.noise_level() >= from.noise_level());
+        match rising {
+            None => Ok(self),
+            Some((from, to)) => Err(Error::Grid(format!(
+                "the noise must decrease from point to point, but sigma {} follows {}",
+                to.rho(),
+                from.rho()
+            ))),
+        }
     }
 }
 
-fn check(timesteps: usize, num_steps: usize) -> Result<(), Error> {
-    if (1..=timesteps).contains(&num_steps) {
-        return Ok(());
+impl FromStr for GridSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut spec = Spec::parse("grid", text)?;
+        let positive = |name: &str, value: f64| match value {
+            value if value > 0.0 && value <= 100.0 => Ok(value),
+            _ => Err(Error::Grid(format!("{name} must be in (0, 100], got {value}"))),
+        };
+        let grid = match spec.name {
+            "leading" => Self::Leading { offset: spec.take("offset", 0)? },
+            "trailing" => Self::Trailing,
+            "linspace" => Self::Linspace,
+            "quadratic" => Self::Quadratic,
+            "ddpm-torch-linear" => Self::DdpmTorchLinear,
+            "ddpm-torch-quadratic" => Self::DdpmTorchQuadratic,
+            "sections" => Self::Sections(spec.take_list()?),
+            "ddim" => match spec.take_list()?[..] {
+                [steps] => Self::DdimStride(steps),
+                _ => return Err(Error::Grid("ddim wants one number, as in ddim:25".into())),
+            },
+            "karras" => Self::Karras { rho: positive("rho", spec.take("rho", 7.0)?)? },
+            "exponential" | "log-snr" => Self::Exponential,
+            "flow" => Self::Flow { shift: positive("shift", spec.take("shift", 1.0)?)? },
+            "timesteps" => Self::Timesteps(spec.take_list()?),
+            "sigmas" => Self::Sigmas(spec.take_list()?),
+            _ => return Err(spec.unknown(Self::NAMES)),
+        };
+        spec.finish()?;
+        Ok(grid)
     }
-    Err(Error::Grid(format!("num_steps must be in 1..={timesteps}, got {num_steps}")))
 }
 
-/// round(linspace(0, √(0.8 T), S)²), ascending.
-fn squares(timesteps: usize, num_steps: usize) -> Vec<usize> {
-    linspace(0.0, (0.8 * timesteps as f64).sqrt(), num_steps)
-        .into_iter()
-        .map(|root| (root * root).round_ties_even() as usize)
-        .collect()
+impl fmt::Display for GridSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Leading { offset } => Text::new("leading").option("offset", offset, &0),
+            Self::Trailing => Text::new("trailing"),
+            Self::Linspace => Text::new("linspace"),
+            Self::Quadratic => Text::new("quadratic"),
+            Self::DdpmTorchLinear => Text::new("ddpm-torch-linear"),
+            Self::DdpmTorchQuadratic => Text::new("ddpm-torch-quadratic"),
+            Self::Sections(counts) => Text::new("sections").list(counts),
+            Self::DdimStride(steps) => Text::new("ddim").list(&[*steps]),
+            Self::Karras { rho } => Text::new("karras").option("rho", rho, &7.0),
+            Self::Exponential => Text::new("exponential"),
+            Self::Flow { shift } => Text::new("flow").option("shift", shift, &1.0),
+            Self::Timesteps(list) => Text::new("timesteps").list(list),
+            Self::Sigmas(list) => Text::new("sigmas").list(list),
+        };
+        text.fmt(f)
+    }
 }
+
+serde_as_text!(GridSpec);
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use crate::{Edm, Schedule};
 
-    #[test]
-    fn the_three_spacings_start_where_the_field_says() {
-        let first = |grid: Result<Grid, Error>| grid.unwrap().timesteps()[0];
-        assert_eq!(first(Grid::leading(1000, 50)), 980);
-        assert_eq!(first(Grid::trailing(1000, 50)), 999);
-        assert_eq!(first(Grid::linspace(1000, 50)), 999);
-        assert_eq!(first(Grid::quadratic(1000, 50)), 800);
+    fn linear() -> Process {
+        Process::Discrete(Schedule::linear(1000, 1e-4, 0.02).unwrap())
+    }
+
+    fn grid(text: &str, process: &Process, steps: usize) -> Result<Grid, Error> {
+        text.parse::<GridSpec>()?.grid(process, steps)
     }
 
     #[test]
-    fn trailing_ten_of_a_thousand_is_the_published_list() {
-        let grid = Grid::trailing(1000, 10).unwrap();
-        assert_eq!(grid.timesteps(), [999, 899, 799, 699, 599, 499, 399, 299, 199, 99]);
-    }
-
-    #[test]
-    fn an_explicit_grid_must_decrease_inside_the_schedule() {
-        assert!(Grid::explicit(10, vec![9, 4, 0]).is_ok());
-        assert!(Grid::explicit(10, vec![]).is_err());
-        assert!(Grid::explicit(10, vec![10]).is_err());
-        let error = Grid::explicit(10, vec![5, 5]).unwrap_err();
-        assert_eq!(error.to_string(), "time grid: must decrease, but 5 follows 5");
-    }
-
-    proptest! {
-        #[test]
-        fn every_rule_gives_num_steps_decreasing_timesteps(
-            timesteps in 2usize..1200,
-            fraction in 0.0f64..1.0,
-        ) {
-            let num_steps = 1 + (fraction * (timesteps - 1) as f64) as usize;
-            for (name, kind) in GridKind::NAMES {
-                let grid = kind.grid(timesteps, num_steps).unwrap();
-                let got = grid.timesteps();
-                prop_assert_eq!(got.len(), num_steps, "{}", name);
-                prop_assert!(got[0] < timesteps, "{}", name);
-                prop_assert!(got.windows(2).all(|pair| pair[1] < pair[0]), "{}: {:?}", name, got);
-            }
+    fn every_grid_reads_back_from_its_text() {
+        let texts = [
+            "leading", "leading:offset=1", "trailing", "linspace", "quadratic",
+            "ddpm-torch-linear", "ddpm-torch-quadratic", "sections:10-15-20", "ddim:25", "karras",
+            "karras:rho=5", "exponential", "flow", "flow:shift=3",
+            "timesteps:999-500.5-0", "sigmas:80-5.5-0",
+        ];
+        for text in texts {
+            assert_eq!(text.parse::<GridSpec>().unwrap().to_string(), text);
         }
-
-        #[test]
-        fn too_few_or_too_many_steps_are_refused(timesteps in 2usize..50) {
-            for (_, kind) in GridKind::NAMES {
-                prop_assert!(kind.grid(timesteps, 0).is_err());
-                prop_assert!(kind.grid(timesteps, timesteps + 1).is_err());
-            }
+        for name in GridSpec::NAMES {
+            assert!(texts.iter().any(|text| text.split(':').next() == Some(name)), "{name}");
         }
+    }
+
+    #[test]
+    fn a_grid_that_is_not_there_names_those_that_are() {
+        let error = grid("karas", &linear(), 5).unwrap_err().to_string();
+        assert!(error.contains("there is no grid `karas`") && error.contains("karras"), "{error}");
+        let error = grid("trailing:offset=1", &linear(), 5).unwrap_err().to_string();
+        assert_eq!(error, "the grid `trailing` has no option `offset`");
+        assert!(grid("karras:rho=x", &linear(), 5).is_err());
+        assert!(grid("karras:rho=0", &linear(), 5).is_err());
+    }
+
+    #[test]
+    fn karras_sigmas_are_those_of_the_paper() {
+        let grid = grid("karras", &Process::Edm(Edm::PAPER), 18).unwrap();
+        let sigmas: Vec<f64> = grid.points().iter().map(Point::rho).collect();
+        assert!((sigmas[0] - 80.0).abs() < 1e-12 && (sigmas[17] - 0.002).abs() < 1e-15);
+        let root = |sigma: f64| sigma.powf(1.0 / 7.0);
+        let want = (root(80.0) + 5.0 / 17.0 * (root(0.002) - root(80.0))).powi(7);
+        assert!((sigmas[5] / want - 1.0).abs() < 1e-12);
+        assert!(grid.end().is_data());
+    }
+
+    #[test]
+    fn the_exponential_grid_is_even_in_the_log_signal_to_noise_ratio() {
+        let grid = grid("log-snr", &linear(), 5).unwrap();
+        let lambdas: Vec<f64> = grid.points().iter().map(Point::lambda).collect();
+        let steps: Vec<f64> = lambdas.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(steps.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 1e-9), "{steps:?}");
+        assert!(grid.end().is_data());
+    }
+
+    #[test]
+    fn lists_must_decrease_inside_the_process() {
+        assert!(grid("timesteps:999-500.5-0", &linear(), 3).is_ok());
+        assert!(grid("timesteps:500-999", &linear(), 2).is_err());
+        assert!(grid("timesteps:1000-3", &linear(), 2).is_err());
+        assert!(grid("timesteps:5-5", &linear(), 2).is_err());
+        assert!(grid("timesteps", &linear(), 0).is_err());
+        assert!(grid("sigmas:80-1-0", &Process::Edm(Edm::PAPER), 2).is_ok());
+        assert!(grid("sigmas:80-1-0.5", &Process::Edm(Edm::PAPER), 2).is_ok());
+        assert!(grid("sigmas:80-1-3", &Process::Edm(Edm::PAPER), 2).is_err());
+        assert!(grid("sigmas:80", &Process::Edm(Edm::PAPER), 0).is_err());
+    }
+
+    #[test]
+    fn rules_that_count_in_timesteps_need_them() {
+        let error = grid("trailing", &Process::Edm(Edm::PAPER), 5).unwrap_err().to_string();
+        assert!(error.contains("use karras"), "{error}");
+    }
+
+    #[test]
+    fn a_rule_that_fixes_its_steps_refuses_others() {
+        let error = grid("ddim:25", &linear(), 20).unwrap_err().to_string();
+        assert!(error.contains("has 25 steps"), "{error}");
+    }
+
+    #[test]
+    fn a_flow_starts_at_pure_noise_and_any_other_process_at_its_own() {
+        let flow = grid("flow:shift=3", &Process::Flow, 4).unwrap();
+        assert_eq!(flow.points()[0].alpha, 0.0);
+        assert!((flow.points()[2].sigma - 0.75).abs() < 1e-15);
+        let discrete = grid("flow", &linear(), 4).unwrap();
+        assert!((discrete.points()[0].t - 999.0).abs() < 1e-9);
     }
 }

@@ -20,13 +20,13 @@
 //! Sampling a point from a network that knows that all data is at 0.5:
 //!
 //! ```
-//! use ddpm_diffusion::{Clip, Grid, Kernel, Noise, Parameterization, Prediction, Schedule, State};
-//! use ddpm_diffusion::{Variance, samplers};
+//! use ddpm_diffusion::{Kernel, Network, Noise, Prediction, Recipe, Sampler, Schedule, State};
+//! use ddpm_diffusion::Variance;
 //!
 //! let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
-//! let network = Parameterization { prediction: Prediction::X0, variance: Variance::FixedSmall };
-//! let grid = Grid::trailing(1000, 10)?;
-//! let program = samplers::ddim(&schedule, network, &grid, Clip::Unit, &Default::default())?;
+//! let network = Network::discrete(schedule, Prediction::X0, Variance::FixedSmall);
+//! let sampler: Sampler = "dpm++:order=3".parse()?;
+//! let program = Recipe { num_steps: 10, ..Recipe::new(sampler, &network) }.compile(&network)?;
 //!
 //! let noise = Noise::new(7);
 //! let mut state = State::<f64>::start(&program, &noise, 0, 1);
@@ -45,23 +45,48 @@ pub use error::Error;
 mod real;
 pub use real::Real;
 
+mod spec;
+
 mod schedule;
 pub use schedule::{BetaSchedule, Schedule};
 
-mod parameterization;
-pub use parameterization::{Parameterization, Prediction, Variance};
+mod process;
+pub use process::{Edm, Point, Process};
+
+mod prediction;
+pub use prediction::{Prediction, Variance};
+
+mod network;
+pub use network::{Evaluation, Network};
 
 mod forward;
 pub use forward::{q_sample, target, x_0_from};
 
+mod timesteps;
+
 mod grid;
-pub use grid::{Grid, GridKind};
+pub use grid::{Grid, GridSpec};
 
 pub mod row;
 pub use row::{Clip, Evals, Label, Mask, Mix, NoiseAddress, Push, RawVariance, Row, X0Rule};
 
 mod program;
 pub use program::Program;
+
+mod guidance;
+pub use guidance::Guidance;
+
+pub mod samplers;
+pub use samplers::{ClippedEps, Form, Sampler, UniPcVariant};
+
+mod inpaint;
+pub use inpaint::Inpaint;
+
+mod recipe;
+pub use recipe::{Recipe, SharedNoise, Start};
+
+mod interpolate;
+pub use interpolate::slerp;
 
 pub mod noise;
 pub use noise::Noise;
@@ -70,7 +95,5 @@ mod normal;
 
 pub mod kernel;
 pub use kernel::{Kernel, Known, State};
-
-pub mod samplers;
 
 pub mod pixels;

@@ -18,6 +18,7 @@ pub struct Program {
     evals: u64,
     uses_history: bool,
     uses_anchor: bool,
+    reads_known: bool,
 }
 
 impl Program {
@@ -28,38 +29,47 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// [`Error::Program`] or [`Error::Row`] with the rule that is broken.
+    /// [`Error::Program`] or [`Error::Row`] with the first rule that is broken;
+    /// [`Program::faults`] has all of them.
     pub fn new(rows: Vec<Row>) -> Result<Self, Error> {
-        let Some(last) = rows.last() else {
-            return Err(Error::Program("needs at least one row".into()));
-        };
-        if rows.len() > Self::MAX_ROWS {
-            let (max, got) = (Self::MAX_ROWS, rows.len());
-            return Err(Error::Program(format!("at most {max} rows, got {got}")));
-        }
-        let last_row = rows.len() - 1;
-        if last.u.z != 0.0 {
-            return Err(row_error(last_row, "the last row must not add noise"));
-        }
-        if !last.label.ends_step || last.label.step != last.label.num_steps {
-            return Err(row_error(last_row, "the last row must end the last step"));
-        }
-        let mut step = 1;
-        for (position, row) in rows.iter().enumerate() {
-            check_row(position, row)?;
-            if row.label.num_steps != last.label.num_steps || row.label.step != step {
-                let reason = format!("belongs to step {}, expected {step}", row.label.step);
-                return Err(row_error(position, reason));
-            }
-            step += u32::from(row.label.ends_step);
+        if let Some(fault) = Self::faults(&rows).into_iter().next() {
+            return Err(fault);
         }
         let reads = |pick: fn(&Row) -> bool| rows.iter().any(pick);
         Ok(Self {
             evals: rows.iter().map(|row| row.evals.count() as u64).sum(),
             uses_history: reads(|row| row.push.is_some()),
             uses_anchor: reads(|row| row.u.y != 0.0),
+            reads_known: reads(Row::reads_known),
             rows,
         })
+    }
+
+    /// Every rule that rows break, in their order; none if they are a program.
+    #[must_use]
+    pub fn faults(rows: &[Row]) -> Vec<Error> {
+        let Some(last) = rows.last() else {
+            return vec![Error::Program("needs at least one row".into())];
+        };
+        if rows.len() > Self::MAX_ROWS {
+            let (max, got) = (Self::MAX_ROWS, rows.len());
+            return vec![Error::Program(format!("at most {max} rows, got {got}"))];
+        }
+        let mut faults = Faults::default();
+        let mut step = 1;
+        for (position, row) in rows.iter().enumerate() {
+            faults.row = position;
+            check_row(row, &mut faults);
+            check_label(row, step, last.label.num_steps, &mut faults);
+            step += u32::from(row.label.ends_step);
+        }
+        if last.u.z != 0.0 {
+            faults.add("u.z", "the last row must not add noise");
+        }
+        if !last.label.ends_step || last.label.step != last.label.num_steps {
+            faults.add("label", "the last row must end the last step");
+        }
+        faults.found
     }
 
     /// The rows, in the order in which they are applied.
@@ -90,13 +100,33 @@ impl Program {
         self.uses_anchor
     }
 
+    /// Whether a row reads the known image, so that there must be one.
+    #[must_use]
+    pub fn reads_known(&self) -> bool {
+        self.reads_known
+    }
+
+    /// Whether a row runs the network with the sample's label beside it without
+    /// one, or without it.
+    #[must_use]
+    pub fn is_guided(&self) -> bool {
+        let guided = |row: &Row| matches!(row.evals, Evals::Guided { .. } | Evals::Unconditional);
+        self.rows.iter().any(guided)
+    }
+
+    /// Whether a row scales its noise by variance channels of the network.
+    #[must_use]
+    pub fn reads_variance(&self) -> bool {
+        self.rows.iter().any(|row| row.variance != RawVariance::None)
+    }
+
     /// SHA-256 over every number that decides the samples, as 64 hex digits.
     /// Labels do not count, so programs that differ only in what they show are
     /// the same.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
-        hash.update(b"ddpm program 1");
+        hash.update(b"ddpm program 2");
         for row in &self.rows {
             hash_row(row, &mut hash);
         }
@@ -104,27 +134,50 @@ impl Program {
     }
 }
 
-fn row_error(row: usize, reason: impl Into<String>) -> Error {
-    Error::Row { row, reason: reason.into() }
+/// The rules broken so far.
+#[derive(Default)]
+struct Faults {
+    row: usize,
+    found: Vec<Error>,
 }
 
-fn check_row(position: usize, row: &Row) -> Result<(), Error> {
-    let fail = |reason: String| Err(row_error(position, reason));
-    if let Some(number) = numbers(row).find(|number| !number.is_finite() || number.abs() > 1e6) {
-        return fail(format!("numbers must be finite and at most 1e6 in size, got {number}"));
+impl Faults {
+    fn add(&mut self, field: &'static str, reason: impl Into<String>) {
+        self.found.push(Error::Row { row: self.row, field, reason: reason.into() });
     }
-    if row.t < 0.0 {
-        return fail(format!("t must be at least 0, got {}", row.t));
+
+    fn range(&mut self, field: &'static str, value: f64, low: f64, high: f64) {
+        if !(low..=high).contains(&value) {
+            self.add(field, format!("must be in [{low}, {high}], got {value}"));
+        }
     }
-    if let Clip::Dynamic { quantile, max } = row.x_0.clip
-        && !(quantile > 0.0 && quantile <= 1.0 && max >= 1.0)
-    {
-        return fail(format!(
-            "dynamic clip wants quantile in (0, 1] and max >= 1, got {quantile}, {max}"
-        ));
+}
+
+fn check_label(row: &Row, step: u32, num_steps: u32, faults: &mut Faults) {
+    let label = row.label;
+    if label.num_steps != num_steps {
+        let got = label.num_steps;
+        faults.add("label.num_steps", format!("must be {num_steps} as in the last row, got {got}"));
     }
-    if !(0.0..=1.0).contains(&row.label.noise_level) {
-        return fail(format!("noise_level must be in [0, 1], got {}", row.label.noise_level));
+    if label.step != step {
+        faults.add("label.step", format!("belongs to step {}, expected {step}", label.step));
+    }
+    faults.range("label.noise_level", label.noise_level, 0.0, 1.0);
+}
+
+fn check_row(row: &Row, faults: &mut Faults) {
+    for (field, number) in numbers(row) {
+        if !number.is_finite() || number.abs() > 1e6 {
+            faults.add(field, format!("must be finite and at most 1e6 in size, got {number}"));
+        }
+    }
+    if let Clip::Dynamic { quantile, max } = row.x_0.clip {
+        if !(quantile > 0.0 && quantile <= 1.0) {
+            faults.add("x_0.clip", format!("the quantile must be in (0, 1], got {quantile}"));
+        }
+        if max < 1.0 {
+            faults.add("x_0.clip", format!("max must be at least 1, got {max}"));
+        }
     }
     let reads_output = row.x_0.p_f != 0.0
         || row.u.f != 0.0
@@ -132,36 +185,65 @@ fn check_row(position: usize, row: &Row) -> Result<(), Error> {
         || row.push.is_some_and(|push| push.f != 0.0)
         || row.variance != RawVariance::None;
     if row.evals == Evals::Zero && reads_output {
-        return fail("reads the network's output but has no eval".into());
+        faults.add("evals", "reads the network's output but has no eval");
     }
-    Ok(())
 }
 
-/// Every number of a row that the kernel uses, in a fixed order.
-fn numbers(row: &Row) -> impl Iterator<Item = f64> {
+/// The names of a mix's coefficients, in their order.
+macro_rules! mix_fields {
+    ($of:literal) => {
+        [
+            concat!($of, ".u"),
+            concat!($of, ".y"),
+            concat!($of, ".x_0"),
+            concat!($of, ".f"),
+            concat!($of, ".h"),
+            concat!($of, ".h"),
+            concat!($of, ".h"),
+            concat!($of, ".z"),
+            concat!($of, ".known"),
+        ]
+    };
+}
+
+/// Every number of a row that the kernel uses, in a fixed order, with its field.
+fn numbers(row: &Row) -> impl Iterator<Item = (&'static str, f64)> {
     let scale = match row.evals {
         Evals::Guided { scale } => scale,
-        Evals::Zero | Evals::One => 0.0,
+        Evals::Zero | Evals::One | Evals::Unconditional => 0.0,
     };
-    let clip = match row.x_0.clip {
+    let [quantile, max] = match row.x_0.clip {
         Clip::Dynamic { quantile, max } => [quantile, max],
         Clip::None | Clip::Unit => [0.0; 2],
     };
-    let variance = match row.variance {
+    let [ln_min, ln_max] = match row.variance {
         RawVariance::Range { ln_min, ln_max } => [ln_min, ln_max],
         RawVariance::None | RawVariance::LogVariance => [0.0; 2],
     };
     let push = row.push.unwrap_or_default();
-    [scale, row.t, row.c_in, row.x_0.p_u, row.x_0.p_f, push.u, push.x_0, push.f]
-        .into_iter()
-        .chain(clip)
-        .chain(variance)
-        .chain(row.y.coefficients())
-        .chain(row.u.coefficients())
+    let y = mix_fields!("y").into_iter().zip(row.y.coefficients());
+    let u = mix_fields!("u").into_iter().zip(row.u.coefficients());
+    [
+        ("evals.scale", scale),
+        ("t", row.t),
+        ("c_in", row.c_in),
+        ("x_0.p_u", row.x_0.p_u),
+        ("x_0.p_f", row.x_0.p_f),
+        ("push.u", push.u),
+        ("push.x_0", push.x_0),
+        ("push.f", push.f),
+        ("x_0.clip", quantile),
+        ("x_0.clip", max),
+        ("variance", ln_min),
+        ("variance", ln_max),
+    ]
+    .into_iter()
+    .chain(y)
+    .chain(u)
 }
 
 fn hash_row(row: &Row, hash: &mut Sha256) {
-    for number in numbers(row) {
+    for (_, number) in numbers(row) {
         // + 0.0 makes the two zeros one.
         hash.update((number + 0.0).to_le_bytes());
     }
@@ -180,7 +262,12 @@ fn hash_row(row: &Row, hash: &mut Sha256) {
         Mask::ReplaceX0 => 1,
         Mask::ReplaceXt => 2,
     };
-    let evals = row.evals.count() as u8;
+    let evals = match row.evals {
+        Evals::Zero => 0,
+        Evals::One => 1,
+        Evals::Guided { .. } => 2,
+        Evals::Unconditional => 3,
+    };
     hash.update([evals, clip, variance, mask, u8::from(row.push.is_some())]);
     let address = [row.noise.draw.map(u64::from), row.noise.index];
     for part in address {
@@ -214,7 +301,7 @@ mod tests {
     fn noise_in_the_last_row_is_refused() {
         let mut noisy = row(1, 1);
         noisy.u.z = 0.5;
-        assert_eq!(reason(vec![noisy]), "row 0: the last row must not add noise");
+        assert_eq!(reason(vec![noisy]), "row 0: u.z: the last row must not add noise");
     }
 
     #[test]
@@ -228,8 +315,8 @@ mod tests {
 
     #[test]
     fn steps_must_count_up() {
-        assert_eq!(reason(vec![row(1, 3), row(3, 3)]), "row 1: belongs to step 3, expected 2");
-        assert_eq!(reason(vec![row(1, 2)]), "row 0: the last row must end the last step");
+        assert_eq!(reason(vec![row(1, 3), row(3, 3)]), "row 1: label.step: belongs to step 3, expected 2");
+        assert_eq!(reason(vec![row(1, 2)]), "row 0: label: the last row must end the last step");
     }
 
     #[test]
@@ -238,7 +325,7 @@ mod tests {
         silent.evals = Evals::Zero;
         assert!(Program::new(vec![silent.clone()]).is_ok());
         silent.u.f = 1.0;
-        assert_eq!(reason(vec![silent]), "row 0: reads the network's output but has no eval");
+        assert_eq!(reason(vec![silent]), "row 0: evals: reads the network's output but has no eval");
     }
 
     #[test]

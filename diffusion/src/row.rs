@@ -11,14 +11,22 @@
 //!
 //! All numbers are f64 and are rounded once, to the type of the samples.
 
+use std::{fmt, str::FromStr};
+
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error,
+    spec::{Spec, Text},
+};
 
 /// A row of a program. See the [module](self) for what it computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The network evaluations before the kernel.
     pub evals: Evals,
-    /// Timestep given to the network, real-valued, in 0 ..= T−1.
+    /// Timestep given to the network, real-valued: in 0 ..= T−1 for a discrete
+    /// process, ln σ / 4 for EDM, 1000 t for a flow.
     pub t: f64,
     /// Scale of u at the network's input.
     pub c_in: f64,
@@ -59,6 +67,18 @@ impl Row {
             label: Label { step: 0, num_steps: 0, ends_step: true, noise_level: 0.0 },
         }
     }
+
+    /// Whether noise is drawn for it.
+    #[must_use]
+    pub fn adds_noise(&self) -> bool {
+        self.u.z != 0.0 || self.y.z != 0.0
+    }
+
+    /// Whether it reads the known image.
+    #[must_use]
+    pub fn reads_known(&self) -> bool {
+        self.mask != Mask::None || self.u.known != 0.0 || self.y.known != 0.0
+    }
 }
 
 /// The network evaluations of a row.
@@ -69,6 +89,8 @@ pub enum Evals {
     Zero,
     /// One, with the sample's own label.
     One,
+    /// One, with no label.
+    Unconditional,
     /// Two, with the sample's label and with none (classifier-free guidance,
     /// Ho & Salimans 2022). The prediction channels are w·F(label) +
     /// (1−w)·F(none); the variance channels are those of F(label).
@@ -84,7 +106,7 @@ impl Evals {
     pub fn count(self) -> usize {
         match self {
             Self::Zero => 0,
-            Self::One => 1,
+            Self::One | Self::Unconditional => 1,
             Self::Guided { .. } => 2,
         }
     }
@@ -121,6 +143,38 @@ pub enum Clip {
     },
 }
 
+impl FromStr for Clip {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut spec = Spec::parse("clip rule", text)?;
+        let clip = match spec.name {
+            "none" => Self::None,
+            "unit" => Self::Unit,
+            "dynamic" => Self::Dynamic {
+                quantile: spec.take("quantile", 0.995)?,
+                max: spec.take("max", 100.0)?,
+            },
+            _ => return Err(spec.unknown(["none", "unit", "dynamic"])),
+        };
+        spec.finish()?;
+        Ok(clip)
+    }
+}
+
+impl fmt::Display for Clip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Unit => f.write_str("unit"),
+            Self::Dynamic { quantile, max } => Text::new("dynamic")
+                .option("quantile", quantile, &0.995)
+                .option("max", max, &100.0)
+                .fmt(f),
+        }
+    }
+}
+
 /// Coefficients over everything that a row may mix.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -145,6 +199,20 @@ impl Mix {
     /// Nothing of anything.
     pub const ZERO: Self =
         Self { u: 0.0, y: 0.0, x_0: 0.0, f: 0.0, h: [0.0; 3], z: 0.0, known: 0.0 };
+
+    /// Every coefficient times `scale`.
+    #[must_use]
+    pub fn scaled(self, scale: f64) -> Self {
+        Self {
+            u: self.u * scale,
+            y: self.y * scale,
+            x_0: self.x_0 * scale,
+            f: self.f * scale,
+            h: self.h.map(|h| h * scale),
+            z: self.z * scale,
+            known: self.known * scale,
+        }
+    }
 
     /// All coefficients in their order.
     #[must_use]

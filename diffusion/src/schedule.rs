@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn betas_out_of_range_are_refused_with_their_place() {
         let error = Schedule::from_betas(vec![0.1, 1.5]).unwrap_err();
-        assert_eq!(error.to_string(), "beta schedule: beta must be in (0, 1], got 1.5 at t = 1");
+        assert_eq!(error.to_string(), "schedule: beta must be in (0, 1], got 1.5 at t = 1");
         assert!(Schedule::from_betas(vec![0.1, f64::NAN]).is_err());
         assert!(Schedule::linear(1, 1e-4, 0.02).is_err());
         assert!(Schedule::linear(10, 0.0, 0.02).is_err());

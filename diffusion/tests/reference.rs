@@ -7,8 +7,8 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use ddpm_diffusion::{
-    BetaSchedule, Clip, Grid, Kernel, Noise, Parameterization, Prediction, Program, Row, Schedule,
-    State, Variance, q_sample, samplers, x_0_from,
+    BetaSchedule, Clip, ClippedEps, GridSpec, Kernel, Network, Noise, Point, Prediction, Program,
+    Recipe, Row, Sampler, Schedule, State, Variance, q_sample, x_0_from,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -105,39 +105,38 @@ fn the_subsequences_agree_with_their_duplicates_and_their_extra_step() {
         let [skip, steps, timesteps] = parts[..] else { panic!("{name}") };
         let steps: usize = steps.parse().unwrap();
         let timesteps: usize = timesteps.trim_start_matches('T').parse().unwrap();
-        let grid = match skip {
-            "linear" => Grid::ddpm_torch_linear(timesteps, steps),
-            _ => Grid::ddpm_torch_quadratic(timesteps, steps),
-        };
-        let ascending: Vec<f64> =
-            grid.unwrap().timesteps().iter().rev().map(|t| *t as f64).collect();
+        let schedule = Schedule::linear(timesteps, 1e-4, 0.02).unwrap();
+        let network = Network::discrete(schedule, Prediction::Eps, Variance::FixedLarge);
+        let grid = reference_grid(skip).grid(&network.process, steps).unwrap();
+        let ascending: Vec<f64> = grid.points().iter().rev().map(|point| point.t).collect();
         assert_eq!(ascending, numbers(want), "{name}");
     }
+}
+
+fn reference_grid(skip: &str) -> GridSpec {
+    format!("ddpm-torch-{skip}").parse().expect("a grid of the reference")
 }
 
 #[test]
 fn ddim_rows_are_the_references_coefficients() {
     let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
-    let network = Parameterization { prediction: Prediction::Eps, variance: Variance::FixedLarge };
+    let network = Network::discrete(schedule, Prediction::Eps, Variance::FixedLarge);
     let cases = json("ddim.json");
     let cases = cases["coefs"].as_array().unwrap();
     assert_eq!(cases.len(), 32);
     for case in cases {
-        let steps = case["size"].as_u64().unwrap() as usize;
+        let num_steps = case["size"].as_u64().unwrap() as usize;
         let eta = case["eta"].as_f64().unwrap();
-        let grid = match case["skip"].as_str().unwrap() {
-            "linear" => Grid::ddpm_torch_linear(1000, steps),
-            _ => Grid::ddpm_torch_quadratic(1000, steps),
-        }
-        .unwrap();
         // η = 1 with the large variance is the respaced chain of DDPM.
-        let program = if case["var_type"] == "fixed-large" {
-            samplers::ddpm(&schedule, network, &grid, Clip::Unit, Variance::FixedLarge)
+        let sampler = if case["var_type"] == "fixed-large" {
+            Sampler::Ddpm { variance: None }
         } else {
-            let options = samplers::Ddim { eta, ..samplers::Ddim::default() };
-            samplers::ddim(&schedule, network, &grid, Clip::Unit, &options)
-        }
-        .unwrap();
+            Sampler::Ddim { eta, clip_rule: ClippedEps::Recompute }
+        };
+        let grid = reference_grid(case["skip"].as_str().unwrap());
+        let recipe = Recipe::new(sampler, &network);
+        let recipe = Recipe { grid, num_steps, clip: Clip::Unit, ..recipe };
+        let program = recipe.compile(&network).unwrap();
         compare_rows(&program, case);
     }
 }
@@ -169,14 +168,16 @@ fn compare_rows(program: &Program, case: &Value) {
 fn the_forward_process_and_its_inversions_agree() {
     let reference = tensors("diffusion_math.safetensors");
     let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let network = Network::discrete(schedule.clone(), Prediction::Eps, Variance::FixedSmall);
     let len = 3 * 8 * 8;
     for (place, t) in reference["t"].iter().enumerate() {
         let t = *t as usize;
+        let point: Point = network.process.at_timestep(t as f64).unwrap();
         let of = |name: &str| &reference[name][place * len..][..len];
         let mut got = vec![0.0f32; len];
-        q_sample(&schedule, t, of("x_0"), of("noise"), &mut got);
+        q_sample(&point, of("x_0"), of("noise"), &mut got);
         assert_near(&got, of("x_t"), &format!("x_t at {t}"));
-        x_0_from(&schedule, Prediction::Eps, t, of("x_t"), of("noise"), &mut got).unwrap();
+        x_0_from(&network, &point, of("x_t"), of("noise"), &mut got).unwrap();
         assert_near(&got, of("pred_x0_from_eps"), &format!("x_0 from eps at {t}"));
 
         let (of_x_0, of_x_t) = schedule.posterior_mean_coefficients(t);
@@ -206,14 +207,15 @@ fn mean_and_x_0(row: &Row, x_t: &[f32], output: &[f32]) -> (Vec<f32>, Vec<f32>) 
 fn one_row_gives_the_references_mean_and_x_0_for_every_parameterisation() {
     let reference = tensors("diffusion_math.safetensors");
     let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
-    let grid = Grid::full(1000).unwrap();
     let len = 3 * 8 * 8;
     let mut compared = 0;
     for prediction in [Prediction::Eps, Prediction::X0, Prediction::Mean] {
-        for (name, variance) in Variance::NAMES {
+        for variance in [Variance::FixedSmall, Variance::FixedLarge, Variance::Learned] {
+            let name = variance.name();
             for (suffix, clip) in [("clip0", Clip::None), ("clip1", Clip::Unit)] {
-                let network = Parameterization { prediction, variance };
-                let program = samplers::ddpm(&schedule, network, &grid, clip, variance).unwrap();
+                let network = Network::discrete(schedule.clone(), prediction, variance);
+                let recipe = Recipe::new(Sampler::Ddpm { variance: None }, &network);
+                let program = Recipe { clip, ..recipe }.compile(&network).unwrap();
                 for (place, t) in reference["t"].iter().enumerate() {
                     let of = |name: &str| &reference[name][place * len..][..len];
                     let key = format!("p_mean_var.{}.{name}.{suffix}", prediction.name());

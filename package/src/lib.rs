@@ -25,7 +25,7 @@ pub use error::{Error, PathFault};
 
 mod manifest;
 pub use manifest::{
-    DefaultSampler, FileEntry, Graphs, Kind, MANIFEST_FILE, Manifest, SamplerSpec, ScheduleSpec,
+    DefaultSampler, FileEntry, Graphs, Kind, MANIFEST_FILE, Manifest, ScheduleSpec,
 };
 
 mod golden;

@@ -5,7 +5,9 @@
 
 use std::path::Path;
 
-use ddpm_diffusion::{BetaSchedule, GridKind, Parameterization, Prediction, Schedule, Variance};
+use ddpm_diffusion::{
+    BetaSchedule, Edm, GridSpec, Network, Prediction, Process, Recipe, Sampler, Schedule, Variance,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Sha256Hex};
@@ -55,50 +57,77 @@ pub enum Kind {
     Points2d,
 }
 
-/// A noise schedule: its betas decide, the rest says where they come from.
+/// The forward process: for a schedule its betas decide, the rest says where
+/// they come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleSpec {
-    /// Name of the rule, or `explicit`.
+    /// Name of the rule of the betas, or `explicit`; `edm` or `flow` for networks
+    /// on continuous noise.
     pub kind: String,
     /// β at t = 0 where the rule has one.
+    #[serde(default)]
     pub beta_start: f64,
     /// β at t = T−1 where the rule has one.
+    #[serde(default)]
     pub beta_end: f64,
-    /// β_0 … β_{T−1}.
+    /// β_0 … β_{T−1}. Empty for `edm` and `flow`.
+    #[serde(default)]
     pub betas: Vec<f64>,
+    /// For `edm`: the noise that the network knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edm: Option<Edm>,
 }
 
 impl ScheduleSpec {
     /// Describes a schedule made by a named rule.
     #[must_use]
     pub fn named(kind: BetaSchedule, beta_start: f64, beta_end: f64, schedule: &Schedule) -> Self {
-        Self { kind: kind.name().into(), beta_start, beta_end, betas: schedule.betas().to_vec() }
+        let betas = schedule.betas().to_vec();
+        Self { kind: kind.name().into(), beta_start, beta_end, betas, edm: None }
+    }
+
+    /// Describes EDM's continuous noise.
+    #[must_use]
+    pub fn edm(edm: Edm) -> Self {
+        Self { edm: Some(edm), ..Self::continuous("edm") }
+    }
+
+    /// Describes the straight line from data to noise.
+    #[must_use]
+    pub fn flow() -> Self {
+        Self::continuous("flow")
+    }
+
+    fn continuous(kind: &str) -> Self {
+        Self { kind: kind.into(), beta_start: 0.0, beta_end: 0.0, betas: Vec::new(), edm: None }
+    }
+
+    /// The process that this describes.
+    ///
+    /// # Errors
+    ///
+    /// If the numbers are out of range, or `edm` lacks them.
+    pub fn process(&self) -> Result<Process, ddpm_diffusion::Error> {
+        match (self.kind.as_str(), self.edm) {
+            ("edm", Some(edm)) => Ok(Process::Edm(edm.check()?)),
+            ("edm", None) => Err(ddpm_diffusion::Error::Schedule(
+                "the kind `edm` needs sigma_min, sigma_max and sigma_data under `edm`".into(),
+            )),
+            ("flow", _) => Ok(Process::Flow),
+            _ => Ok(Process::Discrete(Schedule::from_betas(self.betas.clone())?)),
+        }
     }
 }
 
 /// What a request that names no sampler gets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DefaultSampler {
-    /// The sampler.
-    #[serde(flatten)]
-    pub sampler: SamplerSpec,
+    /// The sampler, as text with its options: `ddim:eta=0.5`.
+    pub sampler: Sampler,
     /// Steps, from 1 to T.
     pub num_steps: usize,
-    /// Which timesteps are visited.
-    pub grid: GridKind,
-}
-
-/// A sampler with its options.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "sampler", rename_all = "snake_case")]
-pub enum SamplerSpec {
-    /// Ancestral sampling with the model's own variance.
-    Ddpm,
-    /// DDIM.
-    Ddim {
-        /// In [0, 1].
-        eta: f64,
-    },
+    /// Which points are visited, as text: `trailing`.
+    pub grid: GridSpec,
 }
 
 /// The network, one file a variant; all have the same inputs and outputs.
@@ -163,22 +192,9 @@ impl Manifest {
             return Err(format!("version must be 1 to 64 characters, got {:?}", self.version));
         }
         self.check_shape()?;
-        let schedule = self.schedule().map_err(|error| error.to_string())?;
-        if schedule.ends_in_pure_noise() && self.prediction == Prediction::Eps {
-            return Err("a schedule that ends in pure noise (alphas_cumprod = 0) needs a network \
-                        that predicts v or x_0, not eps"
-                .into());
-        }
-        let default = &self.default_sampler;
-        default
-            .grid
-            .grid(schedule.timesteps(), default.num_steps)
-            .map_err(|error| format!("default_sampler: {error}"))?;
-        if let SamplerSpec::Ddim { eta } = default.sampler
-            && !(0.0..=1.0).contains(&eta)
-        {
-            return Err(format!("default_sampler: eta must be in [0, 1], got {eta}"));
-        }
+        self.default_recipe()
+            .and_then(|(network, recipe)| recipe.compile(&network))
+            .map_err(|error| error.to_string())?;
         for used in [&self.graphs.portable, &self.golden] {
             if !self.files.iter().any(|file| file.path == *used) {
                 return Err(format!("{used:?} is not among its files"));
@@ -199,19 +215,31 @@ impl Manifest {
         Err(format!("sample_shape {shape:?} does not fit the kind {:?}", self.kind))
     }
 
-    /// The schedule's tables.
+    /// What inputs and outputs of the network mean.
     ///
     /// # Errors
     ///
-    /// If the betas are out of range.
-    pub fn schedule(&self) -> Result<Schedule, ddpm_diffusion::Error> {
-        Schedule::from_betas(self.schedule.betas.clone())
+    /// If the numbers of the schedule are out of range, or schedule and prediction
+    /// do not suit each other.
+    pub fn network(&self) -> Result<Network, ddpm_diffusion::Error> {
+        let process = self.schedule.process()?;
+        let network = Network { process, prediction: self.prediction, variance: self.variance };
+        network.check()?;
+        Ok(network)
     }
 
-    /// What the network's output channels hold.
-    #[must_use]
-    pub fn parameterization(&self) -> Parameterization {
-        Parameterization { prediction: self.prediction, variance: self.variance }
+    /// The network with the sampler, grid and steps that a request gets which
+    /// names none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Manifest::network`].
+    pub fn default_recipe(&self) -> Result<(Network, Recipe), ddpm_diffusion::Error> {
+        let network = self.network()?;
+        let DefaultSampler { sampler, num_steps, ref grid } = self.default_sampler;
+        let recipe = Recipe::new(sampler, &network);
+        let recipe = Recipe { num_steps, grid: grid.clone(), ..recipe };
+        Ok((network, recipe))
     }
 
     /// Elements of one sample.
@@ -224,6 +252,6 @@ impl Manifest {
     /// variance.
     #[must_use]
     pub fn output_len(&self) -> usize {
-        self.sample_len() * if self.variance == Variance::Learned { 2 } else { 1 }
+        self.sample_len() * if self.variance.is_learned() { 2 } else { 1 }
     }
 }

@@ -4,10 +4,10 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use ddpm_diffusion::{BetaSchedule, GridKind, Prediction, Schedule, Variance};
+use ddpm_diffusion::{BetaSchedule, GridSpec, Prediction, Sampler, Schedule, Variance};
 use ddpm_package::{
     DefaultSampler, Error, Golden, Graphs, Kind, MANIFEST_FILE, Manifest, Package, PackageWriter,
-    PathFault, SamplerSpec, ScheduleSpec,
+    PathFault, ScheduleSpec,
 };
 use tempfile::TempDir;
 
@@ -24,9 +24,9 @@ fn manifest() -> Manifest {
         variance: Variance::FixedLarge,
         classes: vec![],
         default_sampler: DefaultSampler {
-            sampler: SamplerSpec::Ddpm,
+            sampler: Sampler::Ddpm { variance: None },
             num_steps: 10,
-            grid: GridKind::Trailing,
+            grid: GridSpec::Trailing,
         },
         graphs: Graphs { portable: "unet/model.onnx".into() },
         golden: "testdata/golden.safetensors".into(),
@@ -188,7 +188,7 @@ fn numbers_out_of_range_are_refused_by_field() {
         (|m| m.sample_shape = vec![3, 8], "sample_shape"),
         (|m| m.schedule.betas[3] = 7.0, "beta must be in (0, 1], got 7 at t = 3"),
         (|m| m.default_sampler.num_steps = 11, "num_steps must be in 1..=10, got 11"),
-        (|m| m.default_sampler.sampler = SamplerSpec::Ddim { eta: 2.0 }, "eta must be"),
+        (|m| m.default_sampler.sampler = Sampler::Ddim { eta: 2.0, clip_rule: Default::default() }, "eta: must be"),
         (|m| m.schedule.betas[9] = 1.0, "needs a network that predicts v or x_0"),
     ];
     for (change, want) in cases {

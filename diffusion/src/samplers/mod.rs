@@ -1,9 +1,29 @@
-//! Samplers: each compiles a schedule and a grid to a [`Program`](crate::Program).
+//! Samplers: each compiles a network's points to steps, and a [`Recipe`] makes a
+//! program of them.
+//!
+//! Everything is written in α and σ of the points, so a sampler works on every
+//! process. In these terms the noise estimate is ε̂ = (u − α x_0)/σ, with x_0
+//! after the clip, and ρ = σ/α is the sigma of the VE literature.
+//!
+//! [`Recipe`]: crate::Recipe
 
+mod denoiser;
+pub(crate) use denoiser::Denoiser;
+
+mod step;
+pub(crate) use step::{Step, Transition};
+
+mod sampler;
+pub use sampler::{ClippedEps, Form, Sampler, UniPcVariant};
+
+mod ancestral;
+mod consistency;
 mod ddim;
-pub use ddim::{ClippedEps, Ddim, ddim};
+mod dpm_solver;
+mod euler;
+mod heun;
+pub(crate) use heun::add_noise;
 
-mod ddpm;
-pub use ddpm::ddpm;
-
-mod interval;
+mod multistep;
+mod restart;
+mod unipc;

@@ -1,0 +1,90 @@
+//! Inpainting: the samples of a network, given a part of the image.
+
+use crate::{
+    Error, Evals, Mask, Mix, Point, Row, Sampler,
+    samplers::Step,
+    // The way back up is the same as that of churn.
+    samplers::add_noise,
+};
+
+/// How a sample is made to agree with what is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inpaint {
+    /// After each step the known part is replaced by the known image with fresh
+    /// noise of that step's level; then the process goes back up `jump_length` steps
+    /// and down again, `resampling` times in all, so that both parts agree.
+    ///
+    /// Source: Lugmayr et al. 2022 (RePaint), algorithm 1,
+    /// <https://arxiv.org/abs/2201.09865>.
+    ReplaceXt {
+        /// Times that each block of steps is run, from 1 to 100; 1 never goes back.
+        resampling: u32,
+        /// Steps of a block, from 1 to 1000.
+        jump_length: u32,
+    },
+    /// The known part of each prediction of x_0 is the known image. It costs no
+    /// more than sampling and suits every sampler, but nothing makes the rest agree
+    /// with it in hindsight.
+    ReplaceX0,
+}
+
+/// Rewrites the steps of a sampler.
+pub(crate) fn inpaint(
+    how: &Inpaint,
+    sampler: Sampler,
+    steps: &mut [Step],
+) -> Result<(), Error> {
+    match *how {
+        Inpaint::ReplaceX0 => {
+            let rows = steps.iter_mut().flat_map(|step| &mut step.rows);
+            rows.filter(|row| row.evals != Evals::Zero).for_each(|row| row.mask = Mask::ReplaceX0);
+            Ok(())
+        }
+        Inpaint::ReplaceXt { resampling, jump_length } => {
+            if !sampler.is_one_step() {
+                return Err(Error::Sampler(format!(
+                    "{} remembers earlier steps, which replacing x_t would contradict: use ddpm, \
+                     ddim, euler, euler-ancestral or heun, or replace x_0",
+                    sampler.name()
+                )));
+            }
+            in_range("resampling", resampling, 100)?;
+            in_range("jump_length", jump_length, 1000)?;
+            steps.iter_mut().for_each(|step| step.rows.push(replace_x_t(&step.to)));
+            resample(steps, resampling, jump_length as usize);
+            Ok(())
+        }
+    }
+}
+
+fn in_range(option: &'static str, value: u32, max: u32) -> Result<(), Error> {
+    if (1..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::Option { option, reason: format!("must be in 1..={max}, got {value}") })
+}
+
+/// The known part becomes a fresh sample of q(x_t given the known image).
+fn replace_x_t(at: &Point) -> Row {
+    let mut row = Row::at(at.t);
+    row.evals = Evals::Zero;
+    row.mask = Mask::ReplaceXt;
+    row.u = Mix { known: at.alpha, z: at.sigma, ..Mix::ZERO };
+    row
+}
+
+/// Runs each block of steps again, after going back up to its start. The
+/// repetitions belong to the last step of the block, so they are not shown.
+fn resample(steps: &mut [Step], resampling: u32, jump_length: usize) {
+    // The step to the data is final.
+    let Some(before_data) = steps.len().checked_sub(1) else { return };
+    for block in steps[..before_data].rchunks_mut(jump_length) {
+        let Some(start) = block.first().map(|step| step.from) else { continue };
+        let again: Vec<Row> = block.iter().flat_map(|step| step.rows.clone()).collect();
+        let Some(last) = block.last_mut() else { continue };
+        for _ in 1..resampling {
+            last.rows.push(add_noise(&last.to, &start, 1.0));
+            last.rows.extend(again.iter().cloned());
+        }
+    }
+}
