@@ -220,7 +220,9 @@ fn flow(process: &Process, num_steps: usize, shift: f64) -> Result<Grid, Error> 
     let times = (0..num_steps).map(|k| shifted(1.0 - k as f64 / num_steps as f64));
     let largest = process.rho_range().1;
     let at = |time: f64| match process {
-        Process::Flow => Ok(Point { t: 1000.0 * time, alpha: 1.0 - time, sigma: time, timestep: None }),
+        Process::Flow => {
+            Ok(Point { t: 1000.0 * time, alpha: 1.0 - time, sigma: time, timestep: None })
+        }
         // Others know no place as noisy as t = 1.
         _ => process.at_rho((time / (1.0 - time)).min(largest)),
     };
@@ -348,10 +350,22 @@ mod tests {
     #[test]
     fn every_grid_reads_back_from_its_text() {
         let texts = [
-            "leading", "leading:offset=1", "trailing", "linspace", "quadratic",
-            "ddpm-torch-linear", "ddpm-torch-quadratic", "sections:10-15-20", "ddim:25", "karras",
-            "karras:rho=5", "exponential", "flow", "flow:shift=3",
-            "timesteps:999-500.5-0", "sigmas:80-5.5-0",
+            "leading",
+            "leading:offset=1",
+            "trailing",
+            "linspace",
+            "quadratic",
+            "ddpm-torch-linear",
+            "ddpm-torch-quadratic",
+            "sections:10-15-20",
+            "ddim:25",
+            "karras",
+            "karras:rho=5",
+            "exponential",
+            "flow",
+            "flow:shift=3",
+            "timesteps:999-500.5-0",
+            "sigmas:80-5.5-0",
         ];
         for text in texts {
             assert_eq!(text.parse::<GridSpec>().unwrap().to_string(), text);

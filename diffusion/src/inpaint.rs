@@ -1,7 +1,13 @@
 //! Inpainting: the samples of a network, given a part of the image.
 
 use crate::{
-    Error, Evals, Mask, Mix, Point, Row, Sampler,
+    Error,
+    Evals,
+    Mask,
+    Mix,
+    Point,
+    Row,
+    Sampler,
     samplers::Step,
     // The way back up is the same as that of churn.
     samplers::add_noise,
@@ -29,11 +35,7 @@ pub enum Inpaint {
 }
 
 /// Rewrites the steps of a sampler.
-pub(crate) fn inpaint(
-    how: &Inpaint,
-    sampler: Sampler,
-    steps: &mut [Step],
-) -> Result<(), Error> {
+pub(crate) fn inpaint(how: &Inpaint, sampler: Sampler, steps: &mut [Step]) -> Result<(), Error> {
     match *how {
         Inpaint::ReplaceX0 => {
             let rows = steps.iter_mut().flat_map(|step| &mut step.rows);

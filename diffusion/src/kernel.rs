@@ -141,7 +141,9 @@ impl<F: Real> Kernel<F> {
     fn merge_outputs(&mut self, evals: Evals, outputs: &[&[F]]) {
         let len = self.now.f.len();
         match (evals, outputs) {
-            (Evals::One | Evals::Unconditional, [output]) => self.now.f.copy_from_slice(&output[..len]),
+            (Evals::One | Evals::Unconditional, [output]) => {
+                self.now.f.copy_from_slice(&output[..len])
+            }
             (Evals::Guided { scale }, [conditional, unconditional]) => {
                 let (w, rest) = (F::from_f64(scale), F::from_f64(1.0 - scale));
                 combine(&mut self.now.f, w, &conditional[..len], rest, &unconditional[..len]);

@@ -56,10 +56,12 @@ impl Network {
     pub fn check(&self) -> Result<(), Error> {
         let fail = |reason: &str| Err(Error::Sampler(reason.into()));
         match (&self.process, self.prediction) {
-            (Process::Discrete(schedule), Prediction::Eps) if schedule.ends_in_pure_noise() => fail(
-                "a schedule that ends in pure noise (alphas_cumprod = 0) needs a network that \
+            (Process::Discrete(schedule), Prediction::Eps) if schedule.ends_in_pure_noise() => {
+                fail(
+                    "a schedule that ends in pure noise (alphas_cumprod = 0) needs a network that \
                  predicts v or x_0, not eps",
-            ),
+                )
+            }
             (Process::Discrete(_), Prediction::Edm | Prediction::Flow) => {
                 fail("a network on a schedule of betas predicts eps, x_0, mean or v")
             }
@@ -100,7 +102,11 @@ impl Network {
     }
 
     /// As [`Network::at`], as the part of a row.
-    pub(crate) fn x_0_rule(&self, point: &Point, clip: Clip) -> Result<(Evaluation, X0Rule), Error> {
+    pub(crate) fn x_0_rule(
+        &self,
+        point: &Point,
+        clip: Clip,
+    ) -> Result<(Evaluation, X0Rule), Error> {
         let evaluation = self.at(point)?;
         let Evaluation { p_u, p_f, .. } = evaluation;
         Ok((evaluation, X0Rule { p_u, p_f, clip }))

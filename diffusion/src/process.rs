@@ -194,9 +194,8 @@ fn timestep_of(schedule: &Schedule, rho: f64) -> f64 {
     let alpha_bars = schedule.alphas_cumprod();
     let wanted = rho.ln();
     // σ/α grows with t.
-    let above = alpha_bars.partition_point(|alpha_bar| {
-        ((1.0 - alpha_bar).sqrt() / alpha_bar.sqrt()).ln() <= wanted
-    });
+    let above = alpha_bars
+        .partition_point(|alpha_bar| ((1.0 - alpha_bar).sqrt() / alpha_bar.sqrt()).ln() <= wanted);
     if above == 0 {
         return 0.0;
     }

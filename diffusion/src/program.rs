@@ -315,7 +315,10 @@ mod tests {
 
     #[test]
     fn steps_must_count_up() {
-        assert_eq!(reason(vec![row(1, 3), row(3, 3)]), "row 1: label.step: belongs to step 3, expected 2");
+        assert_eq!(
+            reason(vec![row(1, 3), row(3, 3)]),
+            "row 1: label.step: belongs to step 3, expected 2"
+        );
         assert_eq!(reason(vec![row(1, 2)]), "row 0: label: the last row must end the last step");
     }
 
@@ -325,7 +328,10 @@ mod tests {
         silent.evals = Evals::Zero;
         assert!(Program::new(vec![silent.clone()]).is_ok());
         silent.u.f = 1.0;
-        assert_eq!(reason(vec![silent]), "row 0: evals: reads the network's output but has no eval");
+        assert_eq!(
+            reason(vec![silent]),
+            "row 0: evals: reads the network's output but has no eval"
+        );
     }
 
     #[test]

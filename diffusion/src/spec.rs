@@ -93,7 +93,12 @@ impl Text {
 
     /// Adds an option unless it has its default.
     #[must_use]
-    pub(crate) fn option<T: Display + PartialEq>(mut self, key: &str, value: &T, default: &T) -> Self {
+    pub(crate) fn option<T: Display + PartialEq>(
+        mut self,
+        key: &str,
+        value: &T,
+        default: &T,
+    ) -> Self {
         if value != default {
             self.options.push(format!("{key}={value}"));
         }

@@ -16,7 +16,8 @@ pub(crate) fn leading(
     check(timesteps, num_steps)?;
     let stride = timesteps / num_steps;
     if offset > timesteps - 1 - (num_steps - 1) * stride {
-        let reason = format!("an offset of {offset} moves the latest timestep past {timesteps} - 1");
+        let reason =
+            format!("an offset of {offset} moves the latest timestep past {timesteps} - 1");
         return Err(Error::Grid(reason));
     }
     Ok(reversed((0..num_steps).map(|k| k * stride + offset)))
@@ -87,7 +88,10 @@ pub(crate) fn ddpm_torch_linear(timesteps: usize, num_steps: usize) -> Result<Ve
 /// # Errors
 ///
 /// [`Error::Grid`] if `num_steps` is 0 or above `timesteps`.
-pub(crate) fn ddpm_torch_quadratic(timesteps: usize, num_steps: usize) -> Result<Vec<usize>, Error> {
+pub(crate) fn ddpm_torch_quadratic(
+    timesteps: usize,
+    num_steps: usize,
+) -> Result<Vec<usize>, Error> {
     check(timesteps, num_steps)?;
     Ok(reversed(squares(timesteps, num_steps)))
 }
@@ -144,7 +148,9 @@ pub(crate) fn ddim_stride(timesteps: usize, num_steps: usize) -> Result<Vec<usiz
     Ok(reversed((0..timesteps).step_by(stride)))
 }
 
-fn reversed(ascending: impl IntoIterator<Item = usize, IntoIter: DoubleEndedIterator>) -> Vec<usize> {
+fn reversed(
+    ascending: impl IntoIterator<Item = usize, IntoIter: DoubleEndedIterator>,
+) -> Vec<usize> {
     ascending.into_iter().rev().collect()
 }
 

@@ -188,7 +188,13 @@ fn numbers_out_of_range_are_refused_by_field() {
         (|m| m.sample_shape = vec![3, 8], "sample_shape"),
         (|m| m.schedule.betas[3] = 7.0, "beta must be in (0, 1], got 7 at t = 3"),
         (|m| m.default_sampler.num_steps = 11, "num_steps must be in 1..=10, got 11"),
-        (|m| m.default_sampler.sampler = Sampler::Ddim { eta: 2.0, clip_rule: Default::default() }, "eta: must be"),
+        (
+            |m| {
+                m.default_sampler.sampler =
+                    Sampler::Ddim { eta: 2.0, clip_rule: Default::default() }
+            },
+            "eta: must be",
+        ),
         (|m| m.schedule.betas[9] = 1.0, "needs a network that predicts v or x_0"),
     ];
     for (change, want) in cases {

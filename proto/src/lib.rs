@@ -6,6 +6,8 @@ pub mod v1 {
     tonic::include_proto!("ddpm.v1");
 }
 
+pub mod convert;
+
 /// The compiled `.proto` files with their imports and comments, as a
 /// `google.protobuf.FileDescriptorSet`; what gRPC reflection serves.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ddpm.v1.bin"));

@@ -4,9 +4,7 @@ use super::{
     Denoiser, Step, Transition,
     step::{X_0, one_row_a_step},
 };
-use crate::{
-    Error, Grid, Mix, Network, Point, Prediction, Process, RawVariance, Variance,
-};
+use crate::{Error, Grid, Mix, Network, Point, Prediction, Process, RawVariance, Variance};
 
 /// x_s is drawn from the posterior q(x_s given x_t, x_0): one eval a step.
 ///

@@ -171,7 +171,15 @@ mod tests {
             let tau = i as f64 / f64::from(n);
             h * (-h * (1.0 - tau)).exp() * f(tau)
         };
-        let weight = |i: usize| if i == 0 || i == n as usize { 1.0 } else if i % 2 == 1 { 4.0 } else { 2.0 };
+        let weight = |i: usize| {
+            if i == 0 || i == n as usize {
+                1.0
+            } else if i % 2 == 1 {
+                4.0
+            } else {
+                2.0
+            }
+        };
         let want: f64 = (0..=n as usize).map(|i| weight(i) * at(i)).sum::<f64>() / f64::from(3 * n);
         assert!((got - want).abs() < 1e-12, "{got} against {want}");
     }

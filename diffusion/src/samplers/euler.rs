@@ -18,11 +18,7 @@ pub(crate) fn euler(denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, E
     one_row_a_step(grid, |_, from, to| euler_row(denoiser, &from, &to))
 }
 
-pub(crate) fn euler_row(
-    denoiser: &Denoiser<'_>,
-    from: &Point,
-    to: &Point,
-) -> Result<Row, Error> {
+pub(crate) fn euler_row(denoiser: &Denoiser<'_>, from: &Point, to: &Point) -> Result<Row, Error> {
     let mut row = denoiser.row(from)?;
     row.u = euler_mix(from, to);
     Ok(row)

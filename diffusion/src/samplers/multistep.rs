@@ -36,11 +36,7 @@ pub(crate) fn ipndm(
 /// # Source
 ///
 /// k-diffusion, `sample_lms`, after Katherine Crowson; the integrals are exact.
-pub(crate) fn lms(
-    denoiser: &Denoiser<'_>,
-    grid: &Grid,
-    order: usize,
-) -> Result<Vec<Step>, Error> {
+pub(crate) fn lms(denoiser: &Denoiser<'_>, grid: &Grid, order: usize) -> Result<Vec<Step>, Error> {
     solve(denoiser, grid, order, |now, earlier, next| {
         let nodes = earlier.iter().map(|rho| rho - now).collect();
         integrals_of_lagrange(nodes, |k| (next - now).powi(k as i32 + 1) / (k + 1) as f64)
@@ -53,11 +49,7 @@ pub(crate) fn lms(
 ///
 /// Zhang & Chen 2022, equation 15 (tAB-DEIS), with ln ρ as the variable of the
 /// polynomials, <https://arxiv.org/abs/2204.13902>.
-pub(crate) fn deis(
-    denoiser: &Denoiser<'_>,
-    grid: &Grid,
-    order: usize,
-) -> Result<Vec<Step>, Error> {
+pub(crate) fn deis(denoiser: &Denoiser<'_>, grid: &Grid, order: usize) -> Result<Vec<Step>, Error> {
     solve(denoiser, grid, order, |now, earlier, next| {
         // With v = ln(ρ/now), dρ = now e^v dv.
         let nodes = earlier.iter().map(|rho| (rho / now).ln()).collect();
@@ -149,7 +141,8 @@ fn exponential_moments(end: f64) -> impl Fn(usize) -> f64 {
 }
 
 fn moment_by_parts(end: f64, k: usize) -> f64 {
-    let boundary = |k: usize| if end == f64::NEG_INFINITY { 0.0 } else { end.powi(k as i32) * end.exp() };
+    let boundary =
+        |k: usize| if end == f64::NEG_INFINITY { 0.0 } else { end.powi(k as i32) * end.exp() };
     (1..=k).fold(end.exp_m1(), |moment, k| boundary(k) - k as f64 * moment)
 }
 

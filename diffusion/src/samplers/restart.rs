@@ -66,4 +66,3 @@ fn down(denoiser: &Denoiser<'_>, end: &Point, options: Restart) -> Result<Vec<Po
     let above = (0..options.steps).map(|k| denoiser.network.process.at_rho(sigma(k)));
     above.chain([Ok(*end)]).collect()
 }
-

@@ -351,7 +351,9 @@ impl Sampler {
                 consistency::consistency(denoiser, grid, sigma_min, shifted)
             }
             Self::Lcm => consistency::lcm(denoiser, grid),
-            Self::DpmSolverPp { .. } | Self::DpmSolverPp3Corrected | Self::SdeDpmSolverPp { .. } => {
+            Self::DpmSolverPp { .. }
+            | Self::DpmSolverPp3Corrected
+            | Self::SdeDpmSolverPp { .. } => {
                 dpm_solver::dpm_solver_pp(denoiser, grid, self.dpm_solver())
             }
         }
@@ -409,7 +411,8 @@ impl FromStr for Sampler {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut spec = Spec::parse("sampler", text)?;
-        let Some(default) = Self::ALL.into_iter().find(|sampler| sampler.name() == spec.name) else {
+        let Some(default) = Self::ALL.into_iter().find(|sampler| sampler.name() == spec.name)
+        else {
             return Err(spec.unknown(Self::ALL.map(Self::name)));
         };
         let sampler = default.with_options(&mut spec)?;
@@ -524,8 +527,11 @@ impl fmt::Display for Sampler {
                 .option("repeats", repeats, &2),
             Self::Consistency { sigma_min, shifted } => {
                 let precondition = if *shifted { "consistency" } else { "network" };
-                text.option("sigma-min", sigma_min, &0.002)
-                    .option("precondition", &precondition, &"network")
+                text.option("sigma-min", sigma_min, &0.002).option(
+                    "precondition",
+                    &precondition,
+                    &"network",
+                )
             }
             Self::Ddpm { variance: None }
             | Self::DdimInverse

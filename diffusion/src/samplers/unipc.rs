@@ -1,10 +1,6 @@
 //! UniPC: a corrector that uses the eval which the next predictor needs anyway.
 
-use super::{
-    Denoiser, Step, UniPcVariant,
-    multistep::refuse_pure_noise,
-    step::X_0,
-};
+use super::{Denoiser, Step, UniPcVariant, multistep::refuse_pure_noise, step::X_0};
 use crate::{Error, Grid, Mix, Point, Push};
 
 /// Options of [`unipc`].
@@ -41,7 +37,9 @@ pub(crate) fn unipc(
         };
         row.u = match to.is_data() {
             true => X_0,
-            false => options.predictor(&points[..=k], &to, options.order_at(k, points.len()), row.y),
+            false => {
+                options.predictor(&points[..=k], &to, options.order_at(k, points.len()), row.y)
+            }
         };
         Ok(Step { from, to, rows: vec![row] })
     };
@@ -104,7 +102,14 @@ impl UniPc {
     }
 
     /// * `ratios`: r_j of the other predictions, as many as `equations`.
-    fn half_step(self, from: &Point, to: &Point, h: f64, ratios: &[f64], equations: usize) -> HalfStep {
+    fn half_step(
+        self,
+        from: &Point,
+        to: &Point,
+        h: f64,
+        ratios: &[f64],
+        equations: usize,
+    ) -> HalfStep {
         let b_h = match self.variant {
             UniPcVariant::Bh1 => -h,
             UniPcVariant::Bh2 => (-h).exp_m1(),
@@ -123,8 +128,7 @@ impl UniPc {
             0 => Vec::new(),
             1 => vec![0.5],
             _ => {
-                let right: Vec<f64> =
-                    (1..=equations).map(|k| phi_term(h, k) / b_h).collect();
+                let right: Vec<f64> = (1..=equations).map(|k| phi_term(h, k) / b_h).collect();
                 vandermonde_solve(ratios, &right)
             }
         }

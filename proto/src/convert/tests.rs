@@ -1,0 +1,140 @@
+//! What goes over the wire comes back.
+
+use ddpm_diffusion::{
+    Clip, GridSpec, Guidance, Inpaint, Network, Prediction, Program, Recipe, Sampler, Schedule,
+    Variance,
+};
+
+use super::*;
+use crate::v1;
+
+fn network() -> Network {
+    let schedule = Schedule::linear(100, 1e-3, 0.2).expect("a schedule");
+    Network::discrete(schedule, Prediction::Eps, Variance::LearnedRange)
+}
+
+#[test]
+fn every_sampler_comes_back_with_its_options() {
+    let more = ["ddpm:variance=learned", "ddim:eta=0.5,clip-rule=keep-eps", "dpm++:form=heun"];
+    let more = more.map(|text| text.parse::<Sampler>().expect("a sampler"));
+    for sampler in Sampler::ALL.into_iter().chain(more) {
+        let back = sampler_from_proto(sampler_to_proto(sampler));
+        assert_eq!(back, Ok(SamplerChoice::Sampler(sampler)));
+    }
+}
+
+#[test]
+fn absent_options_are_the_defaults_of_the_text_form() {
+    use v1::sampler::Kind;
+    let kinds = [
+        Kind::DpmSolverPp(v1::DpmSolverPp::default()),
+        Kind::EdmHeun(v1::EdmHeun::default()),
+        Kind::Restart(v1::Restart::default()),
+        Kind::Consistency(v1::Consistency::default()),
+        Kind::Unipc(v1::UniPc::default()),
+        Kind::Lms(v1::Lms::default()),
+        Kind::SdeDpmSolverPp(v1::SdeDpmSolverPp::default()),
+        Kind::EulerAncestral(v1::EulerAncestral::default()),
+    ];
+    for kind in kinds {
+        let Ok(SamplerChoice::Sampler(sampler)) =
+            sampler_from_proto(v1::Sampler { kind: Some(kind) })
+        else {
+            panic!("a sampler without options is one")
+        };
+        assert!(Sampler::ALL.contains(&sampler), "{sampler:?}");
+    }
+}
+
+#[test]
+fn every_grid_comes_back_with_its_numbers() {
+    let texts = [
+        "leading:offset=1",
+        "trailing",
+        "linspace",
+        "quadratic",
+        "ddpm-torch-linear",
+        "ddpm-torch-quadratic",
+        "sections:10-15",
+        "ddim:25",
+        "karras:rho=5",
+        "exponential",
+        "flow:shift=3",
+        "timesteps:99-50.5-0",
+        "sigmas:80-5-0",
+    ];
+    assert_eq!(texts.len(), GridSpec::NAMES.len());
+    for text in texts {
+        let spec: GridSpec = text.parse().expect("a grid");
+        let (grid, options) = grid_to_proto(&spec);
+        assert_eq!(grid_from_proto(grid, options, Some(25)), Ok(Some(spec)));
+    }
+}
+
+#[test]
+fn numbers_that_nothing_reads_are_refused() {
+    let options = v1::GridOptions { rho: Some(7.0), ..Default::default() };
+    let fault = grid_from_proto(v1::Grid::Trailing, Some(options), None).expect_err("refused");
+    assert_eq!(fault.field, "grid_options.rho");
+    let fault = clip_from_proto(v1::Clip::Unit, Some(v1::DynamicThreshold::default()));
+    assert_eq!(fault.expect_err("refused").field, "dynamic_threshold");
+}
+
+#[test]
+fn the_rows_of_every_program_come_back_bit_for_bit() {
+    let network = network();
+    let base = Recipe { num_steps: 7, ..Recipe::new(Sampler::Heun, &network) };
+    let mut recipes: Vec<Recipe> = Sampler::ALL
+        .into_iter()
+        .filter(|sampler| *sampler != Sampler::DdimInverse)
+        .map(|sampler| Recipe { sampler, ..base.clone() })
+        .collect();
+    let restart = "restart:t-min=1,t-max=3".parse().expect("a sampler");
+    recipes.iter_mut().filter(|recipe| recipe.sampler.name() == "restart").for_each(|recipe| {
+        recipe.sampler = restart;
+    });
+    recipes.push(Recipe {
+        clip: Clip::Dynamic { quantile: 0.9, max: 3.0 },
+        guidance: Some(Guidance { scale: 3.0, sigma_min: 0.1, sigma_max: 2.0 }),
+        inpaint: Some(Inpaint::ReplaceXt { resampling: 2, jump_length: 2 }),
+        sampler: Sampler::Ddpm { variance: None },
+        ..base
+    });
+    for recipe in recipes {
+        let program = recipe.compile(&network).expect("a program");
+        let back = rows_from_proto(rows_to_proto(program.rows())).expect("rows");
+        assert_eq!(back, program.rows());
+        assert_eq!(Program::new(back).expect("a program").digest(), program.digest());
+    }
+}
+
+#[test]
+fn rows_that_cannot_be_read_are_refused_by_place_and_field() {
+    let whole = v1::Row { evals: 2, u: Some(v1::Mix::default()), ..Default::default() };
+    let row = |change: fn(&mut v1::Row)| {
+        let mut row = whole.clone();
+        change(&mut row);
+        row
+    };
+    let rows = vec![
+        row(|row| row.u = None),
+        row(|row| row.evals = 0),
+        row(|row| row.evals = 77),
+        row(|row| row.guidance_scale = 2.0),
+        row(|row| row.y = Some(v1::Mix { h: vec![0.0; 4], ..Default::default() })),
+        row(|row| row.variance = Some(v1::RowVariance { kind: None })),
+        row(|row| row.mask = 9),
+    ];
+    let faults = rows_from_proto(v1::Program { rows }).expect_err("all of them are wrong");
+    let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+    let want = [
+        "rows[0].u",
+        "rows[1].evals",
+        "rows[2].evals",
+        "rows[3].guidance_scale",
+        "rows[4].y.h",
+        "rows[5].variance.kind",
+        "rows[6].mask",
+    ];
+    assert_eq!(fields, want);
+}
