@@ -2,9 +2,10 @@
 
     F(x, g)_k = sum_j w2[k][j] tanh(sum_i w1[j][i] x_i + b1[j] + wt[j] g) + sum_i w3[k][i] x_i
 
-w3 is near the identity, as a good prediction of eps is at the noisy end. The first `dim` outputs are the prediction, the other `dim` the variance channels; a case without
-learned variance ignores the latter. The weights are small enough that samplers stay tame, and large
-enough that predictions leave [-1, 1], so that clips act.
+The first `dim` outputs are the prediction, the other `dim` the variance channels; a case without
+learned variance ignores the latter. w3 is near the identity, as a good prediction of eps is at the
+noisy end; the weights are small enough that samplers stay tame, and large enough that predictions
+leave [-1, 1], so that clips act.
 """
 
 import numpy as np

@@ -19,8 +19,7 @@ import numpy as np
 from network import DIM
 from process import Model
 
-UNUSED = ["huggingface_hub", "PIL", "requests", "torchvision", "torchdiffeq", "torchsde", "einops"]
-UNUSED += ["dctorch", "safetensors.torch", "skimage", "kornia", "clip", "cleanfid", "wandb", "accelerate"]
+UNUSED = ["huggingface_hub", "PIL", "requests", "torchvision", "torchdiffeq", "torchsde"]
 
 
 class UnusedClass(type):
@@ -91,10 +90,12 @@ class Run:
     * `name`: PACKAGE.CLASS or PACKAGE.FUNCTION.
     * `options`: of its constructor or function.
     * `steps`: what set_timesteps is called with.
-    * `feed`: what the network tells the package: its "output"; "x_0", after the clip; or "eps", that of
-      the clipped x_0. The last two where the package has no clip, or not this prediction.
-    * `network_time`: "package", the timestep as the package gives it; "sigma", that of its sigma.
-    * `step_options`: of step().
+    * `feed`: what the package is told: the network's "output"; "x_0", after the clip; or "eps", that
+      of the clipped x_0. The last two where the package has no clip, or not this prediction.
+    * `network_time`: "package", the timestep as the package gives it; "sigma", that of its sigma;
+      "left", that of the point which the step leaves; "points", that of the case's point.
+    * `step_options`: of step(); `prepare`, `before_step`: what changes the scheduler, and when.
+    * `grid_differs`: its points are not the case's, on purpose.
     * `agrees`: what we expect; `remark`: why, if not.
     """
 
@@ -226,7 +227,12 @@ def in_float64():
                 module.np = np
 
 
-PREDICTION_TYPE = {"eps": "epsilon", "x_0": "sample", "v": "v_prediction", "flow": "flow_prediction"}
+PREDICTION_TYPE = {
+    "eps": "epsilon",
+    "x_0": "sample",
+    "v": "v_prediction",
+    "flow": "flow_prediction",
+}
 NO_PREDICTION_TYPE = [
     "IPNDMScheduler",
     "EDMEulerScheduler",
@@ -243,8 +249,8 @@ def run_diffusers(case, process, points, wanted, name):
     if name not in NO_PREDICTION_TYPE:
         feeds = {"x_0": "sample", "eps": "epsilon", "output": PREDICTION_TYPE.get(case.prediction)}
         options = {"prediction_type": feeds[wanted.feed], **options}
-    if name in ("IPNDMScheduler", "EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler"):
-        options.pop("beta_schedule", None), options.pop("beta_start", None), options.pop("beta_end", None)
+    if name == "IPNDMScheduler":  # it has a schedule of its own
+        options = wanted.options
     scheduler = getattr(module_of(name), name)(**options)
     scheduler.set_timesteps(**wanted.steps)
     if wanted.prepare:
@@ -256,7 +262,6 @@ def run_diffusers(case, process, points, wanted, name):
     x = shaped(case.initial)
     if exploding:
         x = x / float(points[0].alpha)
-    seen = 0
     for position, t in enumerate(scheduler.timesteps):
         if wanted.before_step:
             wanted.before_step(scheduler, position)
@@ -264,7 +269,6 @@ def run_diffusers(case, process, points, wanted, name):
         point = point_of(case, process, points, wanted, scheduler, t)
         output = network_output(model, wanted.feed, case, flat(scaled), flat(x), point, exploding)
         x = scheduler.step(shaped_like(output), t, x, **wanted.step_options).prev_sample
-        seen += 1
     end = points[-1]
     if exploding and not end.is_data:
         x = x * float(end.alpha)
@@ -277,7 +281,10 @@ def shaped_like(output):
 
 def schedule_options(schedule):
     names = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
-    options = {"num_train_timesteps": schedule["timesteps"], "beta_schedule": names[schedule["kind"]]}
+    options = {
+        "num_train_timesteps": schedule["timesteps"],
+        "beta_schedule": names[schedule["kind"]],
+    }
     if schedule["kind"] == "linear":
         options |= {"beta_start": schedule["beta_start"], "beta_end": schedule["beta_end"]}
     return options
@@ -304,7 +311,8 @@ def point_of(case, process, points, wanted, scheduler, t):
     if wanted.network_time == "points":
         return points[index or 0]
     if wanted.network_time == "left":  # the timestep of the point that the step leaves
-        return process.at_timestep(float(t) - scheduler.config.num_train_timesteps // scheduler.num_inference_steps)
+        down = scheduler.config.num_train_timesteps // scheduler.num_inference_steps
+        return process.at_timestep(float(t) - down)
     if case.process["kind"] == "flow":
         return process.at_timestep(1000 * float(scheduler.sigmas[index or 0]))
     if case.process["kind"] == "edm" or wanted.network_time == "sigma":
@@ -331,7 +339,6 @@ def network_output(model, feed, case, scaled, x, point, exploding):
 def run_k_diffusion(case, process, points, wanted, name):
     model = Model(process, case.prediction, case.clip)
     denoise = denoiser(case, process, model)
-    sigmas = torch.tensor([float(p.sigma) for p in points])
     sigmas = torch.tensor([float(p.sigma) for p in points], dtype=torch.float64)
     x = shaped(case.initial) / float(points[0].alpha)
     noise = Noise(case)

@@ -37,7 +37,9 @@ class Schedule:
     def sigma_to_t(self, sigma):
         """The real-valued timestep: linear in ln sigma between trained timesteps, ends clamped."""
         log_sigma = np.log(sigma)
-        low = np.clip(np.searchsorted(self.log_sigmas, log_sigma, "right") - 1, 0, self.timesteps - 2)
+        low = np.clip(
+            np.searchsorted(self.log_sigmas, log_sigma, "right") - 1, 0, self.timesteps - 2
+        )
         below, above = self.log_sigmas[low], self.log_sigmas[low + 1]
         return low + np.clip((log_sigma - below) / (above - below), 0, 1)
 

@@ -5,6 +5,7 @@
 With names, runs only the cases whose names contain one of them, prints, and writes nothing.
 """
 
+import copy
 import json
 import math
 import sys
@@ -59,10 +60,10 @@ def run_formula(case, real=np.float64):
 
 
 def start(case, points, random):
-    """A state as the process has it at its first point: some data and noise."""
+    """A state as the process has it at its first point, a little wide, so that clips act."""
     x_0, eps = random.uniform(-1, 1, DIM), random.standard_normal(DIM)
     point = points[-2] if case.sampler == "ddim-inverse" else points[0]
-    return float(point.alpha) * x_0 + float(point.s) * eps
+    return 2 * (float(point.alpha) * x_0 + float(point.s) * eps)
 
 
 def answer(case):
@@ -71,6 +72,7 @@ def answer(case):
 
     formula, process, points = run_formula(case)
     exact, _, _ = run_formula(case, np.longdouble)
+    check_clip(case, formula)
     packages = []
     for wanted in case.runs:
         in_float64, shipped = run(case, process, points, wanted)
@@ -79,6 +81,7 @@ def answer(case):
             "name": wanted.name,
             "version": VERSIONS[wanted.name.partition(".")[0]],
             "options": wanted.options | wanted.step_options,
+            "fed": wanted.feed,
             "output": numbers(in_float64),
             "difference": difference,
             "difference_as_shipped": distance(shipped, formula),
@@ -107,6 +110,23 @@ def answer(case):
     }
 
 
+def check_clip(case, result):
+    """A clip must act, and must leave something that is not at its bounds."""
+    if case.clip == "none" or case.prediction == "mean":
+        return
+    unclipped, _, _ = run_formula(replace(case, clip="none"))
+    effect = np.max(np.abs(unclipped - result))
+    if effect < 1e-4 or np.sum(np.abs(result) < 1) < 2:
+        print(f"UNEXPECTED {case.name}: the clip changes {effect:.0e}: {result}", file=sys.stderr)
+
+
+def replace(case, **changes):
+    other = copy.copy(case)
+    for name, value in changes.items():
+        setattr(other, name, value)
+    return other
+
+
 def distance(a, b):
     """The largest absolute difference; None where it is not a number."""
     largest = float(np.max(np.abs(np.asarray(a) - np.asarray(b))))
@@ -127,7 +147,8 @@ def main(names):
     import grids
     from packages import VERSIONS
 
-    chosen = [c for c in cases.cases() if not names or any(name in c.name for name in names)]
+    everything = [*cases.cases(), *cases.beyond()]
+    chosen = [c for c in everything if not names or any(name in c.name for name in names)]
     assert len({case.name for case in chosen}) == len(chosen), "names are unique"
     entries = []
     for case in chosen:
@@ -145,7 +166,8 @@ def main(names):
         "versions": VERSIONS,
         "network": Network().to_json(),
         "schedules": cases.SCHEDULES,
-        "cases": entries,
+        "cases": [entry for entry in entries if not entry["name"].startswith("beyond-")],
+        "beyond": [entry for entry in entries if entry["name"].startswith("beyond-")],
         "grids": grids.expected(cases.SCHEDULES, process_of),
     }
     write(reference, Path(__file__).with_name("cases.json"))

@@ -16,9 +16,14 @@ from formulas.adams import deis, ipndm, lms, pndm
 from formulas.consistency import consistency, lcm
 from formulas.ddim import ddim, ddim_inverse
 from formulas.ddpm import ddpm
-from formulas.dpm import dpm_plus_plus, dpm_plus_plus_3_corrected, sde_dpm_plus_plus
+from formulas.dpm import (
+    dpm_plus_plus,
+    dpm_plus_plus_3_corrected,
+    sde_dpm_plus_plus,
+    sde_dpm_plus_plus_3,
+)
 from formulas.flow import flow_euler
-from formulas.karras import edm_heun, euler, euler_ancestral, heun, restart
+from formulas.karras import edm_euler, edm_heun, euler, euler_ancestral, heun, restart
 from formulas.unipc import unipc
 
 SAMPLERS = {
@@ -41,6 +46,9 @@ SAMPLERS = {
     "consistency": consistency,
     "lcm": lcm,
     "flow-euler": flow_euler,
+    # Without a SPEC text of ours: only to show what packages do.
+    "sde-dpm++-3": sde_dpm_plus_plus_3,
+    "edm-euler": edm_euler,
 }
 
 

@@ -35,12 +35,7 @@ def deis(model, points, x, order=3):
     return x
 
 
-ADAMS_BASHFORTH = [
-    ([1], 1),
-    ([3, -1], 2),
-    ([23, -16, 5], 12),
-    ([55, -59, 37, -9], 24),
-]
+ADAMS_BASHFORTH = [([1], 1), ([3, -1], 2), ([23, -16, 5], 12), ([55, -59, 37, -9], 24)]
 
 
 def combined(outputs, order):
@@ -101,6 +96,7 @@ def pndm(model, points, x):
 def transfer(x, eps, now, then):
     """The transfer part phi(x_t, eps, t, s) of PNDM."""
     a, b = now.alpha**2, then.alpha**2
-    return np.sqrt(b / a) * x - (b - a) / (
-        np.sqrt(a) * (np.sqrt((1 - b) * a) + np.sqrt((1 - a) * b))
-    ) * eps
+    return (
+        np.sqrt(b / a) * x
+        - (b - a) / (np.sqrt(a) * (np.sqrt((1 - b) * a) + np.sqrt((1 - a) * b))) * eps
+    )

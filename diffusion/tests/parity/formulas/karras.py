@@ -74,6 +74,20 @@ def edm_heun(model, points, x, s_churn=0, s_tmin=0, s_tmax=float("inf"), s_noise
     return x * points[-1].alpha
 
 
+def edm_euler(model, points, x, s_churn=0, s_tmin=0, s_tmax=float("inf"), s_noise=1):
+    """Karras et al. 2022, algorithm 2 without its lines 9 to 11, N the number of intervals."""
+    denoise, x = denoiser(model), x / points[0].alpha
+    count = len(points) - 1
+    for now, then in zip(points, points[1:]):
+        gamma = min(s_churn / count, np.sqrt(2) - 1) if s_tmin <= now.sigma <= s_tmax else 0
+        if gamma > 0:
+            raised = model.process.at_sigma(now.sigma + gamma * now.sigma)
+            x = x + np.sqrt(raised.sigma**2 - now.sigma**2) * s_noise * model.noise()
+            now = raised
+        x = x + (then.sigma - now.sigma) * (x - denoise(x, now)) / now.sigma
+    return x * points[-1].alpha
+
+
 def restart(model, points, x, t_min, t_max, steps, repeats):
     """Xu et al. 2023, section 3.1, on top of Heun's method and with one restart interval.
 
