@@ -92,8 +92,8 @@ def restart(model, points, x, t_min, t_max, steps, repeats):
     """Xu et al. 2023, section 3.1, on top of Heun's method and with one restart interval.
 
     When the main grid first arrives at a sigma <= t_min (above 0), and still below t_max, this
-    happens `repeats` times: noise takes the state up to t_max (the restart forward process,
-    equation 3), and `steps` Heun steps bring it back to that sigma (the restart backward process)
+    happens `repeats` times: noise takes the state up to t_max (the restart forward process), and
+    `steps` Heun steps bring it back to that sigma (the restart backward process)
     on the grid of Karras et al. 2022, equation 5, with rho = 7 and both ends included.
     """
     denoise, x = denoiser(model), x / points[0].alpha
