@@ -142,7 +142,7 @@ impl<F: Real> Kernel<F> {
         let len = self.now.f.len();
         match (evals, outputs) {
             (Evals::One | Evals::Unconditional, [output]) => {
-                self.now.f.copy_from_slice(&output[..len])
+                self.now.f.copy_from_slice(&output[..len]);
             }
             (Evals::Guided { scale }, [conditional, unconditional]) => {
                 let (w, rest) = (F::from_f64(scale), F::from_f64(1.0 - scale));
