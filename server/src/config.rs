@@ -99,8 +99,8 @@ pub enum ConfigError {
     Exposed(SocketAddr),
 }
 
-/// The largest request message.
-const MAX_REQUEST_BYTES: u64 = 4 << 20;
+/// The largest request message: room for a program of 100,000 rows.
+const MAX_REQUEST_BYTES: u64 = 16 << 20;
 
 impl Settings {
     /// Where to listen.

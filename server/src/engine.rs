@@ -243,8 +243,10 @@ impl Engine {
             noise: &job.noise,
             index,
             class_label: job.request.class_label(index),
+            initial: job.request.initial.state(index),
+            known: job.request.known.clone(),
         };
-        let slot = self.device.start(model, &start);
+        let slot = self.device.start(model, start);
         job.samples.insert(pick.sample, Sample { slot, index, row: 0 });
         if job.account.samples_begun == 0 {
             job.account.queue_time = job.accepted.elapsed();

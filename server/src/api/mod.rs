@@ -7,9 +7,15 @@ use ddpm_proto::v1;
 
 use crate::{admission::Admission, engine::EngineHandle, registry::Registry};
 
+mod faults;
+
 mod generate;
 
+mod inputs;
+
 mod models;
+
+mod recipe;
 
 mod sampling;
 
