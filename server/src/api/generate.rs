@@ -208,7 +208,8 @@ fn preview(
     let kind = faults.code("preview.kind", options.kind, v1::PreviewKind::Unspecified);
     let delivery = faults.code("preview.delivery", options.delivery, v1::Delivery::Unspecified);
     let encoder = encoder(faults, "preview.format", model, options.format, default);
-    let watched = indices.map(|indices| watched(options, indices, limits));
+    let max = most_watched(model, limits);
+    let watched = indices.map(|indices| watched(options, indices, max));
     let indices = watched.and_then(|watched| faults.take("preview.indices", watched));
     let watch = indices.map(|indices| Watch {
         indices,
@@ -220,13 +221,17 @@ fn preview(
     (watch, encoder)
 }
 
+/// Bytes of previews that may wait for one reader.
+const WATCHED_BYTES: usize = 32 << 20;
+
+/// How many samples of a model may be watched: two previews of each may wait.
+fn most_watched(model: &Model, limits: &Limits) -> u64 {
+    let sample = 2 * size_of::<f32>() * model.manifest.sample_len();
+    u64::from(limits.max_watched_samples).min((WATCHED_BYTES / sample).max(1) as u64)
+}
+
 /// The watched indices, sorted.
-fn watched(
-    options: &v1::PreviewOptions,
-    indices: &Indices,
-    limits: &Limits,
-) -> Result<Vec<u64>, String> {
-    let max = u64::from(limits.max_watched_samples);
+fn watched(options: &v1::PreviewOptions, indices: &Indices, max: u64) -> Result<Vec<u64>, String> {
     let mut watched: Vec<u64> = if options.indices.is_empty() {
         (0..indices.len().min(max)).map(|position| indices.at(position)).collect()
     } else {

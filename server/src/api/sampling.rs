@@ -88,6 +88,6 @@ impl Sampling {
         );
         let submission = Submission { request, outbox, permit, accepted: Instant::now() };
         self.0.engine.submit(submission).await?;
-        Ok(EventStream::start(checked, &before, reader))
+        Ok(EventStream::start(&self.0.streams, checked, &before, reader))
     }
 }

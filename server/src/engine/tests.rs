@@ -31,7 +31,8 @@ impl Bench {
         let stub = Stub::default();
         let abort = CancellationToken::new();
         let device = Box::new(stub.device(LEN));
-        let (handle, thread) = EngineHandle::start(device, vec![max_evals], abort.clone()).unwrap();
+        let cost = Cost { max_evals, seconds_an_eval: 1e-6 };
+        let (handle, thread) = EngineHandle::start(device, vec![cost], abort.clone()).unwrap();
         let admission = Admission::new(Limits {
             max_samples: 1 << 20,
             max_evals: 1 << 40,
