@@ -73,8 +73,8 @@ async fn known_pixels_come_back_equal_whatever_fills_in_the_rest() {
         let run = raw.run(request).await;
         for sample in run.samples.values() {
             let half = ELEMENTS / 2;
-            assert_eq!(sample[..half], pixels[..half], "{text}");
-            assert_ne!(sample[half..], pixels[half..], "{text}");
+            assert!(sample[..half] == pixels[..half], "{text}");
+            assert!(sample[half..] != pixels[half..], "{text}");
         }
         assert!(!run.receipt.inputs_digest.is_empty());
     }
@@ -119,8 +119,8 @@ async fn guidance_1_is_the_conditional_network_and_0_the_unconditional_one() {
     };
     let conditional = raw.run(with(None, vec![3])).await.samples;
     let unconditional = raw.run(with(None, vec![])).await.samples;
-    assert_eq!(raw.run(with(Some(1.0), vec![3])).await.samples, conditional);
-    assert_eq!(raw.run(with(Some(0.0), vec![3])).await.samples, unconditional);
+    assert!(raw.run(with(Some(1.0), vec![3])).await.samples == conditional);
+    assert!(raw.run(with(Some(0.0), vec![3])).await.samples == unconditional);
     let guided = raw.run(with(Some(3.0), vec![3])).await;
     assert!(guided.samples != conditional && guided.samples != unconditional);
     assert_eq!(guided.completed.evals, 2 * 2 * 10);
@@ -151,8 +151,8 @@ async fn an_interpolation_begins_and_ends_at_its_ends() {
     let between = proto::Initial { kind: Some(proto::initial::Kind::Interpolation(between)) };
     let run = raw.run(with(Some(between))).await;
     let ends = raw.run(with(states(&[&from, &to]))).await;
-    assert_eq!(run.samples[&0], ends.samples[&0]);
-    assert_eq!(run.samples[&4], ends.samples[&1]);
+    assert!(run.samples[&0] == ends.samples[&0]);
+    assert!(run.samples[&4] == ends.samples[&1]);
     assert!((1..4).all(|frame| run.samples[&frame] != ends.samples[&0]));
 }
 
@@ -173,7 +173,7 @@ async fn samples_that_share_all_noise_differ_by_their_labels_alone() {
     assert!(start[&0] != start[&1]);
     let labels = raw.run(with(true, true, vec![2, 5])).await.samples;
     assert!(labels[&0] == labels[&2] && labels[&0] != labels[&1]);
-    assert_eq!(labels[&0], all[&0]);
+    assert!(labels[&0] == all[&0]);
 
     // Index 9 alone has that noise anyway.
     let ranges = vec![proto::IndexRange { first: 9, count: 1 }];
@@ -183,7 +183,7 @@ async fn samples_that_share_all_noise_differ_by_their_labels_alone() {
         shared_noise: None,
         ..with(false, false, vec![2])
     };
-    assert_eq!(raw.run(own).await.samples[&9], all[&0]);
+    assert!(raw.run(own).await.samples[&9] == all[&0]);
 }
 
 #[tokio::test]

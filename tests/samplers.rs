@@ -32,7 +32,7 @@ async fn the_rows_of_every_sampler_sent_back_give_the_same_bytes() {
         let rows =
             GenerateRequest { sampler: own(compiled.program.unwrap()), num_steps: None, ..named };
         let by_rows = raw.run(rows).await;
-        assert_eq!(by_name.samples, by_rows.samples, "{text}");
+        assert!(by_name.samples == by_rows.samples, "{text}");
         assert_eq!(by_name.samples.len(), 2, "{text}");
         assert_eq!(by_name.receipt.program_digest, by_rows.receipt.program_digest, "{text}");
         assert_eq!(by_name.receipt.program_digest, compiled.program_digest, "{text}");
@@ -97,7 +97,7 @@ async fn calls_that_mix_32_samples_of_12_samplers_equal_32_solo_runs_bit_for_bit
             let ranges = proto::IndexRanges { ranges };
             let alone =
                 GenerateRequest { samples: Some(Samples::IndexRanges(ranges)), ..request.clone() };
-            assert_eq!(raw.run(alone).await.samples[index], *bytes, "{:?}", request.sampler);
+            assert!(raw.run(alone).await.samples[index] == *bytes, "{:?}", request.sampler);
             solo_runs += 1;
         }
     }
@@ -108,19 +108,19 @@ async fn calls_that_mix_32_samples_of_12_samplers_equal_32_solo_runs_bit_for_bit
 async fn the_server_chooses_for_whoever_names_only_a_budget() {
     let server = TestServer::start(&[]);
     let mut raw = Raw::connect(&server).await;
-    let auto = proto::sampler::Kind::Auto(proto::Auto {});
+    let auto = || Some(proto::sampler::Kind::Auto(proto::Auto {}));
     for budget in [1, 5, 10, 20, 50, 1000] {
         let request = GenerateRequest {
-            sampler: Some(proto::Sampler { kind: Some(auto) }),
+            sampler: Some(proto::Sampler { kind: auto() }),
             num_steps: Some(budget),
             ..floats_of("glyphs", 1)
         };
         let compiled = raw.compile(request.clone()).await;
         assert!(compiled.evals_per_sample <= u64::from(budget), "{budget}");
-        assert!(compiled.sampler.unwrap().kind != Some(auto), "it says what it chose");
+        assert!(compiled.sampler.unwrap().kind != auto(), "it says what it chose");
     }
     let grid = GenerateRequest {
-        sampler: Some(proto::Sampler { kind: Some(auto) }),
+        sampler: Some(proto::Sampler { kind: auto() }),
         grid: proto::Grid::Karras.into(),
         ..floats_of("glyphs", 1)
     };
