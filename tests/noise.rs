@@ -1,1 +1,56 @@
+//! Noise over the wire is the documented noise: a program that only draws returns
+//! it, bit for bit.
 
+use ddpm_client::proto::{self, GenerateRequest, generate_request::Samples};
+use ddpm_diffusion::{Evals, Label, Mix, Noise, NoiseAddress, Row};
+
+use crate::{
+    harness::TestServer,
+    raw::{Raw, floats_of, program},
+};
+
+const SEED: u64 = 1 << 40;
+
+/// A row without an evaluation that mixes `u`.
+fn row(step: u32, u: Mix) -> Row {
+    let mut row = Row::at(0.0);
+    row.evals = Evals::Zero;
+    row.u = u;
+    row.label = Label { step, num_steps: 2, ends_step: true, noise_level: 0.0 };
+    row
+}
+
+fn drawn(index: u64, draw: u32) -> [f32; 2] {
+    let mut z = [0.0; 2];
+    Noise::new(SEED).normal(index, draw, &mut z);
+    z
+}
+
+/// What two rows make of sample 5.
+async fn sample_5(rows: [Row; 2]) -> Vec<f32> {
+    let server = TestServer::start(&[]);
+    let ranges = vec![proto::IndexRange { first: 5, count: 1 }];
+    let request = GenerateRequest {
+        seed: Some(SEED),
+        samples: Some(Samples::IndexRanges(proto::IndexRanges { ranges })),
+        sampler: program(&rows),
+        ..floats_of("toy", 1)
+    };
+    Raw::connect(&server).await.run(request).await.values(5)
+}
+
+#[tokio::test]
+async fn x_t_is_draw_0_of_the_index() {
+    let keep = Mix { u: 1.0, ..Mix::ZERO };
+    assert_eq!(sample_5([row(1, keep), row(2, keep)]).await, drawn(5, 0));
+}
+
+#[tokio::test]
+async fn a_row_draws_its_position_and_one_or_what_it_names() {
+    let noise = Mix { z: 1.0, ..Mix::ZERO };
+    let keep = Mix { u: 1.0, ..Mix::ZERO };
+    assert_eq!(sample_5([row(1, noise), row(2, keep)]).await, drawn(5, 1));
+    let mut named = row(1, noise);
+    named.noise = NoiseAddress { draw: Some(77), index: Some(9) };
+    assert_eq!(sample_5([named, row(2, keep)]).await, drawn(9, 77));
+}
