@@ -374,7 +374,9 @@ impl Sampler {
             Self::SdeDpmSolverPp { order, form, eta } => {
                 DpmSolver { order: order as usize, form, eta, ..plain }
             }
-            _ => DpmSolver { corrected: true, ..plain },
+            // With the line through two predictions integrated exactly, as is the
+            // parabola through three.
+            _ => DpmSolver { form: Form::Heun, corrected: true, ..plain },
         }
     }
 
