@@ -26,7 +26,8 @@ pub(crate) fn ipndm(
     grid: &Grid,
     order: usize,
 ) -> Result<Vec<Step>, Error> {
-    solve(denoiser, grid, |_| order, |now, earlier, next| {
+    let order_to = |_: &Point| order;
+    solve(denoiser, grid, order_to, |now, earlier, next| {
         adams_bashforth(earlier.len() + 1).map(|weight| weight * (next - now))
     })
 }
@@ -37,7 +38,8 @@ pub(crate) fn ipndm(
 ///
 /// k-diffusion, `sample_lms`, after Katherine Crowson; the integrals are exact.
 pub(crate) fn lms(denoiser: &Denoiser<'_>, grid: &Grid, order: usize) -> Result<Vec<Step>, Error> {
-    solve(denoiser, grid, |_| order, |now, earlier, next| {
+    let order_to = |_: &Point| order;
+    solve(denoiser, grid, order_to, |now, earlier, next| {
         let nodes = earlier.iter().map(|rho| rho - now).collect();
         integrals_of_lagrange(nodes, |k| (next - now).powi(k as i32 + 1) / (k + 1) as f64)
     })
