@@ -3,7 +3,7 @@
 //! With a Gaussian's network every row is an affine map of (u, y, H1, H2, H3, z), so
 //! both follow exactly: mean' = A mean + b, covariance' = A covariance Aᵀ + Z Zᵀ.
 
-use ddpm_diffusion::{Program, Row};
+use ddpm_diffusion::Row;
 
 use super::Sample;
 
@@ -31,17 +31,17 @@ impl Moments {
         start
     }
 
-    /// Runs a program.
+    /// After all rows.
     ///
     /// * `outputs`: the network's, for a row and u.
     /// * `spread`: what multiplies the noise of a row, element by element.
     pub(crate) fn run(
         mut self,
-        program: &Program,
+        rows: &[Row],
         outputs: impl Fn(&Row, &[f64]) -> Vec<Vec<f64>>,
         spread: impl Fn(usize) -> [f64; 2],
     ) -> Self {
-        for (position, row) in program.rows().iter().enumerate() {
+        for (position, row) in rows.iter().enumerate() {
             assert!(row.noise.draw.is_none(), "noise that is drawn twice is not independent");
             self.advance(row, &outputs, spread(position));
         }
