@@ -18,15 +18,14 @@ pub(crate) fn normal_cdf(x: f64) -> f64 {
     if x > 0.0 { 1.0 - density / tail } else { density / tail }
 }
 
-/// Pearson's statistic of points on the unit square over `side`² equal cells, which
-/// for uniform points has side² − 1 degrees of freedom.
-pub(crate) fn chi_square(uniform: &[[f64; 2]], side: usize) -> f64 {
-    let mut counts = vec![0.0; side * side];
-    let place = |value: f64| ((value * side as f64) as usize).min(side - 1);
-    for [a, b] in uniform {
-        counts[place(*a) * side + place(*b)] += 1.0;
+/// Pearson's statistic of values in [0, 1] over so many equal cells, which for
+/// uniform values has one degree of freedom fewer.
+pub(crate) fn chi_square(uniform: &[f64], cells: usize) -> f64 {
+    let mut counts = vec![0.0; cells];
+    for value in uniform {
+        counts[((value * cells as f64) as usize).min(cells - 1)] += 1.0;
     }
-    let expected = uniform.len() as f64 / counts.len() as f64;
+    let expected = uniform.len() as f64 / cells as f64;
     counts.iter().map(|count: &f64| (count - expected).powi(2) / expected).sum()
 }
 
