@@ -12,11 +12,16 @@
 //! * `overload`: a full server refuses with a time to come back;
 //! * `shutdown`: a signal drains, a second one does not wait;
 //! * `command`: the `ddpm` command against the real server;
-//! * `noise`: x_T over the wire is the documented noise.
+//! * `noise`: x_T over the wire is the documented noise;
+//! * `samplers`: every sampler answers, and all of them share calls;
+//! * `programs`: rows of the client's own run as they are, or are refused by field;
+//! * `editing`: from pictures, around known parts, between two, with shared noise.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod harness;
+
+mod raw;
 
 mod sampling;
 
@@ -37,3 +42,9 @@ mod shutdown;
 mod command;
 
 mod noise;
+
+mod samplers;
+
+mod programs;
+
+mod editing;

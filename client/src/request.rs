@@ -142,7 +142,7 @@ impl Request {
             format: self.format.map_or(0, Format::to_proto),
             preview: self.watch.as_ref().map(Watch::to_proto),
             expect: self.expect.to_proto(),
-            request_id: self.request_id.clone(),
+            request_id: self.request_id.clone(), ..Default::default()
         }
     }
 }

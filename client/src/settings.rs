@@ -87,7 +87,7 @@ impl Sampler {
                 eta: ddim.eta,
                 clip_rule: DdimClipRule::from_proto(ddim.clip_rule)?,
             }),
-            None => Err(Error::Protocol(
+            _ => Err(Error::Protocol(
                 "a sampler is missing, or one that this client does not know".to_owned(),
             )),
         }

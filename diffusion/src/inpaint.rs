@@ -6,6 +6,7 @@ use crate::{
     Mask,
     Mix,
     Point,
+    Program,
     Row,
     Sampler,
     samplers::Step,
@@ -53,6 +54,12 @@ pub(crate) fn inpaint(how: &Inpaint, sampler: Sampler, steps: &mut [Step]) -> Re
             in_range("resampling", resampling, 100)?;
             in_range("jump_length", jump_length, 1000)?;
             steps.iter_mut().for_each(|step| step.rows.push(replace_x_t(&step.to)));
+            let rows: usize = steps.iter().map(|step| step.rows.len() + 1).sum();
+            if rows * resampling as usize > Program::MAX_ROWS {
+                let max = Program::MAX_ROWS;
+                let reason = format!("makes {rows} rows {resampling} times: at most {max} in all");
+                return Err(Error::Option { option: "resampling", reason });
+            }
             resample(steps, resampling, jump_length as usize);
             Ok(())
         }

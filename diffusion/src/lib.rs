@@ -85,6 +85,8 @@ pub use inpaint::Inpaint;
 mod recipe;
 pub use recipe::{Recipe, SharedNoise, Start};
 
+pub mod auto;
+
 mod interpolate;
 pub use interpolate::slerp;
 

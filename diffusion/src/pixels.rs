@@ -28,6 +28,19 @@ pub fn to_hwc(x_0: &[f32], channels: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// `[H, W, C]` pixels to `[C, H, W]` in the model's scale.
+///
+/// # Panics
+///
+/// If `pixels.len()` is not a multiple of `channels`.
+#[must_use]
+pub fn from_hwc(pixels: &[u8], channels: usize) -> Vec<f32> {
+    let area = pixels.len() / channels;
+    assert_eq!(area * channels, pixels.len(), "elements of {channels} whole channels");
+    let plane = |channel| pixels.iter().skip(channel).step_by(channels);
+    (0..channels).flat_map(plane).map(|pixel| from_pixel(*pixel)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +62,7 @@ mod tests {
         let mut out = Vec::new();
         to_hwc(&[-1.0, 1.0, 0.0, 1.0, 1.0, -1.0], 3, &mut out);
         assert_eq!(out, [0, 128, 255, 255, 255, 0]);
+        let back = from_hwc(&out, 3);
+        assert_eq!(back.into_iter().map(to_pixel).collect::<Vec<_>>(), [0, 255, 128, 255, 255, 0]);
     }
 }

@@ -104,7 +104,9 @@ impl Recipe {
         self.share(&mut steps);
         let prologue = self.prologue(&network.process, &grid.points()[0]);
         steps[0].rows.splice(0..0, prologue);
-        Program::new(number(fused(steps)))
+        let mut rows = number(fused(steps));
+        keep_draws(&mut rows);
+        Program::new(rows)
     }
 
     fn encode(&self, denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Program, Error> {
@@ -139,13 +141,27 @@ impl Recipe {
             Start::Noise if shared.is_some() => (Mix { z: spread, ..Mix::ZERO }, Some(0)),
             Start::Noise if spread == 1.0 => return None,
             Start::Noise => (Mix { u: spread, ..Mix::ZERO }, None),
-            Start::Image { .. } => (Mix { u: first.alpha, z: first.sigma, ..Mix::ZERO }, None),
+            Start::Image { .. } => (Mix { u: first.alpha, z: first.sigma, ..Mix::ZERO }, Some(0)),
         };
         let mut row = Row::at(first.t);
         row.evals = Evals::Zero;
         row.u = mix;
         row.noise = NoiseAddress { draw, index: shared };
         Some(row)
+    }
+}
+
+/// Rows behind one that has draw 0 draw what they would without it, so that a
+/// sample whose noise is shared is that of the index it shares.
+fn keep_draws(rows: &mut [Row]) {
+    let [first, rest @ ..] = rows else { return };
+    if first.noise.draw != Some(0) {
+        return;
+    }
+    for (row, draw) in rest.iter_mut().zip(1..) {
+        if row.adds_noise() && row.noise.draw.is_none() {
+            row.noise.draw = Some(draw);
+        }
     }
 }
 

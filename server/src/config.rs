@@ -55,6 +55,11 @@ pub struct Args {
     #[arg(long, env = "DDPM_MAX_SAMPLES", value_name = "N")]
     pub max_samples: Option<NonZeroU32>,
 
+    /// Most network evaluations of one request, all its samples together
+    /// [default: 100000000].
+    #[arg(long, env = "DDPM_MAX_EVALS", value_name = "N")]
+    pub max_evals: Option<NonZeroU32>,
+
     /// Most samples waiting or in flight over all requests [default: 200000].
     #[arg(long, env = "DDPM_MAX_QUEUE", value_name = "N")]
     pub max_queue: Option<NonZeroU32>,
@@ -99,8 +104,8 @@ pub enum ConfigError {
     Exposed(SocketAddr),
 }
 
-/// The largest request message.
-const MAX_REQUEST_BYTES: u64 = 4 << 20;
+/// The largest request message: room for a program of 100,000 rows.
+const MAX_REQUEST_BYTES: u64 = 16 << 20;
 
 impl Settings {
     /// Where to listen.
@@ -131,7 +136,7 @@ impl Settings {
             max_batch: args.max_batch.map(NonZeroU32::get),
             limits: Limits {
                 max_samples: number(args.max_samples, 100_000),
-                max_evals: 100_000_000,
+                max_evals: u64::from(number(args.max_evals, 100_000_000)),
                 max_watched_samples: 1024,
                 max_queued_samples: u64::from(number(args.max_queue, 200_000)),
                 max_requests: number(args.max_requests, 256),

@@ -24,6 +24,7 @@ use crate::{
     admission::Permit,
     error::Error,
     outbox::{Account, Finished, Frame, FrameKind, Outbox},
+    registry::Cost,
     request::Request,
     runtime::{Device, Outcome, RuntimeError, Slot, Start, Work},
     scheduler::{JobId, ModelId, Pick, Plan, Scheduler},
@@ -57,21 +58,21 @@ pub(crate) struct EngineHandle {
 impl EngineHandle {
     /// Starts the engine on a thread of its own.
     ///
-    /// * `max_evals`: the most evals of one call, a model.
+    /// * `costs`: of the models, in the order of their ids.
     ///
     /// # Errors
     ///
     /// If the system gives no thread.
     pub(crate) fn start(
         device: Box<dyn Device>,
-        max_evals: Vec<u32>,
+        costs: Vec<Cost>,
         abort: CancellationToken,
     ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
         let (inbox, submissions) = mpsc::channel(INBOX);
         let stats = Arc::new(Stats::default());
         let mut engine = Engine {
             device,
-            max_evals,
+            costs,
             scheduler: Scheduler::default(),
             jobs: BTreeMap::new(),
             next_job: 0,
@@ -100,7 +101,7 @@ impl EngineHandle {
 
 struct Engine {
     device: Box<dyn Device>,
-    max_evals: Vec<u32>,
+    costs: Vec<Cost>,
     scheduler: Scheduler,
     jobs: BTreeMap<JobId, Job>,
     next_job: JobId,
@@ -134,7 +135,7 @@ impl Engine {
         while !abort.is_cancelled() && self.receive(&mut submissions) {
             self.forget_readers_that_left();
             self.notice_full_outboxes();
-            match self.scheduler.plan(|model| self.max_evals[model]) {
+            match self.scheduler.plan(|model| self.costs[model].max_evals) {
                 Some(plan) => self.tick(&plan),
                 // Every stream is full: there is nothing to do but to wait for a reader.
                 None if !self.jobs.is_empty() => thread::sleep(BLOCKED_PAUSE),
@@ -169,7 +170,8 @@ impl Engine {
         let id = self.next_job;
         self.next_job += 1;
         let first_cost = request.program.rows()[0].evals.count() as u32;
-        self.scheduler.add(id, request.model, request.indices.len(), first_cost);
+        let price = (self.costs[request.model].seconds_an_eval * 1e9) as u64;
+        self.scheduler.add(id, request.model, price, request.indices.len(), first_cost);
         let job = Job {
             noise: Noise::new(request.seed),
             request,
@@ -243,8 +245,10 @@ impl Engine {
             noise: &job.noise,
             index,
             class_label: job.request.class_label(index),
+            initial: job.request.initial.state(index),
+            known: job.request.known.clone(),
         };
-        let slot = self.device.start(model, &start);
+        let slot = self.device.start(model, start);
         job.samples.insert(pick.sample, Sample { slot, index, row: 0 });
         if job.account.samples_begun == 0 {
             job.account.queue_time = job.accepted.elapsed();

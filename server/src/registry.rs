@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use ddpm_diffusion::Schedule;
+use ddpm_diffusion::Network;
 use ddpm_onnx::{Batch, Denoiser, Device, Runtime};
 use ddpm_package::{Golden, MANIFEST_FILE, Manifest, Package};
 use tracing::info;
@@ -34,7 +34,7 @@ pub(crate) struct Model {
     pub(crate) id: ModelId,
     pub(crate) manifest: Manifest,
     pub(crate) digest: String,
-    pub(crate) schedule: Schedule,
+    pub(crate) network: Network,
     pub(crate) cost: Cost,
 }
 
@@ -178,9 +178,9 @@ fn load_one(
         classes: manifest.classes.len(),
         padding,
     };
-    let schedule = manifest.schedule()?;
+    let network = manifest.network()?;
     let digest = package.digest().to_string();
-    Ok((Model { id, manifest, digest, schedule, cost }, host))
+    Ok((Model { id, manifest, digest, network, cost }, host))
 }
 
 /// Largest batch that is tried.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ddpm_diffusion::Program;
+use ddpm_diffusion::{Program, slerp};
 
 use crate::{outbox::Delivery, scheduler::ModelId};
 
@@ -15,6 +15,8 @@ pub(crate) struct Request {
     pub(crate) indices: Indices,
     /// The sample of index i gets label i mod length; empty: none.
     pub(crate) class_labels: Vec<u32>,
+    pub(crate) initial: Arc<Initial>,
+    pub(crate) known: Option<Arc<KnownImage>>,
     pub(crate) watch: Option<Watch>,
 }
 
@@ -29,6 +31,42 @@ impl Request {
     pub(crate) fn evals(&self) -> u64 {
         self.program.evals().saturating_mul(self.indices.len())
     }
+}
+
+/// What samples start from.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Initial {
+    /// Draw 0 of their noise.
+    Noise,
+    /// The sample of index i starts from element i mod length.
+    Given(Vec<Vec<f32>>),
+    /// The sample of index i stands at (i mod frames) / (frames − 1) of the way.
+    Between { from: Vec<f32>, to: Vec<f32>, frames: u64 },
+}
+
+impl Initial {
+    /// The state that a sample starts from, if it is given.
+    pub(crate) fn state(&self, index: u64) -> Option<Vec<f32>> {
+        match self {
+            Self::Noise => None,
+            Self::Given(states) => Some(states[(index % states.len() as u64) as usize].clone()),
+            Self::Between { from, to, frames } => {
+                let fraction = (index % frames) as f64 / (frames - 1) as f64;
+                let mut state = vec![0.0; from.len()];
+                slerp(from, to, fraction, &mut state);
+                Some(state)
+            }
+        }
+    }
+}
+
+/// An image that is known in part.
+#[derive(Debug, PartialEq)]
+pub(crate) struct KnownImage {
+    /// In the model's scale and layout.
+    pub(crate) image: Vec<f32>,
+    /// Of the same length: 1 where it is known, 0 elsewhere.
+    pub(crate) mask: Vec<f32>,
 }
 
 /// Which samples are shown while they form, and how.
@@ -54,8 +92,10 @@ impl Watch {
 /// A set of sample indices, as disjoint ranges in the order asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Indices {
-    /// (first, count), counts from 1.
+    /// (first index, position of the first), in the order asked for.
     ranges: Vec<(u64, u64)>,
+    /// (first index, last index), sorted.
+    sorted: Vec<(u64, u64)>,
     len: u64,
 }
 
@@ -83,8 +123,15 @@ impl Indices {
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0].0 + pair[0].1 > pair[1].0) {
             return Err(format!("index {} is asked for twice", pair[1].0));
         }
-        let len = ranges.iter().fold(0, |sum: u64, (_, count)| sum.saturating_add(*count));
-        Ok(Self { ranges, len })
+        let mut len: u64 = 0;
+        let ranges = ranges.into_iter().map(|(first, count)| {
+            let position = len;
+            len = len.saturating_add(count);
+            (first, position)
+        });
+        let ranges = ranges.collect();
+        let sorted = sorted.into_iter().map(|(first, count)| (first, first + (count - 1)));
+        Ok(Self { ranges, sorted: sorted.collect(), len })
     }
 
     /// How many.
@@ -94,19 +141,15 @@ impl Indices {
 
     /// The index at a position below `len`.
     pub(crate) fn at(&self, position: u64) -> u64 {
-        let mut left = position;
-        for (first, count) in &self.ranges {
-            if left < *count {
-                return first + left;
-            }
-            left -= count;
-        }
-        unreachable!("position {position} is below the {} indices", self.len)
+        let range = self.ranges.partition_point(|(_, begins)| *begins <= position) - 1;
+        let (first, begins) = self.ranges[range];
+        first + (position - begins)
     }
 
     /// Whether an index is among them.
     pub(crate) fn contains(&self, index: u64) -> bool {
-        self.ranges.iter().any(|(first, count)| (*first..first + count).contains(&index))
+        let range = self.sorted.partition_point(|(first, _)| *first <= index);
+        range > 0 && index <= self.sorted[range - 1].1
     }
 }
 
@@ -120,6 +163,7 @@ mod tests {
         let all: Vec<_> = (0..indices.len()).map(|position| indices.at(position)).collect();
         assert_eq!(all, [10, 11, 0, 1, 2]);
         assert!(indices.contains(11) && !indices.contains(12));
+        assert!(indices.contains(2) && !indices.contains(3) && !indices.contains(9));
     }
 
     #[test]
@@ -129,6 +173,18 @@ mod tests {
         assert!(Indices::new(vec![(0, 5), (4, 1)]).unwrap_err().contains("index 4"));
         assert!(Indices::new(vec![(u64::MAX, 1)]).unwrap_err().contains("64 bits"));
         assert!(Indices::new(vec![(u64::MAX - 1, 1)]).is_ok());
+    }
+
+    #[test]
+    fn states_that_are_given_go_around_and_those_between_two_include_both() {
+        let given = Initial::Given(vec![vec![1.0], vec![2.0]]);
+        assert_eq!(given.state(u64::MAX), Some(vec![2.0]));
+        let (from, to) = (vec![1.0, 0.0], vec![0.0, 1.0]);
+        let between = Initial::Between { from: from.clone(), to: to.clone(), frames: 5 };
+        assert_eq!(between.state(0), Some(from.clone()));
+        assert_eq!(between.state(4), Some(to));
+        assert_eq!(between.state(5), Some(from));
+        assert_eq!(Initial::Noise.state(3), None);
     }
 
     #[test]

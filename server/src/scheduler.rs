@@ -1,11 +1,13 @@
 //! Which samples share the next call of the network.
 //!
-//! Fair by work: each request carries the evals it was given, counted from a
-//! common clock, and the request that was given least goes first (start-time
-//! fair queueing, Goyal et al. 1996). So a request of one sample advances in
-//! every call although ten thousand samples wait before it, and two requests of
-//! any size get the same share. A request that arrives, or could not advance for
-//! a while, starts at the clock: it neither catches up nor pays.
+//! Fair by time on the device: each request carries what it was given, its evals
+//! at the price of its model, counted from a common clock, and the request that
+//! was given least goes first (start-time fair queueing, Goyal et al. 1996). So a
+//! request of one sample advances in every call although ten thousand samples wait
+//! before it, two requests of any size get the same share, and a cheap model is not
+//! held back beside an expensive one. The clock stands where the latest pick began.
+//! A request that arrives, could not advance for a while, or had all its samples in
+//! a call with room left, starts at the clock: it neither catches up nor pays.
 //!
 //! Within a request the samples begun first go first and a new one begins only
 //! when all that are begun advance, so finished samples come early and the state
@@ -34,8 +36,10 @@ pub(crate) struct Scheduler {
 #[derive(Debug)]
 struct Job {
     model: ModelId,
-    /// Evals given, on the common clock.
+    /// Time on the device, on the common clock.
     given: u64,
+    /// Time that one eval takes.
+    price: u64,
     ready: bool,
     /// Begun samples with the evals of their next row, oldest first.
     running: VecDeque<(u64, u32)>,
@@ -67,11 +71,27 @@ pub(crate) struct Pick {
 
 impl Scheduler {
     /// Adds a request of `samples` samples whose first row costs `first_cost`.
-    pub(crate) fn add(&mut self, job: JobId, model: ModelId, samples: u64, first_cost: u32) {
-        let given = self.clock;
-        let running = VecDeque::new();
-        let state =
-            Job { model, given, ready: true, running, in_call: 0, next: 0, samples, first_cost };
+    ///
+    /// * `price`: of one eval, in any unit of time that all share; at least 1.
+    pub(crate) fn add(
+        &mut self,
+        job: JobId,
+        model: ModelId,
+        price: u64,
+        samples: u64,
+        first_cost: u32,
+    ) {
+        let state = Job {
+            model,
+            given: self.clock,
+            price: price.max(1),
+            ready: true,
+            running: VecDeque::new(),
+            in_call: 0,
+            next: 0,
+            samples,
+            first_cost,
+        };
         self.jobs.insert(job, state);
     }
 
@@ -111,18 +131,21 @@ impl Scheduler {
         let candidates = self.jobs.iter().filter(|(_, job)| job.ready && job.next_cost().is_some());
         let mut order: BinaryHeap<_> =
             candidates.map(|(id, job)| Reverse((job.given, *id))).collect();
-        let Reverse((clock, first)) = *order.peek()?;
-        self.clock = self.clock.max(clock);
+        let Reverse((_, first)) = *order.peek()?;
         let model = self.jobs[&first].model;
 
         let limit = max_evals(model);
         let mut evals = 0;
         let mut picks = Vec::new();
-        while let Some(Reverse((_, id))) = order.pop() {
+        let mut dry = Vec::new();
+        while let Some(Reverse((begins_at, id))) = order.pop() {
             let Some(job) = self.jobs.get_mut(&id).filter(|job| job.model == model) else {
                 continue;
             };
-            let Some(cost) = job.next_cost() else { continue };
+            let Some(cost) = job.next_cost() else {
+                dry.push(id);
+                continue;
+            };
             let full = evals + cost > limit || picks.len() as u32 >= limit;
             if full && !picks.is_empty() {
                 break;
@@ -130,9 +153,16 @@ impl Scheduler {
             let (sample, begins) = job.take();
             evals += cost;
             picks.push(Pick { job: id, sample, begins });
+            self.clock = self.clock.max(begins_at);
             // A row without an eval is work too, or it could go on for ever.
-            job.given += u64::from(cost.max(1));
+            job.given += u64::from(cost.max(1)) * job.price;
             order.push(Reverse((job.given, id)));
+        }
+        // All their samples are in this call: nobody kept anything from them.
+        for id in dry {
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.given = job.given.max(self.clock);
+            }
         }
         Some(Plan { model, picks })
     }
@@ -207,7 +237,7 @@ mod tests {
     #[test]
     fn three_requests_of_different_lengths_share_calls() {
         let mut scheduler = Scheduler::default();
-        (0..3).for_each(|job| scheduler.add(job, 0, 1, 1));
+        (0..3).for_each(|job| scheduler.add(job, 0, 1, 1, 1));
         let calls = run(&mut scheduler, &HashMap::from([(0, 10), (1, 25), (2, 4)]), 8);
         assert_eq!(calls.len(), 25);
         assert_eq!(calls[0].len(), 3);
@@ -217,12 +247,12 @@ mod tests {
     #[test]
     fn one_sample_advances_in_every_call_beside_ten_thousand() {
         let mut scheduler = Scheduler::default();
-        scheduler.add(0, 0, 10_000, 1);
+        scheduler.add(0, 0, 1, 10_000, 1);
         for _ in 0..50 {
             let plan = scheduler.plan(|_| 8).unwrap();
             plan.picks.into_iter().for_each(|pick| scheduler.advanced(pick, Some(1)));
         }
-        scheduler.add(1, 0, 1, 1);
+        scheduler.add(1, 0, 1, 1, 1);
         for _ in 0..20 {
             let plan = scheduler.plan(|_| 8).unwrap();
             assert!(plan.picks.iter().any(|pick| pick.job == 1));
@@ -233,7 +263,7 @@ mod tests {
     #[test]
     fn a_request_holds_no_more_samples_than_one_call_takes() {
         let mut scheduler = Scheduler::default();
-        scheduler.add(0, 0, 1000, 1);
+        scheduler.add(0, 0, 1, 1000, 1);
         for _ in 0..100 {
             let plan = scheduler.plan(|_| 8).unwrap();
             plan.picks.into_iter().for_each(|pick| scheduler.advanced(pick, Some(1)));
@@ -244,8 +274,8 @@ mod tests {
     #[test]
     fn a_request_whose_stream_is_full_waits_and_does_not_catch_up() {
         let mut scheduler = Scheduler::default();
-        scheduler.add(0, 0, 1, 1);
-        scheduler.add(1, 0, 1, 1);
+        scheduler.add(0, 0, 1, 1, 1);
+        scheduler.add(1, 0, 1, 1, 1);
         scheduler.set_ready(0, false);
         for _ in 0..10 {
             let plan = scheduler.plan(|_| 1).unwrap();
@@ -266,18 +296,18 @@ mod tests {
     #[test]
     fn guided_rows_cost_two_and_always_fit_alone() {
         let mut scheduler = Scheduler::default();
-        scheduler.add(0, 0, 4, 2);
+        scheduler.add(0, 0, 1, 4, 2);
         assert_eq!(scheduler.plan(|_| 5).unwrap().picks.len(), 2);
         let mut scheduler = Scheduler::default();
-        scheduler.add(0, 0, 4, 2);
+        scheduler.add(0, 0, 1, 4, 2);
         assert_eq!(scheduler.plan(|_| 1).unwrap().picks.len(), 1);
     }
 
     #[test]
     fn two_models_never_share_a_call_and_both_go_on() {
         let mut scheduler = Scheduler::default();
-        scheduler.add(0, 0, 2, 1);
-        scheduler.add(1, 1, 2, 1);
+        scheduler.add(0, 0, 1, 2, 1);
+        scheduler.add(1, 1, 1, 2, 1);
         let mut calls = [0, 0];
         for _ in 0..20 {
             let plan = scheduler.plan(|_| 8).unwrap();
@@ -286,6 +316,41 @@ mod tests {
             plan.picks.into_iter().for_each(|pick| scheduler.advanced(pick, Some(1)));
         }
         assert_eq!(calls, [10, 10]);
+    }
+
+    /// Runs calls in which no sample is ever done; returns the evals of each job.
+    fn shares(scheduler: &mut Scheduler, calls: usize, limit: u32) -> HashMap<JobId, u64> {
+        let mut shares = HashMap::new();
+        for _ in 0..calls {
+            for pick in scheduler.plan(|_| limit).unwrap().picks {
+                *shares.entry(pick.job).or_default() += 1;
+                scheduler.advanced(pick, Some(1));
+            }
+        }
+        shares
+    }
+
+    #[test]
+    fn a_newcomer_shares_with_an_older_larger_request_from_its_first_call() {
+        let mut scheduler = Scheduler::default();
+        scheduler.add(0, 0, 1, 1, 1);
+        scheduler.add(1, 0, 1, 1000, 1);
+        // The single sample could not use its share for a long time.
+        shares(&mut scheduler, 100, 8);
+        scheduler.add(2, 0, 1, 1000, 1);
+        let shares = shares(&mut scheduler, 10, 9);
+        assert_eq!(shares[&0], 10);
+        assert!(shares[&1].abs_diff(shares[&2]) <= 2, "{shares:?}");
+    }
+
+    #[test]
+    fn models_share_the_time_of_the_device_whatever_an_eval_of_them_takes() {
+        let mut scheduler = Scheduler::default();
+        scheduler.add(0, 0, 100, 1000, 1);
+        scheduler.add(1, 1, 1, 1000, 1);
+        let shares = shares(&mut scheduler, 10_000, 1);
+        let ratio = shares[&1] as f64 / shares[&0] as f64;
+        assert!((90.0..110.0).contains(&ratio), "{ratio}");
     }
 
     proptest! {
@@ -297,7 +362,7 @@ mod tests {
             let mut scheduler = Scheduler::default();
             let mut rows = HashMap::new();
             for (id, (samples, length)) in (0..).zip(&jobs) {
-                scheduler.add(id, 0, *samples, 1);
+                scheduler.add(id, 0, 1, *samples, 1);
                 rows.insert(id, *length);
             }
             let calls = run(&mut scheduler, &rows, limit);
@@ -323,7 +388,7 @@ mod tests {
         #[test]
         fn requests_that_always_have_work_get_equal_shares(jobs in 2usize..6, limit in 1u32..8) {
             let mut scheduler = Scheduler::default();
-            (0..jobs as u64).for_each(|id| scheduler.add(id, 0, 1000, 1));
+            (0..jobs as u64).for_each(|id| scheduler.add(id, 0, 1, 1000, 1));
             let mut given = vec![0i64; jobs];
             for _ in 0..200 {
                 let plan = scheduler.plan(|_| limit).unwrap();

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, thread, time::Duration};
 use ddpm_onnx::{Device, Runtime, RuntimeOptions};
 use ddpm_proto::v1;
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::{
     Server,
     server::{Router, TcpIncoming},
@@ -57,14 +57,15 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
     );
     let source = settings.models.clone().map_or(Source::Embedded, Source::Folder);
     let (registry, networks) = Registry::load(&source, runtime, &device, settings.max_batch)?;
-    let max_evals = registry.models().iter().map(|model| model.cost.max_evals).collect();
+    let costs = registry.models().iter().map(|model| model.cost).collect();
     let abort = CancellationToken::new();
     let (engine, thread) =
-        EngineHandle::start(Box::new(HostDevice::new(networks)), max_evals, abort.clone())?;
+        EngineHandle::start(Box::new(HostDevice::new(networks)), costs, abort.clone())?;
     let serving = Serving {
         registry,
         engine,
         admission: Admission::new(settings.limits),
+        streams: TaskTracker::new(),
         fingerprint: fingerprint(runtime, &device),
         onnxruntime_version: runtime.version().into(),
         device: v1::Device {
@@ -104,12 +105,17 @@ pub async fn serve(
     info!(seconds = settings.drain.as_secs(), "draining");
     set_health(&health, &serving, ServingStatus::NotServing).await;
     serving.admission.drain();
-    if timeout(settings.drain, serving.admission.idle()).await.is_err() {
+    // The admission is idle when the engine is done with every request; a stream may
+    // still wait for its reader.
+    let drained = async {
+        serving.admission.idle().await;
+        serving.streams.close();
+        serving.streams.wait().await;
+    };
+    if timeout(settings.drain, drained).await.is_err() {
         warn!("the drain time is over, open streams end");
         abort.cancel();
     }
-    // The admission is idle when the engine is done with a request; its stream may
-    // still be sending. Closing waits for that.
     let _ = close.send(());
     let abort_handle = server.abort_handle();
     match timeout(CLOSING, server).await {

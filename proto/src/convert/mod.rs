@@ -6,7 +6,7 @@
 //! kind does not read is a fault rather than ignored.
 
 mod sampler;
-pub use sampler::{SamplerChoice, sampler_from_proto, sampler_to_proto};
+pub use sampler::{SamplerChoice, sampler_field, sampler_from_proto, sampler_to_proto};
 
 mod grid;
 pub use grid::{grid_from_proto, grid_to_proto};

@@ -145,6 +145,32 @@ pub fn sampler_to_proto(sampler: Sampler) -> v1::Sampler {
     v1::Sampler { kind: Some(kind) }
 }
 
+/// The field of `Sampler.kind` that a sampler's options are in.
+#[must_use]
+pub fn sampler_field(sampler: Sampler) -> &'static str {
+    match sampler {
+        Sampler::Ddpm { .. } => "ddpm",
+        Sampler::Ddim { .. } => "ddim",
+        Sampler::DdimInverse => "ddim_inverse",
+        Sampler::Euler => "euler",
+        Sampler::EulerAncestral { .. } => "euler_ancestral",
+        Sampler::Heun => "heun",
+        Sampler::EdmHeun { .. } => "edm_heun",
+        Sampler::DpmSolverPp { .. } => "dpm_solver_pp",
+        Sampler::DpmSolverPp3Corrected => "dpm_solver_pp3_corrected",
+        Sampler::SdeDpmSolverPp { .. } => "sde_dpm_solver_pp",
+        Sampler::UniPc { .. } => "unipc",
+        Sampler::Deis { .. } => "deis",
+        Sampler::Ipndm { .. } => "ipndm",
+        Sampler::Pndm => "pndm",
+        Sampler::Lms { .. } => "lms",
+        Sampler::Restart { .. } => "restart",
+        Sampler::Consistency { .. } => "consistency",
+        Sampler::Lcm => "lcm",
+        Sampler::FlowEuler => "flow_euler",
+    }
+}
+
 /// 0 means the default.
 fn or(number: u32, default: u32) -> u32 {
     if number == 0 { default } else { number }

@@ -6,18 +6,21 @@ use std::{
     sync::Arc,
 };
 
-use ddpm_diffusion::{Clip, Error as MathError, GridKind, Program, noise, samplers};
+use ddpm_diffusion::{Sampler, noise};
 use ddpm_onnx::Denoiser;
 use ddpm_package::Kind;
 use ddpm_proto::v1;
 
 use super::{
     Serving,
-    wire::{self, Sampler},
+    faults::Faults,
+    inputs,
+    recipe::{self, Asked},
+    wire,
 };
 use crate::{
     admission::Limits,
-    error::{Error, Violation, shorten},
+    error::{Error, shorten},
     frames::{Encoder, Encoding},
     registry::Model,
     request::{Indices, Request, Watch},
@@ -40,7 +43,7 @@ pub(crate) struct Checked {
 ///
 /// [`Error::NotFound`] for the model, [`Error::Invalid`] with every field that is
 /// wrong, [`Error::ExpectMismatch`].
-pub(crate) fn check(serving: &Serving, message: v1::GenerateRequest) -> Result<Checked, Error> {
+pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Result<Checked, Error> {
     let mut faults = Faults::default();
     if message.model.is_empty() {
         faults.add("model", "is required; ModelService.ListModels lists the models");
@@ -55,25 +58,42 @@ pub(crate) fn check(serving: &Serving, message: v1::GenerateRequest) -> Result<C
     }
     let indices = faults.take("samples", indices(&message, &limits));
     check_labels(&mut faults, model, &message.class_labels, &limits);
-    let clip = faults.code("clip", message.clip, v1::Clip::Unspecified);
-    let clip = wire::clip(clip, default_clip(model));
-    let grid = faults.code("grid", message.grid, v1::Grid::Unspecified);
-    let grid = wire::grid(grid, model.manifest.default_sampler.grid);
-    let sampler = sampler(&mut faults, model, message.sampler);
-    let num_steps = message.num_steps.map_or_else(|| default_steps(model, sampler), |n| n as usize);
-    let program = faults.add_math(compile(model, sampler, grid, num_steps, clip));
-    let encoder = encoder(&mut faults, "format", model, message.format, default_encoding(model));
-    let default = encoder.as_ref().map_or(default_encoding(model), Encoder::encoding);
+    let inputs = inputs::read(
+        &mut faults,
+        &model.manifest,
+        message.initial.take(),
+        message.inpaint.as_ref(),
+        limits.max_samples,
+    );
+    let asked = Asked {
+        sampler: message.sampler.take(),
+        num_steps: message.num_steps,
+        grid: message.grid,
+        grid_options: message.grid_options.take(),
+        clip: message.clip,
+        dynamic_threshold: message.dynamic_threshold,
+        guidance: message.guidance,
+        shared_noise: message.shared_noise,
+        inpaint: message.inpaint.as_ref().and_then(|inpaint| inpaint.method),
+        has_known: message.inpaint.is_some(),
+        initial: inputs.kind,
+        labelled: !message.class_labels.is_empty(),
+    };
+    let compiled = recipe::compile(&mut faults, model, &asked);
+    let sampler = compiled.as_ref().and_then(|compiled| compiled.sampler);
+    let default = default_encoding(model, sampler);
+    let encoder = encoder(&mut faults, "format", model, message.format, default);
+    let default = encoder.as_ref().map_or(default, Encoder::encoding);
     let (watch, preview_encoder) =
         preview(&mut faults, model, message.preview.as_ref(), indices.as_ref(), &limits, default);
-    let (Some(indices), Some(program), Some(encoder), Some(preview_encoder), true) =
-        (indices, program, encoder, preview_encoder, faults.0.is_empty())
+    let (Some(indices), Some(compiled), Some(encoder), Some(preview_encoder), true) =
+        (indices, compiled, encoder, preview_encoder, faults.is_empty())
     else {
         return faults.result();
     };
 
     let seed = message.seed.unwrap_or_else(any_seed);
-    let program = Arc::new(program);
+    let program = Arc::new(compiled.program);
     let class_labels = message.class_labels;
     let receipt = v1::Receipt {
         model: model.manifest.name.clone(),
@@ -85,18 +105,21 @@ pub(crate) fn check(serving: &Serving, message: v1::GenerateRequest) -> Result<C
         noise_layout: noise::LAYOUT.into(),
         seed,
         class_labels: class_labels.clone(),
-        sampler: Some(sampler.to_wire()),
-        num_steps: num_steps as u32,
-        grid: wire::grid_to_wire(grid).into(),
-        clip: wire::clip_to_wire(clip).into(),
+        inputs_digest: inputs.digest,
+        ..compiled.recipe
     };
     check_expected(message.expect.as_ref(), &receipt)?;
-    let request = Request { model: model.id, program, seed, indices, class_labels, watch };
-    if request.evals() > limits.max_evals {
-        let (evals, max) = (request.evals(), limits.max_evals);
-        faults.add("samples", format!("cost {evals} evals in all, at most {max} are allowed"));
-        return faults.result();
-    }
+    let request = Request {
+        model: model.id,
+        program,
+        seed,
+        indices,
+        class_labels,
+        initial: inputs.initial,
+        known: inputs.known,
+        watch,
+    };
+    check_cost(faults, &request, &limits)?;
     Ok(Checked {
         request,
         request_id: message.request_id,
@@ -107,47 +130,17 @@ pub(crate) fn check(serving: &Serving, message: v1::GenerateRequest) -> Result<C
     })
 }
 
-/// The fields that are wrong so far.
-#[derive(Debug, Default)]
-struct Faults(Vec<Violation>);
-
-impl Faults {
-    fn add(&mut self, field: &str, description: impl Into<String>) {
-        self.0.push(Violation { field: field.into(), description: description.into() });
+/// Rows without an eval are bounded too: they cost little, not nothing.
+fn check_cost(mut faults: Faults, request: &Request, limits: &Limits) -> Result<(), Error> {
+    let rows = request.indices.len().saturating_mul(request.program.rows().len() as u64);
+    let max = limits.max_evals;
+    for (what, count) in [("evals", request.evals()), ("rows", rows)] {
+        if count > max {
+            faults.add("samples", format!("cost {count} {what} in all, at most {max} are allowed"));
+            return faults.result();
+        }
     }
-
-    /// The value, or a fault of its field.
-    fn take<T>(&mut self, field: &str, value: Result<T, String>) -> Option<T> {
-        value.map_err(|description| self.add(field, description)).ok()
-    }
-
-    /// A value of an enum, or a fault if this server does not know it.
-    fn code<E: TryFrom<i32>>(&mut self, field: &str, code: i32, otherwise: E) -> E {
-        E::try_from(code).unwrap_or_else(|_| {
-            self.add(field, format!("{code} is no value that this server knows"));
-            otherwise
-        })
-    }
-
-    /// A compiled program, or a fault of the field that the mathematics objects
-    /// to.
-    fn add_math(&mut self, program: Result<Program, MathError>) -> Option<Program> {
-        let field = match &program {
-            Ok(_) => "",
-            Err(MathError::Grid(_)) => "num_steps",
-            Err(MathError::Sampler(reason)) if reason.contains("eta") => "sampler.ddim.eta",
-            Err(_) => "sampler",
-        };
-        let words = |error: MathError| match error {
-            MathError::Grid(reason) | MathError::Sampler(reason) => reason,
-            other => other.to_string(),
-        };
-        self.take(field, program.map_err(words))
-    }
-
-    fn result<T>(self) -> Result<T, Error> {
-        Err(Error::Invalid(self.0))
-    }
+    Ok(())
 }
 
 fn indices(message: &v1::GenerateRequest, limits: &Limits) -> Result<Indices, String> {
@@ -182,73 +175,11 @@ fn check_labels(faults: &mut Faults, model: &Model, labels: &[u32], limits: &Lim
     }
 }
 
-fn default_clip(model: &Model) -> Clip {
+/// Pixels for images, unless they are encoded; elements for everything else.
+fn default_encoding(model: &Model, sampler: Option<Sampler>) -> Encoding {
     match model.manifest.kind {
-        Kind::Image => Clip::Unit,
-        Kind::Points2d => Clip::None,
-    }
-}
-
-fn default_encoding(model: &Model) -> Encoding {
-    match model.manifest.kind {
-        Kind::Image => Encoding::RawU8,
-        Kind::Points2d => Encoding::RawF32,
-    }
-}
-
-fn sampler(faults: &mut Faults, model: &Model, wire: Option<v1::Sampler>) -> Sampler {
-    use v1::sampler::Kind;
-    let manifest = &model.manifest;
-    let default = Sampler::from_spec(manifest.default_sampler.sampler, manifest.variance);
-    match wire.map(|sampler| sampler.kind) {
-        None => default,
-        Some(None) => {
-            faults.add("sampler.kind", "is required: ddpm or ddim");
-            default
-        }
-        Some(Some(Kind::Ddpm(ddpm))) => {
-            let unspecified = v1::DdpmVariance::Unspecified;
-            let code = faults.code("sampler.ddpm.variance", ddpm.variance, unspecified);
-            Sampler::Ddpm(wire::variance(code, manifest.variance))
-        }
-        Some(Some(Kind::Ddim(ddim))) => {
-            let unspecified = v1::DdimClipRule::Unspecified;
-            let code = faults.code("sampler.ddim.clip_rule", ddim.clip_rule, unspecified);
-            Sampler::Ddim { eta: ddim.eta, clipped_eps: wire::clipped_eps(code) }
-        }
-    }
-}
-
-/// The model's own number for its default sampler; otherwise all steps for
-/// ancestral sampling and 50 for DDIM.
-fn default_steps(model: &Model, sampler: Sampler) -> usize {
-    let default = &model.manifest.default_sampler;
-    let own = Sampler::from_spec(default.sampler, model.manifest.variance);
-    let timesteps = model.schedule.timesteps();
-    if std::mem::discriminant(&own) == std::mem::discriminant(&sampler) {
-        return default.num_steps;
-    }
-    match sampler {
-        Sampler::Ddpm(_) => timesteps,
-        Sampler::Ddim { .. } => timesteps.min(50),
-    }
-}
-
-fn compile(
-    model: &Model,
-    sampler: Sampler,
-    grid: GridKind,
-    num_steps: usize,
-    clip: Clip,
-) -> Result<Program, MathError> {
-    let grid = grid.grid(model.schedule.timesteps(), num_steps)?;
-    let network = model.manifest.parameterization();
-    match sampler {
-        Sampler::Ddpm(variance) => samplers::ddpm(&model.schedule, network, &grid, clip, variance),
-        Sampler::Ddim { eta, clipped_eps } => {
-            let options = samplers::Ddim { eta, clipped_eps };
-            samplers::ddim(&model.schedule, network, &grid, clip, &options)
-        }
+        Kind::Image if sampler != Some(Sampler::DdimInverse) => Encoding::RawU8,
+        Kind::Image | Kind::Points2d => Encoding::RawF32,
     }
 }
 
@@ -277,7 +208,8 @@ fn preview(
     let kind = faults.code("preview.kind", options.kind, v1::PreviewKind::Unspecified);
     let delivery = faults.code("preview.delivery", options.delivery, v1::Delivery::Unspecified);
     let encoder = encoder(faults, "preview.format", model, options.format, default);
-    let watched = indices.map(|indices| watched(options, indices, limits));
+    let max = most_watched(model, limits);
+    let watched = indices.map(|indices| watched(options, indices, max));
     let indices = watched.and_then(|watched| faults.take("preview.indices", watched));
     let watch = indices.map(|indices| Watch {
         indices,
@@ -289,13 +221,17 @@ fn preview(
     (watch, encoder)
 }
 
+/// Bytes of previews that may wait for one reader.
+const WATCHED_BYTES: usize = 32 << 20;
+
+/// How many samples of a model may be watched: two previews of each may wait.
+fn most_watched(model: &Model, limits: &Limits) -> u64 {
+    let sample = 2 * size_of::<f32>() * model.manifest.sample_len();
+    u64::from(limits.max_watched_samples).min((WATCHED_BYTES / sample).max(1) as u64)
+}
+
 /// The watched indices, sorted.
-fn watched(
-    options: &v1::PreviewOptions,
-    indices: &Indices,
-    limits: &Limits,
-) -> Result<Vec<u64>, String> {
-    let max = u64::from(limits.max_watched_samples);
+fn watched(options: &v1::PreviewOptions, indices: &Indices, max: u64) -> Result<Vec<u64>, String> {
     let mut watched: Vec<u64> = if options.indices.is_empty() {
         (0..indices.len().min(max)).map(|position| indices.at(position)).collect()
     } else {

@@ -4,12 +4,19 @@
 use std::sync::Arc;
 
 use ddpm_proto::v1;
+use tokio_util::task::TaskTracker;
 
 use crate::{admission::Admission, engine::EngineHandle, registry::Registry};
 
+mod faults;
+
 mod generate;
 
+mod inputs;
+
 mod models;
+
+mod recipe;
 
 mod sampling;
 
@@ -25,6 +32,8 @@ pub(crate) struct Serving {
     pub(crate) registry: Registry,
     pub(crate) engine: EngineHandle,
     pub(crate) admission: Admission,
+    /// The tasks that send events.
+    pub(crate) streams: TaskTracker,
     pub(crate) fingerprint: String,
     pub(crate) onnxruntime_version: String,
     pub(crate) device: v1::Device,

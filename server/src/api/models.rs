@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use ddpm_onnx::Denoiser;
 use ddpm_package::Kind;
-use ddpm_proto::v1::{self, model_service_server::ModelService};
+use ddpm_proto::{
+    convert::{grid_to_proto, sampler_to_proto},
+    v1::{self, model_service_server::ModelService},
+};
 use tonic::{Request, Response, Status};
 
-use super::{
-    Serving,
-    wire::{self, Sampler},
-};
+use super::Serving;
 use crate::registry::Model;
 
 /// Lists the models.
@@ -43,6 +43,7 @@ fn describe(model: &Model) -> v1::Model {
         Kind::Image => v1::ModelKind::Image,
         Kind::Points2d => v1::ModelKind::Points2d,
     };
+    let (default_grid, default_grid_options) = grid_to_proto(&default.grid);
     v1::Model {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
@@ -50,13 +51,14 @@ fn describe(model: &Model) -> v1::Model {
         kind: kind.into(),
         shape: manifest.sample_shape.iter().map(|axis| *axis as u32).collect(),
         class_names: manifest.classes.clone(),
-        timesteps: model.schedule.timesteps() as u32,
+        timesteps: model.network.process.timesteps().unwrap_or(0) as u32,
         schedule: manifest.schedule.kind.clone(),
         prediction: manifest.prediction.name().into(),
         variance: manifest.variance.name().into(),
-        default_sampler: Some(Sampler::from_spec(default.sampler, manifest.variance).to_wire()),
+        default_sampler: Some(sampler_to_proto(default.sampler)),
         default_num_steps: default.num_steps as u32,
-        default_grid: wire::grid_to_wire(default.grid).into(),
+        default_grid: default_grid.into(),
+        default_grid_options,
         graph: Denoiser::GRAPH.into(),
     }
 }

@@ -2,13 +2,20 @@
 
 use std::{sync::Arc, time::Instant};
 
-use ddpm_proto::v1::{self, sampling_service_server::SamplingService};
+use ddpm_proto::{
+    convert::rows_to_proto,
+    v1::{self, sampling_service_server::SamplingService},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
 use super::{Serving, generate, stream::EventStream};
-use crate::{engine::Submission, error::Error, outbox};
+use crate::{
+    engine::Submission,
+    error::{Error, Violation},
+    outbox,
+};
 
 /// Bytes of values that may wait for one reader before its request pauses.
 const OUTBOX_BYTES: usize = 16 << 20;
@@ -30,6 +37,31 @@ impl SamplingService for Sampling {
             info!(peer, reason = %error, "refused");
             error.into()
         })
+    }
+
+    async fn compile(
+        &self,
+        request: Request<v1::CompileRequest>,
+    ) -> Result<Response<v1::CompileResponse>, Status> {
+        let Some(mut message) = request.into_inner().request else {
+            let field = "request".into();
+            let missing = Violation { field, description: "is required".into() };
+            return Err(Error::Invalid(vec![missing]).into());
+        };
+        let anything = v1::generate_request::Samples::SampleCount(1);
+        message.samples.get_or_insert(anything);
+        let checked = generate::check(&self.0, message)?;
+        let (program, receipt) = (&checked.request.program, checked.receipt);
+        Ok(Response::new(v1::CompileResponse {
+            program: Some(rows_to_proto(program.rows())),
+            program_digest: receipt.program_digest,
+            evals_per_sample: program.evals(),
+            sampler: receipt.sampler,
+            num_steps: receipt.num_steps,
+            grid: receipt.grid,
+            grid_options: receipt.grid_options,
+            clip: receipt.clip,
+        }))
     }
 }
 
@@ -56,6 +88,6 @@ impl Sampling {
         );
         let submission = Submission { request, outbox, permit, accepted: Instant::now() };
         self.0.engine.submit(submission).await?;
-        Ok(EventStream::start(checked, &before, reader))
+        Ok(EventStream::start(&self.0.streams, checked, &before, reader))
     }
 }

@@ -15,6 +15,7 @@ use ddpm_proto::v1::{self, generate_event::Event};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::TaskTracker;
 use tonic::{Code, Status};
 use tracing::{error, info};
 
@@ -57,6 +58,7 @@ pub(crate) struct EventStream {
 impl EventStream {
     /// Starts the task of a stream, which opens with `accepted`.
     pub(crate) fn start(
+        tasks: &TaskTracker,
         checked: Checked,
         before: &Counts,
         reader: Reader,
@@ -73,7 +75,7 @@ impl EventStream {
             encode_time: Duration::ZERO,
             failed: 0,
         };
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             let ended = stream.run(accepted, reader).await;
             let checked = &stream.checked;
             let outcome = if ended.is_ok() { "answered" } else { "client left" };

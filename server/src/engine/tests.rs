@@ -3,15 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use ddpm_diffusion::{
-    Clip, Evals, Grid, Label, Mix, Parameterization, Prediction, Program, Row, Schedule, Variance,
-    samplers,
+    Clip, Evals, GridSpec, Label, Mask, Mix, Network, Prediction, Program, Recipe, Row, Schedule,
+    Variance,
 };
 
 use super::*;
 use crate::{
     admission::{Admission, Limits},
     outbox::{Delivery, Reader, outbox},
-    request::{Indices, Watch},
+    request::{Indices, Initial, KnownImage, Watch},
     runtime::stub::Stub,
 };
 
@@ -31,7 +31,8 @@ impl Bench {
         let stub = Stub::default();
         let abort = CancellationToken::new();
         let device = Box::new(stub.device(LEN));
-        let (handle, thread) = EngineHandle::start(device, vec![max_evals], abort.clone()).unwrap();
+        let cost = Cost { max_evals, seconds_an_eval: 1e-6 };
+        let (handle, thread) = EngineHandle::start(device, vec![cost], abort.clone()).unwrap();
         let admission = Admission::new(Limits {
             max_samples: 1 << 20,
             max_evals: 1 << 40,
@@ -104,22 +105,19 @@ async fn read(mut reader: Reader) -> Answer {
     answer
 }
 
-fn schedule() -> Schedule {
-    Schedule::linear(100, 1e-3, 0.1).unwrap()
+fn compiled(sampler: &str, grid: GridSpec, num_steps: usize) -> Program {
+    let schedule = Schedule::linear(100, 1e-3, 0.1).unwrap();
+    let network = Network::discrete(schedule, Prediction::Eps, Variance::FixedLarge);
+    let recipe = Recipe::new(sampler.parse().unwrap(), &network);
+    Recipe { grid, num_steps, clip: Clip::Unit, ..recipe }.compile(&network).unwrap()
 }
 
-const NETWORK: Parameterization =
-    Parameterization { prediction: Prediction::Eps, variance: Variance::FixedSmall };
-
 fn ddim(num_steps: usize, eta: f64) -> Program {
-    let grid = Grid::trailing(100, num_steps).unwrap();
-    let options = samplers::Ddim { eta, ..samplers::Ddim::default() };
-    samplers::ddim(&schedule(), NETWORK, &grid, Clip::Unit, &options).unwrap()
+    compiled(&format!("ddim:eta={eta}"), GridSpec::Trailing, num_steps)
 }
 
 fn ddpm(num_steps: usize) -> Program {
-    let grid = Grid::leading(100, num_steps).unwrap();
-    samplers::ddpm(&schedule(), NETWORK, &grid, Clip::Unit, Variance::FixedLarge).unwrap()
+    compiled("ddpm", GridSpec::Leading { offset: 0 }, num_steps)
 }
 
 fn request(program: Program, seed: u64, samples: u64) -> Request {
@@ -129,6 +127,8 @@ fn request(program: Program, seed: u64, samples: u64) -> Request {
         seed,
         indices: Indices::new(vec![(0, samples)]).unwrap(),
         class_labels: vec![],
+        initial: Arc::new(Initial::Noise),
+        known: None,
         watch: None,
     }
 }
@@ -296,4 +296,37 @@ async fn samples_do_not_depend_on_the_batch_or_on_which_indices_are_asked_for() 
     let part = Bench::start(1).run(part).await.samples;
     assert_eq!(part.keys().copied().collect::<Vec<_>>(), [3, 7, 8]);
     assert!(part.iter().all(|(index, values)| whole[index] == *values));
+}
+
+#[tokio::test]
+async fn samples_start_from_what_they_are_given_and_know_what_they_are_told() {
+    let mut row = Row::at(0.0);
+    row.evals = Evals::Zero;
+    row.mask = Mask::ReplaceXt;
+    row.u = Mix { known: 2.0, ..Mix::ZERO };
+    row.label = Label { step: 1, num_steps: 1, ends_step: true, noise_level: 0.0 };
+    let mut given = request(Program::new(vec![row]).unwrap(), 1, 3);
+    given.initial = Arc::new(Initial::Given(vec![vec![1.0; LEN], vec![-1.0; LEN]]));
+    let mask = vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0];
+    given.known = Some(Arc::new(KnownImage { image: vec![5.0; LEN], mask }));
+
+    let answer = Bench::start(8).run(given).await;
+    for (index, start) in [(0, 1.0), (1, -1.0), (2, 1.0)] {
+        let want = vec![10.0, start, start, start, start, 10.0];
+        assert_eq!(answer.samples[&index], Some(want));
+    }
+}
+
+#[tokio::test]
+async fn an_unconditional_row_runs_the_network_without_the_label() {
+    let mut row = Row::at(0.0);
+    row.evals = Evals::Unconditional;
+    row.u = Mix { f: 1.0, ..Mix::ZERO };
+    row.label = Label { step: 1, num_steps: 1, ends_step: true, noise_level: 0.0 };
+    let mut unlabelled = request(Program::new(vec![row.clone()]).unwrap(), 1, 1);
+    unlabelled.class_labels = vec![0];
+    row.evals = Evals::One;
+    let without = request(Program::new(vec![row]).unwrap(), 1, 1);
+    let bench = Bench::start(8);
+    assert_eq!(bench.run(unlabelled).await.samples, bench.run(without).await.samples);
 }

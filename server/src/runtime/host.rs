@@ -1,13 +1,16 @@
 //! The state in host memory, the network wherever ONNX Runtime runs it, the
 //! kernel in Rust. Serves the CPU, and CUDA by copying inputs and outputs.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use ddpm_diffusion::{Evals, Kernel, Noise, State};
+use ddpm_diffusion::{Evals, Kernel, Known, Noise, State};
 use ddpm_onnx::Batch;
 
 use super::{Device, Network, Outcome, RuntimeError, Slot, Start, Work};
-use crate::scheduler::ModelId;
+use crate::{request::KnownImage, scheduler::ModelId};
 
 /// Which batch sizes the network is called with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,12 +49,13 @@ pub(crate) struct HostDevice {
     outputs: Vec<f32>,
 }
 
-/// A sample's state and the address of its noise.
+/// A sample's state, the address of its noise, and what is known of it.
 struct Sample {
     state: State<f32>,
     noise: Noise,
     index: u64,
     label: i64,
+    known: Option<Arc<KnownImage>>,
 }
 
 /// The rows of one call of the network.
@@ -89,11 +93,14 @@ impl HostDevice {
         for item in work {
             let sample =
                 self.slots[item.slot].as_ref().expect("work names slots that were started");
-            if item.row.evals != Evals::Zero {
-                self.inputs.push(sample.state.u(), item.row.c_in, item.row.t, sample.label);
-            }
-            if let Evals::Guided { .. } = item.row.evals {
-                self.inputs.push(sample.state.u(), item.row.c_in, item.row.t, unlabelled);
+            let labels: &[i64] = match item.row.evals {
+                Evals::Zero => &[],
+                Evals::One => &[sample.label],
+                Evals::Unconditional => &[unlabelled],
+                Evals::Guided { .. } => &[sample.label, unlabelled],
+            };
+            for label in labels {
+                self.inputs.push(sample.state.u(), item.row.c_in, item.row.t, *label);
             }
         }
         let rows = self.inputs.timestep.len();
@@ -138,11 +145,15 @@ impl Inputs {
 }
 
 impl Device for HostDevice {
-    fn start(&mut self, model: ModelId, start: &Start<'_>) -> Slot {
+    fn start(&mut self, model: ModelId, start: Start<'_>) -> Slot {
         let (model, _) = &self.models[model];
         let label = start.class_label.map_or(model.classes as i64, i64::from);
-        let state = State::start(start.program, start.noise, start.index, model.sample_len);
-        let sample = Sample { state, noise: start.noise.clone(), index: start.index, label };
+        let Start { program, noise, index, known, .. } = start;
+        let state = match start.initial {
+            Some(initial) => State::from_point(program, initial),
+            None => State::start(program, noise, index, model.sample_len),
+        };
+        let sample = Sample { state, noise: noise.clone(), index, label, known };
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
@@ -183,8 +194,9 @@ impl HostDevice {
     fn advance(&mut self, model: ModelId, item: &Work<'_>, outputs: &[&[f32]]) -> Outcome {
         let (_, kernel) = &mut self.models[model];
         let sample = self.slots[item.slot].as_mut().expect("work names slots that were started");
-        let Sample { state, noise, index, .. } = sample;
-        kernel.advance(item.row, item.position, state, outputs, noise, *index, None);
+        let Sample { state, noise, index, known, .. } = sample;
+        let known = known.as_ref().map(|known| Known { image: &known.image, mask: &known.mask });
+        kernel.advance(item.row, item.position, state, outputs, noise, *index, known);
         let x_0 = item.show_x_0.then(|| kernel.x_0().to_vec());
         let sample = self.sample(item.slot);
         let scaled = |scale: f64| sample.state.u().iter().map(|u| scale as f32 * u).collect();

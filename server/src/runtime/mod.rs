@@ -1,9 +1,11 @@
 //! The device: it owns the state of samples, and advances many of them with one
 //! call of the network.
 
+use std::sync::Arc;
+
 use ddpm_diffusion::{Noise, Program, Row};
 
-use crate::scheduler::ModelId;
+use crate::{request::KnownImage, scheduler::ModelId};
 
 mod host;
 pub(crate) use host::{HostDevice, HostModel, Padding};
@@ -25,6 +27,10 @@ pub(crate) struct Start<'a> {
     pub(crate) index: u64,
     /// Label, or `None` for none.
     pub(crate) class_label: Option<u32>,
+    /// Where it starts; absent: draw 0 of its noise.
+    pub(crate) initial: Option<Vec<f32>>,
+    /// What is known of it, for rows that read that.
+    pub(crate) known: Option<Arc<KnownImage>>,
 }
 
 /// One sample of a tick.
@@ -57,8 +63,8 @@ pub(crate) struct RuntimeError(pub(crate) String);
 
 /// Owns the state of samples and advances them. One thread owns it.
 pub(crate) trait Device: Send {
-    /// Makes a slot for a sample and fills it with x_T.
-    fn start(&mut self, model: ModelId, start: &Start<'_>) -> Slot;
+    /// Makes a slot for a sample and fills it with what it starts from.
+    fn start(&mut self, model: ModelId, start: Start<'_>) -> Slot;
 
     /// Applies one row to each of some samples of one model, with one call of the
     /// network for all of them; the outcomes are in the order of the work, with

@@ -1,0 +1,93 @@
+use ddpm_diffusion::pixels;
+
+use super::*;
+
+/// A manifest of pictures of 2 × 2 pixels.
+fn pictures(channels: usize) -> Manifest {
+    let json = include_bytes!("../../../../models/glyphs/ddpm.json");
+    let manifest = Manifest::parse("glyphs".as_ref(), json).unwrap();
+    Manifest { sample_shape: vec![channels, 2, 2], ..manifest }
+}
+
+fn points() -> Manifest {
+    let json = include_bytes!("../../../../models/toy/ddpm.json");
+    Manifest::parse("toy".as_ref(), json).unwrap()
+}
+
+fn tensor(format: Format, data: &[u8]) -> v1::Tensor {
+    v1::Tensor { format: format.into(), data: data.to_vec().into() }
+}
+
+fn f32s(elements: &[f32]) -> v1::Tensor {
+    let bytes: Vec<u8> = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
+    tensor(Format::RawF32, &bytes)
+}
+
+fn png(color: png::ColorType, width: u32, data: &[u8]) -> v1::Tensor {
+    let mut bytes = Vec::new();
+    let height = (data.len() / color.samples()) as u32 / width;
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(color);
+    encoder.write_header().unwrap().write_image_data(data).unwrap();
+    tensor(Format::Png, &bytes)
+}
+
+#[test]
+fn a_picture_is_the_same_in_every_format() {
+    let rgb = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 255];
+    let raw = elements(&pictures(3), &tensor(Format::RawU8, &rgb), Only::Any).unwrap();
+    assert_eq!(raw[..4], [0, 30, 60, 90].map(pixels::from_pixel));
+    let from_png = elements(&pictures(3), &png(png::ColorType::Rgb, 2, &rgb), Only::Any).unwrap();
+    assert_eq!(from_png, raw);
+    assert_eq!(elements(&pictures(3), &f32s(&raw), Only::Any).unwrap(), raw);
+}
+
+#[test]
+fn what_does_not_fit_the_model_is_refused_in_words() {
+    let refused = |manifest: Manifest, tensor: v1::Tensor, only| {
+        elements(&manifest, &tensor, only).unwrap_err()
+    };
+    let any = Only::Any;
+    assert!(refused(pictures(1), tensor(Format::RawU8, &[0; 5]), any).contains("got 5 bytes"));
+    assert!(refused(pictures(1), f32s(&[0.0; 3]), any).contains("16 bytes, got 12"));
+    assert!(refused(pictures(1), f32s(&[0.0, 1.0, f32::NAN, 0.0]), any).contains("element 2"));
+    assert!(refused(pictures(1), tensor(Format::Unspecified, &[]), any).contains("required"));
+    assert!(refused(pictures(1), tensor(Format::RawU8, &[0; 4]), Only::F32).contains("RAW_F32"));
+    assert!(refused(points(), tensor(Format::RawU8, &[0; 2]), any).contains("no pixels"));
+    let wide = png(png::ColorType::Grayscale, 3, &[0; 6]);
+    assert!(refused(pictures(1), wide, any).contains("3×2 pixels"));
+    let rgba = png(png::ColorType::Rgba, 2, &[0; 16]);
+    assert!(refused(pictures(3), rgba, any).contains("4 channels"));
+    assert!(refused(pictures(3), tensor(Format::Png, b"GIF89a"), any).contains("no PNG"));
+}
+
+#[test]
+fn a_mask_of_one_channel_stands_for_all() {
+    let manifest = pictures(3);
+    let mask = |tensor: &v1::Tensor| mask_elements(&manifest, tensor).unwrap();
+    let want: Vec<f32> = [1.0, 0.0, 0.0, 1.0].repeat(3);
+    assert_eq!(mask(&f32s(&want[..4])), want);
+    assert_eq!(mask(&f32s(&want)), want);
+    assert_eq!(mask(&tensor(Format::RawU8, &[1, 0, 0, 1])), want);
+    assert_eq!(mask(&tensor(Format::RawU8, &[255, 0, 0, 255])), want);
+    assert_eq!(mask(&png(png::ColorType::Grayscale, 2, &[255, 0, 0, 255])), want);
+    let rgb = [255, 255, 255, 0, 0, 0, 0, 0, 0, 255, 255, 255];
+    assert_eq!(mask(&png(png::ColorType::Rgb, 2, &rgb)), want);
+    let outside = mask_elements(&manifest, &f32s(&[0.0, 1.5, 0.0, 0.0])).unwrap_err();
+    assert!(outside.contains("1.5"), "{outside}");
+    assert_eq!(mask_elements(&points(), &f32s(&[1.0, 0.0])), Ok(vec![1.0, 0.0]));
+}
+
+#[test]
+fn the_digest_names_everything_that_was_brought_along() {
+    let given = |x: f32| Initial::Given(vec![vec![x, 0.0]]);
+    let known = |x: f32| KnownImage { image: vec![x], mask: vec![1.0] };
+    assert_eq!(digest(&Initial::Noise, None), "");
+    assert_eq!(digest(&given(1.0), None), digest(&given(1.0), None));
+    assert_ne!(digest(&given(1.0), None), digest(&given(2.0), None));
+    assert_ne!(digest(&given(1.0), None), digest(&given(1.0), Some(&known(0.0))));
+    assert_ne!(
+        digest(&Initial::Noise, Some(&known(0.0))),
+        digest(&Initial::Noise, Some(&known(1.0)))
+    );
+}
