@@ -1,8 +1,8 @@
 //! Everything that decides a run, compiled to a program.
 
 use crate::{
-    Clip, Error, Evals, Grid, GridSpec, Guidance, Inpaint, Mix, Network, NoiseAddress, Point,
-    Process, Program, Row, Sampler,
+    Clip, Error, Evals, Grid, GridSpec, Guidance, Inpaint, Label, Mix, Network, NoiseAddress,
+    Point, Process, Program, Row, Sampler,
     inpaint::inpaint,
     samplers::{Denoiser, Step},
 };
@@ -105,6 +105,7 @@ impl Recipe {
         let prologue = self.prologue(&network.process, &grid.points()[0]);
         steps[0].rows.splice(0..0, prologue);
         let mut rows = number(fused(steps));
+        self.share_start(&mut rows);
         keep_draws(&mut rows);
         Program::new(rows)
     }
@@ -127,27 +128,40 @@ impl Recipe {
         rows.for_each(|row| row.noise.index = Some(index));
     }
 
+    /// The row that makes x_T that of the index whose noise is shared. The rows
+    /// behind it are those without it.
+    fn share_start(&self, rows: &mut Vec<Row>) {
+        let Some(index) = self.shared_start() else { return };
+        if self.start == Start::Noise {
+            let label = Label { ends_step: false, ..rows[0].label };
+            let u = Mix { z: 1.0, ..Mix::ZERO };
+            let noise = NoiseAddress { draw: Some(0), index: Some(index) };
+            rows.insert(0, Row { u, noise, label, t: rows[0].t, ..silent() });
+        }
+    }
+
+    fn shared_start(&self) -> Option<u64> {
+        self.shared_noise.filter(|shared| shared.start).map(|shared| shared.index)
+    }
+
     /// The row before the first step, where the state that a sample is given is
     /// not yet the one at the first point.
     fn prologue(&self, process: &Process, first: &Point) -> Option<Row> {
-        let shared = self.shared_noise.filter(|shared| shared.start).map(|shared| shared.index);
         // A process that preserves variance starts from noise of variance 1.
         let spread = match process {
             Process::Discrete(_) => 1.0,
             Process::Edm(_) | Process::Flow => first.sigma,
         };
-        let (mix, draw) = match self.start {
+        let (u, noise) = match self.start {
             Start::State => return None,
-            Start::Noise if shared.is_some() => (Mix { z: spread, ..Mix::ZERO }, Some(0)),
             Start::Noise if spread == 1.0 => return None,
-            Start::Noise => (Mix { u: spread, ..Mix::ZERO }, None),
-            Start::Image { .. } => (Mix { u: first.alpha, z: first.sigma, ..Mix::ZERO }, Some(0)),
+            Start::Noise => (Mix { u: spread, ..Mix::ZERO }, NoiseAddress::default()),
+            Start::Image { .. } => (
+                Mix { u: first.alpha, z: first.sigma, ..Mix::ZERO },
+                NoiseAddress { draw: Some(0), index: self.shared_start() },
+            ),
         };
-        let mut row = Row::at(first.t);
-        row.evals = Evals::Zero;
-        row.u = mix;
-        row.noise = NoiseAddress { draw, index: shared };
-        Some(row)
+        Some(Row { u, noise, t: first.t, ..silent() })
     }
 }
 

@@ -1,0 +1,230 @@
+//! Edits, on a small image of which everything is known: 32 pairs of values from a
+//! mixture in [−1, 1], with its exact network.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod common;
+
+use common::{Component, Mixture, Perfect, Table, document, predictions};
+use ddpm_diffusion::{
+    Evals, Guidance, Kernel, Network, Noise, Program, Recipe, Row, SharedNoise, Start, State,
+    q_sample, slerp,
+};
+
+/// Values of an image.
+const LEN: usize = 64;
+
+fn data() -> Mixture {
+    let one = |weight, mean, variance| Component { weight, mean, variance, covariance: 0.0 };
+    Mixture {
+        components: vec![one(0.6, [-0.4, 0.3], [0.04, 0.02]), one(0.4, [0.5, -0.2], [0.02, 0.05])],
+    }
+}
+
+/// An image as likely as the data, within [−1, 1].
+fn image() -> Vec<f64> {
+    let modes = data().components;
+    let mut z = vec![0.0; LEN];
+    Noise::new(11).normal(0, 0, &mut z);
+    let pairs = z.chunks_exact(2).enumerate().flat_map(|(k, z)| {
+        let Component { mean, variance, .. } = modes[k % 2];
+        [0, 1].map(|i| (mean[i] + variance[i].sqrt() * z[i]).clamp(-1.0, 1.0))
+    });
+    pairs.collect()
+}
+
+fn recipe(sampler: &str, network: &Network, steps: usize, start: Start) -> Recipe {
+    let recipe = Recipe::new(sampler.parse().unwrap(), network);
+    Recipe { num_steps: steps, start, ..recipe }
+}
+
+fn compile(sampler: &str, network: &Network, steps: usize, start: Start) -> Program {
+    recipe(sampler, network, steps, start).compile(network).unwrap()
+}
+
+/// Runs a program from `start`, or from noise.
+fn run(program: &Program, network: &Perfect, start: Option<&[f64]>, index: u64) -> Vec<f64> {
+    let noise = Noise::new(3);
+    let mut state = match start {
+        Some(start) => State::from_point(program, start.to_vec()),
+        None => State::start(program, &noise, index, LEN),
+    };
+    let mut kernel = Kernel::new(LEN);
+    for (position, row) in program.rows().iter().enumerate() {
+        let outputs = network.outputs(row, state.u());
+        let outputs: Vec<&[f64]> = outputs.iter().map(Vec::as_slice).collect();
+        kernel.advance(row, position, &mut state, &outputs, &noise, index, None);
+    }
+    state.u().to_vec()
+}
+
+/// Peak signal-to-noise ratio in dB of values in [−1, 1].
+fn psnr(got: &[f64], want: &[f64]) -> f64 {
+    let square: f64 = got.iter().zip(want).map(|(got, want)| (got - want).powi(2)).sum();
+    10.0 * (4.0 * got.len() as f64 / square).log10()
+}
+
+#[test]
+fn encoding_and_decoding_at_200_rows_returns_the_image_at_40_db() {
+    let [eps, x_0, v, edm, _] = predictions();
+    let mut table = Table::new(&[":network", "25 rows", "50", "100", "200", "400"]);
+    for (network, name) in [(eps, "eps"), (x_0, "x_0"), (v, "v"), (edm, "EDM")] {
+        let perfect = Perfect::new(&network, &data());
+        let round_trip = |rows: usize| {
+            let encode = compile("ddim-inverse", &network, rows, Start::State);
+            let decode = compile("ddim", &network, rows, Start::State);
+            let latent = run(&encode, &perfect, Some(&image()), 0);
+            psnr(&run(&decode, &perfect, Some(&latent), 0), &image())
+        };
+        let all = [25, 50, 100, 200, 400].map(round_trip);
+        let shown = all.map(|psnr| format!("{psnr:.1} dB"));
+        table.row(&[&[name.to_owned()][..], &shown].concat());
+        assert!(all[3] > 40.0, "{name}: {all:?}");
+        // Of first order: 6 dB for each doubling.
+        assert!(all.windows(2).all(|pair| pair[1] > pair[0] + 4.0), "{name}: {all:?}");
+    }
+    document("distribution.md", "editing", &table);
+}
+
+#[test]
+fn strength_0_returns_the_image_bit_for_bit() {
+    for network in predictions() {
+        let program = compile("heun", &network, 50, Start::Image { strength: 0.0 });
+        assert_eq!(program.evals(), 0);
+        let image = image();
+        let perfect = Perfect::new(&network, &data());
+        assert_eq!(run(&program, &perfect, Some(&image), 4), image);
+        let serving: Vec<f32> = image.iter().map(|value| *value as f32).collect();
+        let mut state = State::from_point(&program, serving.clone());
+        let mut kernel = Kernel::new(LEN);
+        kernel.advance(&program.rows()[0], 0, &mut state, &[], &Noise::new(3), 4, None);
+        assert_eq!(state.u(), serving);
+    }
+}
+
+#[test]
+fn strength_1_is_a_run_from_the_noised_image() {
+    for network in predictions() {
+        let perfect = Perfect::new(&network, &data());
+        for sampler in ["ddim", "dpm++-3-corrected", "edm-heun:s-churn=0"] {
+            let grid = "karras".parse().unwrap();
+            let edit = recipe(sampler, &network, 20, Start::Image { strength: 1.0 });
+            let edit = Recipe { grid, ..edit };
+            let given = Recipe { start: Start::State, ..edit.clone() };
+            let first = edit.grid.grid(&network.process, 20).unwrap().points()[0];
+            let (mut z, mut x_t) = (vec![0.0; LEN], vec![0.0; LEN]);
+            // The noise of an edit is that of a sample: draw 0.
+            Noise::new(3).normal(6, 0, &mut z);
+            q_sample(&first, &image(), &z, &mut x_t);
+            let got = run(&edit.compile(&network).unwrap(), &perfect, Some(&image()), 6);
+            let want = run(&given.compile(&network).unwrap(), &perfect, Some(&x_t), 6);
+            let off = got.iter().zip(&want).map(|(got, want)| (got - want).abs());
+            assert!(off.fold(0.0, f64::max) < 1e-12, "{sampler}");
+        }
+    }
+}
+
+#[test]
+fn a_stronger_edit_keeps_less_of_the_image() {
+    let network = &predictions()[0];
+    let perfect = Perfect::new(network, &data());
+    let kept = [0.1, 0.4, 0.9].map(|strength| {
+        let program = compile("ddim", network, 50, Start::Image { strength });
+        assert_eq!(program.evals(), (strength * 50.0) as u64);
+        psnr(&run(&program, &perfect, Some(&image()), 6), &image())
+    });
+    assert!(kept[0] > kept[1] + 3.0 && kept[1] > kept[2], "{kept:?}");
+}
+
+/// A network whose label knows one mode.
+fn labelled(network: &Network) -> Perfect {
+    let both = Perfect::new(network, &data());
+    Perfect { data: [data().component(0), data()], ..both }
+}
+
+fn guided(network: &Network, guidance: Option<Guidance>) -> Program {
+    let recipe = recipe("dpm++", network, 20, Start::Noise);
+    Recipe { guidance, ..recipe }.compile(network).unwrap()
+}
+
+#[test]
+fn guidance_1_has_the_conditional_networks_bits_and_0_the_unconditional_ones() {
+    let network = &predictions()[0];
+    let both = labelled(network);
+    let plain = guided(network, None);
+    for (scale, data) in [(1.0, &both.data[0]), (0.0, &both.data[1])] {
+        let alone = run(&plain, &Perfect::new(network, data), None, 2);
+        let program = guided(network, Some(Guidance::everywhere(scale)));
+        assert_eq!(program.evals(), plain.evals(), "guidance {scale} costs one eval a row");
+        assert_eq!(run(&program, &both, None, 2), alone, "{scale}");
+        // Where both evals are made all the same, one has no weight at all.
+        let two_evals = |row: &Row| Row { evals: Evals::Guided { scale }, ..row.clone() };
+        let program = Program::new(plain.rows().iter().map(two_evals).collect()).unwrap();
+        assert_eq!(run(&program, &both, None, 2), alone, "{scale}, two evals");
+    }
+}
+
+#[test]
+fn guidance_costs_two_evals_only_inside_its_interval() {
+    let network = &predictions()[0];
+    let guidance = Guidance { scale: 3.0, sigma_min: 0.3, sigma_max: 5.0 };
+    let program = guided(network, Some(guidance));
+    let perfect = labelled(network);
+    let mut inside = 0;
+    for row in program.rows() {
+        let (alpha, sigma) = perfect.place(row.t);
+        let acts = (0.3..=5.0).contains(&(sigma / alpha));
+        inside += u64::from(acts);
+        let want = if acts { Evals::Guided { scale: 3.0 } } else { Evals::One };
+        assert_eq!(row.evals, want, "at t = {}", row.t);
+    }
+    assert!(inside > 2 && inside < 18, "{inside} of 20");
+    assert_eq!(program.evals(), 20 + inside);
+}
+
+#[test]
+fn samples_that_share_their_noise_are_that_of_the_index_they_share() {
+    for network in predictions() {
+        let perfect = Perfect::new(&network, &data());
+        for sampler in ["ddpm", "edm-heun", "sde-dpm++", "restart:t-min=1,t-max=3"] {
+            let recipe = recipe(sampler, &network, 12, Start::Noise);
+            let recipe = Recipe { grid: "karras".parse().unwrap(), ..recipe };
+            let share = |start: bool, steps: bool| {
+                let shared_noise = Some(SharedNoise { index: 9, start, steps });
+                Recipe { shared_noise, ..recipe.clone() }.compile(&network).unwrap()
+            };
+            let at = |program: &Program, index: u64| run(program, &perfect, None, index);
+            let (all, plain) = (share(true, true), recipe.compile(&network).unwrap());
+            assert_eq!(at(&all, 1), at(&all, 2), "{sampler}: one label, one noise, one sample");
+            assert_eq!(at(&all, 1), at(&plain, 9), "{sampler}: that of the index");
+            for (start, steps) in [(true, false), (false, true)] {
+                let part = share(start, steps);
+                assert_ne!(at(&part, 1), at(&part, 2), "{sampler}: the rest is their own");
+                assert_eq!(at(&part, 9), at(&plain, 9), "{sampler}: to 9 nothing changes");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_walk_between_two_noises_has_exact_ends_and_stays_as_noisy() {
+    let noise = |index: u64| {
+        let mut z = vec![0.0_f32; 3072];
+        Noise::new(5).normal(index, 0, &mut z);
+        z
+    };
+    let norm = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let (a, b) = (noise(0), noise(1));
+    let mut out = vec![0.0; a.len()];
+    slerp(&a, &b, 0.0, &mut out);
+    assert_eq!(out, a);
+    slerp(&a, &b, 1.0, &mut out);
+    assert_eq!(out, b);
+    // Of one length on a great circle: the length is kept to the rounding of f32.
+    let scale = (norm(&a) / norm(&b)) as f32;
+    let b: Vec<f32> = b.iter().map(|b| scale * b).collect();
+    for tenth in 1..10 {
+        slerp(&a, &b, f64::from(tenth) / 10.0, &mut out);
+        assert!((norm(&out) / norm(&a) - 1.0).abs() < 1e-6, "{tenth}: {}", norm(&out));
+    }
+}
