@@ -258,7 +258,7 @@ fn what_cannot_be_trained_is_refused_with_what_to_use_instead() {
         config.validate().unwrap_err().to_string()
     };
     let jsd = message(&|config| config.diffusion.beta_schedule = BetaSchedule::Jsd);
-    assert!(jsd.contains("use v or x_0"), "{jsd}");
+    assert!(jsd.contains("predicts v or x_0"), "{jsd}");
     let learned = message(&|config| config.diffusion.variance = Variance::Learned);
     assert!(learned.contains("outputs [4]"), "{learned}");
     let hybrid = message(&|config| config.diffusion.loss = Some(Loss::Hybrid));

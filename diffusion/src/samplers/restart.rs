@@ -9,7 +9,7 @@ use crate::{Error, Grid, Point};
 /// Where and how often to go back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Restart {
-    /// At the first point of the grid at or below this sigma …
+    /// At the first point of the grid at or below this sigma, or the last one …
     pub(crate) t_min: f64,
     /// … go back to this one …
     pub(crate) t_max: f64,
@@ -24,8 +24,8 @@ pub(crate) struct Restart {
 ///
 /// # Errors
 ///
-/// [`Error::Option`] if the grid has no point between the data and `t_min`, or
-/// `t_max` is not above that point.
+/// [`Error::Grid`] for a grid of one step to the data; [`Error::Option`] if `t_max`
+/// is not above the point where it restarts.
 ///
 /// # Source
 ///
@@ -37,13 +37,13 @@ pub(crate) fn restart(
     options: Restart,
 ) -> Result<Vec<Step>, Error> {
     let mut steps = heun(denoiser, grid)?;
-    let reached = |step: &&mut Step| !step.to.is_data() && step.to.rho() <= options.t_min;
-    let Some(step) = steps.iter_mut().find(reached) else {
-        return Err(Error::Option {
-            option: "t-min",
-            reason: format!("no point of the grid has a sigma in (0, {}]", options.t_min),
-        });
+    let points = || steps.iter().map(|step: &Step| step.to);
+    let reached = points().position(|to| !to.is_data() && to.rho() <= options.t_min);
+    // A grid of few steps has no point as low: the last one before the data comes nearest.
+    let Some(at) = reached.or_else(|| points().rposition(|to| !to.is_data())) else {
+        return Err(Error::Grid("restart needs num_steps of at least 2".into()));
     };
+    let step = &mut steps[at];
     if options.t_max <= step.to.rho() {
         let reason = format!("must be above {}, where it restarts", step.to.rho());
         return Err(Error::Option { option: "t-max", reason });

@@ -115,7 +115,8 @@ pub enum Sampler {
     },
     /// Heun's method that goes back to more noise and down again (Xu et al. 2023).
     Restart {
-        /// The first point at or below this sigma is where it restarts.
+        /// It restarts at the first point at or below this sigma, or at the last one
+        /// before the data if none is.
         t_min: f64,
         /// The sigma it goes back to.
         t_max: f64,
