@@ -1,19 +1,19 @@
 //! Requests share calls of the network and keep their bits: on the glyphs model,
 //! through ONNX Runtime, over the wire.
 
-use ddpm_client::{Collected, DdimClipRule, DdpmVariance, Format, Grid, Request, Sampler};
+use ddpm_client::{ClippedEps, Collected, Format, Grid, Request, Sampler, Variance};
 
 use crate::harness::{TestServer, glyphs};
 
 /// Three requests with other samplers, lengths, grids and seeds.
 fn requests() -> [Request; 3] {
     let ddim = |eta, clip_rule| Sampler::Ddim { eta, clip_rule };
-    let ddpm = Sampler::Ddpm { variance: Some(DdpmVariance::FixedSmall) };
+    let ddpm = Sampler::Ddpm { variance: Some(Variance::FixedSmall) };
     let base = |count, seed| glyphs(count).format(Format::RawF32).seed(seed);
     [
-        base(2, 11).sampler(ddim(0.0, None)).num_steps(40),
-        base(1, 12).sampler(ddpm).num_steps(100).grid(Grid::Leading),
-        base(3, 13).sampler(ddim(0.7, Some(DdimClipRule::Keep))).num_steps(60),
+        base(2, 11).sampler(ddim(0.0, ClippedEps::Recompute)).num_steps(40),
+        base(1, 12).sampler(ddpm).num_steps(100).grid(Grid::Leading { offset: 0 }),
+        base(3, 13).sampler(ddim(0.7, ClippedEps::Keep)).num_steps(60),
     ]
 }
 

@@ -6,6 +6,8 @@ use std::{
     process::{Command, Output},
 };
 
+use ddpm_client::Sampler;
+
 use crate::harness::{TestServer, binary};
 
 fn ddpm(server: &TestServer, folder: &Path, args: &[&str]) -> Output {
@@ -60,25 +62,121 @@ async fn sample_writes_pictures_a_grid_and_animations_and_the_same_again() {
     );
 }
 
+/// Runs a command that must succeed; gives its stdout.
+fn succeed(server: &TestServer, folder: &Path, line: &str) -> String {
+    let output = ddpm(server, folder, &line.split_whitespace().collect::<Vec<_>>());
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The only file with that ending.
+fn file_with(folder: &Path, ending: &str) -> Vec<u8> {
+    let mut found = files(folder).into_iter().filter(|(name, _)| name.ends_with(ending));
+    let (_, bytes) = found.next().unwrap();
+    assert!(found.next().is_none());
+    bytes
+}
+
 #[tokio::test]
-async fn every_sampler_of_the_contract_runs_through_the_command() {
+async fn rows_of_every_sampler_printed_and_sent_back_give_the_same_bytes() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
-    let samplers: [&[&str]; 6] = [
-        &["--sampler", "ddpm", "--variance", "fixed-small"],
-        &["--sampler", "ddpm", "--variance", "fixed-large", "--grid", "leading"],
-        &["--sampler", "ddim", "--eta", "0"],
-        &["--sampler", "ddim", "--eta", "1", "--clip-rule", "keep"],
-        &["--sampler", "ddim", "--grid", "linspace", "--clip", "none"],
-        &["--sampler", "ddim", "--grid", "quadratic"],
-    ];
-    for sampler in samplers {
-        for model in ["glyphs", "toy"] {
-            let common = ["sample", model, "-n", "3", "--steps", "8", "--seed", "1", "--json"];
-            let output = ddpm(&server, folder.path(), &[&common[..], sampler].concat());
-            json(&output);
-        }
+    let path = folder.path();
+    let picture = "sample glyphs -n 1 --seed 5 --steps 10 --label 3 --no-grid --out picture";
+    succeed(&server, path, picture);
+    for sampler in Sampler::ALL {
+        let (name, encodes) = (sampler.name(), sampler == Sampler::DdimInverse);
+        let image = if encodes { "--image picture/glyphs-5-0.png" } else { "" };
+        let walk = format!("--sampler {sampler} --steps 6 --label 3 {image}");
+        let rows = succeed(&server, path, &format!("program glyphs {walk} --json"));
+        fs::write(path.join("rows.json"), rows).unwrap();
+        let common = "sample glyphs -n 2 --seed 9 --format npy --no-grid";
+        succeed(&server, path, &format!("{common} {walk} --out named-{name}"));
+        let own = format!("--program rows.json --label 3 {image}");
+        succeed(&server, path, &format!("{common} {own} --out own-{name}"));
+        let [named, own] =
+            ["named", "own"].map(|how| file_with(&path.join(format!("{how}-{name}")), ".npy"));
+        assert!(named == own, "{name}");
     }
+}
+
+#[tokio::test]
+async fn every_grid_clip_and_edit_runs_through_the_command() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let picture = "sample glyphs -n 1 --seed 5 --steps 10 --label 3 --no-grid --out picture";
+    succeed(&server, path, picture);
+    let image = "--image picture/glyphs-5-0.png --strength 0.5";
+    let known = "--known picture/glyphs-5-0.png --mask picture/glyphs-5-0.png";
+    let lines = [
+        "--grid karras:rho=5 --clip none --sampler unipc:order=3",
+        "--grid timesteps:999-500.5-20 --clip dynamic:quantile=0.99",
+        "--grid sigmas:20-5-1-0.1-0 --sampler euler",
+        "--grid ddim:25 --sampler ddim:eta=1,clip-rule=keep-eps",
+        "--sampler auto --steps 8",
+        "--steps 8 --label 3 --guidance 3 --guidance-interval 0.5:5",
+        &format!("--steps 8 {image}"),
+        &format!("--steps 8 {known}"),
+        &format!("--steps 8 {known} --inpaint replace-xt --resampling 2 --jump-length 2"),
+        "--steps 8 --share-noise 4 --share start",
+        "--steps 8 --format u8 --gif --strip",
+    ];
+    for line in lines {
+        succeed(&server, path, &format!("sample glyphs -n 2 --seed 1 {line}"));
+    }
+}
+
+#[tokio::test]
+async fn an_encoded_picture_comes_back_from_its_array() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let picture = "sample glyphs -n 1 --seed 5 --label 3 --steps 20 --format u8 --out picture";
+    succeed(&server, path, &format!("{picture} --no-grid"));
+    succeed(&server, path, &picture.replace("u8", "png --no-grid"));
+    succeed(&server, path, "encode glyphs picture/glyphs-5-0.png --label 3 --steps 200");
+    let back = "--sampler ddim --steps 200 --initial x_T.npy --clip none --format u8";
+    succeed(&server, path, &format!("sample glyphs --seed 1 --label 3 {back} --out back"));
+    let [picture, back] = ["picture", "back"].map(|folder| file_with(&path.join(folder), ".u8"));
+    let squares = picture.iter().zip(&back).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+    let mean = squares.sum::<f64>() / picture.len() as f64;
+    let psnr = 10.0 * (255.0f64 * 255.0 / mean).log10();
+    assert!(psnr > 30.0, "{psnr} dB");
+}
+
+#[tokio::test]
+async fn a_way_from_one_sample_to_another_begins_and_ends_with_them() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let walk = "--label 3 --steps 10 --sampler ddim";
+    let way = "interpolate glyphs --from 0 --to 5:2 --frames 4 --seed 3 --format u8 --gif --out way";
+    succeed(&server, path, &format!("{way} {walk}"));
+    let one = |index: u64, seed: u64| {
+        let which = format!("--indices {index} --seed {seed} --format u8 --out ends");
+        succeed(&server, path, &format!("sample glyphs {which} {walk}"));
+        fs::read(path.join(format!("ends/glyphs-{seed}-{index}.u8"))).unwrap()
+    };
+    let names: Vec<String> = files(&path.join("way")).into_iter().map(|(name, _)| name).collect();
+    let frame = |index: u64| fs::read(path.join(format!("way/glyphs-3-{index}.u8"))).unwrap();
+    assert_eq!((frame(0), frame(3)), (one(0, 3), one(2, 5)));
+    assert!(frame(1) != frame(0) && frame(1) != frame(2));
+    assert_eq!(names.len(), 4 + 2, "{names:?}");
+}
+
+#[tokio::test]
+async fn a_server_of_small_requests_gives_the_bytes_of_one_of_large_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "sample toy -n 50 --seed 3 --steps 5 --json --out";
+    for (limit, out) in [("7", "small"), ("1000", "large")] {
+        let server = TestServer::start(&["--max-samples", limit]);
+        let report = succeed(&server, folder.path(), &format!("{line} {out}"));
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["completed"]["samples"], 50);
+        assert_eq!(report["completed"]["evals"], 250);
+    }
+    assert!(files(&folder.path().join("small")) == files(&folder.path().join("large")));
 }
 
 #[tokio::test]

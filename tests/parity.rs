@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use ddpm_client::{DdpmVariance, Format, Grid, Indices, Request, Sampler};
+use ddpm_client::{ClippedEps, Format, Grid, Indices, Request, Sampler};
 
 use crate::harness::{TestServer, binary, root, values};
 
@@ -63,7 +63,7 @@ async fn glyphs_are_the_same_in_both_for_50_rows_of_ddim() {
     let labels: Vec<u32> = (0..8).collect();
     let request = Request::new("glyphs", Indices::first(COUNT))
         .class_labels(labels)
-        .sampler(Sampler::Ddim { eta: 0.0, clip_rule: None })
+        .sampler(Sampler::Ddim { eta: 0.0, clip_rule: ClippedEps::Recompute })
         .grid(Grid::Trailing)
         .num_steps(50);
     let flags = ["--labels", "0,1,2,3,4,5,6,7", "--sampler", "ddim", "--steps", "50"];
@@ -75,8 +75,8 @@ async fn glyphs_are_the_same_in_both_for_50_rows_of_ddim() {
 async fn glyphs_are_the_same_in_both_with_noise_in_every_row() {
     let request = Request::new("glyphs", Indices::first(COUNT))
         .class_labels(vec![14])
-        .sampler(Sampler::Ddim { eta: 1.0, clip_rule: None })
-        .grid(Grid::Leading)
+        .sampler(Sampler::Ddim { eta: 1.0, clip_rule: ClippedEps::Recompute })
+        .grid(Grid::Leading { offset: 0 })
         .num_steps(50);
     let flags = ["--labels", "star", "--sampler", "ddim", "--eta", "1", "--steps", "50"];
     let ours = libtorch("glyphs", &[&flags[..], &["--grid", "leading"]].concat());
@@ -86,12 +86,8 @@ async fn glyphs_are_the_same_in_both_with_noise_in_every_row() {
 #[tokio::test]
 async fn points_are_the_same_in_both_for_50_rows_of_ddpm() {
     let manifest = ddpm_package::Package::open(&toy()).unwrap().manifest().clone();
-    let variance = match manifest.variance {
-        ddpm_diffusion::Variance::FixedSmall => DdpmVariance::FixedSmall,
-        _ => DdpmVariance::FixedLarge,
-    };
     let request = Request::new("toy", Indices::first(COUNT))
-        .sampler(Sampler::Ddpm { variance: Some(variance) })
+        .sampler(Sampler::Ddpm { variance: Some(manifest.variance) })
         .grid(Grid::Trailing)
         .num_steps(50);
     let flags = ["--sampler", "ddpm", "--steps", "50", "--grid", "trailing"];

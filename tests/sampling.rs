@@ -107,13 +107,13 @@ async fn what_a_receipt_says_makes_the_same_samples() {
     let mut spelled = Request::new(&receipt.model, Indices::first(3))
         .version(&receipt.version)
         .seed(receipt.seed)
-        .sampler(receipt.sampler)
+        .sampler(receipt.sampler.clone())
         .num_steps(receipt.num_steps)
         .expect(ddpm_client::Expect {
             model_digest: receipt.model_digest.clone(),
             program_digest: receipt.program_digest.clone(),
             fingerprint: receipt.fingerprint.clone(),
         });
-    spelled = spelled.grid(receipt.grid.unwrap()).clip(receipt.clip.unwrap());
+    spelled = spelled.grid(receipt.grid.clone().unwrap()).clip(receipt.clip.unwrap());
     assert_eq!(server.sample(spelled).await.samples, defaults.samples);
 }

@@ -1,23 +1,25 @@
 //! A connection to one server, and the calls that answer at once.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ddpm_proto::v1::{
     self, model_service_client::ModelServiceClient, sampling_service_client::SamplingServiceClient,
     server_service_client::ServerServiceClient,
 };
+use tokio::sync::OnceCell;
 use tonic::{
     Request as Call,
     transport::{Channel, Endpoint},
 };
 
 use crate::{
+    compiled::Compiled,
     error::{Error, innermost},
     generation::Generation,
     models::Model,
     request::Request,
     resume::Retry,
-    server_info::ServerInfo,
+    server_info::{Limits, ServerInfo},
 };
 
 /// How a client talks to its server.
@@ -58,6 +60,7 @@ pub struct Client {
     endpoint: String,
     channel: Channel,
     options: Options,
+    limits: Arc<OnceCell<Limits>>,
 }
 
 impl Client {
@@ -79,7 +82,8 @@ impl Client {
                 endpoint: endpoint.to_owned(),
                 cause: innermost(&error),
             })?;
-        Ok(Self { endpoint: endpoint.to_owned(), channel, options })
+        let limits = Arc::default();
+        Ok(Self { endpoint: endpoint.to_owned(), channel, options, limits })
     }
 
     /// All models of the server, sorted by name.
@@ -121,11 +125,29 @@ impl Client {
         ServerInfo::from_proto(answer.map_err(|status| self.failed(&status))?.into_inner())
     }
 
+    /// Compiles a request to the rows that a run of it would apply, without running
+    /// them. Its indices do not matter.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::generate`].
+    pub async fn compile(&self, request: &Request) -> Result<Compiled, Error> {
+        let mut service = SamplingServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(self.options.max_message_bytes);
+        let message = request.to_proto()?;
+        let threshold = message.dynamic_threshold;
+        let message = v1::GenerateRequest { samples: None, preview: None, ..message };
+        let ask = self.call(v1::CompileRequest { request: Some(message) });
+        let answer = service.compile(ask).await.map_err(|status| self.failed(&status))?;
+        Compiled::from_proto(answer.into_inner(), threshold)
+    }
+
     /// Starts a run and gives its events. A stream that breaks is an error.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the server will not do it, [`Error::Unreachable`].
+    /// [`Error::Refused`] if the server will not do it, [`Error::Unreachable`], and
+    /// [`Error::Request`] for what cannot be asked.
     pub async fn generate(&self, request: Request) -> Result<Generation, Error> {
         Generation::open(self.clone(), request).await
     }
@@ -144,8 +166,14 @@ impl Client {
     ) -> Result<tonic::Streaming<v1::GenerateEvent>, Error> {
         let mut service = SamplingServiceClient::new(self.channel.clone())
             .max_decoding_message_size(self.options.max_message_bytes);
-        let stream = service.generate(request.to_proto()).await;
+        let stream = service.generate(request.to_proto()?).await;
         Ok(stream.map_err(|status| self.failed(&status))?.into_inner())
+    }
+
+    /// What the server holds requests to, asked for once.
+    pub(crate) async fn limits(&self) -> Result<Limits, Error> {
+        let ask = async || self.server_info().await.map(|info| info.limits);
+        self.limits.get_or_try_init(ask).await.copied()
     }
 
     fn call<T>(&self, message: T) -> Call<T> {

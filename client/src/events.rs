@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use ddpm_proto::v1;
+use ddpm_proto::{
+    convert::{guidance_from_proto, shared_noise_from_proto},
+    v1,
+};
 use serde::{Serialize, Serializer};
 
 use crate::{
     error::Error,
     indices::Indices,
-    settings::{Clip, Grid, PreviewKind, Sampler},
+    settings::{
+        Clip, Grid, Guidance, PreviewKind, SamplerChoice, SharedNoise, as_text, clip_from_wire,
+        grid_from_wire,
+    },
 };
 
 /// One event of a run.
@@ -38,11 +44,11 @@ pub struct Accepted {
     pub receipt: Receipt,
     /// Network evaluations one sample costs.
     pub evals_per_sample: u64,
-    /// Network evaluations of the whole request.
+    /// Network evaluations of the whole run.
     pub total_evals: u64,
     /// Samples of other requests that came before these.
     pub queue_position: u64,
-    /// Expected time until the end; `None` before the first measurement.
+    /// Expected time until the end of the run; `None` before the first measurement.
     pub eta: Option<Duration>,
 }
 
@@ -58,7 +64,7 @@ impl Accepted {
     }
 }
 
-/// How far a request is.
+/// How far a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// Samples that have not had their first step.
@@ -153,14 +159,26 @@ pub struct Receipt {
     pub seed: u64,
     /// Sample i has the label at i mod length; empty: unconditional.
     pub class_labels: Vec<u32>,
-    /// With its options filled in.
-    pub sampler: Sampler,
+    /// With its options filled in. Rows of one's own are named by
+    /// `program_digest` and not repeated.
+    pub sampler: SamplerChoice,
     /// Intervals of the time grid.
     pub num_steps: u32,
-    /// Which timesteps were visited.
+    /// Which points were visited; `None` for rows of one's own.
+    #[serde(serialize_with = "as_text")]
     pub grid: Option<Grid>,
-    /// Whether predictions of x_0 were clipped.
+    /// How predictions of x_0 were clipped; `None` for rows of one's own.
+    #[serde(serialize_with = "as_text")]
     pub clip: Option<Clip>,
+    /// Classifier-free guidance, if there was any.
+    #[serde(serialize_with = "guidance")]
+    pub guidance: Option<Guidance>,
+    /// Noise that the samples had in common, if any.
+    #[serde(serialize_with = "shared_noise")]
+    pub shared_noise: Option<SharedNoise>,
+    /// SHA-256 over the initial states or images, the known image and the mask,
+    /// hex; empty if there were none.
+    pub inputs_digest: String,
 }
 
 impl Receipt {
@@ -176,10 +194,13 @@ impl Receipt {
             noise_layout: receipt.noise_layout,
             seed: receipt.seed,
             class_labels: receipt.class_labels,
-            sampler: Sampler::from_proto(receipt.sampler)?,
+            sampler: SamplerChoice::from_proto(receipt.sampler)?,
             num_steps: receipt.num_steps,
-            grid: Grid::from_proto(receipt.grid)?,
-            clip: Clip::from_proto(receipt.clip)?,
+            grid: grid_from_wire(receipt.grid, receipt.grid_options, receipt.num_steps)?,
+            clip: clip_from_wire(receipt.clip, receipt.dynamic_threshold)?,
+            guidance: receipt.guidance.map(guidance_from_proto),
+            shared_noise: receipt.shared_noise.map(shared_noise_from_proto),
+            inputs_digest: receipt.inputs_digest,
         })
     }
 
@@ -221,9 +242,8 @@ pub struct Interruption {
 
 /// The end of a run, with what it took.
 ///
-/// After an interruption `samples` and `failed` count all parts; the rest tells
-/// of the last one, because a broken stream says nothing about itself. If all
-/// samples came and only the end of the stream was lost, the rest is 0.
+/// Of a run that took several requests it is the sum over them. A stream that broke
+/// says nothing about itself, so of those only the samples are counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Completed {
     /// Samples received.
@@ -253,6 +273,24 @@ pub struct Completed {
 }
 
 impl Completed {
+    /// Counts a later request of the same run too.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.samples += later.samples;
+        self.failed += later.failed;
+        if self.ticks == 0 {
+            self.first_tick = later.first_tick;
+        }
+        if later.ticks > 0 {
+            self.last_tick = later.last_tick;
+        }
+        self.ticks += later.ticks;
+        self.evals += later.evals;
+        self.queue_time += later.queue_time;
+        self.compute_time += later.compute_time;
+        self.encode_time += later.encode_time;
+        self.blocked_time += later.blocked_time;
+    }
+
     pub(crate) fn from_proto(completed: &v1::Completed) -> Result<Self, Error> {
         let time = |field: Option<prost_types::Duration>| duration(field.unwrap_or_default());
         Ok(Self {
@@ -268,6 +306,33 @@ impl Completed {
             blocked_time: time(completed.blocked_time)?,
         })
     }
+}
+
+/// `sigma_min` and `sigma_max` only where they limit something.
+fn guidance<S: Serializer>(guidance: &Option<Guidance>, serializer: S) -> Result<S::Ok, S::Error> {
+    let Some(Guidance { scale, sigma_min, sigma_max }) = *guidance else {
+        return serializer.serialize_none();
+    };
+    let numbers = [
+        ("scale", Some(scale)),
+        ("sigma_min", Some(sigma_min).filter(|sigma| *sigma > 0.0)),
+        ("sigma_max", Some(sigma_max).filter(|sigma| sigma.is_finite())),
+    ];
+    serializer.collect_map(numbers.into_iter().filter_map(|(name, value)| Some((name, value?))))
+}
+
+fn shared_noise<S: Serializer>(
+    shared: &Option<SharedNoise>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Fields {
+        index: u64,
+        start: bool,
+        steps: bool,
+    }
+    let fields = shared.map(|SharedNoise { index, start, steps }| Fields { index, start, steps });
+    fields.serialize(serializer)
 }
 
 fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

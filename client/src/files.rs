@@ -1,4 +1,5 @@
-//! Whole files only: written beside their place, then renamed into it.
+//! Files. What is written is written whole: beside its place, then renamed into it.
+//! What is read is checked against the model it is for.
 
 use std::{
     fs,
@@ -10,6 +11,11 @@ use std::{
 use tempfile::{Builder, NamedTempFile};
 
 use crate::error::Error;
+
+mod npy;
+
+mod read;
+pub use read::{read_images, read_mask, read_states};
 
 /// Creates `folder` if need be, and tries whether a file can be made in it.
 ///

@@ -1,6 +1,14 @@
 //! A run as its client sees it: events one by one, or all samples at the end.
+//!
+//! A run may take several requests: more after a broken stream, and more if it has
+//! more samples than the server takes at once. Whoever reads its events sees one
+//! run: one `accepted`, unless it was interrupted, and one `completed`, with
+//! progress over all of it in between.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use ddpm_proto::v1;
 use tokio::time::{Instant, sleep_until};
@@ -8,7 +16,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     connection::Client,
     error::Error,
-    events::{Completed, Event, Receipt, Sample, SampleError},
+    events::{Accepted, Completed, Event, Progress, Receipt, Sample, SampleError},
+    parts::parts,
     protocol::Protocol,
     request::Request,
     resume::{Resume, Retry},
@@ -18,12 +27,22 @@ use crate::{
 #[derive(Debug)]
 pub struct Generation {
     client: Client,
+    /// The part that runs, or what is missing of it.
     request: Request,
+    /// The parts after it; `None` until the server has told its limits.
+    later: Option<VecDeque<Request>>,
     state: State,
     resume: Option<Resume>,
     receipt: Option<Receipt>,
+    evals_per_sample: u64,
+    /// Samples settled before the stream that is open.
+    settled_before: usize,
+    /// Whether the next `accepted` is that of a later part, which is no news.
+    goes_on: bool,
     done: BTreeSet<u64>,
     failed: BTreeSet<u64>,
+    /// What the parts that are over took.
+    spent: Completed,
 }
 
 #[derive(Debug)]
@@ -51,8 +70,9 @@ pub struct Collected {
 
 impl Generation {
     pub(crate) async fn open(client: Client, request: Request) -> Result<Self, Error> {
-        let attempt = Attempt::open(&client, &request).await?;
-        Ok(Self { state: State::Open(Box::new(attempt)), ..Self::new(client, request, None) })
+        let mut generation = Self::new(client, request, None);
+        generation.connect().await?;
+        Ok(generation)
     }
 
     pub(crate) fn resumable(client: Client, request: Request, retry: Retry) -> Self {
@@ -63,11 +83,16 @@ impl Generation {
         Self {
             client,
             request,
+            later: None,
             state: State::Waiting(Instant::now()),
             resume,
             receipt: None,
+            evals_per_sample: 0,
+            settled_before: 0,
+            goes_on: false,
             done: BTreeSet::new(),
             failed: BTreeSet::new(),
+            spent: Completed::default(),
         }
     }
 
@@ -80,9 +105,20 @@ impl Generation {
     /// unless the run is resumable and may try again; [`Error::Protocol`] and
     /// [`Error::Damaged`] if the server breaks its promises.
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
-        match self.advance().await {
-            Ok(event) => Ok(event.map(|event| self.note(event))),
-            Err(error) => self.interrupted(error).map(Some),
+        loop {
+            match self.advance().await {
+                Ok(None) => return Ok(None),
+                Ok(Some(event)) => {
+                    if let Some(event) = self.note(event) {
+                        return Ok(Some(event));
+                    }
+                }
+                Err(error) => {
+                    if let Some(event) = self.interrupted(error)? {
+                        return Ok(Some(event));
+                    }
+                }
+            }
         }
     }
 
@@ -112,8 +148,7 @@ impl Generation {
     async fn advance(&mut self) -> Result<Option<Event>, Error> {
         if let State::Waiting(until) = self.state {
             sleep_until(until).await;
-            let attempt = Attempt::open(&self.client, &self.request).await?;
-            self.state = State::Open(Box::new(attempt));
+            self.connect().await?;
         }
         match &mut self.state {
             State::Open(attempt) => attempt.next().await.map(Some),
@@ -121,10 +156,29 @@ impl Generation {
         }
     }
 
-    /// Remembers what a later attempt must know.
-    fn note(&mut self, event: Event) -> Event {
+    /// Opens the stream of the present part.
+    async fn connect(&mut self) -> Result<(), Error> {
+        if self.later.is_none() {
+            let mut parts = parts(&self.request, &self.client.limits().await?)?;
+            self.request = parts.pop_front().unwrap_or_else(|| self.request.clone());
+            self.later = Some(parts);
+        }
+        let attempt = Attempt::open(&self.client, &self.request).await?;
+        self.state = State::Open(Box::new(attempt));
+        self.settled_before = self.done.len() + self.failed.len();
+        Ok(())
+    }
+
+    /// Remembers what a later attempt must know, and makes what one stream says
+    /// true of the whole run. `None`: no news.
+    fn note(&mut self, event: Event) -> Option<Event> {
         match event {
-            Event::Accepted(ref accepted) => self.receipt = Some(accepted.receipt.clone()),
+            Event::Accepted(accepted) => {
+                let news = !std::mem::take(&mut self.goes_on);
+                let accepted = self.accepted(accepted);
+                return news.then_some(Event::Accepted(accepted));
+            }
+            Event::Progress(progress) => return Some(Event::Progress(self.over_all(progress))),
             Event::Samples(ref samples) => {
                 self.done.extend(samples.iter().map(|sample| sample.index));
                 if let Some(resume) = &mut self.resume {
@@ -134,34 +188,79 @@ impl Generation {
             Event::SampleError(ref error) => {
                 self.failed.insert(error.index);
             }
-            Event::Completed(last) => {
-                self.state = State::Ended;
-                return Event::Completed(self.over_all_attempts(last));
-            }
-            _ => {}
+            Event::Completed(last) => return self.part_completed(last),
+            Event::Previews(_) | Event::Interrupted(_) => {}
         }
-        event
+        Some(event)
     }
 
-    fn over_all_attempts(&self, last: Completed) -> Completed {
-        let count = |set: &BTreeSet<u64>| u32::try_from(set.len()).unwrap_or(u32::MAX);
-        Completed { samples: count(&self.done), failed: count(&self.failed), ..last }
+    fn accepted(&mut self, accepted: Accepted) -> Accepted {
+        self.receipt = Some(accepted.receipt.clone());
+        self.evals_per_sample = accepted.evals_per_sample;
+        let evals = |samples: usize| accepted.evals_per_sample * samples as u64;
+        let elsewhere = evals(self.settled_before + self.samples_later());
+        let eta = accepted.eta.map(|eta| self.eta_of_all(eta));
+        Accepted { total_evals: elsewhere + accepted.total_evals, eta, ..accepted }
+    }
+
+    fn over_all(&self, progress: Progress) -> Progress {
+        let count = |samples: usize| u32::try_from(samples).unwrap_or(u32::MAX);
+        Progress {
+            samples_waiting: progress.samples_waiting + count(self.samples_later()),
+            samples_done: progress.samples_done + count(self.settled_before),
+            evals_done: progress.evals_done + self.evals_per_sample * self.settled_before as u64,
+            eta: progress.eta.map(|eta| self.eta_of_all(eta)),
+            ..progress
+        }
+    }
+
+    /// Later parts take as long for a sample as what is left of this one.
+    fn eta_of_all(&self, eta: Duration) -> Duration {
+        let here = self.done.len() + self.failed.len() - self.settled_before;
+        let left = (self.request.indices.count() as usize).saturating_sub(here).max(1);
+        eta.mul_f64(1.0 + self.samples_later() as f64 / left as f64)
+    }
+
+    /// Samples of the parts after the present one.
+    fn samples_later(&self) -> usize {
+        self.later.iter().flatten().map(|part| part.indices.count() as usize).sum()
+    }
+
+    /// Goes on with the next part, or ends the run.
+    fn part_completed(&mut self, part: Completed) -> Option<Event> {
+        self.spent.add(part);
+        let next = self.later.as_mut().and_then(VecDeque::pop_front);
+        match (next, &self.receipt) {
+            (Some(next), Some(receipt)) => {
+                self.request = next.fitting(receipt);
+                self.state = State::Waiting(Instant::now());
+                self.goes_on = true;
+                None
+            }
+            _ => {
+                self.state = State::Ended;
+                let count = |set: &BTreeSet<u64>| u32::try_from(set.len()).unwrap_or(u32::MAX);
+                let (samples, failed) = (count(&self.done), count(&self.failed));
+                Some(Event::Completed(Completed { samples, failed, ..self.spent }))
+            }
+        }
     }
 
     /// Plans the next attempt, or ends the run with `error`.
-    fn interrupted(&mut self, error: Error) -> Result<Event, Error> {
+    fn interrupted(&mut self, error: Error) -> Result<Option<Event>, Error> {
         self.state = State::Ended;
         let Some(resume) = &mut self.resume else { return Err(error) };
         let settled = self.done.union(&self.failed).copied().collect();
         let interruption = resume.plan(error, &self.request.indices, &settled)?;
         if interruption.missing.is_empty() && self.receipt.is_some() {
-            return Ok(Event::Completed(self.over_all_attempts(Completed::default())));
+            return Ok(self.part_completed(Completed::default()));
         }
         if let Some(receipt) = &self.receipt {
-            self.request = self.request.resumed(interruption.missing.clone(), receipt);
+            self.request = self.request.only(interruption.missing.clone()).fitting(receipt);
         }
         self.state = State::Waiting(Instant::now() + interruption.pause);
-        Ok(Event::Interrupted(interruption))
+        self.goes_on = false;
+        Ok(Some(Event::Interrupted(interruption)))
     }
 }
 

@@ -100,6 +100,34 @@ impl Indices {
             .expect("a part of a set is a smaller set")
     }
 
+    /// The same indices in order, in sets of at most `size`.
+    ///
+    /// # Panics
+    ///
+    /// If `size` is 0.
+    #[must_use]
+    pub fn chunks(&self, size: u32) -> Vec<Self> {
+        assert!(size > 0, "a chunk holds at least one index");
+        let (mut chunks, mut chunk, mut room) = (Vec::new(), Self::default(), u64::from(size));
+        for range in &self.ranges {
+            let mut rest = range.clone();
+            while !rest.is_empty() {
+                let end = rest.end.min(rest.start.saturating_add(room));
+                chunk.ranges.push(rest.start..end);
+                room -= end - rest.start;
+                rest.start = end;
+                if room == 0 {
+                    chunks.push(std::mem::take(&mut chunk));
+                    room = u64::from(size);
+                }
+            }
+        }
+        if !chunk.is_empty() {
+            chunks.push(chunk);
+        }
+        chunks
+    }
+
     /// A count where the set starts at 0 without a gap, else ranges.
     pub(crate) fn to_proto(&self) -> v1::generate_request::Samples {
         match self.ranges.as_slice() {
@@ -195,6 +223,18 @@ mod tests {
             ranges("1-2,9"),
             v1::generate_request::Samples::IndexRanges(v1::IndexRanges { ranges: expected })
         );
+    }
+
+    #[test]
+    fn chunks_cut_ranges_where_a_set_is_full() {
+        let chunks = |text: &str, size| -> Vec<String> {
+            let indices: Indices = text.parse().unwrap();
+            indices.chunks(size).iter().map(ToString::to_string).collect()
+        };
+
+        assert_eq!(chunks("0-9", 4), ["0-3", "4-7", "8-9"]);
+        assert_eq!(chunks("0-1,5-8,11", 3), ["0-1,5", "6-8", "11"]);
+        assert_eq!(chunks("0-1,5-8,11", 7), ["0-1,5-8,11"]);
     }
 
     proptest! {

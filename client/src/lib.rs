@@ -18,7 +18,8 @@
 //!
 //! A sample is a pure function of its receipt and its index, so a broken stream
 //! costs nothing but time: [`Client::generate_resumable`] asks again for the
-//! missing indices and refuses an answer that would not fit to the first part.
+//! missing indices and refuses an answer that would not fit to the first part. A
+//! run of more samples than the server takes at once goes as several requests.
 
 // The wire.
 mod connection;
@@ -29,20 +30,27 @@ pub use error::{Code, Error, FieldViolation, Refusal};
 
 // What can be asked.
 mod indices;
+mod initial;
+mod program;
 mod request;
 mod settings;
 
 pub use indices::{Indices, ParseIndicesError};
+pub use initial::{Initial, Known};
+pub use program::Program;
 pub use request::{Expect, Request, Watch};
 pub use settings::{
-    Clip, DdimClipRule, DdpmVariance, Delivery, Format, Frames, Grid, PreviewKind, Sampler,
+    Clip, ClippedEps, Delivery, Form, Format, Frames, Grid, Guidance, Inpaint, PreviewKind,
+    Sampler, SamplerChoice, SharedNoise, UniPcVariant, Variance,
 };
 
 // What is answered.
+mod compiled;
 mod events;
 mod models;
 mod server_info;
 
+pub use compiled::Compiled;
 pub use events::{
     Accepted, Completed, Data, Event, Interruption, Preview, Previews, Progress, Receipt, Sample,
     SampleError,
@@ -53,6 +61,7 @@ pub use server_info::{Device, Limits, Load, ServerInfo};
 // From one to the other.
 mod assembly;
 mod generation;
+mod parts;
 mod protocol;
 mod resume;
 

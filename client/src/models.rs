@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     error::Error,
-    settings::{Grid, Sampler},
+    settings::{Grid, SamplerChoice, grid_from_wire},
 };
 
 /// A model that can be sampled.
@@ -23,16 +23,16 @@ pub struct Model {
     pub shape: Vec<u32>,
     /// Names of the classes in the order of their labels; empty: unconditional.
     pub class_names: Vec<String>,
-    /// Training timesteps T.
+    /// Training timesteps T; 0 for a network on continuous noise.
     pub timesteps: u32,
-    /// Beta schedule.
+    /// Beta schedule; `edm` or `flow` for a network on continuous noise.
     pub schedule: String,
     /// What the network predicts.
     pub prediction: String,
     /// Variance of the reverse steps.
     pub variance: String,
     /// Used when a request names no sampler.
-    pub default_sampler: Sampler,
+    pub default_sampler: SamplerChoice,
     /// Used when a request names no steps.
     pub default_num_steps: u32,
     /// Used when a request names no grid.
@@ -109,9 +109,13 @@ impl Model {
             schedule: model.schedule,
             prediction: model.prediction,
             variance: model.variance,
-            default_sampler: Sampler::from_proto(model.default_sampler)?,
+            default_sampler: SamplerChoice::from_proto(model.default_sampler)?,
             default_num_steps: model.default_num_steps,
-            default_grid: Grid::from_proto(model.default_grid)?,
+            default_grid: grid_from_wire(
+                model.default_grid,
+                model.default_grid_options,
+                model.default_num_steps,
+            )?,
             graph: model.graph,
         })
     }
@@ -120,9 +124,10 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Sampler;
 
     fn model(class_names: &[&str]) -> Model {
-        let sampler = Sampler::Ddpm { variance: None };
+        let sampler = SamplerChoice::from(Sampler::Ddpm { variance: None });
         let wire = v1::Model {
             name: "glyphs".to_owned(),
             kind: v1::ModelKind::Image.into(),

@@ -1,16 +1,28 @@
 //! The words of a request: samplers, grids, formats, previews.
 //!
-//! The names are those of the command line and of receipts in JSON. Each enum
-//! mirrors one of `ddpm.v1`; "unspecified" is `None` wherever one may leave a
-//! word out, so that a value here always says something.
+//! Samplers, grids and clip rules are those of [`ddpm_diffusion`] with their text
+//! form. The names are those of the command line and of receipts in JSON.
+//! "Unspecified" is `None` wherever one may leave a word out, so that a value here
+//! always says something.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use clap::ValueEnum;
-use ddpm_proto::v1;
-use serde::Serialize;
+use ddpm_diffusion::Error as SpecError;
+use ddpm_proto::{
+    convert::{
+        self, Fault, clip_from_proto, grid_from_proto, sampler_from_proto, sampler_to_proto,
+    },
+    v1,
+};
+use serde::{Serialize, Serializer};
 
-use crate::error::Error;
+pub use ddpm_diffusion::{
+    Clip, ClippedEps, Form, GridSpec as Grid, Guidance, Inpaint, Sampler, SharedNoise,
+    UniPcVariant, Variance,
+};
+
+use crate::{error::Error, program::Program};
 
 /// Gives an enum the numbers of its mirror on the wire, and its name as text.
 macro_rules! mirrors {
@@ -47,118 +59,117 @@ fn unknown(what: &str, value: i32) -> Error {
 }
 
 /// How to walk from noise to data.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Sampler {
-    /// Ancestral sampling: Ho et al. 2020, algorithm 2.
-    Ddpm {
-        /// `None`: the model's own.
-        variance: Option<DdpmVariance>,
-    },
-    /// Song et al. 2020, equation 12.
-    Ddim {
-        /// Noise of each step relative to DDPM's, in [0, 1]; 0 is deterministic.
-        eta: f64,
-        /// `None`: recompute.
-        clip_rule: Option<DdimClipRule>,
-    },
+///
+/// As text: `auto`, or a sampler such as `dpm++:order=3,form=heun`. Rows of one's
+/// own have no text that reads back; they show as `program`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SamplerChoice {
+    /// A sampler with its options.
+    Sampler(Sampler),
+    /// The server picks sampler and grid; the number of steps is a budget of
+    /// evaluations. The receipt says what it picked.
+    Auto,
+    /// Rows of one's own. In a receipt there are none: its digest names them.
+    Program(Program),
 }
 
-impl Sampler {
-    pub(crate) fn to_proto(self) -> v1::Sampler {
-        let kind = match self {
-            Self::Ddpm { variance } => v1::sampler::Kind::Ddpm(v1::Ddpm {
-                variance: variance.map_or(0, DdpmVariance::to_proto),
-            }),
-            Self::Ddim { eta, clip_rule } => v1::sampler::Kind::Ddim(v1::Ddim {
-                eta,
-                clip_rule: clip_rule.map_or(0, DdimClipRule::to_proto),
-            }),
-        };
-        v1::Sampler { kind: Some(kind) }
+impl SamplerChoice {
+    pub(crate) fn to_proto(&self) -> v1::Sampler {
+        match self {
+            Self::Sampler(sampler) => sampler_to_proto(*sampler),
+            Self::Auto => v1::Sampler { kind: Some(v1::sampler::Kind::Auto(v1::Auto {})) },
+            Self::Program(program) => {
+                v1::Sampler { kind: Some(v1::sampler::Kind::Program(program.to_proto())) }
+            }
+        }
     }
 
     pub(crate) fn from_proto(sampler: Option<v1::Sampler>) -> Result<Self, Error> {
-        match sampler.and_then(|sampler| sampler.kind) {
-            Some(v1::sampler::Kind::Ddpm(ddpm)) => {
-                Ok(Self::Ddpm { variance: DdpmVariance::from_proto(ddpm.variance)? })
+        let missing = || Error::Protocol("a sampler is missing".to_owned());
+        Ok(match sampler_from_proto(sampler.ok_or_else(missing)?).map_err(broken)? {
+            convert::SamplerChoice::Sampler(sampler) => Self::Sampler(sampler),
+            convert::SamplerChoice::Auto => Self::Auto,
+            convert::SamplerChoice::Program(program) => {
+                Self::Program(Program::from_proto(program).map_err(Error::Protocol)?)
             }
-            Some(v1::sampler::Kind::Ddim(ddim)) => Ok(Self::Ddim {
-                eta: ddim.eta,
-                clip_rule: DdimClipRule::from_proto(ddim.clip_rule)?,
-            }),
-            _ => Err(Error::Protocol(
-                "a sampler is missing, or one that this client does not know".to_owned(),
-            )),
+        })
+    }
+}
+
+impl From<Sampler> for SamplerChoice {
+    fn from(sampler: Sampler) -> Self {
+        Self::Sampler(sampler)
+    }
+}
+
+impl From<Program> for SamplerChoice {
+    fn from(program: Program) -> Self {
+        Self::Program(program)
+    }
+}
+
+impl FromStr for SamplerChoice {
+    type Err = String;
+
+    /// Reads `auto` or a sampler.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            text => text.parse().map(Self::Sampler).map_err(|error: SpecError| error.to_string()),
         }
     }
 }
 
-/// `ddpm fixed-small`, `ddim eta=0 recompute`.
-impl fmt::Display for Sampler {
+impl fmt::Display for SamplerChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ddpm { variance: None } => write!(f, "ddpm"),
-            Self::Ddpm { variance: Some(variance) } => write!(f, "ddpm {variance}"),
-            Self::Ddim { eta, clip_rule: None } => write!(f, "ddim eta={eta}"),
-            Self::Ddim { eta, clip_rule: Some(rule) } => write!(f, "ddim eta={eta} {rule}"),
+            Self::Sampler(sampler) => sampler.fmt(f),
+            Self::Auto => f.write_str("auto"),
+            Self::Program(_) => f.write_str("program"),
         }
     }
 }
 
-/// Variance of a step of ancestral sampling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum DdpmVariance {
-    /// That of the posterior q(x_{t-1} | x_t, x_0).
-    FixedSmall,
-    /// That of the forward step, beta.
-    FixedLarge,
-    /// What the network predicts.
-    Learned,
+impl Serialize for SamplerChoice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
-mirrors!(DdpmVariance, DdpmVariance {
-    FixedSmall = FixedSmall, FixedLarge = FixedLarge, Learned = Learned
-});
 
-/// What DDIM does about eps when the prediction of x_0 was clipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum DdimClipRule {
-    /// Recompute eps from the clipped x_0, as ddpm-torch does.
-    Recompute,
-    /// Keep the network's own eps, as diffusers does by default.
-    Keep,
+/// A grid with its numbers; `None` where the wire says nothing.
+pub(crate) fn grid_from_wire(
+    grid: i32,
+    options: Option<v1::GridOptions>,
+    num_steps: u32,
+) -> Result<Option<Grid>, Error> {
+    let wire = v1::Grid::try_from(grid).map_err(|_| unknown("Grid", grid))?;
+    grid_from_proto(wire, options, Some(num_steps)).map_err(broken)
 }
-mirrors!(DdimClipRule, DdimClipRule { Recompute = RecomputeEps, Keep = KeepEps });
 
-/// Which of the T timesteps a run of S steps visits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Grid {
-    /// floor(T / S) * (0 … S - 1).
-    Leading,
-    /// round(T - k T / S) - 1: starts at T - 1.
-    Trailing,
-    /// Spread evenly from 0 to T - 1.
-    Linspace,
-    /// Squares, dense near the data.
-    Quadratic,
+/// A clip rule with its numbers; `None` where the wire says nothing.
+pub(crate) fn clip_from_wire(
+    clip: i32,
+    threshold: Option<v1::DynamicThreshold>,
+) -> Result<Option<Clip>, Error> {
+    let wire = v1::Clip::try_from(clip).map_err(|_| unknown("Clip", clip))?;
+    clip_from_proto(wire, threshold).map_err(broken)
 }
-mirrors!(Grid, Grid {
-    Leading = Leading, Trailing = Trailing, Linspace = Linspace, Quadratic = Quadratic
-});
 
-/// Whether predictions of x_0 are clipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Clip {
-    /// Never.
-    None,
-    /// To [-1, 1] in every step.
-    Unit,
+/// What cannot be read of an answer.
+fn broken(fault: Fault) -> Error {
+    Error::Protocol(format!("{}: {}", fault.field, fault.description))
 }
-mirrors!(Clip, Clip { None = None, Unit = Unit });
+
+/// Writes a value as its text form.
+pub(crate) fn as_text<T: fmt::Display, S: Serializer>(
+    value: &Option<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}
 
 /// How the elements of samples and previews are encoded on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
@@ -220,22 +231,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sampler_comes_back_from_the_wire() {
-        let samplers = [
-            Sampler::Ddpm { variance: None },
-            Sampler::Ddpm { variance: Some(DdpmVariance::FixedLarge) },
-            Sampler::Ddim { eta: 0.25, clip_rule: Some(DdimClipRule::Keep) },
-        ];
-        for sampler in samplers {
-            assert_eq!(Sampler::from_proto(Some(sampler.to_proto())).unwrap(), sampler);
+    fn a_sampler_is_named_by_its_text_and_so_is_the_servers_choice() {
+        for text in ["ddim:eta=0.25,clip-rule=keep-eps", "dpm++:order=3,form=heun", "auto"] {
+            let choice: SamplerChoice = text.parse().unwrap();
+
+            assert_eq!(choice.to_string(), text);
+            assert_eq!(SamplerChoice::from_proto(Some(choice.to_proto())).unwrap(), choice);
         }
+        let sentence = "ddmp".parse::<SamplerChoice>().unwrap_err();
+        assert!(sentence.contains("`ddmp`") && sentence.contains("dpm++"), "{sentence}");
     }
 
     #[test]
     fn an_unknown_number_is_an_error_and_unspecified_is_none() {
-        assert_eq!(Grid::from_proto(0).unwrap(), None);
-        assert_eq!(Grid::from_proto(4).unwrap(), Some(Grid::Quadratic));
-        assert!(matches!(Grid::from_proto(99), Err(Error::Protocol(_))));
+        assert_eq!(grid_from_wire(0, None, 5).unwrap(), None);
+        assert_eq!(grid_from_wire(4, None, 5).unwrap(), Some(Grid::Quadratic));
+        assert!(matches!(grid_from_wire(99, None, 5), Err(Error::Protocol(_))));
+        assert!(matches!(clip_from_wire(99, None), Err(Error::Protocol(_))));
         // A preview is of one kind: "both" exists in requests only.
         assert!(matches!(PreviewKind::from_proto(3), Err(Error::Protocol(_))));
     }

@@ -1,7 +1,11 @@
 //! One file per command; here what they share.
 
+mod ask;
+mod encode;
+mod interpolate;
 mod models;
 mod output;
+mod program;
 mod sample;
 mod status;
 
@@ -35,12 +39,24 @@ const EXAMPLES: &str = "\
 Examples:
   ddpm models
   ddpm sample MODEL --count 16 --seed 7
-  ddpm sample MODEL --sampler ddim --steps 50 --label 3 --gif";
+  ddpm sample MODEL --sampler dpm++:order=3 --steps 20 --label 3 --gif
+  ddpm sample MODEL --image drawing.png --strength 0.6
+  ddpm sample MODEL --known photo.png --mask mask.png
+  ddpm program MODEL --sampler heun --steps 10 --json > rows.json
+  ddpm sample MODEL --program rows.json
+  ddpm interpolate MODEL --from a.png --to b.png --frames 9 --gif";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Draw samples and write them as pictures, animations or arrays.
     Sample(Box<sample::Args>),
+    /// Show the rows that a run would apply; with --json in the form that `ddpm sample
+    /// --program` takes.
+    Program(Box<program::Args>),
+    /// Encode pictures: write the noise that DDIM turns back into them.
+    Encode(encode::Args),
+    /// Draw the way from one sample to another.
+    Interpolate(Box<interpolate::Args>),
     /// List the models of the server, or tell all about one.
     Models(models::Args),
     /// Show versions, device, limits and load of the server.
@@ -66,6 +82,9 @@ impl Cli {
         let context = Context { server: self.server, json: self.json };
         match self.command {
             Command::Sample(args) => sample::run(&context, &args).await,
+            Command::Program(args) => program::run(&context, &args).await,
+            Command::Encode(args) => encode::run(&context, &args).await,
+            Command::Interpolate(args) => interpolate::run(&context, &args).await,
             Command::Models(args) => models::run(&context, &args).await,
             Command::Status => status::run(&context).await,
         }

@@ -65,11 +65,18 @@ fn details(model: &Model) -> Vec<(&'static str, String)> {
         ("kind", model.kind.as_str().to_owned()),
         ("shape", shape(model)),
         ("classes", classes),
-        ("schedule", format!("{}, {} timesteps", model.schedule, model.timesteps)),
+        ("schedule", schedule(model)),
         ("predicts", format!("{}, variance {}", model.prediction, model.variance)),
         ("default", default_walk(model)),
         ("graph", model.graph.clone()),
     ]
+}
+
+fn schedule(model: &Model) -> String {
+    match model.timesteps {
+        0 => format!("{}, continuous", model.schedule),
+        timesteps => format!("{}, {timesteps} timesteps", model.schedule),
+    }
 }
 
 fn shape(model: &Model) -> String {
@@ -77,6 +84,6 @@ fn shape(model: &Model) -> String {
 }
 
 fn default_walk(model: &Model) -> String {
-    let grid = model.default_grid.map_or_else(String::new, |grid| format!(", {grid}"));
+    let grid = model.default_grid.as_ref().map_or_else(String::new, |grid| format!(", {grid}"));
     format!("{}, {} steps{grid}", model.default_sampler, model.default_num_steps)
 }

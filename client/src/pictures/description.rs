@@ -3,7 +3,12 @@
 //! With these and the model anyone can make the same picture again. Keys start
 //! with `ddpm.`; values are those of the command line.
 
-use crate::events::Receipt;
+use std::fmt::Display;
+
+use crate::{
+    events::Receipt,
+    settings::{Guidance, SharedNoise},
+};
 
 /// Describes a picture of the samples `indices`, such as `3` or `0-63`.
 ///
@@ -23,8 +28,11 @@ pub fn describe(receipt: &Receipt, indices: &str, label: Option<&str>) -> Vec<(S
         ("ddpm.labels", labels.join(",")),
         ("ddpm.sampler", receipt.sampler.to_string()),
         ("ddpm.steps", receipt.num_steps.to_string()),
-        ("ddpm.grid", receipt.grid.map_or_else(String::new, |grid| grid.to_string())),
-        ("ddpm.clip", receipt.clip.map_or_else(String::new, |clip| clip.to_string())),
+        ("ddpm.grid", text(&receipt.grid)),
+        ("ddpm.clip", text(&receipt.clip)),
+        ("ddpm.guidance", receipt.guidance.map_or_else(String::new, guidance)),
+        ("ddpm.shared_noise", receipt.shared_noise.map_or_else(String::new, shared_noise)),
+        ("ddpm.inputs_digest", receipt.inputs_digest.clone()),
         ("ddpm.program_digest", receipt.program_digest.clone()),
         ("ddpm.fingerprint", receipt.fingerprint.clone()),
         ("ddpm.noise_layout", receipt.noise_layout.clone()),
@@ -32,4 +40,25 @@ pub fn describe(receipt: &Receipt, indices: &str, label: Option<&str>) -> Vec<(S
     let said = entries.into_iter().filter(|(_, value)| !value.is_empty());
     let said = said.map(|(key, value)| (key.to_owned(), value));
     std::iter::once(("Software".to_owned(), software)).chain(said).collect()
+}
+
+fn text<T: Display>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(String::new, ToString::to_string)
+}
+
+/// `3`, or `3 in 0.1:2` where it acts for some sigmas only.
+fn guidance(guidance: Guidance) -> String {
+    let Guidance { scale, sigma_min, sigma_max } = guidance;
+    match (sigma_min > 0.0, sigma_max.is_finite()) {
+        (false, false) => scale.to_string(),
+        (_, true) => format!("{scale} in {sigma_min}:{sigma_max}"),
+        (true, false) => format!("{scale} in {sigma_min}:"),
+    }
+}
+
+/// `9 start,steps`.
+fn shared_noise(shared: SharedNoise) -> String {
+    let words = [("start", shared.start), ("steps", shared.steps)];
+    let said: Vec<&str> = words.iter().filter(|(_, said)| *said).map(|(word, _)| *word).collect();
+    format!("{} {}", shared.index, said.join(","))
 }

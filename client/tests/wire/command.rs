@@ -15,6 +15,11 @@ use tempfile::TempDir;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use ddpm_client::{
+    pictures::{Picture, write_npy, write_png},
+    proto as v1,
+};
+
 use crate::mock::{Mock, Script, pixels};
 
 fn ddpm(server: &str, arguments: &str) -> Command {
@@ -76,7 +81,7 @@ fn each_picture_holds_its_pixels_and_its_receipt() {
         ("ddpm.index", "5"),
         ("ddpm.label", "0 ring"),
         ("ddpm.labels", "1,0"),
-        ("ddpm.sampler", "ddim eta=0 recompute"),
+        ("ddpm.sampler", "ddim"),
         ("ddpm.steps", "10"),
         ("ddpm.fingerprint", "mock"),
         ("Software", concat!("ddpm ", env!("CARGO_PKG_VERSION"))),
@@ -178,6 +183,131 @@ fn pictures_become_an_unclipped_array_when_asked() {
     assert_eq!(array[array.len() - 4..], ((1.0f32 + 191.0).sin() * 2.0).to_le_bytes());
 }
 
+/// A file of 8 x 8 grey pixels.
+fn grey(folder: &TempDir, name: &str, value: u8) {
+    let picture = Picture::filled(8, 8, &[value]).unwrap();
+    let mut file = File::create(folder.path().join(name)).unwrap();
+    write_png(&mut file, &picture, &[]).unwrap();
+}
+
+#[test]
+fn pictures_to_start_from_go_along_and_say_how_many_samples_there_are() {
+    let (mock, folder) = (Mock::start([]), folder());
+    grey(&folder, "a.png", 10);
+    grey(&folder, "b.png", 20);
+
+    succeed(&mock, "sample glyphs --image a.png --image b.png --strength 0.5 --seed 1", &folder);
+
+    let request = &mock.requests()[0];
+    assert_eq!(request.samples, Some(v1::generate_request::Samples::SampleCount(2)));
+    let Some(v1::initial::Kind::Images(images)) = request.initial.as_ref().unwrap().kind.as_ref()
+    else {
+        panic!("{:?}", request.initial)
+    };
+    assert_eq!(images.strength, Some(0.5));
+    let pixels: Vec<&[u8]> = images.images.iter().map(|image| &image.data[..]).collect();
+    assert_eq!(pixels, [[10; 192], [20; 192]]);
+}
+
+#[test]
+fn a_known_picture_goes_along_with_its_mask_and_method() {
+    let (mock, folder) = (Mock::start([]), folder());
+    grey(&folder, "a.png", 10);
+    grey(&folder, "mask.png", 255);
+    let known = "sample glyphs -n 1 --seed 1 --known a.png --mask mask.png";
+
+    succeed(&mock, known, &folder);
+    let repaint = "--inpaint replace-xt --resampling 3 --jump-length 2";
+    succeed(&mock, &format!("{known} {repaint}"), &folder);
+
+    use v1::inpaint::Method;
+    let methods: Vec<_> =
+        mock.requests().into_iter().map(|request| request.inpaint.unwrap().method).collect();
+    let repaint = v1::ReplaceXt { resampling: 3, jump_length: 2 };
+    let expected = [Method::ReplaceX0(v1::ReplaceX0 {}), Method::ReplaceXT(repaint)];
+    assert_eq!(methods, expected.map(Some));
+    let mask = mock.requests()[0].inpaint.clone().unwrap().mask.unwrap();
+    assert_eq!(mask.data, [1f32; 64].map(f32::to_le_bytes).concat());
+}
+
+#[test]
+fn a_file_that_does_not_fit_is_named_with_what_is_needed() {
+    let (mock, folder) = (Mock::start([]), folder());
+    let mut array = File::create(folder.path().join("x.npy")).unwrap();
+    write_npy(&mut array, &[3, 4, 4], &[&[0.0; 48]]).unwrap();
+
+    let output = run(&mock, "sample glyphs --initial x.npy", &folder);
+
+    assert_eq!(output.status.code(), Some(2));
+    let sentence = "x.npy is an array of float32 of shape (1, 3, 4, 4), but states of glyphs have \
+                    the shape (3, 8, 8)";
+    assert!(text(&output.stderr).contains(sentence), "{}", text(&output.stderr));
+    assert!(mock.requests().is_empty());
+}
+
+#[test]
+fn rows_that_were_printed_are_sent_back_as_they_came() {
+    let (mock, folder) = (Mock::start([]), folder());
+
+    let table = succeed(&mock, "program glyphs --sampler heun --steps 4", &folder);
+    let json = succeed(&mock, "program glyphs --sampler heun --steps 4 --json", &folder);
+    fs::write(folder.path().join("rows.json"), &json).unwrap();
+    succeed(&mock, "sample glyphs -n 1 --seed 1 --program rows.json", &folder);
+
+    assert!(table.contains("0.33333 u + x_0") && table.contains("1 a sample"), "{table}");
+    assert!(table.contains("heun, 4 steps"), "{table}");
+    let requests = mock.requests();
+    let Some(v1::sampler::Kind::Program(program)) =
+        requests[0].sampler.as_ref().unwrap().kind.as_ref()
+    else {
+        panic!("{:?}", requests[0].sampler)
+    };
+    assert_eq!(program.rows[0].u.as_ref().unwrap().u, 1.0 / 3.0);
+    assert_eq!((requests[0].num_steps, requests[0].grid), (None, 0));
+}
+
+#[test]
+fn pictures_are_encoded_to_an_array_and_the_way_back_is_told() {
+    let (mock, folder) = (Mock::start([]), folder());
+    grey(&folder, "a.png", 10);
+    grey(&folder, "b.png", 20);
+
+    let report = succeed(&mock, "encode glyphs a.png b.png --label cross --out z/x.npy", &folder);
+
+    let request = &mock.requests()[0];
+    let inverse = v1::sampler::Kind::DdimInverse(v1::DdimInverse {});
+    assert_eq!(request.sampler.as_ref().unwrap().kind, Some(inverse));
+    assert_eq!(request.class_labels, [1]);
+    let array = fs::read(folder.path().join("z/x.npy")).unwrap();
+    assert!(text(&array[10..100]).contains("'shape': (2, 3, 8, 8)"));
+    assert!(
+        report.contains("--sampler ddim --steps 10 --grid trailing --initial z/x.npy"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_way_is_written_as_frames_a_strip_and_an_animation() {
+    let (mock, folder) = (Mock::start([]), folder());
+    grey(&folder, "a.png", 10);
+
+    succeed(&mock, "interpolate glyphs --from a.png --to 7:3 --frames 5 --seed 1 --gif", &folder);
+
+    let written = files(&folder.path().join("samples"));
+    let names: Vec<&str> = written.keys().map(String::as_str).collect();
+    let expected = ["0.png", "1.png", "2.png", "3.png", "4.png", "strip.png"]
+        .map(|ending| format!("glyphs-1-{ending}"));
+    assert_eq!(names, [&expected[..], &["glyphs-1.gif".to_owned()]].concat());
+    let requests = mock.requests();
+    let last = requests.last().unwrap();
+    let Some(v1::initial::Kind::Interpolation(way)) = last.initial.as_ref().unwrap().kind.as_ref()
+    else {
+        panic!("{:?}", last.initial)
+    };
+    assert_eq!((way.frames, way.from.as_ref().unwrap().data.len()), (5, 768));
+    assert_ne!(way.from, way.to);
+}
+
 #[test]
 fn nobody_listening_exits_with_4_and_the_next_thing_to_try() {
     let (mock, folder) = (Mock::start([]), folder());
@@ -220,7 +350,10 @@ fn wrong_flags_exit_with_2() {
         "sample",
         "sample glyphs --count 0",
         "sample glyphs --indices 5-2",
-        "sample glyphs --eta 0.5",
+        "sample glyphs --sampler ddmp",
+        "sample glyphs --sampler ddim:eta=x",
+        "sample glyphs --image nowhere.png",
+        "sample glyphs --sampler ddim-inverse",
         "sample glyphs --label square",
         "sample toy --label 0",
         "sample toy --format png",
@@ -247,8 +380,8 @@ fn a_folder_that_cannot_be_written_exits_with_3_before_anything_is_asked() {
 
 #[test]
 fn a_failed_sample_exits_with_1_and_the_others_are_written() {
-    let fail = |events: &mut Vec<ddpm_client::proto::GenerateEvent>| {
-        use ddpm_client::proto::{Completed, SampleError, generate_event::Event};
+    let fail = |events: &mut Vec<v1::GenerateEvent>| {
+        use v1::{Completed, SampleError, generate_event::Event};
         let message = "the network's output is not a number".to_owned();
         let error = SampleError { index: 1, message, ..Default::default() };
         events[2].event = Some(Event::SampleError(error));

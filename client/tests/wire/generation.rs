@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ddpm_client::{
-    Client, Collected, Data, Error, Event, Indices, Options, Request, Retry, proto as v1,
+    Client, Collected, Data, Error, Event, Indices, Initial, Inpaint, Known, Options, Request,
+    Retry, SharedNoise, proto as v1,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -88,6 +89,87 @@ async fn a_broken_stream_asks_again_for_exactly_the_missing_indices() {
     assert_eq!(requests[1].expect, Some(expect));
     assert_eq!(collected.samples.len(), 4);
     assert_eq!(collected.completed.samples, 4);
+}
+
+#[tokio::test]
+async fn a_resumed_run_sends_what_it_starts_from_again() {
+    let mock = Mock::start([Script::BreakAfter(3, Status::unavailable("draining"))]);
+    let image = || Data::Pixels(vec![7; 192]);
+    let request = four()
+        .initial(&Initial::Images { images: vec![image(), image()], strength: Some(0.5) })
+        .known(&Known { image: image(), mask: image(), method: Some(Inpaint::ReplaceX0) })
+        .shared_noise(SharedNoise { index: 9, start: true, steps: true });
+
+    let collected = client(&mock).await.generate_resumable(request).collect().await.unwrap();
+
+    assert_eq!(collected.samples.len(), 4);
+    let [first, second] = mock.requests().try_into().unwrap();
+    assert_eq!(asked(&second), [(2, 2)]);
+    assert!(first.initial.is_some() && first.inpaint.is_some() && first.shared_noise.is_some());
+    assert_eq!(
+        (first.initial, first.inpaint, first.shared_noise),
+        (second.initial, second.inpaint, second.shared_noise)
+    );
+}
+
+#[tokio::test]
+async fn a_run_larger_than_a_request_goes_as_several_of_one_seed() {
+    let mock = Mock::start([]);
+    mock.limit_samples(3);
+    let request = Request::new("glyphs", Indices::first(8));
+
+    let collected = client(&mock).await.generate(request).await.unwrap().collect().await.unwrap();
+
+    let requests = mock.requests();
+    let parts: Vec<_> = requests.iter().flat_map(asked).collect();
+    assert_eq!(parts, [(0, 3), (3, 3), (6, 2)]);
+    assert_eq!(requests.iter().map(|r| r.seed).collect::<Vec<_>>(), [None, Some(4242), Some(4242)]);
+    assert_eq!(requests[2].expect.as_ref().unwrap().fingerprint, "mock");
+    assert!(collected.samples.iter().map(|sample| sample.index).eq(0..8));
+    assert_eq!((collected.completed.samples, collected.completed.ticks), (8, 30));
+}
+
+#[tokio::test]
+async fn a_run_in_parts_is_one_run_to_whoever_reads_it() {
+    let halfway = |events: &mut Vec<v1::GenerateEvent>| {
+        let progress = v1::Progress { samples_done: 1, evals_done: 10, ..Default::default() };
+        let event = v1::generate_event::Event::Progress(progress);
+        events.insert(2, v1::GenerateEvent { sequence: 0, event: Some(event) });
+        events.iter_mut().zip(0..).for_each(|(event, sequence)| event.sequence = sequence);
+    };
+    let mock = Mock::start([Script::Tamper(halfway), Script::Tamper(halfway)]);
+    mock.limit_samples(3);
+    let mut generation =
+        client(&mock).await.generate_resumable(Request::new("glyphs", Indices::first(5)));
+    let (mut accepted, mut progress, mut completed) = (Vec::new(), Vec::new(), 0);
+    while let Some(event) = generation.next().await.unwrap() {
+        match event {
+            Event::Accepted(event) => accepted.push(event.total_evals),
+            Event::Progress(event) => {
+                progress.push((event.samples_waiting, event.samples_done, event.evals_done));
+            }
+            Event::Completed(_) => completed += 1,
+            _ => {}
+        }
+    }
+
+    assert_eq!((accepted, completed), (vec![50], 1));
+    assert_eq!(progress, [(2, 1, 10), (0, 4, 40)]);
+}
+
+#[tokio::test]
+async fn a_part_that_breaks_is_asked_for_again_before_the_next() {
+    let broken = Script::BreakAfter(2, Status::unavailable("draining"));
+    let mock = Mock::start([Script::Serve, broken]);
+    mock.limit_samples(3);
+    let request = Request::new("glyphs", Indices::first(8)).seed(7);
+
+    let collected = client(&mock).await.generate_resumable(request).collect().await.unwrap();
+
+    let parts: Vec<_> = mock.requests().iter().flat_map(asked).collect();
+    assert_eq!(parts, [(0, 3), (3, 3), (4, 2), (6, 2)]);
+    let got: Vec<_> = collected.samples.iter().map(|s| s.data.clone()).collect();
+    assert!(got.into_iter().eq((0..8).map(|index| Data::Pixels(pixels(7, index, 1.0)))));
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     thread,
     time::Duration,
 };
@@ -43,6 +46,8 @@ pub(crate) struct Mock {
 struct State {
     scripts: Mutex<VecDeque<Script>>,
     requests: Mutex<Vec<v1::GenerateRequest>>,
+    /// 0: no limit.
+    max_samples: AtomicU32,
 }
 
 impl Mock {
@@ -55,6 +60,7 @@ impl Mock {
         let state = Arc::new(State {
             scripts: Mutex::new(scripts.into_iter().collect()),
             requests: Mutex::default(),
+            max_samples: AtomicU32::new(0),
         });
         let runtime = Runtime::new().unwrap();
         let socket = std::net::TcpListener::bind(address).unwrap();
@@ -75,11 +81,16 @@ impl Mock {
         Self { address, state, runtime: Some(runtime) }
     }
 
+    /// Lets a request have at most that many samples.
+    pub(crate) fn limit_samples(&self, max_samples: u32) {
+        self.state.max_samples.store(max_samples, Relaxed);
+    }
+
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// All requests that came, in order.
+    /// All requests to generate that came, in order.
     pub(crate) fn requests(&self) -> Vec<v1::GenerateRequest> {
         self.state.requests.lock().unwrap().clone()
     }
@@ -130,6 +141,34 @@ impl v1::sampling_service_server::SamplingService for Service {
         };
         Ok(Response::new(stream))
     }
+
+    /// One row for everything.
+    async fn compile(
+        &self,
+        request: Request<v1::CompileRequest>,
+    ) -> Result<Response<v1::CompileResponse>, Status> {
+        let request = request.into_inner().request.unwrap_or_default();
+        let receipt = receipt(&request);
+        let mix = v1::Mix { u: 1.0 / 3.0, x_0: 1.0, ..Default::default() };
+        let row = v1::Row {
+            evals: v1::Evals::One.into(),
+            t: 999.0,
+            u: Some(mix),
+            step: receipt.num_steps,
+            ends_step: true,
+            ..Default::default()
+        };
+        Ok(Response::new(v1::CompileResponse {
+            program: Some(v1::Program { rows: vec![row] }),
+            program_digest: receipt.program_digest,
+            evals_per_sample: 1,
+            sampler: receipt.sampler,
+            num_steps: receipt.num_steps,
+            grid: receipt.grid,
+            clip: receipt.clip,
+            ..Default::default()
+        }))
+    }
 }
 
 #[tonic::async_trait]
@@ -158,7 +197,8 @@ impl v1::server_service_server::ServerService for Service {
         &self,
         _: Request<v1::GetServerInfoRequest>,
     ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
-        let limits = v1::Limits { max_watched_samples: 4, ..Default::default() };
+        let max_samples = self.0.max_samples.load(Relaxed);
+        let limits = v1::Limits { max_watched_samples: 4, max_samples, ..Default::default() };
         let device = v1::Device { name: "cpu".into(), ..Default::default() };
         Ok(Response::new(v1::GetServerInfoResponse {
             version: "1.2.3".into(),
@@ -210,10 +250,11 @@ fn receipt(request: &v1::GenerateRequest) -> v1::Receipt {
         noise_layout: "none".into(),
         seed: request.seed.unwrap_or(4242),
         class_labels: request.class_labels.clone(),
-        sampler: request.sampler.or_else(|| Some(sampler())),
+        sampler: request.sampler.clone().or_else(|| Some(sampler())),
         num_steps: request.num_steps.unwrap_or(10),
         grid: v1::Grid::Trailing.into(),
         clip: v1::Clip::Unit.into(),
+        ..Default::default()
     }
 }
 

@@ -1,18 +1,18 @@
 //! Everything a run writes. Each sample goes to its file as soon as it comes, so
 //! that a run cut short leaves what it has; what shows all of them comes last.
 
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
 use ddpm_client::{
     Completed, Data, Error, Previews, Receipt, Sample, SampleError,
     files::write_atomically,
-    pictures::{View, describe, picture_of, write_npy, write_png},
+    pictures::{Animation, Picture, View, describe, grid_of, picture_of, write_npy, write_png},
 };
 
 use super::{
     film::Film,
     flags::FileFormat,
-    plan::{Animated, Plan},
+    plan::{Animated, Plan, Shows},
     render::{points, render},
     report::{File, FileKind, Report},
 };
@@ -92,9 +92,9 @@ impl Gallery {
                 write_atomically(&path, |out| write_png(out, &picture, &text))?;
                 path
             }
-            FileFormat::Raw => {
-                let (path, bytes) = (path("raw"), raw_bytes(&sample.data));
-                write_atomically(&path, |out| std::io::Write::write_all(out, &bytes))?;
+            FileFormat::U8 => {
+                let (path, bytes) = (path("u8"), bytes(&sample.data));
+                write_atomically(&path, |out| out.write_all(bytes))?;
                 path
             }
         };
@@ -135,32 +135,67 @@ impl Gallery {
     }
 
     fn write_animations(&self) -> Result<Vec<File>, Error> {
-        let Some(Animated { gif, apng, strip, watched, frames }) = &self.plan.animation else {
+        let Some(Animated { gif, apng, strip, .. }) = &self.plan.animation else {
             return Ok(Vec::new());
         };
-        let (kind, scale) = (self.plan.model.kind, self.plan.scale);
-        let animation = self.film.develop(kind, watched, *frames, scale)?;
+        let animation = self.animation()?;
         let path = |named: &Option<PathBuf>, ending: &str| {
             self.plan.path_or(named.as_deref(), self.receipt(), ending)
         };
         let mut files = Vec::new();
-        if let Some(named) = gif {
+        if let (Some(named), Some(animation)) = (gif, &animation) {
             let path = path(named, ".gif");
             write_atomically(&path, |out| animation.write_gif(out))?;
             files.push(File::of_all(FileKind::Gif, path));
         }
-        if let Some(named) = apng {
+        if let (Some(named), Some(animation)) = (apng, &animation) {
             let path = path(named, "-animated.png");
             write_atomically(&path, |out| animation.write_apng(out, &self.text()))?;
             files.push(File::of_all(FileKind::Apng, path));
         }
         if let Some(named) = strip {
             let path = path(named, "-strip.png");
-            let picture = self.film.strip(kind, watched, *frames, scale)?;
-            write_atomically(&path, |out| write_png(out, &picture, &self.text()))?;
-            files.push(File::of_all(FileKind::Strip, path));
+            if let Some(picture) = self.strip()? {
+                write_atomically(&path, |out| write_png(out, &picture, &self.text()))?;
+                files.push(File::of_all(FileKind::Strip, path));
+            }
         }
         Ok(files)
+    }
+
+    /// `None` if there is nothing to show.
+    fn animation(&self) -> Result<Option<Animation>, Error> {
+        let (kind, scale) = (self.plan.model.kind, self.plan.scale);
+        match self.plan.animation.as_ref().map(|animation| &animation.shows) {
+            Some(Shows::Denoising { watched, frames }) => {
+                self.film.develop(kind, watched, *frames, scale).map(Some)
+            }
+            Some(Shows::Samples) if !self.samples.is_empty() => {
+                Ok(Some(Animation::new(self.one_by_one(scale)?)?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn strip(&self) -> Result<Option<Picture>, Error> {
+        let (kind, scale) = (self.plan.model.kind, self.plan.scale);
+        match self.plan.animation.as_ref().map(|animation| &animation.shows) {
+            Some(Shows::Denoising { watched, frames }) => {
+                self.film.strip(kind, watched, *frames, scale).map(Some)
+            }
+            Some(Shows::Samples) if !self.samples.is_empty() => {
+                let cells: Vec<_> = self.one_by_one(scale)?.into_iter().map(Some).collect();
+                Ok(Some(grid_of(&cells, cells.len(), 1, 0)?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A picture of each sample, in one view.
+    fn one_by_one(&self, scale: u32) -> Result<Vec<Picture>, Error> {
+        let view = View::around(&points(self.samples.iter()));
+        let one = |sample| render(self.plan.model.kind, &[Some(sample)], scale, &view);
+        self.samples.iter().map(one).collect()
     }
 
     fn text(&self) -> Vec<(String, String)> {
@@ -168,9 +203,10 @@ impl Gallery {
     }
 }
 
-fn raw_bytes(data: &Data) -> Vec<u8> {
+/// Values have no bytes of their own; they are written as an array.
+fn bytes(data: &Data) -> &[u8] {
     match data {
-        Data::Pixels(bytes) | Data::Png(bytes) => bytes.clone(),
-        Data::Values(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        Data::Pixels(bytes) | Data::Png(bytes) => bytes,
+        Data::Values(_) => &[],
     }
 }

@@ -10,12 +10,15 @@ mod report;
 
 use std::process::ExitCode;
 
-use ddpm_client::{Client, Error, Event};
+use ddpm_client::{Client, Error, Event, Request};
 
-use self::{gallery::Gallery, plan::Plan, progress::Display};
+use self::{gallery::Gallery, progress::Display, report::Report};
 use super::{Context, output};
 
-pub(crate) use self::flags::Args;
+pub(crate) use self::{
+    flags::{Args, FileFormat},
+    plan::{Plan, Way},
+};
 
 /// Runs the command. The exit code is 1 if a sample failed, although the others
 /// were written.
@@ -25,9 +28,13 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
     args.prepare_folders()?;
     let client = context.connect().await?;
     let plan = plan(&client, args).await?;
-    let report = sample(&client, plan).await?;
+    tell(context, &sample(&client, plan).await?)
+}
+
+/// Prints a report. The exit code is 1 if a sample failed.
+pub(crate) fn tell(context: &Context, report: &Report) -> Result<ExitCode, Error> {
     if context.json {
-        output::print_json(&report)?;
+        output::print_json(report)?;
     } else {
         output::print(&report.to_lines())?;
     }
@@ -37,10 +44,21 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
 async fn plan(client: &Client, args: &Args) -> Result<Plan, Error> {
     let model = client.model(&args.model).await?;
     let limits = client.server_info().await?.limits;
-    Plan::new(args, model, limits)
+    let inputs = args.edit.read(&args.walk, &model)?;
+    let plan = Plan::new(args, &inputs, model, limits)?;
+    let num_steps = if plan.watches() { steps(client, &plan.request).await? } else { 0 };
+    Ok(plan.watch(args.output.every, num_steps))
 }
 
-async fn sample(client: &Client, plan: Plan) -> Result<report::Report, Error> {
+/// The steps that a run really has: samplers that restart have more than were asked
+/// for, and a picture goes through fewer.
+async fn steps(client: &Client, request: &Request) -> Result<u32, Error> {
+    let compiled = client.compile(request).await?;
+    Ok(compiled.program.rows().last().map_or(0, |row| row.label.num_steps))
+}
+
+/// Runs a plan and writes what comes of it.
+pub(crate) async fn sample(client: &Client, plan: Plan) -> Result<Report, Error> {
     let mut generation = client.generate_resumable(plan.request.clone());
     let mut display = Display::new(plan.request_count());
     display.notes(&plan.notes);

@@ -10,7 +10,8 @@ use ddpm_client::{
     Delivery, Error, Format, Frames, Indices, Limits, Model, ModelKind, Receipt, Request, Watch,
 };
 
-use super::flags::{Args, FileFormat};
+use super::flags::{Args, FileFormat, Output};
+use crate::commands::ask::{Inputs, apply};
 
 const DEFAULT_PICTURES: u32 = 16;
 const DEFAULT_POINTS: u32 = 1000;
@@ -40,32 +41,100 @@ pub(crate) struct Animated {
     pub(crate) gif: Option<Option<PathBuf>>,
     pub(crate) apng: Option<Option<PathBuf>>,
     pub(crate) strip: Option<Option<PathBuf>>,
-    pub(crate) watched: Vec<u64>,
-    pub(crate) frames: Frames,
+    pub(crate) shows: Shows,
+}
+
+/// What the frames of an animation are.
+#[derive(Debug)]
+pub(crate) enum Shows {
+    /// The steps of the watched samples.
+    Denoising { watched: Vec<u64>, frames: Frames },
+    /// The finished samples, one after another.
+    Samples,
+}
+
+/// What to make of a way from one sample to another.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) format: FileFormat,
+    pub(crate) scale: Option<NonZeroU32>,
+    pub(crate) folder: PathBuf,
+    pub(crate) gif: Option<Option<PathBuf>>,
+    pub(crate) apng: Option<Option<PathBuf>>,
 }
 
 impl Plan {
+    /// Everything but the steps that an animation shows: see [`Plan::watch`].
+    ///
     /// # Errors
     ///
     /// [`Error::Request`] for flags that do not fit together or to the model.
-    pub(crate) fn new(args: &Args, model: Model, limits: Limits) -> Result<Self, Error> {
-        let indices = indices(args, model.kind);
-        let format = file_format(args, &model)?;
+    pub(crate) fn new(
+        args: &Args,
+        inputs: &Inputs,
+        model: Model,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let indices = args.which.indices(inputs.count().unwrap_or(match model.kind {
+            ModelKind::Image => DEFAULT_PICTURES,
+            ModelKind::Points2d => DEFAULT_POINTS,
+        }));
+        let format = file_format(&args.output, args.walk.encodes(), &model)?;
         let mut notes = Vec::new();
-        let animation = animation(args, &indices, limits, &mut notes)?;
-        let request = request(args, &model, &indices, format, animation.as_ref())?;
+        let animation = animation(&args.output, &indices, limits, &mut notes)?;
+        let request = Request::new(&model.name, indices.clone())
+            .class_labels(args.which.labels(&model)?)
+            .format(wire_format(model.kind, format))
+            .request_id(&args.which.request_id);
+        let request = apply(request, args.which.seed, Request::seed);
+        let request = inputs.apply(args.walk.apply(request)?);
         let many = indices.count() > 1 || model.kind == ModelKind::Points2d;
         Ok(Self {
             request,
             format,
             grid_image: args.output.grid_image || (many && !args.output.no_grid),
             animation,
-            scale: args.output.scale.map_or_else(|| default_scale(&model), NonZeroU32::get),
+            scale: scale(args.output.scale, &model),
             notes,
             folder: args.output.out.clone(),
             indices,
             model,
         })
+    }
+
+    /// Samples that are shown one after another: the way from one to another.
+    pub(crate) fn of_a_way(request: Request, indices: Indices, model: Model, way: Way) -> Self {
+        let Way { format, scale: said, folder, gif, apng } = way;
+        let animation = Animated { gif, apng, strip: Some(None), shows: Shows::Samples };
+        Self {
+            request: request.format(wire_format(model.kind, format)),
+            format,
+            grid_image: false,
+            animation: Some(animation),
+            scale: scale(said, &model),
+            notes: Vec::new(),
+            folder,
+            indices,
+            model,
+        }
+    }
+
+    /// Whether steps will be shown.
+    pub(crate) fn watches(&self) -> bool {
+        let shows = self.animation.as_ref().map(|animation| &animation.shows);
+        matches!(shows, Some(Shows::Denoising { .. }))
+    }
+
+    /// Asks for the steps that the animation shows.
+    ///
+    /// * `num_steps`: of the run.
+    #[must_use]
+    pub(crate) fn watch(mut self, every: Option<NonZeroU32>, num_steps: u32) -> Self {
+        if let Some(Animated { shows: Shows::Denoising { watched, frames }, .. }) = &self.animation
+        {
+            self.request = self.request.watch(watch(watched, *frames, every, num_steps));
+        }
+        self
     }
 
     pub(crate) fn request_count(&self) -> u32 {
@@ -87,22 +156,13 @@ impl Plan {
     }
 }
 
-fn indices(args: &Args, kind: ModelKind) -> Indices {
-    let default = match kind {
-        ModelKind::Image => DEFAULT_PICTURES,
-        ModelKind::Points2d => DEFAULT_POINTS,
-    };
-    let counted = || Indices::first(args.which.count.map_or(default, NonZeroU32::get));
-    args.which.indices.clone().unwrap_or_else(counted)
-}
-
-fn file_format(args: &Args, model: &Model) -> Result<FileFormat, Error> {
+fn file_format(output: &Output, encodes: bool, model: &Model) -> Result<FileFormat, Error> {
     let channels = model.shape.first().copied().unwrap_or(0);
-    match (model.kind, args.output.format) {
-        (ModelKind::Points2d, Some(FileFormat::Png)) => Err(Error::Request(format!(
-            "{} makes points, and one point is no picture: use --format npy",
-            model.name
-        ))),
+    match (model.kind, output.format) {
+        (ModelKind::Points2d, Some(FileFormat::Png | FileFormat::U8)) => Err(Error::Request(
+            format!("{} makes points, and one point is no picture: use --format npy", model.name),
+        )),
+        (ModelKind::Image, None) if encodes => Ok(FileFormat::Npy),
         (ModelKind::Image, Some(FileFormat::Png) | None) if ![1, 3].contains(&channels) => {
             Err(Error::Request(format!(
                 "{} makes pictures of {channels} channels, which PNG cannot hold: \
@@ -117,12 +177,11 @@ fn file_format(args: &Args, model: &Model) -> Result<FileFormat, Error> {
 }
 
 fn animation(
-    args: &Args,
+    output: &Output,
     indices: &Indices,
     limits: Limits,
     notes: &mut Vec<String>,
 ) -> Result<Option<Animated>, Error> {
-    let output = &args.output;
     if output.gif.is_none() && output.apng.is_none() && output.strip.is_none() {
         return Ok(None);
     }
@@ -137,67 +196,40 @@ fn animation(
             indices.count()
         ));
     }
+    let watched = indices.iter().take(most as usize).collect();
     Ok(Some(Animated {
         gif: output.gif.clone(),
         apng: output.apng.clone(),
         strip: output.strip.clone(),
-        watched: indices.iter().take(most as usize).collect(),
-        frames: output.frames,
+        shows: Shows::Denoising { watched, frames: output.frames },
     }))
-}
-
-fn request(
-    args: &Args,
-    model: &Model,
-    indices: &Indices,
-    format: FileFormat,
-    animation: Option<&Animated>,
-) -> Result<Request, Error> {
-    let labels: Vec<u32> =
-        args.which.label.iter().map(|text| model.label(text)).collect::<Result<_, _>>()?;
-    let num_steps = args.walk.steps.unwrap_or(model.default_num_steps);
-    let mut request = Request::new(&model.name, indices.clone())
-        .class_labels(labels)
-        .format(wire_format(model.kind, format))
-        .request_id(&args.which.request_id);
-    request = apply(request, args.which.seed, Request::seed);
-    request = apply(request, args.walk.sampler()?, Request::sampler);
-    request = apply(request, args.walk.steps, Request::num_steps);
-    request = apply(request, args.walk.grid, Request::grid);
-    request = apply(request, args.walk.clip, Request::clip);
-    Ok(apply(request, animation.map(|animation| watch(args, animation, num_steps)), Request::watch))
-}
-
-/// Sets what was said and leaves the rest to the model.
-fn apply<T>(request: Request, value: Option<T>, set: impl Fn(Request, T) -> Request) -> Request {
-    match value {
-        Some(value) => set(request, value),
-        None => request,
-    }
 }
 
 /// PNG files are made here, because they carry the receipt.
 fn wire_format(kind: ModelKind, format: FileFormat) -> Format {
     match (kind, format) {
-        (ModelKind::Image, FileFormat::Png | FileFormat::Raw) => Format::RawU8,
+        (ModelKind::Image, FileFormat::Png | FileFormat::U8) => Format::RawU8,
         (ModelKind::Points2d, _) | (_, FileFormat::Npy) => Format::RawF32,
     }
 }
 
 /// All previews, however slow we are: an animation must not have gaps.
-fn watch(args: &Args, animation: &Animated, num_steps: u32) -> Watch {
+fn watch(watched: &[u64], frames: Frames, every: Option<NonZeroU32>, num_steps: u32) -> Watch {
     let at_most_60_frames = num_steps.div_ceil(MOST_FRAMES).max(1);
     Watch {
-        indices: animation.watched.clone(),
-        frames: animation.frames,
-        every_steps: args.output.every.map_or(at_most_60_frames, NonZeroU32::get),
+        indices: watched.to_vec(),
+        frames,
+        every_steps: every.map_or(at_most_60_frames, NonZeroU32::get),
         format: None,
         delivery: Delivery::All,
     }
 }
 
 /// Scatter plots are drawn in the size they are shown in.
-fn default_scale(model: &Model) -> u32 {
+fn scale(said: Option<NonZeroU32>, model: &Model) -> u32 {
+    if let Some(scale) = said {
+        return scale.get();
+    }
     match (model.kind, model.shape.as_slice()) {
         (ModelKind::Image, &[_, _, width]) => COMFORTABLE_WIDTH.div_ceil(width.max(1)),
         _ => 1,
@@ -229,7 +261,7 @@ mod tests {
             schedule: String::new(),
             prediction: String::new(),
             variance: String::new(),
-            default_sampler: Sampler::Ddpm { variance: None },
+            default_sampler: Sampler::Ddpm { variance: None }.into(),
             default_num_steps: 250,
             default_grid: None,
             graph: String::new(),
@@ -248,7 +280,10 @@ mod tests {
             max_batch: 0,
             max_request_bytes: 0,
         };
-        Plan::new(&args, model(kind, shape), limits)
+        let model = model(kind, shape);
+        let inputs = args.edit.read(&args.walk, &model)?;
+        let plan = Plan::new(&args, &inputs, model, limits)?;
+        Ok(plan.watch(args.output.every, 250))
     }
 
     fn image(flags: &str, side: u32) -> Plan {
@@ -301,6 +336,7 @@ mod tests {
         assert!(plan("", ModelKind::Image, &[4, 8, 8]).is_err());
         assert!(plan("--format npy --no-grid", ModelKind::Image, &[4, 8, 8]).is_ok());
         assert!(plan("--format png", ModelKind::Points2d, &[2]).is_err());
+        assert!(plan("--format u8", ModelKind::Points2d, &[2]).is_err());
         assert_eq!(plan("", ModelKind::Points2d, &[2]).unwrap().indices.count(), 1000);
     }
 }

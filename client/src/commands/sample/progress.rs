@@ -15,7 +15,6 @@ pub(crate) struct Display {
     bar: ProgressBar,
     samples: u32,
     settled: u32,
-    evals_before: u64,
     last_line: Instant,
 }
 
@@ -26,7 +25,7 @@ impl Display {
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(style);
-        Self { bar, samples, settled: 0, evals_before: 0, last_line: Instant::now() }
+        Self { bar, samples, settled: 0, last_line: Instant::now() }
     }
 
     pub(crate) fn notes(&mut self, notes: &[String]) {
@@ -51,9 +50,8 @@ impl Display {
     }
 
     fn accepted(&mut self, accepted: &Accepted) {
-        self.evals_before = u64::from(self.settled) * accepted.evals_per_sample;
-        self.bar.set_length(self.evals_before + accepted.total_evals);
-        self.bar.set_position(self.evals_before);
+        self.bar.set_length(accepted.total_evals);
+        self.bar.set_position(u64::from(self.settled) * accepted.evals_per_sample);
         self.line(&format!(
             "accepted: seed {}, {} evals, {} samples ahead{}",
             accepted.receipt.seed,
@@ -64,7 +62,7 @@ impl Display {
     }
 
     fn progress(&mut self, progress: &Progress) {
-        self.bar.set_position(self.evals_before + progress.evals_done);
+        self.bar.set_position(progress.evals_done);
         let state = format!("{} of {} samples{}", self.settled, self.samples, left(progress.eta));
         if is_terminal() {
             self.bar.set_message(state);

@@ -46,7 +46,7 @@ impl File {
 impl Report {
     pub(crate) fn to_lines(&self) -> String {
         let (receipt, done) = (&self.receipt, &self.completed);
-        let grid = receipt.grid.map_or_else(String::new, |grid| format!(", {grid}"));
+        let grid = receipt.grid.as_ref().map_or_else(String::new, |grid| format!(", {grid}"));
         let mut lines = vec![
             ("model", format!("{} {} ({})", receipt.model, receipt.version, receipt.model_digest)),
             ("seed", receipt.seed.to_string()),

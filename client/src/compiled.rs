@@ -1,0 +1,49 @@
+//! What a request compiles to.
+
+use ddpm_proto::v1;
+
+use crate::{
+    error::Error,
+    program::Program,
+    settings::{Clip, Grid, SamplerChoice, clip_from_wire, grid_from_wire},
+};
+
+/// A request as the server would run it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compiled {
+    /// The rows. Sent back as [`SamplerChoice::Program`] they give the same
+    /// samples, bit for bit.
+    pub program: Program,
+    /// As in [`Receipt::program_digest`](crate::Receipt::program_digest).
+    pub program_digest: String,
+    /// Network evaluations one sample costs.
+    pub evals_per_sample: u64,
+    /// As asked for, or the default; what `auto` chose.
+    pub sampler: SamplerChoice,
+    /// As asked for, or the default.
+    pub num_steps: u32,
+    /// As asked for, or the default; `None` for rows of one's own.
+    pub grid: Option<Grid>,
+    /// As asked for, or the default; `None` for rows of one's own.
+    pub clip: Option<Clip>,
+}
+
+impl Compiled {
+    /// * `threshold`: what was asked for: the answer does not repeat it.
+    pub(crate) fn from_proto(
+        answer: v1::CompileResponse,
+        threshold: Option<v1::DynamicThreshold>,
+    ) -> Result<Self, Error> {
+        let missing = || Error::Protocol("the compiled program is missing".to_owned());
+        let program = answer.program.ok_or_else(missing)?;
+        Ok(Self {
+            program: Program::from_proto(program).map_err(Error::Protocol)?,
+            program_digest: answer.program_digest,
+            evals_per_sample: answer.evals_per_sample,
+            sampler: SamplerChoice::from_proto(answer.sampler)?,
+            num_steps: answer.num_steps,
+            grid: grid_from_wire(answer.grid, answer.grid_options, answer.num_steps)?,
+            clip: clip_from_wire(answer.clip, threshold)?,
+        })
+    }
+}

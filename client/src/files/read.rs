@@ -1,0 +1,399 @@
+//! Files → states, pictures and masks of a model. What does not fit says what was
+//! found, what the model needs, and what to try.
+
+use std::{fs, io::Cursor, path::Path};
+
+use super::{
+    failed,
+    npy::{self, Array, Elements, tuple},
+};
+use crate::{
+    error::Error,
+    events::Data,
+    models::{Model, ModelKind},
+};
+
+/// Pictures in the model's scale may overshoot [-1, 1]; those of 0 to 255 are a mistake.
+const LARGEST: f32 = 8.0;
+
+/// The states of an array: one of the model's shape, or a stack of them.
+///
+/// # Errors
+///
+/// [`Error::File`] if it cannot be read, [`Error::Request`] if it is no such array.
+pub fn read_states(path: &Path, model: &Model) -> Result<Vec<Data>, Error> {
+    let array = array(path)?;
+    let shape = shape(model);
+    let stack = stack(&array.shape, &shape).ok_or_else(|| {
+        wrong(path, &format!("{}, but {}", found(&array), states_of(model, &shape)))
+    })?;
+    let Elements::Floats(values) = array.elements else {
+        let name = array.elements.name();
+        return Err(wrong(path, &format!("holds {name}, but states are float32 or float64")));
+    };
+    finite(path, &values)?;
+    Ok(cut(&values, stack).into_iter().map(|part| Data::Values(part.to_vec())).collect())
+}
+
+/// The pictures of a file: a PNG; or an array of uint8 `[H, W, C]`, or of floats
+/// `[C, H, W]` in the model's scale, or a stack of either. For points an array of
+/// floats.
+///
+/// # Errors
+///
+/// As [`read_states`].
+pub fn read_images(path: &Path, model: &Model) -> Result<Vec<Data>, Error> {
+    let bytes = fs::read(path).map_err(|source| failed("read", path, source))?;
+    if model.kind == ModelKind::Points2d {
+        return read_states(path, model);
+    }
+    let shape = shape(model);
+    let &[channels, height, width] = shape.as_slice() else {
+        return Err(Error::Protocol(format!("{} has no shape of a picture", model.name)));
+    };
+    if is_png(&bytes) {
+        let pixels = png(&bytes, [channels, height, width], model, Colours::Exact);
+        return pixels.map(|pixels| vec![Data::Pixels(pixels)]).map_err(|why| wrong(path, &why));
+    }
+    let array = parsed(path, &bytes)?;
+    let layouts = || {
+        format!(
+            "{} makes pictures of {}: as uint8 {}, as float32 {} in -1 to 1, or a stack of either",
+            model.name,
+            size(channels, height, width),
+            tuple(&[height, width, channels]),
+            tuple(&shape)
+        )
+    };
+    let misfit = |array: &Array| wrong(path, &format!("{}, but {}", found(array), layouts()));
+    match array.elements {
+        Elements::Floats(ref values) => {
+            let stack = stack(&array.shape, &shape).ok_or_else(|| misfit(&array))?;
+            finite(path, values)?;
+            in_scale(path, values)?;
+            Ok(cut(values, stack).into_iter().map(|part| Data::Values(part.to_vec())).collect())
+        }
+        Elements::Bytes(ref pixels) => {
+            let pixel_shape = [height, width, channels];
+            let grey = channels == 1 && stack(&array.shape, &[height, width]).is_some();
+            let stack = stack(&array.shape, &pixel_shape)
+                .or_else(|| stack(&array.shape, &[height, width]).filter(|_| grey));
+            let stack = stack.ok_or_else(|| misfit(&array))?;
+            Ok(cut(pixels, stack).into_iter().map(|part| Data::Pixels(part.to_vec())).collect())
+        }
+        Elements::Bools(_) => Err(misfit(&array)),
+    }
+}
+
+/// The mask of a file: a PNG, white where the image is known; or an array `[H, W]`
+/// or `[C, H, W]` of floats in 0 to 1, of bool, or of uint8 with 255 or 1 for
+/// known.
+///
+/// # Errors
+///
+/// As [`read_states`].
+pub fn read_mask(path: &Path, model: &Model) -> Result<Data, Error> {
+    let bytes = fs::read(path).map_err(|source| failed("read", path, source))?;
+    let shape = shape(model);
+    if let (true, &[_, height, width]) = (is_png(&bytes), shape.as_slice()) {
+        let pixels = png(&bytes, [1, height, width], model, Colours::Mean);
+        return pixels.map(|pixels| of_bytes(&pixels)).map_err(|why| wrong(path, &why));
+    }
+    let array = parsed(path, &bytes)?;
+    let fits = array.shape == shape || array.shape.get(..) == shape.get(1..);
+    let one = matches!(array.shape.as_slice(), [1, rest @ ..] if Some(rest) == shape.get(1..));
+    if !fits && !one {
+        let plane = if shape.len() > 1 { tuple(&shape[1..]) + " or " } else { String::new() };
+        let needed = format!("a mask for {} is {plane}{}", model.name, tuple(&shape));
+        return Err(wrong(path, &format!("{}, but {needed}", found(&array))));
+    }
+    match array.elements {
+        Elements::Bytes(bytes) => Ok(of_bytes(&bytes)),
+        Elements::Bools(known) => {
+            Ok(Data::Values(known.into_iter().map(|known| f32::from(u8::from(known))).collect()))
+        }
+        Elements::Floats(values) => match values.iter().find(|value| !(0.0..=1.0).contains(*value))
+        {
+            Some(value) => Err(wrong(
+                path,
+                &format!("holds {value}, but a mask is in 0 to 1: 1 where the image is known"),
+            )),
+            None => Ok(Data::Values(values)),
+        },
+    }
+}
+
+/// Bytes of a mask: 255 is known, and so is 1 where nothing is more.
+fn of_bytes(bytes: &[u8]) -> Data {
+    let full = if bytes.iter().all(|byte| *byte <= 1) { 1.0 } else { 255.0 };
+    Data::Values(bytes.iter().map(|byte| f32::from(*byte) / full).collect())
+}
+
+fn array(path: &Path) -> Result<Array, Error> {
+    let bytes = fs::read(path).map_err(|source| failed("read", path, source))?;
+    parsed(path, &bytes)
+}
+
+fn parsed(path: &Path, bytes: &[u8]) -> Result<Array, Error> {
+    npy::parse(bytes).map_err(|why| {
+        let neither = why.starts_with("is no NumPy array");
+        let why = if neither { "is neither a PNG file nor a NumPy array (.npy)" } else { &why };
+        wrong(path, why)
+    })
+}
+
+fn wrong(path: &Path, why: &str) -> Error {
+    Error::Request(format!("{} {why}", path.display()))
+}
+
+fn shape(model: &Model) -> Vec<usize> {
+    model.shape.iter().map(|side| *side as usize).collect()
+}
+
+fn found(array: &Array) -> String {
+    format!("is an array of {} of shape {}", array.elements.name(), tuple(&array.shape))
+}
+
+fn states_of(model: &Model, shape: &[usize]) -> String {
+    format!("states of {} have the shape {}, or (N, …) of it", model.name, tuple(shape))
+}
+
+fn size(channels: usize, height: usize, width: usize) -> String {
+    let word = if channels == 1 { "channel" } else { "channels" };
+    format!("{width} x {height} pixels in {channels} {word}")
+}
+
+/// How many of `one` an array of shape `whole` holds; `None` if it is not made of
+/// them, or of none.
+fn stack(whole: &[usize], one: &[usize]) -> Option<usize> {
+    match whole.split_first() {
+        _ if whole == one => Some(1),
+        Some((&count, rest)) if rest == one && count > 0 => Some(count),
+        _ => None,
+    }
+}
+
+fn cut<T>(elements: &[T], count: usize) -> Vec<&[T]> {
+    elements.chunks_exact(elements.len() / count).collect()
+}
+
+fn finite(path: &Path, values: &[f32]) -> Result<(), Error> {
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(at) => Err(wrong(path, &format!("holds {} as element {at}", values[at]))),
+        None => Ok(()),
+    }
+}
+
+fn in_scale(path: &Path, values: &[f32]) -> Result<(), Error> {
+    match values.iter().find(|value| value.abs() > LARGEST) {
+        Some(value) => Err(wrong(
+            path,
+            &format!(
+                "holds {value}, but floats are in the model's scale, -1 to 1: use \
+                 array / 127.5 - 1, or save (H, W, C) as uint8"
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn is_png(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x89PNG\r\n\x1a\n")
+}
+
+/// What a PNG of other channels becomes.
+#[derive(Clone, Copy, PartialEq)]
+enum Colours {
+    /// Grey may become colour, and nothing else changes.
+    Exact,
+    /// One channel: the mean of all.
+    Mean,
+}
+
+/// The pixels of a PNG, `[H, W, C]`.
+fn png(
+    bytes: &[u8],
+    shape: [usize; 3],
+    model: &Model,
+    colours: Colours,
+) -> Result<Vec<u8>, String> {
+    let [channels, height, width] = shape;
+    let broken = |error: png::DecodingError| format!("is no PNG that can be read: {error}");
+    let mut decoder = png::Decoder::new(Cursor::new(bytes));
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().map_err(broken)?;
+    let (found_width, found_height) = reader.info().size();
+    if (found_width as usize, found_height as usize) != (width, height) {
+        return Err(format!(
+            "is {found_width} x {found_height} pixels, but {} makes pictures of {width} x {height}: \
+             resize it, for example with `magick IN -resize {width}x{height}! OUT.png`",
+            model.name
+        ));
+    }
+    let found = reader.output_color_type().0.samples();
+    let mut pixels = vec![0; height * width * found];
+    reader.next_frame(&mut pixels).map_err(broken)?;
+    let opaque =
+        matches!(found, 1 | 3) || pixels.chunks(found).all(|pixel| pixel[found - 1] == 255);
+    if !opaque {
+        let advice = "flatten it, for example with `magick IN -background white -flatten OUT.png`";
+        return Err(format!("is transparent in part: {advice}"));
+    }
+    let colour = if found > 2 { 3 } else { 1 };
+    let pixels = pixels.chunks(found).map(|pixel| &pixel[..colour]);
+    match (colours, colour, channels) {
+        (Colours::Mean, ..) => Ok(pixels
+            .map(|pixel| {
+                let sum: usize = pixel.iter().map(|byte| usize::from(*byte)).sum();
+                (sum / pixel.len()) as u8
+            })
+            .collect()),
+        (_, 1, _) => Ok(pixels.flat_map(|pixel| pixel.repeat(channels)).collect()),
+        (_, 3, 3) => Ok(pixels.flatten().copied().collect()),
+        _ => Err(format!(
+            "is in colour, but {} makes pictures of {channels} channels: convert it, for example \
+             with `magick IN -colorspace Gray OUT.png`",
+            model.name
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use ddpm_pictures::{Picture, write_png};
+    use tempfile::TempDir;
+
+    use super::{super::npy::tests::file, *};
+    use crate::settings::{Sampler, SamplerChoice};
+
+    fn model(kind: ModelKind, shape: &[u32]) -> Model {
+        Model {
+            name: "m".to_owned(),
+            version: String::new(),
+            digest: String::new(),
+            kind,
+            shape: shape.to_vec(),
+            class_names: Vec::new(),
+            timesteps: 1000,
+            schedule: String::new(),
+            prediction: String::new(),
+            variance: String::new(),
+            default_sampler: SamplerChoice::from(Sampler::Heun),
+            default_num_steps: 10,
+            default_grid: None,
+            graph: String::new(),
+        }
+    }
+
+    fn image() -> Model {
+        model(ModelKind::Image, &[3, 1, 2])
+    }
+
+    fn write(folder: &TempDir, bytes: &[u8]) -> PathBuf {
+        let path = folder.path().join("a.file");
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn floats(shape: &str, values: &[f32]) -> Vec<u8> {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        file("'<f4'", "False", shape, &bytes)
+    }
+
+    fn png_of(width: u32, height: u32, colour: &[u8]) -> Vec<u8> {
+        let picture = Picture::filled(width.into(), height.into(), colour).unwrap();
+        let mut bytes = Vec::new();
+        write_png(&mut bytes, &picture, &[]).unwrap();
+        bytes
+    }
+
+    fn sentence<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+        let error = result.unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn one_state_or_a_stack_of_them_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let points = model(ModelKind::Points2d, &[2]);
+
+        let one = read_states(&write(&folder, &floats("(2,)", &[1.0, 2.0])), &points).unwrap();
+        let two = floats("(2, 2)", &[1.0, 2.0, 3.0, 4.0]);
+        let two = read_states(&write(&folder, &two), &points).unwrap();
+
+        assert_eq!(one, [Data::Values(vec![1.0, 2.0])]);
+        assert_eq!(two, [Data::Values(vec![1.0, 2.0]), Data::Values(vec![3.0, 4.0])]);
+    }
+
+    #[test]
+    fn states_that_do_not_fit_say_what_was_found_and_what_is_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let states = |bytes: &[u8]| sentence(read_states(&write(&folder, bytes), &image()));
+
+        let shape = states(&floats("(2, 3)", &[0.0; 6]));
+        assert!(shape.ends_with(
+            "a.file is an array of float32 of shape (2, 3), but states of m have the shape \
+             (3, 1, 2), or (N, …) of it"
+        ));
+        assert!(states(&floats("(0, 3, 1, 2)", &[])).contains("(0, 3, 1, 2)"));
+        assert!(states(&file("'|u1'", "False", "(3, 1, 2)", &[0; 6])).contains("holds uint8"));
+        assert!(
+            states(&floats("(3, 1, 2)", &[0.0, 0.0, f32::NAN, 0.0, 0.0, 0.0]))
+                .contains("NaN as element 2")
+        );
+    }
+
+    #[test]
+    fn pictures_are_pngs_or_arrays_in_either_layout() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |bytes: &[u8]| read_images(&write(&folder, bytes), &image()).unwrap();
+
+        assert_eq!(read(&png_of(2, 1, &[7, 8, 9])), [Data::Pixels(vec![7, 8, 9, 7, 8, 9])]);
+        assert_eq!(read(&png_of(2, 1, &[7])), [Data::Pixels(vec![7; 6])]);
+        let pixels = file("'|u1'", "False", "(2, 1, 2, 3)", &[5; 12]);
+        assert_eq!(read(&pixels), [Data::Pixels(vec![5; 6]), Data::Pixels(vec![5; 6])]);
+        assert_eq!(read(&floats("(3, 1, 2)", &[0.5; 6])), [Data::Values(vec![0.5; 6])]);
+    }
+
+    #[test]
+    fn pictures_that_do_not_fit_say_what_to_try() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |bytes: &[u8]| sentence(read_images(&write(&folder, bytes), &image()));
+
+        assert!(
+            read(&png_of(4, 4, &[0])).contains("is 4 x 4 pixels, but m makes pictures of 2 x 1")
+        );
+        assert!(read(b"JFIF").contains("neither a PNG file nor a NumPy array"));
+        let layouts = read(&file("'|u1'", "False", "(3, 1, 2)", &[0; 6]));
+        assert!(layouts.contains("as uint8 (1, 2, 3), as float32 (3, 1, 2)"), "{layouts}");
+        assert!(read(&floats("(3, 1, 2)", &[200.0; 6])).contains("array / 127.5 - 1"));
+        let grey = model(ModelKind::Image, &[1, 1, 2]);
+        let colour = read_images(&write(&folder, &png_of(2, 1, &[1, 2, 3])), &grey);
+        assert!(sentence(colour).contains("colorspace Gray"));
+    }
+
+    #[test]
+    fn a_mask_is_white_or_1_or_true_where_the_image_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |bytes: &[u8]| read_mask(&write(&folder, bytes), &image()).unwrap();
+        let known = |values: &[f32]| Data::Values(values.to_vec());
+
+        assert_eq!(read(&png_of(2, 1, &[255, 255, 255])), known(&[1.0, 1.0]));
+        assert_eq!(read(&file("'|b1'", "False", "(1, 2)", &[0, 1])), known(&[0.0, 1.0]));
+        assert_eq!(read(&file("'|u1'", "False", "(1, 2)", &[0, 1])), known(&[0.0, 1.0]));
+        assert_eq!(read(&file("'|u1'", "False", "(1, 1, 2)", &[0, 255])), known(&[0.0, 1.0]));
+        assert_eq!(read(&floats("(3, 1, 2)", &[0.25; 6])), known(&[0.25; 6]));
+    }
+
+    #[test]
+    fn a_mask_that_does_not_fit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |bytes: &[u8]| sentence(read_mask(&write(&folder, bytes), &image()));
+
+        assert!(read(&floats("(2, 2)", &[0.0; 4])).contains("is (1, 2) or (3, 1, 2)"));
+        assert!(read(&floats("(1, 2)", &[0.0, 2.0])).contains("holds 2, but a mask is in 0 to 1"));
+    }
+}
