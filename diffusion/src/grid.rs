@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     Error, Point, Process,
+    process::at_time,
     schedule::linspace,
     spec::{Spec, Text, serde_as_text},
     timesteps,
@@ -57,8 +58,8 @@ pub enum GridSpec {
         /// Above 0; 1 is evenly, more spends more steps on noise.
         shift: f64,
     },
-    /// Exactly these timesteps, latest first; real-valued ones are allowed. The
-    /// last interval ends at the data.
+    /// Exactly these timesteps, latest first; real-valued ones are allowed, and of a
+    /// flow 1000 t. The last interval ends at the data.
     Timesteps(Vec<f64>),
     /// Exactly these sigmas, largest first. A last 0 is the data, as in
     /// k-diffusion; without it the run stops at the last sigma.
@@ -220,9 +221,7 @@ fn flow(process: &Process, num_steps: usize, shift: f64) -> Result<Grid, Error> 
     let times = (0..num_steps).map(|k| shifted(1.0 - k as f64 / num_steps as f64));
     let largest = process.rho_range().1;
     let at = |time: f64| match process {
-        Process::Flow => {
-            Ok(Point { t: 1000.0 * time, alpha: 1.0 - time, sigma: time, timestep: None })
-        }
+        Process::Flow => Ok(at_time(time)),
         // Others know no place as noisy as t = 1.
         _ => process.at_rho((time / (1.0 - time)).min(largest)),
     };

@@ -5,7 +5,7 @@
 //! do not depend on its neighbours. Terms whose coefficient is 0 are left out:
 //! they cost nothing, and buffers that no row uses need not exist.
 
-use crate::{Clip, Evals, Mask, Mix, Noise, Program, RawVariance, Real, Row};
+use crate::{Clip, Evals, Mask, Mix, NoiseSource, Program, RawVariance, Real, Row};
 
 /// What a sample carries from row to row.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +20,7 @@ impl<F: Real> State<F> {
     ///
     /// * `len`: elements of a sample.
     #[must_use]
-    pub fn start(program: &Program, noise: &Noise, index: u64, len: usize) -> Self {
+    pub fn start(program: &Program, noise: &impl NoiseSource, index: u64, len: usize) -> Self {
         let mut x_t = vec![F::ZERO; len];
         noise.normal(index, 0, &mut x_t);
         Self::from_point(program, x_t)
@@ -110,7 +110,7 @@ impl<F: Real> Kernel<F> {
         position: usize,
         state: &mut State<F>,
         outputs: &[&[F]],
-        noise: &Noise,
+        noise: &impl NoiseSource,
         index: u64,
         known: Option<Known<'_, F>>,
     ) {
@@ -269,7 +269,7 @@ fn expect_known<F>(known: Option<Known<'_, F>>) -> Known<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Label, Push};
+    use crate::{Label, Noise, Push};
 
     const LEN: usize = 5;
 

@@ -91,7 +91,7 @@ mod interpolate;
 pub use interpolate::slerp;
 
 pub mod noise;
-pub use noise::Noise;
+pub use noise::{Noise, NoiseSource};
 
 mod normal;
 

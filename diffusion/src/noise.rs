@@ -21,6 +21,21 @@ const KEY_TAIL: &[u8; 24] = b"ddpm.v1/noise/chacha8-bm";
 /// Blocks of 16 words between one draw and the next.
 const BLOCKS_A_DRAW: u64 = 1 << 32;
 
+/// Where the kernel takes standard normal variates from.
+///
+/// [`Noise`] is what samplers run with; recorded numbers take its place to
+/// replay somebody else's run.
+pub trait NoiseSource {
+    /// Fills `out` with the first `out.len()` variates of (`index`, `draw`).
+    fn normal<F: Real>(&self, index: u64, draw: u32, out: &mut [F]);
+}
+
+impl NoiseSource for Noise {
+    fn normal<F: Real>(&self, index: u64, draw: u32, out: &mut [F]) {
+        self.normal(index, draw, out);
+    }
+}
+
 /// The noise of one seed.
 #[derive(Debug, Clone)]
 pub struct Noise {

@@ -110,14 +110,24 @@ impl Process {
 
     /// The place of a timestep, real-valued between the trained ones.
     ///
-    /// ln σ/α runs linearly between neighbours, as in k-diffusion.
+    /// ln σ/α runs linearly between neighbours, as in k-diffusion. The timesteps of
+    /// a flow are 1000 times its time, as its network is told.
     ///
     /// # Errors
     ///
-    /// [`Error::Grid`] if the process has no timesteps or t is not in 0 ..= T−1.
+    /// [`Error::Grid`] if the process has no timesteps, or t is not in 0 ..= T−1; for
+    /// a flow, not above 0 and at most 1000.
     pub fn at_timestep(&self, t: f64) -> Result<Point, Error> {
-        let Self::Discrete(schedule) = self else {
-            return Err(Error::Grid("this network knows no timesteps, only sigmas".into()));
+        let schedule = match self {
+            Self::Discrete(schedule) => schedule,
+            Self::Flow if t > 0.0 && t <= 1000.0 => return Ok(at_time(t / 1000.0)),
+            Self::Flow => {
+                let reason = format!("timestep {t} of a flow is not above 0 and at most 1000");
+                return Err(Error::Grid(reason));
+            }
+            Self::Edm(_) => {
+                return Err(Error::Grid("this network knows no timesteps, only sigmas".into()));
+            }
         };
         let last = schedule.timesteps() - 1;
         if !(0.0..=last as f64).contains(&t) {
@@ -144,10 +154,7 @@ impl Process {
         Ok(match self {
             Self::Discrete(schedule) => preserving(timestep_of(schedule, rho), rho),
             Self::Edm(_) => Point { t: rho.ln() / 4.0, alpha: 1.0, sigma: rho, timestep: None },
-            Self::Flow => {
-                let time = rho / (1.0 + rho);
-                Point { t: 1000.0 * time, alpha: 1.0 - time, sigma: time, timestep: None }
-            }
+            Self::Flow => at_time(rho / (1.0 + rho)),
         })
     }
 
@@ -177,6 +184,11 @@ pub(crate) fn trained(schedule: &Schedule, t: usize) -> Point {
         sigma: (1.0 - alpha_bar).sqrt(),
         timestep: Some(t),
     }
+}
+
+/// The place of a flow's time, in [0, 1].
+pub(crate) fn at_time(time: f64) -> Point {
+    Point { t: 1000.0 * time, alpha: 1.0 - time, sigma: time, timestep: None }
 }
 
 /// α² + σ² = 1 with σ/α = rho.
@@ -251,6 +263,11 @@ mod tests {
     fn a_flow_is_a_straight_line() {
         let point = Process::Flow.at_rho(3.0).unwrap();
         assert_eq!((point.t, point.alpha, point.sigma), (750.0, 0.25, 0.75));
+        assert_eq!(Process::Flow.at_timestep(750.0).unwrap(), point);
+        assert_eq!(Process::Flow.at_timestep(1000.0).unwrap().alpha, 0.0);
+        for t in [0.0, -1.0, 1001.0, f64::NAN] {
+            assert!(Process::Flow.at_timestep(t).is_err());
+        }
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //! to the last bits of the network's arithmetic.
 
 use ddpm_diffusion::{
-    Clip, Evals, Kernel, Noise, Parameterization, Prediction, Program, Row, Schedule, State,
-    samplers,
+    Clip, Evals, GridSpec, Kernel, Network as Meaning, Noise, Prediction, Process, Program, Recipe,
+    Row, Sampler, State,
 };
-use ddpm_package::{DefaultSampler, Kind, SamplerSpec};
+use ddpm_package::{DefaultSampler, Kind};
 use tch::{Device, TchError, Tensor};
 
 use crate::model::{Eager, Inputs, Network};
@@ -26,51 +26,71 @@ pub struct Request<'a> {
     pub count: usize,
     /// For conditional models, one a sample: 0..K, or K for none.
     pub labels: Option<&'a [i64]>,
+    /// States that samples start from, in turn; absent: draw 0 of their noise.
+    pub initial: Option<&'a [Vec<f32>]>,
 }
 
-/// The sampler that suits a model: DDIM in 50 steps for pictures, the whole chain for points and for
-/// networks that predict the mean, which know no other.
+/// The sampler that suits a model: EDM's Heun and a flow's Euler for networks on continuous noise,
+/// DDIM in 50 steps for pictures, the whole chain for points and for networks that predict the mean,
+/// which know no other.
 #[must_use]
-pub fn default_sampler(kind: Kind, prediction: Prediction, timesteps: usize) -> DefaultSampler {
-    use ddpm_diffusion::GridKind;
-    if kind == Kind::Points2d || prediction == Prediction::Mean {
-        return DefaultSampler {
-            sampler: SamplerSpec::Ddpm,
-            num_steps: timesteps,
-            grid: GridKind::Leading,
-        };
-    }
-    DefaultSampler {
-        sampler: SamplerSpec::Ddim { eta: 0.0 },
-        num_steps: timesteps.min(50),
-        // It starts where the noise is strongest; `leading` stops short of it.
-        grid: GridKind::Trailing,
+pub fn default_sampler(kind: Kind, network: &Meaning) -> DefaultSampler {
+    let chain = DefaultSampler {
+        sampler: Sampler::Ddpm { variance: None },
+        num_steps: 0,
+        grid: GridSpec::Leading { offset: 0 },
+    };
+    match &network.process {
+        Process::Edm(_) => DefaultSampler {
+            sampler: Sampler::Heun,
+            num_steps: 18,
+            grid: GridSpec::Karras { rho: 7.0 },
+        },
+        Process::Flow => DefaultSampler {
+            sampler: Sampler::FlowEuler,
+            num_steps: 50,
+            grid: GridSpec::Flow { shift: 1.0 },
+        },
+        Process::Discrete(schedule)
+            if kind == Kind::Points2d || network.prediction == Prediction::Mean =>
+        {
+            DefaultSampler { num_steps: schedule.timesteps(), ..chain }
+        }
+        Process::Discrete(schedule) => DefaultSampler {
+            sampler: Sampler::Ddim { eta: 0.0, clip_rule: Default::default() },
+            num_steps: schedule.timesteps().min(50),
+            // It starts where the noise is strongest; `leading` stops short of it.
+            grid: GridSpec::Trailing,
+        },
     }
 }
 
-/// Compiles a sampler for a model. Predictions of x_0 are clipped to [−1, 1] for pictures only.
+/// The clip rule of a kind of samples when nothing is said: pictures stay in [−1, 1].
+#[must_use]
+pub fn default_clip(kind: Kind) -> Clip {
+    match kind {
+        Kind::Image => Clip::Unit,
+        Kind::Points2d => Clip::None,
+    }
+}
+
+/// Compiles a sampler for a model, from noise, without guidance.
 ///
 /// # Errors
 ///
-/// If the number of steps is not in 1..=T, or the sampler does not suit the network.
+/// If the number of steps does not suit the grid, or the sampler does not suit the network.
 pub fn compile(
-    schedule: &Schedule,
-    network: Parameterization,
+    network: &Meaning,
     kind: Kind,
     sampler: &DefaultSampler,
 ) -> Result<Program, ddpm_diffusion::Error> {
-    let grid = sampler.grid.grid(schedule.timesteps(), sampler.num_steps)?;
-    let clip = match kind {
-        Kind::Image => Clip::Unit,
-        Kind::Points2d => Clip::None,
-    };
-    match sampler.sampler {
-        SamplerSpec::Ddpm => samplers::ddpm(schedule, network, &grid, clip, network.variance),
-        SamplerSpec::Ddim { eta } => {
-            let options = samplers::Ddim { eta, ..Default::default() };
-            samplers::ddim(schedule, network, &grid, clip, &options)
-        }
+    Recipe {
+        grid: sampler.grid.clone(),
+        num_steps: sampler.num_steps,
+        clip: default_clip(kind),
+        ..Recipe::new(sampler.sampler, network)
     }
+    .compile(network)
 }
 
 /// Draws samples, `[count, …sample shape]`.
@@ -81,7 +101,8 @@ pub fn compile(
 ///
 /// # Panics
 ///
-/// If the labels are not one a sample, or are there for an unconditional network.
+/// If the labels are not one a sample, or are there for an unconditional network; if the list of
+/// initial states is empty, or they are not as long as a sample.
 pub fn draw(
     network: &Network,
     device: Device,
@@ -109,8 +130,11 @@ struct Part<'a> {
 impl Part<'_> {
     fn draw(&self, request: &Request<'_>, indices: &[usize]) -> Result<Vec<f32>, TchError> {
         let (program, noise) = (request.program, Noise::new(request.seed));
-        let start = |&index: &usize| State::<f32>::start(program, &noise, index as u64, self.len);
-        let mut states: Vec<_> = indices.iter().map(start).collect();
+        let start = |&index: &usize| match request.initial {
+            Some(given) => State::from_point(program, given[index % given.len()].clone()),
+            None => State::start(program, &noise, index as u64, self.len),
+        };
+        let mut states: Vec<State<f32>> = indices.iter().map(start).collect();
         let mut kernel = Kernel::new(self.len);
         for (position, row) in program.rows().iter().enumerate() {
             let outputs = self.evaluate(row, &states)?;
@@ -131,13 +155,13 @@ impl Part<'_> {
     /// The network's outputs on all samples, one an eval of the row.
     fn evaluate(&self, row: &Row, states: &[State<f32>]) -> Result<Vec<Vec<f32>>, TchError> {
         let none = self.network.config().num_classes().map(|none| vec![none; states.len()]);
+        let labelled = || self.forward(row, states, self.labels);
+        let unlabelled = || self.forward(row, states, none.as_deref());
         match row.evals {
             Evals::Zero => Ok(Vec::new()),
-            Evals::One => Ok(vec![self.forward(row, states, self.labels)?]),
-            Evals::Guided { .. } => Ok(vec![
-                self.forward(row, states, self.labels)?,
-                self.forward(row, states, none.as_deref())?,
-            ]),
+            Evals::One => Ok(vec![labelled()?]),
+            Evals::Unconditional => Ok(vec![unlabelled()?]),
+            Evals::Guided { .. } => Ok(vec![labelled()?, unlabelled()?]),
         }
     }
 

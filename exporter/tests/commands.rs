@@ -192,7 +192,7 @@ fn bad_input_is_a_sentence_and_exit_code_2_or_3() {
         (&["train", "--data", "glyphs", "--out", out, "--resume", out], 2, "cannot be used with"),
         (&["train", "--data", &data, "--out", out], 3, text(&empty)),
         (&["train", "--data", "glyphs:9", "--out", out, "--num-groups", "7"], 3, "7 groups"),
-        (&["train", "--data", "glyphs:9", "--out", out, "--variance", "learned"], 3, "learned"),
+        (&["train", "--data", "glyphs:9", "--out", out, "--loss", "hybrid"], 3, "use mse or kl"),
         (&["train", "--data", "swissroll:9", "--out", out, "--num-groups", "7"], 3, "num_groups"),
         (&["train", "--data", "swissroll:9", "--out", text(&below_a_file)], 1, "cannot be written"),
         (&["train", "--resume", text(&empty)], 3, "no checkpoint to go on from"),

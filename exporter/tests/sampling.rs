@@ -3,8 +3,8 @@
 mod support;
 
 use ddpm_diffusion::{
-    Clip, Grid, Kernel, Noise, Parameterization, Prediction, Program, Schedule, State, Variance,
-    samplers,
+    Clip, GridSpec, Kernel, Network as Meaning, Noise, Prediction, Program, Recipe, Sampler,
+    Schedule, State, Variance,
 };
 use ddpm_exporter::model::{Inputs, ModelConfig, Network};
 use support::{EVAL, reference, reference_network, small_unet};
@@ -53,8 +53,13 @@ fn assert_near(got: &[f32], want: &Tensor, what: &str) {
     assert!(largest <= 2e-4, "{what}: largest difference {largest}");
 }
 
-const EPS: Parameterization =
-    Parameterization { prediction: Prediction::Eps, variance: Variance::FixedLarge };
+/// A sampler on a network that predicts eps.
+fn program(schedule: &Schedule, sampler: &str, grid: GridSpec, num_steps: usize) -> Program {
+    let network = Meaning::discrete(schedule.clone(), Prediction::Eps, Variance::FixedLarge);
+    let sampler: Sampler = sampler.parse().expect("a sampler");
+    let recipe = Recipe { grid, num_steps, clip: Clip::Unit, ..Recipe::new(sampler, &network) };
+    recipe.compile(&network).expect("a program")
+}
 
 #[test]
 fn ancestral_chains_of_ten_steps_agree_with_both_variances() {
@@ -62,12 +67,9 @@ fn ancestral_chains_of_ten_steps_agree_with_both_variances() {
         reference_network(&ModelConfig::Unet(small_unet()), "unet_small.safetensors");
     let reference = reference("sampling.safetensors");
     let schedule = Schedule::linear(10, 1e-3, 0.5).expect("a schedule");
-    let grid = Grid::full(10).expect("a grid");
-    for (name, variance) in
-        [("fixed-small", Variance::FixedSmall), ("fixed-large", Variance::FixedLarge)]
-    {
-        let program =
-            samplers::ddpm(&schedule, EPS, &grid, Clip::Unit, variance).expect("a program");
+    for name in ["fixed-small", "fixed-large"] {
+        let sampler = format!("ddpm:variance={name}");
+        let program = program(&schedule, &sampler, GridSpec::Trailing, 10);
         let got = run(&network, &program, &reference["ddpm.x_T"], &reference["ddpm.noises"]);
         assert_near(&got, &reference[&format!("ddpm.{name}.sample")], name);
     }
@@ -79,20 +81,13 @@ fn ddim_chains_of_ten_steps_agree_for_both_subsequences_and_three_etas() {
         reference_network(&ModelConfig::Unet(small_unet()), "unet_small.safetensors");
     let reference = reference("sampling.safetensors");
     let schedule = Schedule::linear(1000, 1e-4, 0.02).expect("a schedule");
-    let grids = [
-        ("linear", Grid::ddpm_torch_linear(1000, 10).expect("a grid")),
-        ("quadratic", Grid::ddpm_torch_quadratic(1000, 10).expect("a grid")),
-    ];
+    let grids =
+        [("linear", GridSpec::DdpmTorchLinear), ("quadratic", GridSpec::DdpmTorchQuadratic)];
     for (name, grid) in &grids {
         for eta in [0.0, 0.5, 1.0] {
             // The reference was declared fixed-large, which counts only at η = 1.
-            let program = if eta < 1.0 {
-                let options = samplers::Ddim { eta, ..samplers::Ddim::default() };
-                samplers::ddim(&schedule, EPS, grid, Clip::Unit, &options)
-            } else {
-                samplers::ddpm(&schedule, EPS, grid, Clip::Unit, Variance::FixedLarge)
-            };
-            let program = program.expect("a program");
+            let sampler = if eta < 1.0 { format!("ddim:eta={eta}") } else { "ddpm".to_owned() };
+            let program = program(&schedule, &sampler, grid.clone(), 10);
             let got = run(&network, &program, &reference["ddim.x_T"], &reference["ddim.noises"]);
             let key = format!("ddim.{name}.eta{eta:.1}.sample");
             assert_near(&got, &reference[&key], &key);

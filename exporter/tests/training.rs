@@ -9,8 +9,8 @@ use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use ddpm_exporter::data::{self, Dataset};
 use ddpm_exporter::model::{ModelConfig, UnetConfig};
 use ddpm_exporter::train::{
-    Batches, Checkpoint, DataConfig, Intervals, Optimizer, OptimizerConfig, Outcome, Prefetch,
-    RunDir, StepReport, Stop, TrainConfig, TrainError, Trainer, run,
+    Batches, Checkpoint, DataConfig, Intervals, Loss, Optimizer, OptimizerConfig, Outcome,
+    Prefetch, ProcessKind, RunDir, StepReport, Stop, TrainConfig, TrainError, Trainer, run,
 };
 use tch::{Device, Tensor};
 
@@ -194,10 +194,11 @@ fn training_that_diverges_stops_and_keeps_its_last_checkpoint() {
 fn batches_do_not_depend_on_who_makes_them_or_when() {
     let set = conditional();
     let batches = || Batches::new(&set.0, Arc::clone(&set.1)).unwrap();
-    let alone: Vec<_> = (0..8).map(|step| batches().make(step)).collect();
+    let alone: Vec<_> = (0..8).map(|step| batches().make(step).unwrap()).collect();
+    let ahead = |first| Prefetch::start(batches(), first, 8).map(Result::unwrap);
 
-    assert!(Prefetch::start(batches(), 0, 8).eq(alone.iter().cloned()));
-    assert!(Prefetch::start(batches(), 5, 8).eq(alone[5..].iter().cloned()));
+    assert!(ahead(0).eq(alone.iter().cloned()));
+    assert!(ahead(5).eq(alone[5..].iter().cloned()));
     // One that is dropped while it waits ends its thread.
     drop(Prefetch::start(batches(), 0, u32::MAX));
 }
@@ -207,7 +208,7 @@ fn labels_are_the_items_own_or_none_at_the_rate_asked_for() {
     let (config, dataset) = conditional();
     let batches = Batches::new(&config, dataset).unwrap();
     let labels: Vec<i64> =
-        (0..100).flat_map(|step| batches.make(step).class_labels.unwrap()).collect();
+        (0..100).flat_map(|step| batches.make(step).unwrap().class_labels.unwrap()).collect();
     let none = labels.iter().filter(|label| **label == 16).count();
     // Binomial with n = 1600 and p = 0.5: mean 800, standard deviation 20; five of them.
     assert!(none.abs_diff(800) < 100, "{none}");
@@ -259,7 +260,11 @@ fn what_cannot_be_trained_is_refused_with_what_to_use_instead() {
     let jsd = message(&|config| config.diffusion.beta_schedule = BetaSchedule::Jsd);
     assert!(jsd.contains("use v or x_0"), "{jsd}");
     let learned = message(&|config| config.diffusion.variance = Variance::Learned);
-    assert!(learned.contains("variational loss"), "{learned}");
+    assert!(learned.contains("outputs [4]"), "{learned}");
+    let hybrid = message(&|config| config.diffusion.loss = Some(Loss::Hybrid));
+    assert!(hybrid.contains("use mse or kl"), "{hybrid}");
+    let edm = message(&|config| config.diffusion.process = ProcessKind::Edm);
+    assert!(edm.contains("predicts edm"), "{edm}");
     let lr = message(&|config| config.optimizer.lr = f64::NAN);
     assert_eq!(lr, "lr must be above 0 and finite, got NaN");
     let name = message(&|config| config.name = "My Model".to_owned());

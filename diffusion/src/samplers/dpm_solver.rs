@@ -24,7 +24,7 @@ pub(crate) struct DpmSolver {
     pub(crate) form: Form,
     /// Share of the noise.
     pub(crate) eta: f64,
-    /// Whether the last steps of a run of fewer than 15 lower the order.
+    /// Whether the order falls with the steps that are left.
     pub(crate) lower_order_final: bool,
     /// Whether order 3 has the whole second difference, see [`third_order`].
     pub(crate) corrected: bool,
@@ -60,10 +60,10 @@ pub(crate) fn dpm_solver_pp(
 }
 
 impl DpmSolver {
-    /// The order of step k: as many predictions as there are.
+    /// The order of step k: as many predictions as there are, and at most as many
+    /// as steps are left.
     fn order_at(self, k: usize, num_steps: usize) -> usize {
-        let left = num_steps - k;
-        let most = if self.lower_order_final && num_steps < 15 { left.min(3) } else { 3 };
+        let most = if self.lower_order_final { num_steps - k } else { self.order };
         self.order.min(k + 1).min(most)
     }
 
@@ -149,6 +149,24 @@ mod tests {
             assert!((series(h, 2) / closed - 1.0).abs() < 1e-12, "{h}");
             let closed = 0.5 - ((-h).exp_m1() + h) / (h * h);
             assert!((series(h, 3) / closed - 1.0).abs() < 1e-11, "{h}");
+        }
+    }
+
+    #[test]
+    fn a_lowered_end_counts_the_steps_that_are_left_however_many_there_were() {
+        let solver = DpmSolver {
+            order: 3,
+            form: Form::Midpoint,
+            eta: 0.0,
+            lower_order_final: true,
+            corrected: false,
+        };
+        for num_steps in [6, 14, 15, 100] {
+            let orders = |range: std::ops::Range<usize>| -> Vec<usize> {
+                range.map(|k| solver.order_at(k, num_steps)).collect()
+            };
+            assert_eq!(orders(0..3), [1, 2, 3]);
+            assert_eq!(orders(num_steps - 3..num_steps), [3, 2, 1]);
         }
     }
 

@@ -69,7 +69,7 @@ pub enum Sampler {
         order: u32,
         /// Of the difference at order 2.
         form: Form,
-        /// Whether the last two steps of a run of fewer than 15 lower the order.
+        /// Whether the order falls with the steps that are left.
         lower_order_final: bool,
     },
     /// DPM-Solver++ of order 3 with the whole second difference, so that it is of
@@ -374,7 +374,9 @@ impl Sampler {
             Self::SdeDpmSolverPp { order, form, eta } => {
                 DpmSolver { order: order as usize, form, eta, ..plain }
             }
-            _ => DpmSolver { corrected: true, ..plain },
+            // With the line through two predictions integrated exactly, as is the
+            // parabola through three.
+            _ => DpmSolver { form: Form::Heun, corrected: true, ..plain },
         }
     }
 

@@ -83,7 +83,7 @@ impl Report {
 
     fn sampler(&self) -> String {
         let DefaultSampler { sampler, num_steps, grid } = &self.sampler;
-        format!("{sampler:?}, {num_steps} steps, {}", grid.name())
+        format!("{sampler}, {num_steps} steps, grid {grid}")
     }
 }
 

@@ -37,8 +37,7 @@ impl Samples {
         let manifest = package.manifest();
         let mut sampler = manifest.default_sampler.clone();
         sampler.num_steps = steps.unwrap_or(sampler.num_steps);
-        let (schedule, network) = (manifest.schedule()?, manifest.parameterization());
-        let program = compile(&schedule, network, manifest.kind, &sampler)?;
+        let program = compile(&manifest.network()?, manifest.kind, &sampler)?;
 
         let asked: Vec<usize> = (0..count).map(|i| i % manifest.classes.len()).collect();
         let mut values = Vec::with_capacity(count * manifest.sample_len());

@@ -17,6 +17,8 @@ mod sample;
 
 mod export;
 
+mod how;
+
 mod verify;
 
 mod inspect;

@@ -2,22 +2,20 @@
 
 use std::path::Path;
 
-use ddpm_diffusion::{Parameterization, Program, Schedule};
+use ddpm_diffusion::Network as Meaning;
 use ddpm_package::{DefaultSampler, Kind, MANIFEST_FILE, Package};
 use tch::Device;
 
 use super::Failure;
 use crate::export::read;
 use crate::model::Network;
-use crate::sample;
 use crate::train::{Checkpoint, TrainError};
 
 /// What sampling needs to know.
 pub(super) struct Model {
     pub(super) name: String,
     pub(super) network: Network,
-    pub(super) schedule: Schedule,
-    pub(super) parameterization: Parameterization,
+    pub(super) meaning: Meaning,
     pub(super) kind: Kind,
     pub(super) classes: Vec<String>,
     pub(super) default_sampler: DefaultSampler,
@@ -38,8 +36,7 @@ impl Model {
         Ok(Self {
             name: manifest.name.clone(),
             network: read::network(&package.portable_graph()?, device)?,
-            schedule: manifest.schedule().map_err(TrainError::from)?,
-            parameterization: manifest.parameterization(),
+            meaning: manifest.network().map_err(TrainError::from)?,
             kind: manifest.kind,
             classes: manifest.classes.clone(),
             default_sampler: manifest.default_sampler.clone(),
@@ -51,17 +48,10 @@ impl Model {
         Ok(Self {
             name: config.name.clone(),
             network: checkpoint.network(false, device)?,
-            schedule: config.diffusion.schedule()?,
-            parameterization: config.diffusion.parameterization(),
+            meaning: config.diffusion.network()?,
             kind: config.kind(),
             classes: config.classes.clone(),
-            default_sampler: config.default_sampler(),
+            default_sampler: config.default_sampler()?,
         })
-    }
-
-    /// A sampler, compiled for the model.
-    pub(super) fn program(&self, sampler: &DefaultSampler) -> Result<Program, Failure> {
-        let program = sample::compile(&self.schedule, self.parameterization, self.kind, sampler);
-        Ok(program.map_err(TrainError::from)?)
     }
 }

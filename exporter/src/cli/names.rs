@@ -1,6 +1,6 @@
 //! Names that people type, from tables of (name, value).
 
-use ddpm_diffusion::{BetaSchedule, GridKind, Prediction, Variance};
+use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 
 /// Finds `text` in a table, or lists the names there are.
 fn find<T: Copy>(table: &[(&'static str, T)], text: &str) -> Result<T, String> {
@@ -21,8 +21,4 @@ pub(super) fn prediction(text: &str) -> Result<Prediction, String> {
 
 pub(super) fn variance(text: &str) -> Result<Variance, String> {
     find(&Variance::NAMES, text)
-}
-
-pub(super) fn grid(text: &str) -> Result<GridKind, String> {
-    find(&GridKind::NAMES, text)
 }

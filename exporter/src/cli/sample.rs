@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ddpm_diffusion::GridKind;
-use ddpm_package::{DefaultSampler, SamplerSpec};
 use ddpm_pictures::write_npy;
+use tch::Tensor;
 
+use super::Failure;
 use super::device::DeviceArgs;
+use super::how::How;
 use super::model::Model;
-use super::{Failure, names};
 use crate::picture;
 use crate::sample::{Request, draw};
 use crate::train::TrainError;
@@ -37,21 +37,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     labels: Option<Vec<String>>,
 
-    /// ddpm or ddim [default: as suits the model].
-    #[arg(long, value_name = "NAME", value_parser = ["ddpm", "ddim"])]
-    sampler: Option<String>,
+    #[command(flatten)]
+    how: How,
 
-    /// Steps of the sampler.
-    #[arg(long, value_name = "N")]
-    steps: Option<usize>,
-
-    /// Which timesteps are visited: leading, trailing, linspace or quadratic.
-    #[arg(long, value_name = "KIND", value_parser = names::grid)]
-    grid: Option<GridKind>,
-
-    /// Noise of ddim: 0 is deterministic, 1 is as much as ddpm's [default: 0].
-    #[arg(long, value_name = "ETA")]
-    eta: Option<f64>,
+    /// States to start from in turn, a NumPy file of f32 or f64 [N, …shape]; for ddim-inverse the
+    /// pictures to encode.
+    #[arg(long, value_name = "FILE.npy")]
+    initial: Option<PathBuf>,
 
     #[command(flatten)]
     device: DeviceArgs,
@@ -61,6 +53,8 @@ const EXAMPLES: &str = "\
 Examples:
   ddpm-exporter sample runs/glyphs --out samples
   ddpm-exporter sample models/glyphs --count 16 --labels star,heart --seed 7 --out samples
+  ddpm-exporter sample runs/digits --sampler dpm++:order=3 --grid exponential --steps 20 --out samples
+  ddpm-exporter sample models/glyphs --guidance 2 --initial x_T.npy --out samples
   ddpm-exporter sample runs/digits/checkpoints/step-0002000 --sampler ddpm --steps 1000 --out samples";
 
 impl Args {
@@ -69,46 +63,27 @@ impl Args {
         let model = Model::load(&self.model, device)?;
         let (count, seed) = (self.count.map_or(64, |count| count as usize), self.seed.unwrap_or(0));
         let labels = self.labels(&model, count)?;
-        let sampler = self.sampler(&model.default_sampler)?;
-        let program = model.program(&sampler)?;
-        let request = Request { program: &program, seed, count, labels: labels.as_deref() };
+        let recipe = self.how.recipe(&model, self.initial.is_some(), labels.is_some())?;
+        let program = recipe.compile(&model.meaning).map_err(TrainError::from)?;
+        let initial = match &self.initial {
+            Some(path) => Some(states(path, &model.network.config().sample_shape())?),
+            None => None,
+        };
+        let (labels, initial) = (labels.as_deref(), initial.as_deref());
+        let request = Request { program: &program, seed, count, labels, initial };
         let samples = draw(&model.network, device, &request).map_err(TrainError::from)?;
         let text = [
             ("ddpm.model", model.name.clone()),
             ("ddpm.seed", seed.to_string()),
             ("ddpm.index", format!("0-{}", count - 1)),
-            ("ddpm.sampler", format!("{:?}", sampler.sampler)),
-            ("ddpm.steps", sampler.num_steps.to_string()),
-            ("ddpm.grid", sampler.grid.name().to_owned()),
+            ("ddpm.sampler", recipe.sampler.to_string()),
+            ("ddpm.steps", recipe.num_steps.to_string()),
+            ("ddpm.grid", recipe.grid.to_string()),
+            ("ddpm.program", program.digest()),
         ]
         .map(|(key, value)| (key.to_owned(), value));
         let shape = model.network.config().sample_shape();
         Ok(write(&self.out, &samples, &shape, &text)?)
-    }
-
-    /// What was asked for, and the model's own sampler for the rest.
-    fn sampler(&self, default: &DefaultSampler) -> Result<DefaultSampler, Failure> {
-        let is_ddim = match (&self.sampler, &default.sampler) {
-            (Some(name), _) => name == "ddim",
-            (None, SamplerSpec::Ddim { .. }) => true,
-            (None, SamplerSpec::Ddpm) => false,
-        };
-        let default_eta = match default.sampler {
-            SamplerSpec::Ddim { eta } => eta,
-            SamplerSpec::Ddpm => 0.0,
-        };
-        if self.eta.is_some() && !is_ddim {
-            return Err(Failure::Refused("--eta is of ddim: add --sampler ddim".into()));
-        }
-        Ok(DefaultSampler {
-            sampler: if is_ddim {
-                SamplerSpec::Ddim { eta: self.eta.unwrap_or(default_eta) }
-            } else {
-                SamplerSpec::Ddpm
-            },
-            num_steps: self.steps.unwrap_or(default.num_steps),
-            grid: self.grid.unwrap_or(default.grid),
-        })
     }
 
     /// One label a sample, in turn.
@@ -140,6 +115,28 @@ fn label(text: &str, classes: &[String]) -> Result<usize, Failure> {
         let names = classes.join(", ");
         Failure::Refused(format!("there is no class {text:?}; use none or one of {names}").into())
     })
+}
+
+/// The rows of a NumPy file, each as long as a sample.
+fn states(path: &Path, shape: &[i64]) -> Result<Vec<Vec<f32>>, Failure> {
+    let refused = |reason: String| Failure::Refused(format!("{}: {reason}", path.display()).into());
+    let array = Tensor::read_npy(path).map_err(|error| refused(error.to_string()))?;
+    let found = array.size();
+    let (rows, each) = match found.len() {
+        axes if axes == shape.len() => (1, &found[..]),
+        _ => (found.first().copied().unwrap_or(0), found.get(1..).unwrap_or_default()),
+    };
+    if each != shape || rows == 0 {
+        return Err(refused(format!("holds {found:?}, samples are of shape {shape:?}")));
+    }
+    let flat = array.to_kind(tch::Kind::Float).reshape([rows, -1]);
+    let states = (0..rows).map(|row| Vec::<f32>::try_from(flat.get(row)));
+    let states: Vec<Vec<f32>> =
+        states.collect::<Result<_, _>>().map_err(|error| refused(error.to_string()))?;
+    match states.iter().flatten().find(|number| !number.is_finite()) {
+        Some(number) => Err(refused(format!("holds {number}"))),
+        None => Ok(states),
+    }
 }
 
 fn write(

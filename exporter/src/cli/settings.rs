@@ -4,7 +4,7 @@ use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 
 use super::names;
 use crate::model::{ModelConfig, UnetConfig};
-use crate::train::{Precision, TrainConfig, TrainError};
+use crate::train::{Loss, Precision, ProcessKind, TrainConfig, TrainError};
 
 /// What to train: fixed once a run has begun.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,6 +33,10 @@ pub(super) struct Recipe {
     #[arg(long, value_name = "RATE", help_heading = "Network")]
     drop_rate: Option<f64>,
 
+    /// Forward process [default: discrete].
+    #[arg(long, value_enum, help_heading = "Diffusion")]
+    process: Option<ProcessKind>,
+
     /// T, the number of timesteps.
     #[arg(long, value_name = "T", help_heading = "Diffusion")]
     timesteps: Option<usize>,
@@ -49,13 +53,38 @@ pub(super) struct Recipe {
     #[arg(long, value_name = "BETA", help_heading = "Diffusion")]
     beta_end: Option<f64>,
 
-    /// What the network predicts: eps, x_0, mean or v [default: eps].
+    /// Standard deviation of the data, for EDM [default: 0.5].
+    #[arg(long, value_name = "SIGMA", help_heading = "Diffusion")]
+    sigma_data: Option<f64>,
+
+    /// Least noise of sampling, for EDM [default: 0.002].
+    #[arg(long, value_name = "SIGMA", help_heading = "Diffusion")]
+    sigma_min: Option<f64>,
+
+    /// Largest noise of sampling, for EDM [default: 80].
+    #[arg(long, value_name = "SIGMA", help_heading = "Diffusion")]
+    sigma_max: Option<f64>,
+
+    /// Mean of the log of sigma in training, for EDM [default: -1.2].
+    #[arg(long, value_name = "MEAN", help_heading = "Diffusion", allow_hyphen_values = true)]
+    p_mean: Option<f64>,
+
+    /// Standard deviation of the log of sigma in training, for EDM [default: 1.2].
+    #[arg(long, value_name = "SPREAD", help_heading = "Diffusion")]
+    p_std: Option<f64>,
+
+    /// What the network predicts: eps, x_0, mean or v; edm or flow [default: eps, or the process's
+    /// own].
     #[arg(long, value_name = "KIND", value_parser = names::prediction, help_heading = "Diffusion")]
     prediction: Option<Prediction>,
 
-    /// Variance of the sampler's steps: fixed-small or fixed-large.
+    /// Variance of the sampler's steps: fixed-small, fixed-large, learned or learned-range.
     #[arg(long, value_name = "KIND", value_parser = names::variance, help_heading = "Diffusion")]
     variance: Option<Variance>,
+
+    /// What is minimised [default: hybrid with a learned variance, mse otherwise].
+    #[arg(long, value_enum, help_heading = "Diffusion")]
+    loss: Option<Loss>,
 
     /// Items a step.
     #[arg(long, value_name = "N", help_heading = "Training")]
@@ -137,8 +166,21 @@ impl Recipe {
         set(&mut diffusion.beta_schedule, self.beta_schedule);
         set(&mut diffusion.beta_start, self.beta_start);
         set(&mut diffusion.beta_end, self.beta_end);
+        set(&mut diffusion.process, self.process);
+        match diffusion.process {
+            ProcessKind::Discrete => {}
+            ProcessKind::Edm => diffusion.prediction = Prediction::Edm,
+            ProcessKind::Flow => diffusion.prediction = Prediction::Flow,
+        }
+        set(&mut diffusion.edm.sigma_data, self.sigma_data);
+        set(&mut diffusion.edm.sigma_min, self.sigma_min);
+        set(&mut diffusion.edm.sigma_max, self.sigma_max);
+        set(&mut diffusion.edm.p_mean, self.p_mean);
+        set(&mut diffusion.edm.p_std, self.p_std);
         set(&mut diffusion.prediction, self.prediction);
         set(&mut diffusion.variance, self.variance);
+        diffusion.loss = self.loss;
+        config.model.set_learned_variance(config.diffusion.variance.is_learned());
         let optimizer = &mut config.optimizer;
         set(&mut optimizer.lr, self.lr);
         set(&mut optimizer.beta1, self.beta1);

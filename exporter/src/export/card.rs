@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ddpm_diffusion::Edm;
 use ddpm_package::Manifest;
 use serde_json::json;
 
@@ -50,8 +51,9 @@ pub(super) fn readme(state: &CheckpointState, manifest: &Manifest, picture: &str
          | data | {data} |\n\
          | steps trained | {steps_done}, {batch} items each |\n\
          | predicts | {prediction} |\n\
-         | schedule | {schedule}, T = {timesteps} |\n\
-         | default sampler | {sampler:?}, {num_steps} steps, {grid} |\n\n\
+         | process | {process} |\n\
+         | variance | {variance} |\n\
+         | default sampler | `{sampler}`, {num_steps} steps, grid `{grid}` |\n\n\
          `training.json` has every setting, `ddpm.json` all that a server needs.\n\n\
          ```text\n\
          ddpm-server --models <the folder that holds this one>\n\
@@ -63,10 +65,22 @@ pub(super) fn readme(state: &CheckpointState, manifest: &Manifest, picture: &str
         data = data_name(config),
         batch = config.batch_size,
         prediction = manifest.prediction.name(),
-        schedule = manifest.schedule.kind,
-        timesteps = manifest.schedule.betas.len(),
+        process = process(manifest),
+        variance = manifest.variance.name(),
         sampler = sampler.sampler,
         num_steps = sampler.num_steps,
-        grid = sampler.grid.name(),
+        grid = sampler.grid,
     )
+}
+
+fn process(manifest: &Manifest) -> String {
+    let schedule = &manifest.schedule;
+    match schedule.edm {
+        Some(edm) => {
+            let Edm { sigma_min, sigma_max, sigma_data } = edm;
+            format!("EDM, sigma {sigma_min} to {sigma_max}, sigma_data {sigma_data}")
+        }
+        None if schedule.betas.is_empty() => "straight flow".to_owned(),
+        None => format!("{} betas, T = {}", schedule.kind, schedule.betas.len()),
+    }
 }

@@ -1,6 +1,7 @@
-//! Golden vectors: x_t of real data over the whole range of t, and what libtorch says to them.
+//! Golden vectors: inputs made of real data over the whole range of noise, and what libtorch says to
+//! them.
 
-use ddpm_diffusion::{Noise, q_sample};
+use ddpm_diffusion::{Evaluation, Network as Meaning, Noise, Point, Process, q_sample};
 use ddpm_package::{Golden, Manifest};
 use tch::Device;
 
@@ -18,28 +19,31 @@ const ELEMENTS: usize = 1 << 16;
 
 /// Computes golden vectors on the CPU.
 ///
-/// Items are spread over the data set, timesteps over 0..=T−1, both ends included; the labels are
+/// Items are spread over the data set and points over the process, both ends included; the labels are
 /// the items' own, and "none" for the last one.
 ///
 /// # Errors
 ///
-/// [`ExportError::Torch`] if memory is short.
+/// [`ExportError::Torch`] if memory is short, [`ExportError::Diffusion`] if the process is out of range.
 pub(super) fn compute(
     network: &Network,
     manifest: &Manifest,
     dataset: &Dataset,
     seed: u64,
 ) -> Result<Golden, ExportError> {
-    let (schedule, len) = (manifest.schedule()?, manifest.sample_len());
+    let (meaning, len) = (manifest.network()?, manifest.sample_len());
     let count = (ELEMENTS / len).clamp(MIN_COUNT, MAX_COUNT);
     let noise = Noise::new(seed);
     let (mut sample, mut timestep, mut labels) = (vec![0.0; count * len], Vec::new(), Vec::new());
     let (mut x_0, mut eps) = (vec![0.0; len], vec![0.0; len]);
     for (i, x_t) in sample.chunks_exact_mut(len).enumerate() {
-        let (item, t) = (i * dataset.len() / count, i * (schedule.timesteps() - 1) / (count - 1));
+        let item = i * dataset.len() / count;
+        let point = point(&meaning, i, count)?;
+        let Evaluation { t, c_in, .. } = meaning.at(&point)?;
         dataset.x_0(item, false, &mut x_0);
         noise.normal(i as u64, 0, &mut eps);
-        q_sample(&schedule, t, &x_0, &eps, x_t);
+        q_sample(&point, &x_0, &eps, x_t);
+        x_t.iter_mut().for_each(|x| *x *= c_in as f32);
         timestep.push(t as f32);
         let label = dataset.label(item).filter(|_| i + 1 < count);
         labels.push(label.unwrap_or(manifest.classes.len()) as i64);
@@ -47,4 +51,15 @@ pub(super) fn compute(
     let class_labels = (!manifest.classes.is_empty()).then_some(labels);
     let out_sample = forward(network, Device::Cpu, &sample, &timestep, class_labels.as_deref())?;
     Ok(Golden { count, sample, timestep, class_labels, out_sample })
+}
+
+/// The i-th of `count` points: timesteps spread evenly, or the logarithms of sigmas.
+fn point(meaning: &Meaning, i: usize, count: usize) -> Result<Point, ddpm_diffusion::Error> {
+    let process = &meaning.process;
+    if let Process::Discrete(schedule) = process {
+        return process.at_timestep((i * (schedule.timesteps() - 1) / (count - 1)) as f64);
+    }
+    let (low, high) = process.rho_range();
+    let share = i as f64 / (count - 1) as f64;
+    process.at_rho((low.ln() + share * (high / low).ln()).exp())
 }

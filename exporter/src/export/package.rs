@@ -11,6 +11,7 @@
 use std::io;
 use std::path::Path;
 
+use ddpm_diffusion::Process;
 use ddpm_package::{Graphs, MANIFEST_FILE, Manifest, PackageWriter, ScheduleSpec, Sha256Hex};
 use tch::{Device, TchError};
 
@@ -20,7 +21,7 @@ use crate::data::{DataError, Dataset};
 use crate::model::Network;
 use crate::picture;
 use crate::sample::{Request, draw};
-use crate::train::{CheckpointState, TrainError};
+use crate::train::{CheckpointState, DiffusionConfig, TrainError};
 
 /// Key of the graph's metadata under which the network's settings are.
 pub const MODEL_CONFIG_KEY: &str = "ddpm.model_config";
@@ -60,7 +61,7 @@ pub enum ExportError {
     /// The run's settings do not fit the network or the data.
     #[error(transparent)]
     Settings(#[from] TrainError),
-    /// The schedule is out of range.
+    /// The process is out of range.
     #[error(transparent)]
     Diffusion(#[from] ddpm_diffusion::Error),
     /// The data for the golden vectors is not there any more.
@@ -101,13 +102,15 @@ impl Export<'_> {
     /// All but the files, which the writer lists.
     fn manifest(&self) -> Result<Manifest, ExportError> {
         let config = &self.state.config;
-        let diffusion = config.diffusion;
-        let schedule = ScheduleSpec::named(
-            diffusion.beta_schedule,
-            diffusion.beta_start,
-            diffusion.beta_end,
-            &diffusion.schedule()?,
-        );
+        let DiffusionConfig { beta_schedule, beta_start, beta_end, prediction, variance, .. } =
+            config.diffusion;
+        let schedule = match config.diffusion.process()? {
+            Process::Discrete(schedule) => {
+                ScheduleSpec::named(beta_schedule, beta_start, beta_end, &schedule)
+            }
+            Process::Edm(edm) => ScheduleSpec::edm(edm),
+            Process::Flow => ScheduleSpec::flow(),
+        };
         Ok(Manifest {
             manifest_version: Manifest::VERSION.to_owned(),
             name: self.name.to_owned(),
@@ -120,10 +123,10 @@ impl Export<'_> {
                 .map(|&extent| extent as usize)
                 .collect(),
             schedule,
-            prediction: diffusion.prediction,
-            variance: diffusion.variance,
+            prediction,
+            variance,
             classes: config.classes.clone(),
-            default_sampler: config.default_sampler(),
+            default_sampler: config.default_sampler()?,
             graphs: Graphs { portable: GRAPH.to_owned() },
             golden: GOLDEN.to_owned(),
             files: Vec::new(),
@@ -137,8 +140,9 @@ impl Export<'_> {
             ddpm_package::Kind::Points2d => SCATTER_COUNT,
         };
         let (program, labels) = (config.default_program()?, config.labels_in_turn(count));
+        let labels = labels.as_deref();
         let request =
-            Request { program: &program, seed: config.seed, count, labels: labels.as_deref() };
+            Request { program: &program, seed: config.seed, count, labels, initial: None };
         let samples = draw(self.network, Device::Cpu, &request)?;
         let text = [("ddpm.model".to_owned(), self.name.to_owned())];
         picture::png(&samples, &config.model.sample_shape(), &text).map_err(ExportError::Picture)

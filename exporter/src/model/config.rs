@@ -56,8 +56,10 @@ pub struct UnetConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ToyConfig {
-    /// Coordinates of a point, in and out.
+    /// Coordinates of a point.
     pub in_features: i64,
+    /// Numbers of the prediction: `in_features`, or twice that if the variance is learned.
+    pub out_features: i64,
     /// Width of the hidden layers and of the time embedding; at least 4.
     pub mid_features: i64,
     /// How often the temporal layer is applied.
@@ -69,7 +71,13 @@ pub struct ToyConfig {
 
 impl Default for ToyConfig {
     fn default() -> Self {
-        Self { in_features: 2, mid_features: 128, num_temporal_layers: 3, num_classes: None }
+        Self {
+            in_features: 2,
+            out_features: 2,
+            mid_features: 128,
+            num_temporal_layers: 3,
+            num_classes: None,
+        }
     }
 }
 
@@ -107,13 +115,24 @@ impl ModelConfig {
         }
     }
 
-    /// Shape of one prediction: the sample's, with `out_channels` channels.
+    /// Shape of one prediction: the sample's, with as many channels (or coordinates) as are
+    /// predicted.
     pub fn output_shape(&self) -> Vec<i64> {
         let mut shape = self.sample_shape();
-        if let ModelConfig::Unet(unet) = self {
-            shape[0] = unet.out_channels;
-        }
+        shape[0] = match self {
+            ModelConfig::Unet(unet) => unet.out_channels,
+            ModelConfig::Toy(toy) => toy.out_features,
+        };
         shape
+    }
+
+    /// Makes room for a variance of each element beside the prediction, or takes it away.
+    pub fn set_learned_variance(&mut self, learned: bool) {
+        let factor = if learned { 2 } else { 1 };
+        match self {
+            ModelConfig::Unet(unet) => unet.out_channels = factor * unet.in_channels,
+            ModelConfig::Toy(toy) => toy.out_features = factor * toy.in_features,
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Network {
 
     /// Predicts what the network was trained to predict: eps, x_0, v …
     ///
-    /// The result is `[B, out_channels, H, W]` for a UNet, `[B, in_features]` for a toy; f32,
+    /// The result is `[B, out_channels, H, W]` for a UNet, `[B, out_features]` for a toy; f32,
     /// except under autocast, where the last layer leaves bf16.
     ///
     /// # Panics

@@ -27,19 +27,20 @@ impl Toy {
     /// Makes the parts in the order of the reference's state dictionary.
     pub(crate) fn new(scope: &Scope<'_>, config: &ToyConfig) -> Result<Self, ConfigError> {
         let (features, mid) = (config.in_features, config.mid_features);
+        let outputs = config.out_features;
         Ok(Self {
             mid_features: mid,
             num_temporal_layers: config.num_temporal_layers,
             in_fc: Linear::without_bias(&scope.sub("in_fc"), [features, mid])?,
             temporal: TemporalLayer::new(&scope.sub("temp_fc").item(0), mid)?,
             out_norm: LayerNorm::new(&scope.sub("out_norm"), mid)?,
-            out_fc: Linear::new(&scope.sub("out_fc"), [mid, features])?,
+            out_fc: Linear::new(&scope.sub("out_fc"), [mid, outputs])?,
             t_proj: Linear::new(&scope.sub("t_proj").item(0), [mid, mid])?,
             condition: Condition::new(scope, config.num_classes, mid)?,
         })
     }
 
-    /// `[B, in_features]` → the same shape.
+    /// `[B, in_features]` → `[B, out_features]`.
     pub(crate) fn forward<O: Ops>(&self, o: &O, inputs: &Inputs<O::T>) -> O::T {
         let time = self.time(o, inputs);
         let mut h = self.in_fc.forward(o, &inputs.sample);

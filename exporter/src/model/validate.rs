@@ -163,6 +163,7 @@ impl UnetConfig {
 impl ToyConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         in_range("in_features", self.in_features, 1, 4096)?;
+        in_range("out_features", self.out_features, 1, 8192)?;
         in_range("mid_features", self.mid_features, 4, 65_536)?;
         in_range("num_temporal_layers", self.num_temporal_layers, 1, 1024)?;
         check_classes(self.num_classes)

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ddpm_diffusion::{Prediction, Schedule, q_sample, target};
+use ddpm_diffusion::{Evaluation, Network, q_sample, target};
 use tch::{Device, TchError, Tensor};
 
 use super::validate::sample_shape;
-use super::{Draws, Order, TrainConfig, TrainError};
-use crate::data::Dataset;
+use super::{DiffusionConfig, Draws, Loss, Order, Term, TrainConfig, TrainError, Variational};
+use crate::data::{Dataset, Kind};
 use crate::model::Inputs;
 
 /// The rows of one step, on the host.
@@ -17,14 +17,16 @@ pub struct Batch {
     pub step: u32,
     /// Shape of one sample.
     pub shape: Vec<i64>,
-    /// `[B, …shape]`.
+    /// What the network sees, c_in x_t: `[B, …shape]`.
     pub x_t: Vec<f32>,
-    /// t, `[B]`, in 0..T.
+    /// What it is told of the noise, `[B]`: t in 0..T, ln σ / 4 for EDM, 1000 t for a flow.
     pub timestep: Vec<f32>,
     /// `[B]`, for conditional models; K, the number of classes, is "none".
     pub class_labels: Option<Vec<i64>>,
     /// What the network should predict, `[B, …shape]`.
     pub target: Vec<f32>,
+    /// For losses that need the variational bound.
+    pub variational: Option<Variational>,
 }
 
 impl Batch {
@@ -56,8 +58,8 @@ pub struct Batches {
     dataset: Arc<Dataset>,
     order: Order,
     draws: Draws,
-    schedule: Schedule,
-    prediction: Prediction,
+    diffusion: DiffusionConfig,
+    network: Network,
     num_classes: Option<usize>,
     label_dropout: f64,
 }
@@ -76,8 +78,8 @@ impl Batches {
         Ok(Self {
             order: Order::new(draws.order_seed(), dataset.len(), config.batch_size),
             draws,
-            schedule: config.diffusion.schedule()?,
-            prediction: config.diffusion.prediction,
+            diffusion: config.diffusion,
+            network: config.diffusion.network()?,
             num_classes: (!config.classes.is_empty()).then_some(config.classes.len()),
             label_dropout: config.label_dropout,
             dataset,
@@ -85,8 +87,12 @@ impl Batches {
     }
 
     /// The batch of a step: a pure function of the run's settings, the data and `step`.
-    #[must_use]
-    pub fn make(&self, step: u32) -> Batch {
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Diffusion`] if the network predicts nothing at some timestep, which
+    /// [`TrainConfig::validate`] finds.
+    pub fn make(&self, step: u32) -> Result<Batch, TrainError> {
         let items = self.order.batch(step);
         let len = self.dataset.kind().num_elements();
         let mut batch = Batch {
@@ -96,19 +102,32 @@ impl Batches {
             timestep: Vec::with_capacity(items.len()),
             class_labels: self.num_classes.map(|none| self.labels(step, &items, none)),
             target: vec![0.0; items.len() * len],
+            variational: None,
         };
+        let bound = self.diffusion.loss() != Loss::Mse;
+        let (mut x_0s, mut terms) = (Vec::new(), Vec::new());
         let (mut x_0, mut noise) = (vec![0.0; len], vec![0.0; len]);
         let rows = batch.x_t.chunks_exact_mut(len).zip(batch.target.chunks_exact_mut(len));
         for ((position, &item), (x_t, wanted)) in items.iter().enumerate().zip(rows) {
             let flip = self.dataset.flips() && self.draws.flips(step, position);
             self.dataset.x_0(item, flip, &mut x_0);
             self.draws.noise(step, position, &mut noise);
-            let t = self.draws.timestep(step, position, self.schedule.timesteps());
-            q_sample(&self.schedule, t, &x_0, &noise, x_t);
-            target(&self.schedule, self.prediction, t, &x_0, &noise, wanted);
+            let point = self.diffusion.point(&self.network.process, &self.draws, step, position)?;
+            let Evaluation { t, c_in, .. } = self.network.at(&point)?;
+            q_sample(&point, &x_0, &noise, x_t);
+            target(&self.network, &point, &x_0, &noise, wanted)?;
+            if c_in != 1.0 {
+                x_t.iter_mut().for_each(|x| *x *= c_in as f32);
+            }
             batch.timestep.push(t as f32);
+            if bound {
+                x_0s.extend_from_slice(&x_0);
+                terms.push(Term::at(&self.network, &point)?);
+            }
         }
-        batch
+        let discretised = matches!(self.dataset.kind(), Kind::Images { .. });
+        batch.variational = bound.then_some(Variational { x_0: x_0s, terms, discretised });
+        Ok(batch)
     }
 
     /// The labels of a step, some of them dropped; `none` is the label of no label.

@@ -1,11 +1,11 @@
 //! What a run is: data, network, diffusion process, optimisation. Written into every checkpoint, so
 //! that a run can be resumed, sampled and exported from its folder alone.
 
-use ddpm_diffusion::{BetaSchedule, Parameterization, Prediction, Program, Schedule, Variance};
+use ddpm_diffusion::Program;
 use ddpm_package::{DefaultSampler, Kind};
 use serde::{Deserialize, Serialize};
 
-use super::TrainError;
+use super::{DiffusionConfig, TrainError};
 use crate::data::{FolderLabels, LoadOptions, OnBroken, Source, Split};
 use crate::model::ModelConfig;
 use crate::sample::{compile, default_sampler};
@@ -65,23 +65,6 @@ pub struct DataConfig {
     /// resumed would not be the same; absent: not checked.
     #[serde(default)]
     pub items: Option<usize>,
-}
-
-/// The diffusion process and what the network predicts.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct DiffusionConfig {
-    /// How β runs from t = 0 to T−1.
-    pub beta_schedule: BetaSchedule,
-    /// T.
-    pub timesteps: usize,
-    /// β at t = 0.
-    pub beta_start: f64,
-    /// β at t = T−1.
-    pub beta_end: f64,
-    /// What the network predicts.
-    pub prediction: Prediction,
-    /// Variance of the reverse steps; says how to sample, not how to train.
-    pub variance: Variance,
 }
 
 /// Adam, its warm-up, and the limit of the gradients.
@@ -145,24 +128,6 @@ impl DataConfig {
     }
 }
 
-impl DiffusionConfig {
-    /// The tables of the schedule.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Diffusion`] if a number is out of range.
-    pub fn schedule(&self) -> Result<Schedule, TrainError> {
-        let Self { beta_schedule, timesteps, beta_start, beta_end, .. } = *self;
-        Ok(Schedule::new(beta_schedule, timesteps, beta_start, beta_end)?)
-    }
-
-    /// What the network's output channels hold.
-    #[must_use]
-    pub fn parameterization(&self) -> Parameterization {
-        Parameterization { prediction: self.prediction, variance: self.variance }
-    }
-}
-
 impl TrainConfig {
     /// What a sample is.
     #[must_use]
@@ -174,9 +139,12 @@ impl TrainConfig {
     }
 
     /// The sampler that suits the model.
-    #[must_use]
-    pub fn default_sampler(&self) -> DefaultSampler {
-        default_sampler(self.kind(), self.diffusion.prediction, self.diffusion.timesteps)
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Diffusion`] if the process is out of range.
+    pub fn default_sampler(&self) -> Result<DefaultSampler, TrainError> {
+        Ok(default_sampler(self.kind(), &self.diffusion.network()?))
     }
 
     /// The [default sampler](Self::default_sampler), compiled.
@@ -185,7 +153,7 @@ impl TrainConfig {
     ///
     /// [`TrainError::Diffusion`] if the schedule is out of range.
     pub fn default_program(&self) -> Result<Program, TrainError> {
-        self.program(&self.default_sampler())
+        self.program(&self.default_sampler()?)
     }
 
     /// A sampler, compiled for the model.
@@ -194,8 +162,7 @@ impl TrainConfig {
     ///
     /// [`TrainError::Diffusion`] if it does not suit the model.
     pub fn program(&self, sampler: &DefaultSampler) -> Result<Program, TrainError> {
-        let schedule = self.diffusion.schedule()?;
-        Ok(compile(&schedule, self.diffusion.parameterization(), self.kind(), sampler)?)
+        Ok(compile(&self.diffusion.network()?, self.kind(), sampler)?)
     }
 
     /// Labels 0, 1, … K−1, 0, … for `count` samples of a conditional model.

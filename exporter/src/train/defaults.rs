@@ -2,9 +2,8 @@
 
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 
-use super::config::{
-    DataConfig, DiffusionConfig, Intervals, OptimizerConfig, Precision, TrainConfig,
-};
+use super::config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig};
+use super::{DiffusionConfig, EdmConfig, ProcessKind};
 use crate::data::Kind;
 use crate::model::{ModelConfig, ToyConfig, UnetConfig};
 
@@ -58,22 +57,28 @@ impl TrainConfig {
 
 /// The reference's process for points. Its modes are narrow, which the smaller variance keeps.
 const POINTS: DiffusionConfig = DiffusionConfig {
+    process: ProcessKind::Discrete,
     beta_schedule: BetaSchedule::Linear,
     timesteps: 100,
     beta_start: 0.001,
     beta_end: 0.2,
+    edm: EdmConfig::PAPER,
     prediction: Prediction::Eps,
     variance: Variance::FixedSmall,
+    loss: None,
 };
 
 /// The process of Ho et al. 2020.
 const IMAGES: DiffusionConfig = DiffusionConfig {
+    process: ProcessKind::Discrete,
     beta_schedule: BetaSchedule::Linear,
     timesteps: 1000,
     beta_start: 1e-4,
     beta_end: 0.02,
+    edm: EdmConfig::PAPER,
     prediction: Prediction::Eps,
     variance: Variance::FixedLarge,
+    loss: None,
 };
 
 /// How large a network pictures of a size need, and how long it trains.

@@ -66,6 +66,14 @@ impl Draws {
         ((u128::from(bits) * timesteps as u128) >> 64) as usize
     }
 
+    /// A standard normal variate that says how noisy an item of continuous noise is.
+    #[must_use]
+    pub fn level(&self, step: u32, position: usize) -> f64 {
+        let mut level = [0.0];
+        self.timestep.normal(position as u64, step, &mut level);
+        level[0]
+    }
+
     /// ε: standard normal variates into `out`.
     pub fn noise(&self, step: u32, position: usize, out: &mut [f32]) {
         self.noise.normal(position as u64, step, out);

@@ -14,7 +14,10 @@ mod error;
 pub use error::TrainError;
 
 mod config;
-pub use config::{DataConfig, DiffusionConfig, Intervals, OptimizerConfig, Precision, TrainConfig};
+pub use config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig};
+
+mod diffusion;
+pub use diffusion::{DiffusionConfig, EdmConfig, Loss, ProcessKind};
 
 mod validate;
 
@@ -25,6 +28,9 @@ pub use draws::Draws;
 
 mod order;
 pub use order::Order;
+
+mod loss;
+pub use loss::{Term, Variational};
 
 mod batch;
 pub use batch::{Batch, Batches};

@@ -4,7 +4,7 @@ use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use super::{Batch, Batches};
+use super::{Batch, Batches, TrainError};
 
 /// Batches that may wait: one in use, one ready, one in the making is all it takes.
 const AHEAD: usize = 2;
@@ -12,7 +12,7 @@ const AHEAD: usize = 2;
 /// The batches of the steps from a first one on, in order.
 #[derive(Debug)]
 pub struct Prefetch {
-    ready: Option<Receiver<Batch>>,
+    ready: Option<Receiver<Result<Batch, TrainError>>>,
     maker: Option<JoinHandle<()>>,
 }
 
@@ -33,14 +33,14 @@ impl Prefetch {
 }
 
 impl Iterator for Prefetch {
-    type Item = Batch;
+    type Item = Result<Batch, TrainError>;
 
     /// The next batch, or `None` after the last.
     ///
     /// # Panics
     ///
     /// If the thread that makes them did.
-    fn next(&mut self) -> Option<Batch> {
+    fn next(&mut self) -> Option<Self::Item> {
         let batch = self.ready.as_ref().and_then(|ready| ready.recv().ok());
         if batch.is_none()
             && let Some(Err(panic)) = self.maker.take().map(JoinHandle::join)

@@ -26,8 +26,8 @@ pub(super) fn write(
         Kind::Points2d => POINTS,
     };
     let (program, labels) = (config.default_program()?, config.labels_in_turn(count));
-    let request =
-        Request { program: &program, seed: config.seed, count, labels: labels.as_deref() };
+    let labels = labels.as_deref();
+    let request = Request { program: &program, seed: config.seed, count, labels, initial: None };
     let samples = sample::draw(trainer.averaged(), trainer.device(), &request)?;
     let text = [("ddpm.step", u64::from(trainer.steps_done())), ("ddpm.seed", config.seed)]
         .map(|(key, value)| (key.to_owned(), value.to_string()));

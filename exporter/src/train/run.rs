@@ -42,6 +42,7 @@ pub fn run(
     let mut saved = run.newest_checkpoint().ok();
     let mut last = None;
     for batch in Prefetch::start(batches, trainer.steps_done(), config.steps) {
+        let batch = batch?;
         let report = trainer.step(&batch)?;
         watch(&report);
         metrics.step(&report)?;

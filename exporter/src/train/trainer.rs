@@ -3,7 +3,8 @@
 use ddpm_torch::{Autocast, set_channels_last};
 use tch::{Device, Kind, Tensor, nn};
 
-use super::{Batch, Draws, Ema, Optimizer, Precision, TrainConfig, TrainError};
+use super::loss::loss;
+use super::{Batch, DiffusionConfig, Draws, Ema, Optimizer, Precision, TrainConfig, TrainError};
 use crate::model::{Eager, ModelConfig, Network};
 
 /// Everything that a step changes.
@@ -14,6 +15,7 @@ pub struct Trainer {
     optimizer: Optimizer,
     ema: Ema,
     draws: Draws,
+    diffusion: DiffusionConfig,
     precision: Precision,
     device: Device,
     channels_last: bool,
@@ -25,7 +27,7 @@ pub struct Trainer {
 pub struct StepReport {
     /// Its number, from 0.
     pub step: u32,
-    /// Mean squared error over the batch, before the update.
+    /// Of the batch, before the update.
     pub loss: f64,
     /// Joint L2 norm of the gradients before it was limited.
     pub grad_norm: f64,
@@ -65,6 +67,7 @@ impl Trainer {
             optimizer,
             ema: Ema::new(averaged, config.ema_decay),
             draws: Draws::new(config.seed),
+            diffusion: config.diffusion,
             precision: config.precision,
             device,
             channels_last,
@@ -111,7 +114,7 @@ impl Trainer {
         finite(self.steps_done, "loss after the last update", loss).map(|_| ())
     }
 
-    /// The mean squared error of the network's prediction, a scalar that knows its gradient.
+    /// The loss of the run on a batch, a scalar that knows its gradient.
     fn loss(&self, batch: &Batch) -> Result<Tensor, TrainError> {
         let (inputs, target) = batch.tensors(self.device)?;
         if self.channels_last {
@@ -122,7 +125,15 @@ impl Trainer {
             Precision::Bf16 => Some(Autocast::bf16(self.device)?),
         };
         let predicted = self.network.forward(&Eager { train: true }, &inputs);
-        Ok(predicted.f_to_kind(Kind::Float)?.f_mse_loss(&target, tch::Reduction::Mean)?)
+        Ok(loss(
+            self.diffusion.loss(),
+            self.diffusion.variance,
+            self.diffusion.timesteps,
+            &predicted.f_to_kind(Kind::Float)?,
+            &inputs.sample,
+            &target,
+            batch.variational.as_ref(),
+        )?)
     }
 
     /// Steps taken so far; the number of the next one.

@@ -1,27 +1,20 @@
 //! Which settings make a run, and a sentence for those that do not: nothing may fail hours later.
 
-use ddpm_diffusion::{Prediction, Variance};
-
-use super::{DataConfig, DiffusionConfig, OptimizerConfig, TrainConfig, TrainError};
+use super::{
+    DataConfig, DiffusionConfig, EdmConfig, OptimizerConfig, TrainConfig, TrainError, loss,
+};
 use crate::data::Kind;
 
 impl DiffusionConfig {
     fn check(&self) -> Result<(), TrainError> {
-        if self.schedule()?.ends_in_pure_noise() && self.prediction == Prediction::Eps {
-            return setting(
-                "prediction",
-                "eps says nothing about x_0 where the schedule ends in pure noise \
-                 (alphas_cumprod = 0): use v or x_0",
-            );
+        let network = self.network()?;
+        let EdmConfig { p_mean, p_std, .. } = self.edm;
+        within("p_mean", p_mean, "in [-10, 10]", p_mean.abs() <= 10.0)?;
+        within("p_std", p_std, "in (0, 10]", p_std > 0.0 && p_std <= 10.0)?;
+        match loss::objection(self.loss(), &network) {
+            Some(problem) => setting("loss", problem),
+            None => Ok(()),
         }
-        if self.variance == Variance::Learned {
-            return setting(
-                "variance",
-                "learned needs the variational loss, and this exporter trains with the simple one: \
-                 use fixed-small or fixed-large",
-            );
-        }
-        Ok(())
     }
 }
 
@@ -50,6 +43,7 @@ impl TrainConfig {
         self.check_name()?;
         self.model.validate()?;
         self.diffusion.check()?;
+        self.check_outputs()?;
         let OptimizerConfig { lr, beta1, beta2, grad_norm, .. } = self.optimizer;
         let batch_size = (1..=1 << 20).contains(&self.batch_size);
         within("batch_size", self.batch_size as f64, "in 1..=1048576", batch_size)?;
@@ -72,6 +66,22 @@ impl TrainConfig {
             within(name, value, "in [0, 1)", (0.0..1.0).contains(&value))?;
         }
         self.check_classes()
+    }
+
+    /// The network has room for variances if, and only if, they are learned.
+    fn check_outputs(&self) -> Result<(), TrainError> {
+        let factor = if self.diffusion.variance.is_learned() { 2 } else { 1 };
+        let mut expected = self.model.sample_shape();
+        expected[0] *= factor;
+        let found = self.model.output_shape();
+        if found == expected {
+            return Ok(());
+        }
+        let variance = self.diffusion.variance.name();
+        setting(
+            "variance",
+            format!("{variance} wants outputs {expected:?}, the network has {found:?}"),
+        )
     }
 
     /// Models are served under their name, so it is what [`ddpm_package::Manifest`] allows.
@@ -103,7 +113,7 @@ impl TrainConfig {
     /// [`TrainError::Setting`] if shapes or classes differ.
     pub fn check_data(&self, kind: Kind, classes: Option<&[String]>) -> Result<(), TrainError> {
         let expected = sample_shape(kind);
-        if self.model.sample_shape() != expected || self.model.output_shape() != expected {
+        if self.model.sample_shape() != expected {
             let network = self.model.sample_shape();
             return setting(
                 "data",

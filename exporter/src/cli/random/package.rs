@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ddpm_diffusion::{BetaSchedule, Noise, Prediction, Schedule, Variance};
+use ddpm_diffusion::{BetaSchedule, Network as Meaning, Noise, Prediction, Schedule, Variance};
 use ddpm_package::{Error, Golden, Graphs, Kind, Manifest, PackageWriter, ScheduleSpec, Sha256Hex};
 use tch::Device;
 
@@ -71,6 +71,9 @@ impl Untrained<'_> {
     fn manifest(&self) -> Result<Manifest, ExportError> {
         let Blueprint { name, model, classes } = self.blueprint;
         let schedule = Schedule::linear(TIMESTEPS, BETA_START, BETA_END)?;
+        let spec = ScheduleSpec::named(BetaSchedule::Linear, BETA_START, BETA_END, &schedule);
+        let variance = variance(model);
+        let meaning = Meaning::discrete(schedule, Prediction::Eps, variance);
         let kind = match model {
             ModelConfig::Unet(_) => Kind::Image,
             ModelConfig::Toy(_) => Kind::Points2d,
@@ -81,11 +84,11 @@ impl Untrained<'_> {
             version: format!("spread-{}-seed-{}", self.spread, self.seed),
             kind,
             sample_shape: model.sample_shape().iter().map(|&extent| extent as usize).collect(),
-            schedule: ScheduleSpec::named(BetaSchedule::Linear, BETA_START, BETA_END, &schedule),
+            schedule: spec,
             prediction: Prediction::Eps,
-            variance: variance(model),
+            variance,
             classes: classes.clone(),
-            default_sampler: default_sampler(kind, Prediction::Eps, TIMESTEPS),
+            default_sampler: default_sampler(kind, &meaning),
             graphs: Graphs { portable: GRAPH.to_owned() },
             golden: GOLDEN.to_owned(),
             files: Vec::new(),
