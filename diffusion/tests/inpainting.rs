@@ -14,7 +14,7 @@ use common::{
     Component, Inpainted, Mixture, Perfect, Run, Table, chi_square, chi_square_tail, document,
     kolmogorov_smirnov, predictions,
 };
-use ddpm_diffusion::{GridSpec, Inpaint, Recipe, Sampler};
+use ddpm_diffusion::{GridSpec, Inpaint, Mask, Mix, Recipe, Sampler};
 
 /// Samples of each run.
 const COUNT: usize = 20_480;
@@ -167,4 +167,22 @@ fn the_unknown_coordinate_has_the_conditional_distribution_where_the_method_says
         assert!(expected, "{what}: χ² {chi_square:.1}, distance {distance:.4}, p {p:.1e}");
     }
     document("distribution.md", "inpainting", &table);
+}
+
+#[test]
+fn what_is_known_is_as_noisy_as_the_rest_after_every_step() {
+    let network = &predictions()[0];
+    let perfect = Perfect::new(network, &Data::Dependent.mixture());
+    let recipe = Recipe::new("heun".parse().unwrap(), network);
+    let inpaint = Some(Inpaint::ReplaceXt { resampling: 2, jump_length: 3 });
+    let program = Recipe { num_steps: 10, inpaint, ..recipe }.compile(network).unwrap();
+    let replacing = program.rows().iter().filter(|row| row.mask == Mask::ReplaceXt);
+    let replacing: Vec<_> = replacing.collect();
+    assert_eq!(replacing.len(), 2 * 9 + 1);
+    let [noisy @ .., last] = &replacing[..] else { panic!("there are 19") };
+    for row in noisy {
+        let (alpha, sigma) = perfect.place(row.t);
+        assert_eq!(row.u, Mix { known: alpha, z: sigma, ..Mix::ZERO });
+    }
+    assert_eq!(last.u, Mix { known: 1.0, ..Mix::ZERO });
 }
