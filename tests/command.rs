@@ -151,7 +151,8 @@ async fn a_way_from_one_sample_to_another_begins_and_ends_with_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let walk = "--label 3 --steps 10 --sampler ddim";
-    let way = "interpolate glyphs --from 0 --to 5:2 --frames 4 --seed 3 --format u8 --gif --out way";
+    let way =
+        "interpolate glyphs --from 0 --to 5:2 --frames 4 --seed 3 --format u8 --gif --out way";
     succeed(&server, path, &format!("{way} {walk}"));
     let one = |index: u64, seed: u64| {
         let which = format!("--indices {index} --seed {seed} --format u8 --out ends");

@@ -78,7 +78,7 @@ async fn glyphs_are_the_same_in_both_with_noise_in_every_row() {
         .sampler(Sampler::Ddim { eta: 1.0, clip_rule: ClippedEps::Recompute })
         .grid(Grid::Leading { offset: 0 })
         .num_steps(50);
-    let flags = ["--labels", "star", "--sampler", "ddim", "--eta", "1", "--steps", "50"];
+    let flags = ["--labels", "star", "--sampler", "ddim:eta=1", "--steps", "50"];
     let ours = libtorch("glyphs", &[&flags[..], &["--grid", "leading"]].concat());
     assert_same_pictures(&ours, &served(request).await, "glyphs, ddim with noise");
 }

@@ -71,7 +71,7 @@ async fn every_bad_field_is_named_and_the_server_goes_on() {
             proto::GenerateRequest { sampler: Some(proto::Sampler { kind: None }), ..base() },
         ),
         (
-            "sampler",
+            "sampler.ddpm.variance",
             proto::GenerateRequest {
                 sampler: Some(proto::Sampler { kind: Some(learned) }),
                 ..base()
