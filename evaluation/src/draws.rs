@@ -31,7 +31,7 @@ impl Draws {
             let bits = u128::from(self.0.bits(index as u64, draw as u32));
             let left = (count - draw) as u128;
             // The high half of the product: below `left`, even to 2⁻⁴⁰ for 2²⁴ rows.
-            deck.swap(draw, draw + (bits * left >> 64) as usize);
+            deck.swap(draw, draw + ((bits * left) >> 64) as usize);
         }
         deck.truncate(size);
         deck

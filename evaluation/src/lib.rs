@@ -3,12 +3,15 @@
 //! Every measure compares two sets of rows: features of pictures, or points of the
 //! plane. Rows arrive in batches, into [`Features`] where a measure needs them all, or
 //! into [`Statistics`], which keep a mean and a covariance. All arithmetic is f64
-//! unless said otherwise; nothing here does I/O.
+//! unless said otherwise; nothing here does I/O but for [`StatisticsFile`].
 //!
 //! | measure | of | best |
 //! |---|---|---|
 //! | [`frechet_distance`] | two means and covariances | 0 |
 //! | [`kid`] | subsets of rows | 0 |
+//! | [`fidelity`]: precision, recall, density, coverage | nearest neighbours | 1 |
+//! | [`sliced_wasserstein`] | rows, seen from random directions | 0 |
+//! | [`HistogramKl`], [`mode_coverage`] | points of the plane | 0, all modes |
 //!
 //! The name FID belongs to the first with one extractor (Inception, 2048 features);
 //! who knows the extractor gives the name.
@@ -65,3 +68,8 @@ pub use histogram::{HistogramKl, histogram_kl};
 
 mod modes;
 pub use modes::{ModeCoverage, mode_coverage};
+
+mod npy;
+
+mod statistics_file;
+pub use statistics_file::StatisticsFile;
