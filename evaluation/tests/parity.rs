@@ -1,6 +1,8 @@
 //! What other programs make of the same features: scipy, numpy, torch, prdc,
 //! torch-fidelity and ddpm-torch. `parity/README.md` says how the numbers were made.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use ddpm_evaluation::{
     Arithmetic, Features, Fidelity, FidelityOptions, Gaussian, HistogramKl, Manifold, Order,
     Statistics, fidelity, frechet_distance, histogram_kl, polynomial_mmd2,

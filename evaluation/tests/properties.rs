@@ -1,5 +1,7 @@
 //! What the measures must be by their definitions, whatever the features.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use ddpm_diffusion::Noise;
 use ddpm_evaluation::{
     Arithmetic, Features, FidelityOptions, Gaussian, KidOptions, Manifold, Order, SlicedOptions,
@@ -196,7 +198,7 @@ fn kernel_distances_are_those_of_their_seed() {
 fn sets_of_different_extractors_are_not_compared() {
     let (narrow, wide) = (cloud(1, 20, 0.0), Features::from_rows(6, normal(1, 20, 6)).unwrap());
     let message = |fault: ddpm_evaluation::Error| {
-        assert!(fault.to_string().contains("5 features a row, the other 6"))
+        assert!(fault.to_string().contains("5 features a row, the other 6"));
     };
     let gaussian = |features| Statistics::of(features).unwrap().gaussian().unwrap();
     message(frechet_distance(&gaussian(&narrow), &gaussian(&wide)).unwrap_err());

@@ -1,5 +1,7 @@
 //! Statistics files: ours, NumPy's, and damaged ones.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::{
     fs,
     io::{Cursor, Write},
