@@ -38,7 +38,7 @@ impl Program {
         let reads = |pick: fn(&Row) -> bool| rows.iter().any(pick);
         Ok(Self {
             evals: rows.iter().map(|row| row.evals.count() as u64).sum(),
-            uses_history: reads(|row| row.push.is_some()),
+            uses_history: reads(|row| row.push.is_some() || row.reads_history()),
             uses_anchor: reads(|row| row.u.y != 0.0),
             reads_known: reads(Row::reads_known),
             rows,
@@ -90,12 +90,14 @@ impl Program {
         self.rows.last().map_or(0, |row| row.label.num_steps)
     }
 
-    /// Whether any row pushes to the history.
+    /// Whether any row pushes to the history, or reads it: before the first push it
+    /// is 0.
     pub(crate) fn uses_history(&self) -> bool {
         self.uses_history
     }
 
-    /// Whether any row reads the anchor y.
+    /// Whether the anchor y ever becomes part of a point. One that only becomes part
+    /// of itself need not be kept.
     pub(crate) fn uses_anchor(&self) -> bool {
         self.uses_anchor
     }
@@ -278,8 +280,10 @@ fn hash_row(row: &Row, hash: &mut Sha256) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::Mix;
+    use crate::{Kernel, Known, Mix, Noise, NoiseAddress, Push, Real, State, X0Rule};
 
     fn row(step: u32, num_steps: u32) -> Row {
         let mut row = Row::at(5.0);
@@ -356,5 +360,99 @@ mod tests {
         let mut silent = row(2, 2);
         silent.evals = Evals::Zero;
         assert_eq!(Program::new(vec![guided, silent]).unwrap().evals(), 2);
+    }
+
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![4 => Just(0.0), 2 => -2.0..2.0f64, 1 => Just(1e6), 1 => Just(-1e6)]
+    }
+
+    prop_compose! {
+        fn mix()(
+            [u, y, x_0, f, z, known] in [(); 6].map(|()| number()),
+            h in [(); 3].map(|()| number()),
+        ) -> Mix {
+            Mix { u, y, x_0, f, h, z, known }
+        }
+    }
+
+    prop_compose! {
+        fn any_row()(
+            evals in prop_oneof![
+                Just(Evals::Zero),
+                Just(Evals::One),
+                Just(Evals::Unconditional),
+                number().prop_map(|scale| Evals::Guided { scale }),
+            ],
+            clip in prop_oneof![
+                Just(Clip::None),
+                Just(Clip::Unit),
+                Just(Clip::Dynamic { quantile: 0.9, max: 3.0 }),
+            ],
+            variance in prop_oneof![
+                Just(RawVariance::None),
+                Just(RawVariance::LogVariance),
+                Just(RawVariance::Range { ln_min: -9.0, ln_max: 1.0 }),
+            ],
+            mask in prop_oneof![Just(Mask::None), Just(Mask::ReplaceX0), Just(Mask::ReplaceXt)],
+            push in prop::option::of([(); 3].map(|()| number())),
+            (p_u, p_f) in (number(), number()),
+            (y, u) in (mix(), mix()),
+            draw in prop::option::of(0..5u32),
+        ) -> Row {
+            let push = push.map(|[u, x_0, f]| Push { u, x_0, f });
+            let noise = NoiseAddress { draw, index: None };
+            let x_0 = X0Rule { p_u, p_f, clip };
+            let row = Row { evals, x_0, y, u, push, variance, mask, noise, ..Row::at(5.0) };
+            if evals == Evals::Zero { without_output(row) } else { row }
+        }
+    }
+
+    fn without_output(mut row: Row) -> Row {
+        (row.x_0.p_f, row.u.f, row.y.f) = (0.0, 0.0, 0.0);
+        row.push = row.push.map(|push| Push { f: 0.0, ..push });
+        Row { variance: RawVariance::None, ..row }
+    }
+
+    /// Runs a program on two elements; the network returns large numbers.
+    fn apply<F: Real>(program: &Program) {
+        let numbers = |value: f64, count: usize| vec![F::from_f64(value); count];
+        let mut state = State::from_point(program, numbers(3.0, 2));
+        let mut kernel = Kernel::new(2);
+        let (image, mask) = (numbers(0.5, 2), [F::ONE, F::from_f64(0.25)]);
+        let known = program.reads_known().then_some(Known { image: &image, mask: &mask });
+        let output = numbers(1e3, 4);
+        for (position, row) in program.rows().iter().enumerate() {
+            let outputs = vec![&output[..]; row.evals.count()];
+            kernel.advance(row, position, &mut state, &outputs, &Noise::new(1), 0, known);
+        }
+        assert_eq!(state.u().len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn every_program_that_is_accepted_runs(rows in prop::collection::vec(any_row(), 1..12)) {
+            let num_steps = rows.len() as u32;
+            let labelled = |(mut row, step): (Row, u32)| {
+                (row.label.step, row.label.num_steps) = (step, num_steps);
+                row.u.z *= f64::from(step != num_steps);
+                row
+            };
+            let rows = rows.into_iter().zip(1..).map(labelled).collect();
+            let program = Program::new(rows).unwrap();
+            apply::<f32>(&program);
+            apply::<f64>(&program);
+        }
+    }
+
+    #[test]
+    fn a_history_that_nothing_was_pushed_to_is_0() {
+        let mut reads = row(1, 1);
+        reads.evals = Evals::Zero;
+        reads.u = Mix { u: 1.0, h: [2.0, 3.0, 4.0], ..Mix::ZERO };
+        let program = Program::new(vec![reads]).unwrap();
+        let mut state = State::from_point(&program, vec![7.0f32, -1.0]);
+        let noise = Noise::new(1);
+        Kernel::new(2).advance(&program.rows()[0], 0, &mut state, &[], &noise, 0, None);
+        assert_eq!(state.u(), [7.0, -1.0]);
     }
 }
