@@ -254,6 +254,14 @@ impl Grid {
         self.points.iter().copied().zip(ends.copied())
     }
 
+    /// The interval that begins at pure noise (α = 0), if one does, and the grid
+    /// behind it. There ρ and λ are infinite, so a solver that steps in them takes
+    /// the first interval in closed form, and its history begins behind it.
+    pub(crate) fn leave_pure_noise(&self) -> (Option<(Point, Point)>, Self) {
+        let first = self.intervals().next().filter(|(from, _)| from.is_pure_noise());
+        (first, self.last(self.points.len() - usize::from(first.is_some())))
+    }
+
     /// The last `num_steps` intervals.
     #[must_use]
     pub(crate) fn last(&self, num_steps: usize) -> Self {

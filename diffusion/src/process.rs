@@ -91,6 +91,12 @@ impl Point {
         self.sigma == 0.0
     }
 
+    /// Whether nothing of the data is left: α = 0.
+    #[must_use]
+    pub fn is_pure_noise(&self) -> bool {
+        self.alpha == 0.0
+    }
+
     /// Share of the noise in x: 1 is pure noise, 0 is data.
     #[must_use]
     pub fn noise_level(&self) -> f64 {
