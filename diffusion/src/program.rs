@@ -25,15 +25,32 @@ impl Program {
     /// Most rows of a program.
     pub const MAX_ROWS: usize = 100_000;
 
+    /// Largest size of a number in a row.
+    pub const MAX_SIZE: f64 = 1e6;
+
+    /// Most faults that are told one by one.
+    pub const MAX_FAULTS: usize = 20;
+
     /// Checks rows and makes them a program.
     ///
     /// # Errors
     ///
     /// [`Error::Program`] or [`Error::Row`] with the first rule that is broken;
-    /// [`Program::faults`] has all of them.
+    /// [`Program::checked`] has more of them.
     pub fn new(rows: Vec<Row>) -> Result<Self, Error> {
-        if let Some(fault) = Self::faults(&rows).into_iter().next() {
-            return Err(fault);
+        Self::checked(rows).map_err(|mut faults| faults.swap_remove(0))
+    }
+
+    /// As [`Program::new`], for those who want to hear of more than one fault.
+    ///
+    /// # Errors
+    ///
+    /// The rules that the rows break, in their order: the first
+    /// [`Program::MAX_FAULTS`], and an [`Error::Program`] that counts the others.
+    pub fn checked(rows: Vec<Row>) -> Result<Self, Vec<Error>> {
+        let faults = faults(&rows);
+        if !faults.is_empty() {
+            return Err(faults);
         }
         let reads = |pick: fn(&Row) -> bool| rows.iter().any(pick);
         Ok(Self {
@@ -43,33 +60,6 @@ impl Program {
             reads_known: reads(Row::reads_known),
             rows,
         })
-    }
-
-    /// Every rule that rows break, in their order; none if they are a program.
-    #[must_use]
-    pub fn faults(rows: &[Row]) -> Vec<Error> {
-        let Some(last) = rows.last() else {
-            return vec![Error::Program("needs at least one row".into())];
-        };
-        if rows.len() > Self::MAX_ROWS {
-            let (max, got) = (Self::MAX_ROWS, rows.len());
-            return vec![Error::Program(format!("at most {max} rows, got {got}"))];
-        }
-        let mut faults = Faults::default();
-        let mut step = 1;
-        for (position, row) in rows.iter().enumerate() {
-            faults.row = position;
-            check_row(row, &mut faults);
-            check_label(row, step, last.label.num_steps, &mut faults);
-            step += u32::from(row.label.ends_step);
-        }
-        if last.u.z != 0.0 {
-            faults.add("u.z", "the last row must not add noise");
-        }
-        if !last.label.ends_step || last.label.step != last.label.num_steps {
-            faults.add("label", "the last row must end the last step");
-        }
-        faults.found
     }
 
     /// The rows, in the order in which they are applied.
@@ -136,22 +126,60 @@ impl Program {
     }
 }
 
-/// The rules broken so far.
+/// The rules that rows break; none if they are a program.
+fn faults(rows: &[Row]) -> Vec<Error> {
+    let Some(last) = rows.last() else {
+        return vec![Error::Program("needs at least one row".into())];
+    };
+    if rows.len() > Program::MAX_ROWS {
+        let (max, got) = (Program::MAX_ROWS, rows.len());
+        return vec![Error::Program(format!("at most {max} rows, got {got}"))];
+    }
+    let mut faults = Faults::default();
+    let mut step = 1;
+    for (position, row) in rows.iter().enumerate() {
+        faults.row = position;
+        check_row(row, &mut faults);
+        check_label(row, step, last.label.num_steps, &mut faults);
+        step += u32::from(row.label.ends_step);
+    }
+    if last.u.z != 0.0 {
+        faults.add("u.z", || "the last row must not add noise".into());
+    }
+    if !last.label.ends_step || last.label.step != last.label.num_steps {
+        faults.add("label", || "the last row must end the last step".into());
+    }
+    faults.listed()
+}
+
+/// The rules broken so far: the first of them, and how many more.
 #[derive(Default)]
 struct Faults {
     row: usize,
     found: Vec<Error>,
+    more: u64,
 }
 
 impl Faults {
-    fn add(&mut self, field: &'static str, reason: impl Into<String>) {
-        self.found.push(Error::Row { row: self.row, field, reason: reason.into() });
+    fn add(&mut self, field: &'static str, reason: impl FnOnce() -> String) {
+        if self.found.len() == Program::MAX_FAULTS {
+            self.more += 1;
+            return;
+        }
+        self.found.push(Error::Row { row: self.row, field, reason: reason() });
     }
 
     fn range(&mut self, field: &'static str, value: f64, low: f64, high: f64) {
         if !(low..=high).contains(&value) {
-            self.add(field, format!("must be in [{low}, {high}], got {value}"));
+            self.add(field, || format!("must be in [{low}, {high}], got {value}"));
         }
+    }
+
+    fn listed(mut self) -> Vec<Error> {
+        if self.more > 0 {
+            self.found.push(Error::Program(format!("has {} more faults", self.more)));
+        }
+        self.found
     }
 }
 
@@ -159,26 +187,28 @@ fn check_label(row: &Row, step: u32, num_steps: u32, faults: &mut Faults) {
     let label = row.label;
     if label.num_steps != num_steps {
         let got = label.num_steps;
-        faults.add("label.num_steps", format!("must be {num_steps} as in the last row, got {got}"));
+        faults.add("label.num_steps", || {
+            format!("must be {num_steps} as in the last row, got {got}")
+        });
     }
     if label.step != step {
-        faults.add("label.step", format!("belongs to step {}, expected {step}", label.step));
+        faults.add("label.step", || format!("belongs to step {}, expected {step}", label.step));
     }
     faults.range("label.noise_level", label.noise_level, 0.0, 1.0);
 }
 
 fn check_row(row: &Row, faults: &mut Faults) {
     for (field, number) in numbers(row) {
-        if !number.is_finite() || number.abs() > 1e6 {
-            faults.add(field, format!("must be finite and at most 1e6 in size, got {number}"));
+        if !number.is_finite() || number.abs() > Program::MAX_SIZE {
+            faults.add(field, || format!("must be finite and at most 1e6 in size, got {number}"));
         }
     }
     if let Clip::Dynamic { quantile, max } = row.x_0.clip {
         if !(quantile > 0.0 && quantile <= 1.0) {
-            faults.add("x_0.clip", format!("the quantile must be in (0, 1], got {quantile}"));
+            faults.add("x_0.clip", || format!("the quantile must be in (0, 1], got {quantile}"));
         }
         if max < 1.0 {
-            faults.add("x_0.clip", format!("max must be at least 1, got {max}"));
+            faults.add("x_0.clip", || format!("max must be at least 1, got {max}"));
         }
     }
     let reads_output = row.x_0.p_f != 0.0
@@ -187,7 +217,7 @@ fn check_row(row: &Row, faults: &mut Faults) {
         || row.push.is_some_and(|push| push.f != 0.0)
         || row.variance != RawVariance::None;
     if row.evals == Evals::Zero && reads_output {
-        faults.add("evals", "reads the network's output but has no eval");
+        faults.add("evals", || "reads the network's output but has no eval".into());
     }
 }
 
@@ -315,6 +345,23 @@ mod tests {
             first.u = Mix { x_0: bad, ..Mix::ZERO };
             assert!(reason(vec![first, row(2, 2)]).contains("finite and at most 1e6"));
         }
+    }
+
+    #[test]
+    fn twenty_faults_are_told_and_the_others_counted() {
+        let bad = Mix { u: f64::NAN, x_0: f64::NAN, ..Mix::ZERO };
+        let rows = |count| vec![Row { u: bad, ..row(1, 1) }; count];
+        let faults = Program::checked(rows(1)).unwrap_err();
+        let told: Vec<String> = faults.iter().map(Error::to_string).collect();
+        let want =
+            |field| format!("row 0: {field}: must be finite and at most 1e6 in size, got NaN");
+        assert_eq!(told, [want("u.u"), want("u.x_0"), "row 0: u.z".into()][..2]);
+
+        // Two numbers a row, and a step that does not count up in all but the first.
+        let faults = Program::checked(rows(70_000)).unwrap_err();
+        assert_eq!(faults.len(), Program::MAX_FAULTS + 1);
+        let more = Error::Program(format!("has {} more faults", 3 * 70_000 - 1 - 20));
+        assert_eq!(faults.last(), Some(&more));
     }
 
     #[test]
