@@ -9,8 +9,8 @@
 //! ```
 
 use super::{
-    euler::euler_mix,
     Denoiser, Form, Step,
+    euler::euler_mix,
     step::{X_0, one_row_a_step},
 };
 use crate::{Error, Grid, Mix, Point, Push};

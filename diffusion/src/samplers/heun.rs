@@ -73,6 +73,7 @@ fn noise_row(to: &Point, mix: Mix) -> Row {
     let mut row = Row::at(to.t);
     row.evals = Evals::Zero;
     row.u = mix;
+    row.label.noise_level = to.noise_level();
     row
 }
 
