@@ -8,7 +8,7 @@ use crate::v1;
 /// Most faults that are reported at once.
 const MAX_FAULTS: usize = 20;
 
-/// Reads rows. Their numbers are [`ddpm_diffusion::Program::faults`]' business.
+/// Reads rows. Their numbers are [`ddpm_diffusion::Program::checked`]' business.
 ///
 /// # Errors
 ///

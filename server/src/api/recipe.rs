@@ -85,7 +85,8 @@ fn compile_recipe(
                 faults.add("grid", "is chosen by `auto`: leave it out, or name a sampler");
             }
             let budget = asked.num_steps.map_or(auto::DEFAULT_EVALS, |steps| steps as usize);
-            auto::choose(&model.network, budget)
+            let chosen = auto::choose(&model.network, budget, guidance, inpaint);
+            faults.math(Sampler::Ddpm { variance: None }, &GridSpec::Trailing, chosen)?
         }
     };
     let start = start(faults, asked.initial, sampler);
@@ -221,12 +222,11 @@ fn own_rows(
         }
     };
     check_against_model(faults, model, asked, &rows);
-    for fault in Program::faults(&rows) {
+    let tell = |fault| {
         let (field, reason) = row_field(fault);
         faults.add(field, reason);
-    }
-    // Its faults have been listed.
-    let program = Program::new(rows).ok()?;
+    };
+    let program = Program::checked(rows).map_err(|found| found.into_iter().for_each(tell)).ok()?;
     let kind = v1::sampler::Kind::Program(v1::Program::default());
     let recipe = v1::Receipt {
         sampler: Some(v1::Sampler { kind: Some(kind) }),
