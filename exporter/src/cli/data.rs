@@ -68,6 +68,8 @@ Examples:
 
 Exit code: 0 if training could begin, 3 if the data cannot be loaded, 6 if some pictures cannot be used.";
 
+/// Lines of duplicates; `--json` has all of them.
+const LISTED_DUPLICATES: usize = 20;
 /// Items on a grid.
 const GRID_PICTURES: usize = 64;
 const GRID_POINTS: usize = 10_000;
@@ -136,7 +138,7 @@ fn print_lines(report: &Report) {
         line("class", &format!("{}: {}", class.name, class.count));
     }
     line("duplicates", &report.duplicates.len().to_string());
-    for duplicate in &report.duplicates {
+    for duplicate in report.duplicates.iter().take(LISTED_DUPLICATES) {
         line("duplicate", &format!("{} equals {}", duplicate.item, duplicate.equals));
     }
     line("left out", &report.left_out.len().to_string());
@@ -149,7 +151,7 @@ fn line(name: &str, value: &str) {
     println!("{name:11} {value}");
 }
 
-fn write_grid(path: &Path, set: &Dataset) -> Result<(), TrainError> {
+fn write_grid(path: &Path, set: &Dataset) -> Result<(), Failure> {
     let (shape, most) = match set.kind() {
         Kind::Images { channels, height, width } => (vec![channels, height, width], GRID_PICTURES),
         Kind::Points2d => (vec![2], GRID_POINTS),
@@ -159,7 +161,9 @@ fn write_grid(path: &Path, set: &Dataset) -> Result<(), TrainError> {
     let mut samples = vec![0.0; count * len];
     samples.chunks_exact_mut(len).enumerate().for_each(|(i, x_0)| set.x_0(i, false, x_0));
     let text = [("ddpm.data".to_owned(), set.name().to_owned())];
-    picture::png(&samples, &shape, &text)
-        .and_then(|png| fs::write(path, png))
-        .map_err(TrainError::write(path))
+    picture::png(&samples, &shape, &text).and_then(|png| fs::write(path, png)).map_err(|cause| {
+        let problem =
+            format!("{}: cannot be written: {cause}; name another --grid", path.display());
+        Failure::Failed(problem.into())
+    })
 }

@@ -4,6 +4,7 @@
 
 mod archive;
 mod celeba;
+mod check;
 mod cifar10;
 mod folder;
 mod idx;

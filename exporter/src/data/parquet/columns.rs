@@ -23,8 +23,7 @@ pub(super) fn pictures(file: &FileMetaData) -> Option<usize> {
     };
     let bytes = || (0..file.schema_descr().num_columns()).filter(is_bytes);
     let called = |name: &str| bytes().find(|&at| path(file, at).join(".") == name);
-    let mut structs =
-        bytes().filter(|&at| matches!(&path(file, at)[..], [_, part] if part == "bytes"));
+    let mut structs = bytes().filter(|&at| matches!(path(file, at), [_, part] if part == "bytes"));
     called("image.bytes").or_else(|| called("image")).or_else(|| {
         match (structs.next(), structs.next()) {
             (Some(only), None) => Some(only),
