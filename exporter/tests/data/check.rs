@@ -140,22 +140,29 @@ fn the_grid_shows_the_first_pictures_as_training_sees_them() {
 }
 
 #[test]
-fn training_uses_the_split_that_it_is_told() {
+fn training_uses_the_split_that_it_is_told_and_golden_inputs_may_come_from_elsewhere() {
     let dir = tempdir().unwrap();
-    let run = dir.path().join("run");
+    let (run, package) = (dir.path().join("run"), dir.path().join("package"));
+    let exporter = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ddpm-exporter"));
+        let output = command.env("OMP_NUM_THREADS", "1").args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stderr(&output)
+    };
     let table = format!("parquet:{}", fixture("data/parquet").display());
     let train = ["train", "--data", &table, "--split", "test", "--on-broken", "skip"];
-    let short = ["--steps", "1", "--batch-size", "1", "--image-size", "8", "--no-export"];
-    let output = Command::new(env!("CARGO_BIN_EXE_ddpm-exporter"))
-        .env("OMP_NUM_THREADS", "1")
-        .args(train)
-        .args(short)
-        .args(["--device", "cpu", "--out", run.to_str().unwrap()])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stderr(&output).contains("1 pictures of 3x8x8"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("row 1: it has no picture"), "{}", stderr(&output));
+    let short = ["--steps", "20", "--batch-size", "1", "--image-size", "8", "--no-export"];
+    let place =
+        ["--lr", "1e-3", "--warmup", "0", "--device", "cpu", "--out", run.to_str().unwrap()];
+    let said = exporter(&[&train[..], &short, &place].concat());
+    assert!(said.contains("1 pictures of 3x8x8"), "{said}");
+    assert!(said.contains("row 1: it has no picture"), "{said}");
     let checkpoint = ddpm_exporter::train::Checkpoint::find(&run).unwrap();
     assert_eq!(checkpoint.config().data.split, Split::Test);
+
+    // A folder has no test split, and needs none.
+    let pictures = folder_of(&[("a.bmp", "halves.bmp"), ("b.png", "aligned.png")]);
+    let from = format!("folder:{}", pictures.path().display());
+    let places = [run.to_str().unwrap(), "--output", package.to_str().unwrap()];
+    exporter(&[&["export"], &places[..], &["--golden-from", &from]].concat());
 }
