@@ -68,11 +68,15 @@ impl Args {
 
     fn golden_data(&self, checkpoint: &Checkpoint) -> Result<Dataset, Failure> {
         let config = checkpoint.config();
+        let mut options = config.data.load_options(config.seed);
         let source = match &self.golden_from {
-            Some(source) => source.clone(),
+            Some(source) => {
+                // Other data need not have the split that the model was trained on.
+                options.split = source.default_split();
+                source.clone()
+            }
             None => config.data.source()?,
         };
-        let options = config.data.load_options(config.seed);
         Ok(data::load(&source, &options).map_err(ExportError::from)?)
     }
 }

@@ -13,6 +13,8 @@ mod settings;
 
 mod train;
 
+mod data;
+
 mod sample;
 
 mod export;
@@ -39,6 +41,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  ddpm-exporter data check folder:PICTURES --image-size 32
   ddpm-exporter train --data glyphs --out runs/glyphs
   ddpm-exporter train --data folder:PICTURES --image-size 32 --out runs/mine
   ddpm-exporter train --resume runs/mine
@@ -49,6 +52,8 @@ Examples:
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Look at a data set before training.
+    Data(data::Args),
     /// Train a model, then write and verify its package.
     Train(Box<train::Args>),
     /// Draw samples in libtorch: those that the server draws for the same seed.
@@ -70,6 +75,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         start_logging();
         let result = match self.command {
+            Command::Data(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Sample(args) => args.run(),
             Command::Export(args) => args.run(),

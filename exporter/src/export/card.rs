@@ -1,13 +1,12 @@
 //! Words for people: where a model comes from, and how to use it.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use ddpm_diffusion::Edm;
 use ddpm_package::Manifest;
 use serde_json::json;
 
 use super::package::{ExportError, json};
-use crate::data::Source;
 use crate::train::{CheckpointState, TrainConfig};
 
 /// `training.json`: the run's settings, without the folders of the machine that trained.
@@ -25,14 +24,11 @@ pub(super) fn training(state: &CheckpointState) -> Result<String, ExportError> {
 
 /// `mnist:digits` for `mnist:/home/me/digits`.
 fn data_name(config: &TrainConfig) -> String {
-    let last =
-        |dir: &Path| dir.file_name().map(|name| Path::new(name).to_path_buf()).unwrap_or_default();
-    match config.data.source() {
-        Ok(Source::Idx(dir)) => Source::Idx(last(&dir)).to_string(),
-        Ok(Source::Cifar10(dir)) => Source::Cifar10(last(&dir)).to_string(),
-        Ok(Source::Folder(dir)) => Source::Folder(last(&dir)).to_string(),
-        _ => config.data.source.clone(),
+    let Ok(mut source) = config.data.source() else { return config.data.source.clone() };
+    if let Some(path) = source.path_mut() {
+        *path = path.file_name().map(PathBuf::from).unwrap_or_default();
     }
+    source.to_string()
 }
 
 /// The model card.

@@ -156,12 +156,14 @@ fn unet(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Split;
 
     fn unet_for(side: usize) -> UnetConfig {
         let data = DataConfig {
             source: "glyphs".to_owned(),
             image_size: None,
             greyscale: false,
+            split: Split::Train,
             skip_broken: false,
             labels: false,
             flip: None,
