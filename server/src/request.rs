@@ -9,8 +9,11 @@ use crate::{outbox::Delivery, scheduler::ModelId};
 /// What to sample; everything is checked and every default filled in.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
+    /// The client's name for it, for the log.
+    pub(crate) request_id: String,
     pub(crate) model: ModelId,
     pub(crate) program: Arc<Program>,
+    pub(crate) program_digest: String,
     pub(crate) seed: u64,
     pub(crate) indices: Indices,
     /// The sample of index i gets label i mod length; empty: none.

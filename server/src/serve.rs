@@ -11,7 +11,7 @@ use tonic::transport::{
     server::{Router, TcpIncoming},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     admission::Admission,
@@ -81,11 +81,12 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
 ///
 /// The order of the end: health says NOT_SERVING, new requests are refused,
 /// accepted ones get the drain time, then their streams end with UNAVAILABLE,
-/// connections close, the engine's thread ends.
+/// connections close, the engine's thread ends. It is the same, in little time, if
+/// the engine's thread ends by itself.
 ///
 /// # Errors
 ///
-/// If the listener fails.
+/// If the listener fails, or the engine's thread ended by itself.
 pub async fn serve(
     loaded: Loaded,
     listener: TcpListener,
@@ -101,8 +102,17 @@ pub async fn serve(
         let _ = closing.await;
     }));
 
-    shutdown.await;
-    info!(seconds = settings.drain.as_secs(), "draining");
+    let ended = serving.engine.ended();
+    let drain = tokio::select! {
+        () = shutdown => settings.drain,
+        // Nothing will be computed any more; what was can be read.
+        () = ended.cancelled() => {
+            error!("the engine's thread has ended by itself, so the server stops");
+            settings.drain.min(CLOSING)
+        }
+    };
+    let broken = ended.is_cancelled();
+    info!(seconds = drain.as_secs(), "draining");
     set_health(&health, &serving, ServingStatus::NotServing).await;
     serving.admission.drain();
     // The admission is idle when the engine is done with every request; a stream may
@@ -112,7 +122,7 @@ pub async fn serve(
         serving.streams.close();
         serving.streams.wait().await;
     };
-    if timeout(settings.drain, drained).await.is_err() {
+    if timeout(drain, drained).await.is_err() {
         warn!("the drain time is over, open streams end");
         abort.cancel();
     }
@@ -127,6 +137,10 @@ pub async fn serve(
     abort.cancel();
     join(engine).await;
     info!("stopped");
+    anyhow::ensure!(
+        !broken,
+        "the engine's thread panicked; report it with the lines above, and start the server again"
+    );
     Ok(())
 }
 
@@ -171,3 +185,6 @@ async fn join(engine: thread::JoinHandle<()>) {
         Err(_) => warn!("the engine's thread is inside a call; leaving it"),
     }
 }
+
+#[cfg(test)]
+mod tests;

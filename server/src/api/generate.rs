@@ -30,7 +30,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) request: Request,
-    pub(crate) request_id: String,
     pub(crate) receipt: v1::Receipt,
     pub(crate) encoder: Encoder,
     pub(crate) preview_encoder: Encoder,
@@ -110,8 +109,10 @@ pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Resu
     };
     check_expected(message.expect.as_ref(), &receipt)?;
     let request = Request {
+        request_id: message.request_id,
         model: model.id,
         program,
+        program_digest: receipt.program_digest.clone(),
         seed,
         indices,
         class_labels,
@@ -122,7 +123,6 @@ pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Resu
     check_cost(faults, &request, &limits)?;
     Ok(Checked {
         request,
-        request_id: message.request_id,
         receipt,
         encoder,
         preview_encoder,

@@ -79,7 +79,7 @@ impl Sampling {
         let (outbox, reader) = outbox::outbox(delivery, OUTBOX_BYTES);
         info!(
             peer,
-            request_id = checked.request_id,
+            request_id = request.request_id,
             model = checked.receipt.model,
             seed = request.seed,
             samples,
