@@ -30,6 +30,13 @@ impl Request {
         (count > 0).then(|| self.class_labels[(index % count) as usize])
     }
 
+    /// Bytes of memory that its rows and inputs take.
+    pub(crate) fn bytes(&self) -> u64 {
+        let rows = size_of_val(self.program.rows());
+        let known = self.known.as_ref().map_or(0, |known| known.image.len() + known.mask.len());
+        (rows + (self.initial.elements() + known) * size_of::<f32>()) as u64
+    }
+
     /// Network evaluations of all samples.
     pub(crate) fn evals(&self) -> u64 {
         self.program.evals().saturating_mul(self.indices.len())
@@ -48,6 +55,23 @@ pub(crate) enum Initial {
 }
 
 impl Initial {
+    /// States of the whole way between two; 0: there is no such way.
+    pub(crate) fn frames(&self) -> u32 {
+        match self {
+            Self::Between { frames, .. } => *frames as u32,
+            Self::Noise | Self::Given(_) => 0,
+        }
+    }
+
+    /// Numbers that are kept of it.
+    fn elements(&self) -> usize {
+        match self {
+            Self::Noise => 0,
+            Self::Given(states) => states.iter().map(Vec::len).sum(),
+            Self::Between { from, to, .. } => from.len() + to.len(),
+        }
+    }
+
     /// The state that a sample starts from, if it is given.
     pub(crate) fn state(&self, index: u64) -> Option<Vec<f32>> {
         match self {

@@ -4,7 +4,11 @@ use std::{future::Future, sync::Arc, thread, time::Duration};
 
 use ddpm_onnx::{Device, Runtime, RuntimeOptions};
 use ddpm_proto::v1;
-use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::{
     Server,
@@ -65,6 +69,7 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         registry,
         engine,
         admission: Admission::new(settings.limits),
+        checks: Arc::new(Semaphore::new(checks_at_once())),
         streams: TaskTracker::new(),
         fingerprint: fingerprint(runtime, &device),
         onnxruntime_version: runtime.version().into(),
@@ -75,6 +80,12 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         },
     };
     Ok(Loaded { settings, serving: Arc::new(serving), abort, engine: thread })
+}
+
+/// Long programs take seconds to check: no more at once than leaves a core to the
+/// engine.
+fn checks_at_once() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }
 
 /// Serves until `shutdown` is done and what was accepted is finished.

@@ -9,7 +9,7 @@ use ddpm_diffusion::{
 
 use super::*;
 use crate::{
-    admission::{Admission, Limits},
+    admission::{Admission, Demand, Limits},
     outbox::{Delivery, Reader, outbox},
     request::{Indices, Initial, KnownImage, Watch},
     runtime::stub::Stub,
@@ -40,6 +40,7 @@ impl Bench {
             max_queued_samples: 1 << 20,
             max_requests: 64,
             max_request_bytes: 0,
+            max_held_bytes: 0,
         });
         Self { handle: Some(handle), thread: Some(thread), admission, abort, stub }
     }
@@ -47,8 +48,9 @@ impl Bench {
     async fn submit(&self, request: Request, limit: usize) -> Reader {
         let delivery = request.watch.as_ref().map_or(Delivery::Latest, |watch| watch.delivery);
         let (outbox, reader) = outbox(delivery, limit);
-        let admitted = self.admission.admit(request.indices.len(), request.evals(), 0.0);
-        let (permit, _) = admitted.unwrap();
+        let (samples, evals) = (request.indices.len(), request.evals());
+        let demand = Demand { samples, evals, seconds_an_eval: 0.0, bytes: 0 };
+        let (permit, _) = self.admission.hold(0).unwrap().admit(demand).unwrap();
         let submission = Submission { request, outbox, permit, accepted: Instant::now() };
         self.handle.as_ref().unwrap().submit(submission).await.unwrap();
         reader
