@@ -5,7 +5,8 @@
 //! * `record`: nodes, names and constants, for `trace`;
 //! * [`onnx`]: the messages of the file format;
 //! * [`read`]: the way back, from an ONNX file to the network;
-//! * [`package`]: everything that a server needs, in one folder, with `golden` and `card`;
+//! * [`contents`]: what a package is made of, whoever trained it;
+//! * [`package`]: the package of a training run, with `golden` and `card`;
 //! * [`verify`]: the package recomputed in libtorch and in ONNX Runtime.
 
 pub mod onnx;
@@ -18,9 +19,11 @@ pub mod graph;
 
 pub mod read;
 
-mod golden;
+pub(crate) mod golden;
 
-mod card;
+pub(crate) mod card;
+
+pub mod contents;
 
 pub mod package;
 

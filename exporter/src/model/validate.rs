@@ -29,6 +29,14 @@ pub enum ConfigError {
         /// The value given.
         got: f64,
     },
+    /// Squares of pixels must tile the picture.
+    #[error("model.image_size has {extent}, which model.block_size = {block_size} does not divide")]
+    Block {
+        /// Height or width.
+        extent: i64,
+        /// `block_size`.
+        block_size: i64,
+    },
     /// One flag a level.
     #[error(
         "model.apply_attn has {got} entries, but model.ch_multipliers has {levels}: give one a level"
@@ -109,6 +117,12 @@ impl UnetConfig {
     fn check_ranges(&self) -> Result<(), ConfigError> {
         for extent in self.image_size {
             in_range("image_size", extent, 1, 8192)?;
+        }
+        in_range("block_size", self.block_size, 1, 64)?;
+        if let Some(extent) =
+            self.image_size.into_iter().find(|extent| extent % self.block_size != 0)
+        {
+            return Err(ConfigError::Block { extent, block_size: self.block_size });
         }
         in_range("in_channels", self.in_channels, 1, 4096)?;
         in_range("out_channels", self.out_channels, 1, 8192)?;

@@ -146,6 +146,8 @@ fn unet(
         apply_attn: size.apply_attn.clone(),
         time_embedding_dim: None,
         drop_rate: size.drop_rate,
+        attn_norm: true,
+        block_size: 1,
         resample_with_conv: true,
         num_groups: size.num_groups,
         norm_eps: 1e-6,
