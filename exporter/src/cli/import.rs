@@ -7,13 +7,13 @@ use ddpm_package::Package;
 
 use super::verify::{OrtArgs, check};
 use super::{Failure, names};
-use crate::import::{Expected, Imported, Known, Naming, ddpm_torch};
+use crate::import::{Expected, Imported, Known, Naming, ddpm_torch, diffusers};
 use crate::model::Network;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// A checkpoint of ddpm-torch (.pt).
+    /// A checkpoint of ddpm-torch (.pt), or a folder of diffusers.
     path: PathBuf,
 
     /// Folder of the package.
@@ -95,6 +95,10 @@ struct KnownArgs {
     /// Take the weights of the last step where a checkpoint has their moving average too.
     #[arg(long)]
     raw_weights: bool,
+
+    /// The last class of a diffusers model means "no label".
+    #[arg(long)]
+    null_class: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -104,7 +108,8 @@ are not those of the original program.
 Examples:
   ddpm-exporter import cifar10_2040.pt --config cifar10.json --output models/cifar10
   ddpm-exporter import ddpm_cifar10_720.pt --image-size 32 --output models/cifar10-2022
-  ddpm-exporter import ddpm_gaussian8.pt --output models/gaussian8";
+  ddpm-exporter import ddpm_gaussian8.pt --output models/gaussian8
+  ddpm-exporter import ddpm-cat-256 --output models/cats";
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
@@ -128,7 +133,18 @@ impl Args {
     }
 
     fn read(&self) -> Result<Imported, Failure> {
-        let imported = ddpm_torch::import(&self.path, &self.known.known())?;
+        let known = self.known.known();
+        let imported = if diffusers::is_folder(&self.path) {
+            diffusers::import(&self.path, &known)?
+        } else if self.path.is_dir() {
+            let reason = format!(
+                "{}: this is no folder of diffusers; a run of this program is for `export`",
+                self.path.display()
+            );
+            return Err(Failure::Refused(reason.into()));
+        } else {
+            ddpm_torch::import(&self.path, &known)?
+        };
         eprintln!("{}: {}", self.path.display(), imported.source);
         Ok(imported)
     }
@@ -148,6 +164,7 @@ impl KnownArgs {
             variance: self.variance,
             norm_eps: self.norm_eps,
             raw_weights: self.raw_weights,
+            null_class: self.null_class,
         }
     }
 }

@@ -29,4 +29,6 @@ pub struct Known {
     pub norm_eps: Option<f64>,
     /// Take the weights of the last step where the file has their moving average too (ddpm-torch).
     pub raw_weights: bool,
+    /// The last class of the source means "no label", as classifier-free guidance trains it (diffusers).
+    pub null_class: bool,
 }

@@ -8,6 +8,7 @@
 //! * [`weights`]: files of named tensors; nothing in them is executed;
 //! * [`Known`]: what the user says beside the source;
 //! * [`ddpm_torch`]: checkpoints of ddpm-torch, `.pt`;
+//! * [`diffusers`]: folders of `UNet2DModel`;
 //! * [`Imported`]: what every importer finds, and the package of it;
 //! * [`Expected`]: outputs of the original program, to be compared with.
 
@@ -20,6 +21,8 @@ mod known;
 pub use known::Known;
 
 pub mod ddpm_torch;
+
+pub mod diffusers;
 
 mod expected;
 pub use expected::Expected;

@@ -5,6 +5,8 @@
 use ddpm_package::Kind;
 use serde::{Deserialize, Serialize};
 
+use super::diffusers::DiffusersUnetConfig;
+
 /// A network's kind and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -13,6 +15,9 @@ pub enum ModelConfig {
     Unet(UnetConfig),
     /// Points.
     Toy(ToyConfig),
+    /// Images, by the network of the diffusers library.
+    #[serde(rename = "diffusers_unet")]
+    Diffusers(DiffusersUnetConfig),
 }
 
 /// The UNet of Ho et al. 2020, appendix B, <https://arxiv.org/abs/2006.11239>.
@@ -121,7 +126,7 @@ impl ModelConfig {
     /// What a sample is.
     pub fn kind(&self) -> Kind {
         match self {
-            ModelConfig::Unet(_) => Kind::Image,
+            ModelConfig::Unet(_) | ModelConfig::Diffusers(_) => Kind::Image,
             ModelConfig::Toy(_) => Kind::Points2d,
         }
     }
@@ -131,6 +136,7 @@ impl ModelConfig {
         match self {
             ModelConfig::Unet(unet) => unet.num_classes,
             ModelConfig::Toy(toy) => toy.num_classes,
+            ModelConfig::Diffusers(unet) => unet.num_classes,
         }
     }
 
@@ -141,6 +147,10 @@ impl ModelConfig {
                 vec![*in_channels, *height, *width]
             }
             ModelConfig::Toy(toy) => vec![toy.in_features],
+            ModelConfig::Diffusers(unet) => {
+                let [height, width] = unet.sample_size;
+                vec![unet.in_channels, height, width]
+            }
         }
     }
 
@@ -151,6 +161,7 @@ impl ModelConfig {
         shape[0] = match self {
             ModelConfig::Unet(unet) => unet.out_channels,
             ModelConfig::Toy(toy) => toy.out_features,
+            ModelConfig::Diffusers(unet) => unet.out_channels,
         };
         shape
     }
@@ -161,6 +172,7 @@ impl ModelConfig {
         match self {
             ModelConfig::Unet(unet) => unet.out_channels = factor * unet.in_channels,
             ModelConfig::Toy(toy) => toy.out_features = factor * toy.in_features,
+            ModelConfig::Diffusers(unet) => unet.out_channels = factor * unet.in_channels,
         }
     }
 }

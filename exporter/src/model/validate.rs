@@ -37,6 +37,16 @@ pub enum ConfigError {
         /// `block_size`.
         block_size: i64,
     },
+    /// Each level has exactly half the size of the one above.
+    #[error(
+        "model.sample_size has {extent}, but with so many levels it must be a multiple of {multiple}"
+    )]
+    Multiple {
+        /// Height or width.
+        extent: i64,
+        /// 2^(levels − 1).
+        multiple: i64,
+    },
     /// One flag a level.
     #[error(
         "model.apply_attn has {got} entries, but model.ch_multipliers has {levels}: give one a level"
@@ -90,6 +100,7 @@ impl ModelConfig {
         match self {
             ModelConfig::Unet(unet) => unet.validate(),
             ModelConfig::Toy(toy) => toy.validate(),
+            ModelConfig::Diffusers(unet) => unet.validate(),
         }
     }
 
@@ -184,14 +195,19 @@ impl ToyConfig {
     }
 }
 
-fn check_classes(num_classes: Option<i64>) -> Result<(), ConfigError> {
+pub(super) fn check_classes(num_classes: Option<i64>) -> Result<(), ConfigError> {
     num_classes.map_or(Ok(()), |got| in_range("num_classes", got, 1, 1_000_000))
 }
 
-fn in_range(key: &'static str, got: i64, min: i64, max: i64) -> Result<(), ConfigError> {
+pub(super) fn in_range(key: &'static str, got: i64, min: i64, max: i64) -> Result<(), ConfigError> {
     if (min..=max).contains(&got) { Ok(()) } else { Err(ConfigError::Range { key, min, max, got }) }
 }
 
-fn real(key: &'static str, got: f64, expected: &'static str, ok: bool) -> Result<(), ConfigError> {
+pub(super) fn real(
+    key: &'static str,
+    got: f64,
+    expected: &'static str,
+    ok: bool,
+) -> Result<(), ConfigError> {
     if ok { Ok(()) } else { Err(ConfigError::Real { key, expected, got }) }
 }

@@ -174,7 +174,7 @@ mod tests {
         config.validate().unwrap();
         match config.model {
             ModelConfig::Unet(unet) => unet,
-            ModelConfig::Toy(_) => panic!("pictures get a UNet"),
+            other => panic!("pictures get a UNet, not {other:?}"),
         }
     }
 

@@ -97,11 +97,12 @@ fn read(path: &Path) -> Result<ModelConfig, BlueprintError> {
 /// Whether samples and outputs have shapes that a package can promise.
 fn check(model: &ModelConfig) -> Result<(), String> {
     model.validate().map_err(|error| error.to_string())?;
+    let (in_channels, out_channels) = (model.sample_shape()[0], model.output_shape()[0]);
     match *model {
         ModelConfig::Toy(ToyConfig { in_features, .. }) if in_features != 2 => {
             Err(format!("points that are served have 2 coordinates, not {in_features}"))
         }
-        ModelConfig::Unet(UnetConfig { in_channels, out_channels, .. })
+        ModelConfig::Unet(_) | ModelConfig::Diffusers(_)
             if out_channels != in_channels && out_channels != 2 * in_channels =>
         {
             Err(format!(

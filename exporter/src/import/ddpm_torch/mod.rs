@@ -31,6 +31,12 @@ use settings::Settings;
 ///
 /// [`ImportError`] with what cannot be read, does not fit together, or must be said.
 pub fn import(path: &Path, known: &Known) -> Result<Imported, ImportError> {
+    if known.null_class {
+        return Err(ImportError::format(
+            path,
+            &"ddpm-torch has no classes: leave out --null-class",
+        ));
+    }
     let weights = Weights::open(path)?;
     let part = Part::of(&weights, known.raw_weights);
     let state = part.read(&weights)?;
