@@ -110,6 +110,8 @@ impl From<ExportError> for Failure {
             ExportError::Settings(error) => error.into(),
             ExportError::Package(ddpm_package::Error::Io { .. })
             | ExportError::Picture(_)
+            | ExportError::Weights(_)
+            | ExportError::Write { .. }
             | ExportError::Torch(_) => Self::Failed(error.into()),
             _ => Self::Refused(error.into()),
         }

@@ -7,7 +7,7 @@ use ddpm_package::Package;
 
 use super::verify::{OrtArgs, check};
 use super::{Failure, names};
-use crate::import::{Expected, Imported, Known, Naming, ddpm_torch, diffusers};
+use crate::import::{Expected, Imported, Known, Packaging, ddpm_torch, diffusers};
 use crate::model::Network;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -36,6 +36,11 @@ pub(super) struct Args {
     /// Seed of the golden vectors and of the picture of samples [default: 0].
     #[arg(long)]
     seed: Option<u64>,
+
+    /// Leave out the files that make the package a pipeline of diffusers too: they hold the weights once
+    /// more.
+    #[arg(long)]
+    no_weights: bool,
 
     /// Replace a package that stands at the output.
     #[arg(long)]
@@ -120,13 +125,14 @@ impl Args {
             compare(&network, file)?;
         }
         let fallback = names::model_name(&self.path);
-        let naming = Naming {
+        let packaging = Packaging {
             name: self.name.as_deref().unwrap_or(&fallback),
             version: self.version.as_deref().unwrap_or("1"),
             seed: self.seed.unwrap_or(0),
+            weights: !self.no_weights,
         };
-        let digest = imported.write(&network, naming, &self.output, self.force)?;
-        eprintln!("{} {}, digest {digest}", naming.name, naming.version);
+        let digest = imported.write(&network, packaging, &self.output, self.force)?;
+        eprintln!("{} {}, digest {digest}", packaging.name, packaging.version);
         check(&Package::open(&self.output)?, &self.ort)?;
         println!("{}", self.output.display());
         Ok(())

@@ -134,6 +134,7 @@ impl Args {
                     name: &config.name,
                     version: "1",
                     raw: false,
+                    weights: true,
                 };
                 job.write_and_check(&folder.package(), true, &self.ort)
             }

@@ -8,8 +8,10 @@ use ddpm_package::{
 };
 use tch::Device;
 
+use super::diffusers::Pipeline;
 use super::graph::portable;
 use super::package::{ExportError, MODEL_CONFIG_KEY, json};
+use super::python;
 use crate::model::{ModelConfig, Network};
 use crate::picture;
 use crate::sample::{Request, compile, draw};
@@ -35,6 +37,8 @@ pub struct Contents<'a> {
     pub grid: Option<&'a [u8]>,
     /// The model card; it may show the picture at [`Contents::PICTURE`], if there is one.
     pub readme: &'a str,
+    /// Whether the package is a pipeline of diffusers too, which holds the weights once more.
+    pub weights: bool,
 }
 
 impl Contents<'_> {
@@ -58,7 +62,17 @@ impl Contents<'_> {
         if let Some(grid) = self.grid {
             writer.attach(GRID, grid)?;
         }
-        writer.attach("README.md", self.readme.as_bytes())?;
+        let pipeline = match self.weights {
+            true => Pipeline::of(self.network, self.manifest)?,
+            false => Pipeline::LeftOut,
+        };
+        if let Pipeline::Files(files) = &pipeline {
+            for (path, bytes) in files {
+                writer.attach(path, bytes)?;
+            }
+        }
+        let readme = self.readme.to_owned() + &python::section(self.manifest, &pipeline);
+        writer.attach("README.md", readme.as_bytes())?;
         Ok(writer.finish(self.manifest.clone())?)
     }
 }

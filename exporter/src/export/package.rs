@@ -5,11 +5,13 @@
 //! unet/model.onnx              the portable graph; its metadata says what the network is made from
 //! testdata/golden.safetensors  inputs, and libtorch's outputs
 //! training.json                where the model comes from
+//! model_index.json scheduler/ unet/config.json unet/diffusion_pytorch_model.safetensors
+//!                              the same model for diffusers, if it can express it
 //! samples/grid.png README.md   for people
 //! ```
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ddpm_diffusion::Process;
 use ddpm_package::{Kind, MANIFEST_FILE, Manifest, ScheduleSpec, Sha256Hex};
@@ -42,6 +44,8 @@ pub struct Export<'a> {
     pub name: &'a str,
     /// Version of the model.
     pub version: &'a str,
+    /// Whether the package is a pipeline of diffusers too, which holds the weights once more.
+    pub weights: bool,
 }
 
 /// Why there is no package.
@@ -65,6 +69,17 @@ pub enum ExportError {
     /// The picture of samples cannot be encoded.
     #[error("the picture of samples cannot be made: {0}")]
     Picture(io::Error),
+    /// The weights cannot be written down for other programs.
+    #[error("the weights cannot be written: {0}")]
+    Weights(String),
+    /// The system refuses.
+    #[error("{}: cannot be written: {cause}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// libtorch failed; most often memory is short.
     #[error("libtorch failed: {0}")]
     Torch(#[from] TchError),
@@ -94,6 +109,7 @@ impl Export<'_> {
             provenance: &card::training(self.state)?,
             grid: contents::grid(self.network, &manifest, config.seed, count)?.as_deref(),
             readme: &card::readme(self.state, &manifest),
+            weights: self.weights,
         }
         .write(target, overwrite)
     }

@@ -50,15 +50,17 @@ pub struct Imported {
     pub assumptions: Vec<String>,
 }
 
-/// What the package is called.
+/// What the package is called, and what goes into it.
 #[derive(Debug, Clone, Copy)]
-pub struct Naming<'a> {
+pub struct Packaging<'a> {
     /// Name under which the model is served.
     pub name: &'a str,
     /// Version of the model.
     pub version: &'a str,
     /// Seed of the golden vectors and of the picture of samples.
     pub seed: u64,
+    /// Whether the package is a pipeline of diffusers too, which holds the weights once more.
+    pub weights: bool,
 }
 
 impl Imported {
@@ -86,7 +88,7 @@ impl Imported {
     pub fn write(
         &self,
         network: &Network,
-        naming: Naming<'_>,
+        packaging: Packaging<'_>,
         target: &Path,
         overwrite: bool,
     ) -> Result<Sha256Hex, ImportError> {
@@ -99,8 +101,8 @@ impl Imported {
         meaning.check()?;
         let kind = self.model.kind();
         let identity = Identity {
-            name: naming.name,
-            version: naming.version,
+            name: packaging.name,
+            version: packaging.version,
             model: &self.model,
             schedule: schedule.clone(),
             prediction: *prediction,
@@ -111,8 +113,8 @@ impl Imported {
         let manifest = identity.manifest();
         // Samples are draw 0 of the seed, the picture's among them.
         const GOLDEN_DRAW: u32 = 1;
-        let golden = golden::of_noise(network, &manifest, naming.seed, GOLDEN_DRAW)?;
-        let grid = self.grid(network, &meaning, &manifest, naming.seed)?;
+        let golden = golden::of_noise(network, &manifest, packaging.seed, GOLDEN_DRAW)?;
+        let grid = self.grid(network, &meaning, &manifest, packaging.seed)?;
         let contents = Contents {
             network,
             manifest: &manifest,
@@ -120,6 +122,7 @@ impl Imported {
             provenance: &self.provenance(&meaning.process)?,
             grid: grid.as_deref(),
             readme: &card::page(&manifest, &self.rows()),
+            weights: packaging.weights,
         };
         Ok(contents.write(target, overwrite)?)
     }

@@ -28,4 +28,4 @@ mod expected;
 pub use expected::Expected;
 
 mod imported;
-pub use imported::{Imported, Meaning, Naming};
+pub use imported::{Imported, Meaning, Packaging};

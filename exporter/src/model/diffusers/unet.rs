@@ -135,7 +135,7 @@ impl Layer {
 #[derive(Debug)]
 enum Resample {
     Conv(Conv),
-    Resnet(ResnetBlock),
+    Resnet(Box<ResnetBlock>),
 }
 
 /// Layers at one size, then the way to half of it. Each output becomes a skip connection.
@@ -160,7 +160,7 @@ impl DownLevel {
             }
             Resampling::Resnet => {
                 let resnet = ResnetBlock::new(&sampler, [width, width], Size::Halve, config)?;
-                Ok(Resample::Resnet(resnet))
+                Ok(Resample::Resnet(Box::new(resnet)))
             }
         };
         let is_last = i + 1 == config.levels();
@@ -232,7 +232,7 @@ impl UpLevel {
             }
             Resampling::Resnet => {
                 let resnet = ResnetBlock::new(&sampler, [width, width], Size::Double, config)?;
-                Ok(Resample::Resnet(resnet))
+                Ok(Resample::Resnet(Box::new(resnet)))
             }
         };
         let is_last = i + 1 == config.levels();
