@@ -19,6 +19,8 @@ mod sample;
 
 mod export;
 
+mod import;
+
 mod how;
 
 mod verify;
@@ -47,6 +49,7 @@ Examples:
   ddpm-exporter train --resume runs/mine
   ddpm-exporter sample runs/mine --count 16 --out samples
   ddpm-exporter export runs/mine --output models/mine
+  ddpm-exporter import cifar10.pt --config cifar10.json --output models/cifar10
   ddpm-exporter verify models/mine
   ddpm-exporter inspect models/mine";
 
@@ -60,6 +63,8 @@ enum Command {
     Sample(sample::Args),
     /// Write the package of a checkpoint, and verify it.
     Export(export::Args),
+    /// Make a package of another program's model, and verify it.
+    Import(import::Args),
     /// Recompute a package's golden outputs in libtorch and in ONNX Runtime.
     Verify(verify::Args),
     /// Say what a run, a checkpoint, a package or an ONNX file holds.
@@ -79,6 +84,7 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Sample(args) => args.run(),
             Command::Export(args) => args.run(),
+            Command::Import(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Random(args) => args.run(),

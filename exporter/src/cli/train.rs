@@ -37,6 +37,11 @@ pub(super) struct Args {
     #[arg(long)]
     no_export: bool,
 
+    /// Leave out of the package the files that make it a pipeline of diffusers too: they hold the weights
+    /// once more.
+    #[arg(long)]
+    no_weights: bool,
+
     #[command(flatten)]
     ort: OrtArgs,
 }
@@ -139,6 +144,7 @@ impl Args {
                     name: &config.name,
                     version: "1",
                     raw: false,
+                    weights: !self.no_weights,
                 };
                 job.write_and_check(&folder.package(), true, &self.ort)
             }

@@ -6,6 +6,7 @@ use ddpm_diffusion::Edm;
 use ddpm_package::Manifest;
 use serde_json::json;
 
+use super::contents::{Contents, is_visible};
 use super::package::{ExportError, json};
 use crate::train::{CheckpointState, TrainConfig};
 
@@ -31,21 +32,36 @@ fn data_name(config: &TrainConfig) -> String {
     source.to_string()
 }
 
-/// The model card.
-pub(super) fn readme(state: &CheckpointState, manifest: &Manifest, picture: &str) -> String {
+/// The model card of a run.
+pub(super) fn readme(state: &CheckpointState, manifest: &Manifest) -> String {
     let CheckpointState { steps_done, config, .. } = state;
+    let rows = [
+        ("data", data_name(config)),
+        ("steps trained", format!("{steps_done}, {} items each", config.batch_size)),
+    ];
+    page(manifest, &rows)
+}
+
+/// A model card: what the manifest says in words, after a few rows of its own.
+///
+/// * `rows`: what a fact is called, and the fact.
+pub(crate) fn page(manifest: &Manifest, rows: &[(&str, String)]) -> String {
     let classes = match manifest.classes.as_slice() {
         [] => "unconditional".to_owned(),
         names => format!("{} classes: {}", names.len(), names.join(", ")),
     };
     let sampler = &manifest.default_sampler;
+    let picture = match is_visible(manifest) {
+        true => format!("![samples]({})\n\n", Contents::PICTURE),
+        false => String::new(),
+    };
+    let rows: String = rows.iter().map(|(what, fact)| format!("| {what} | {fact} |\n")).collect();
     format!(
         "# {name} {version}\n\n\
-         ![samples]({picture})\n\n\
+         {picture}\
          A diffusion model of samples of shape {shape:?}, {classes}.\n\n\
          | | |\n|---|---|\n\
-         | data | {data} |\n\
-         | steps trained | {steps_done}, {batch} items each |\n\
+         {rows}\
          | predicts | {prediction} |\n\
          | process | {process} |\n\
          | variance | {variance} |\n\
@@ -58,8 +74,6 @@ pub(super) fn readme(state: &CheckpointState, manifest: &Manifest, picture: &str
         name = manifest.name,
         version = manifest.version,
         shape = manifest.sample_shape,
-        data = data_name(config),
-        batch = config.batch_size,
         prediction = manifest.prediction.name(),
         process = process(manifest),
         variance = manifest.variance.name(),

@@ -135,10 +135,7 @@ impl TrainConfig {
     /// What a sample is.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        match self.model {
-            ModelConfig::Unet(_) => Kind::Image,
-            ModelConfig::Toy(_) => Kind::Points2d,
-        }
+        self.model.kind()
     }
 
     /// The sampler that suits the model.
