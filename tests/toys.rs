@@ -95,16 +95,19 @@ fn suits(toy: &str, sampler: Sampler) -> bool {
     }
 }
 
-/// Most distance of samples from their data, in standard deviations of the data: half of what standard
-/// normal noise has. 400 points of the data itself are at 0.06, since modes are not hit equally often.
-const MOST_DISTANCE: f64 = 0.125;
+/// Most distance of samples from their data, in standard deviations of the data; less than that of
+/// standard normal noise, which a test below holds it to. 400 points of the data itself are at 0.06 for
+/// eight modes and at 0.08 for 25, since modes are not hit equally often.
+fn most_distance(toy: &str) -> f64 {
+    if toy == "v" { 0.1 } else { 0.125 }
+}
 
-/// [`MOST_DISTANCE`], but for samplers that jump to the data at once: on networks that were not trained
-/// for jumps they land between modes at first, and forget how often each mode is.
-fn most_distance(sampler: Sampler) -> f64 {
+/// [`most_distance`], but for samplers that jump to the data at once: networks that were not trained for
+/// jumps forget how often each mode is.
+fn most_distance_of(toy: &str, sampler: Sampler) -> f64 {
     match sampler {
-        Sampler::Consistency { .. } | Sampler::Lcm => 0.3,
-        _ => MOST_DISTANCE,
+        Sampler::Consistency { .. } | Sampler::Lcm => 0.15,
+        _ => most_distance(toy),
     }
 }
 
@@ -124,7 +127,7 @@ async fn every_sampler_that_suits_a_network_gives_samples_near_its_data() {
             let run = raw.run(of(toy, classes, &text, enough_steps(solver))).await;
             let distance = distance_to_data(toy, points(&run));
             println!("{toy} {text}: {distance:.4}");
-            if distance >= most_distance(solver) {
+            if distance >= most_distance_of(toy, solver) {
                 far.push(format!("{toy} {text}: {distance:.4}"));
             }
         }
@@ -145,10 +148,8 @@ fn noise_is_too_far_from_the_data_to_pass_for_samples() {
         let drawn = (0..u64::from(COUNT)).flat_map(|index| data_point(toy, 50_000 + index));
         let of_data = distance_to_data(toy, drawn.collect());
         println!("{toy}: noise {of_noise:.4}, data {of_data:.4}");
-        assert!(
-            of_noise > 2.0 * MOST_DISTANCE && of_data < 0.6 * MOST_DISTANCE,
-            "{of_noise} {of_data}"
-        );
+        let most = most_distance(toy);
+        assert!(of_noise > most && of_data < 0.8 * most, "{toy}: {of_noise} {of_data}");
     }
 }
 
@@ -248,7 +249,7 @@ async fn samples_of_a_label_lie_at_its_mode_and_those_without_one_at_all_modes()
     println!("without: {share:.3} at the mode of their index, {distance:.4} from the data");
     // An eighth of 400 is 50, with a standard deviation of 6.6: within five of them.
     assert!((share - 0.125).abs() < 5.0 * 6.6 / 400.0, "{share}");
-    assert!(distance < MOST_DISTANCE, "{distance}");
+    assert!(distance < most_distance("labels"), "{distance}");
 }
 
 #[tokio::test]
