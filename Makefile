@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip use all cores by themselves.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup bench agreement diffusers models dist clean
+.PHONY: help demo test check setup-server setup bench agreement quality diffusers models dist clean
 
 # `make TARGET DEVICE=cuda` builds and runs with the libraries of .runtime-cuda/. Otherwise
 # .cargo/config.toml says where they are.
@@ -57,6 +57,10 @@ bench: setup ## Measure the server beside PyTorch on a CIFAR-10-size network (AR
 agreement: setup ## Let a classifier judge 256 samples of the embedded glyphs
 	@tools/preflight.sh rust c++
 	cargo run --release -p ddpm-exporter --example glyph_agreement -- models/glyphs --out docs/pictures/glyphs.png
+
+quality: setup ## Measure samplers against evaluations on the shipped models (an hour on two cores)
+	@tools/preflight.sh rust c++
+	tools/quality.sh
 
 diffusers: setup ## Let Python's diffusers read packages of ours and compare (2.8 GB of PyTorch)
 	@tools/preflight.sh rust c++

@@ -54,6 +54,11 @@ fn shift_boundary(
 /// As [`consistency`], with the skip connection of latent consistency models
 /// between x and x_0: one eval a step.
 ///
+/// # Errors
+///
+/// [`Error::Sampler`] for an EDM network: the skip connection is one of timesteps,
+/// and EDM's ln σ / 4 may be negative.
+///
 /// # Source
 ///
 /// Luo et al. 2023, equation 9 and algorithm 3, <https://arxiv.org/abs/2310.04378>,
@@ -62,6 +67,10 @@ fn shift_boundary(
 pub(crate) fn lcm(denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error> {
     const SIGMA_DATA: f64 = 0.5;
     const TIMESTEP_SCALING: f64 = 10.0;
+    if let Process::Edm(_) = denoiser.network.process {
+        let reason = "lcm counts in timesteps, which an EDM network does not have: use consistency";
+        return Err(Error::Sampler(reason.into()));
+    }
     one_row_a_step(grid, |_, from, to| {
         let mut row = denoiser.row(&from)?;
         let timestep = match denoiser.network.process {

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 pub enum DataError {
     /// Name a data set that exists.
     #[error(
-        "`{given}` is not a data set: {problem}; use swissroll, gaussian8, gaussian25 or glyphs (a count may follow: \
-         `glyphs:5000`), mnist:DIR, cifar10:PATH, celeba:PATH, celebahq:PATH, parquet:PATH or folder:PATH"
+        "`{given}` is not a data set: {problem}; use swissroll, gaussian8, gaussian25, gaussian8-labels, \
+         gaussian25-labels or glyphs (a count may follow: `glyphs:5000`), mnist:DIR, cifar10:PATH, celeba:PATH, \
+         celebahq:PATH, parquet:PATH or folder:PATH"
     )]
     Source {
         /// What the user typed.

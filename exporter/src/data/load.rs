@@ -8,8 +8,8 @@ use super::labels::Labels;
 use super::picture::Form;
 use super::pictures::Pictures;
 use super::{
-    DataError, Dataset, Source, celeba, celebahq, cifar10, folder, glyphs, idx, parallel, parquet,
-    toy,
+    DataError, Dataset, Source, ToyKind, celeba, celebahq, cifar10, folder, glyphs, idx, parallel,
+    parquet, toy,
 };
 
 /// Largest side of a picture that a network is trained on here.
@@ -89,10 +89,11 @@ pub struct LoadOptions {
 pub fn load(source: &Source, options: &LoadOptions) -> Result<Dataset, DataError> {
     check(source, options)?;
     match source {
-        Source::Toy { kind, size } => {
+        Source::Toy { kind, size, labels } => {
             let points =
                 (0..*size).map(|i| toy::point(*kind, options.seed, options.split, i)).collect();
-            Ok(dataset(source, Items::Points(points), None, false))
+            let labels = labels.then(|| labels_of_modes(*kind, *size));
+            Ok(dataset(source, Items::Points(points), labels, false))
         }
         Source::Glyphs { size } => Ok(load_glyphs(source, *size, options)),
         Source::Idx(dir) => {
@@ -153,6 +154,12 @@ fn name_of(split: Split) -> &'static str {
     }
 }
 
+/// Modes as classes, named by their numbers: all of them, even if there are fewer points.
+fn labels_of_modes(kind: ToyKind, count: usize) -> Labels {
+    let names = (0..kind.mode_centres().len()).map(|mode| mode.to_string()).collect();
+    Labels { names, of: (0..count).filter_map(|i| toy::mode(kind, i)).collect() }
+}
+
 /// Glyphs are drawn at the size that is asked for, so nothing is lost to resizing.
 fn load_glyphs(source: &Source, count: usize, options: &LoadOptions) -> Dataset {
     let size = options.image_size.unwrap_or(glyphs::SIZE);
@@ -208,9 +215,9 @@ fn dataset(source: &Source, items: Items, labels: Option<Labels>, flips: bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Kind, ToyKind};
+    use crate::data::Kind;
 
-    const TOY: Source = Source::Toy { kind: ToyKind::Gaussian8, size: 32 };
+    const TOY: Source = Source::Toy { kind: ToyKind::Gaussian8, size: 32, labels: false };
 
     #[test]
     fn a_toy_set_has_the_points_of_its_formula() {
@@ -224,6 +231,28 @@ mod tests {
         set.x_0(31, false, &mut x_0);
         assert_eq!(x_0, toy::point(ToyKind::Gaussian8, 5, Split::Test, 31));
         assert_eq!(set.summary(), "gaussian8:32: 32 points");
+    }
+
+    #[test]
+    fn a_labelled_toy_set_has_the_same_points_and_the_number_of_their_modes() {
+        let labelled = Source::Toy { kind: ToyKind::Gaussian25, size: 7, labels: true };
+        let plain = Source::Toy { kind: ToyKind::Gaussian25, size: 7, labels: false };
+        let [labelled, plain] =
+            [labelled, plain].map(|source| load(&source, &LoadOptions::default()).unwrap());
+        assert_eq!(labelled.class_names().unwrap().len(), 25);
+        assert_eq!(plain.class_names(), None);
+        for i in 0..7 {
+            let (mut x_0, mut same) = ([0.0; 2], [0.0; 2]);
+            labelled.x_0(i, false, &mut x_0);
+            plain.x_0(i, false, &mut same);
+            assert_eq!(x_0, same);
+            let distance =
+                |&[x, y]: &[f64; 2]| (f64::from(x_0[0]) - x).hypot(f64::from(x_0[1]) - y);
+            let centres = ToyKind::Gaussian25.mode_centres();
+            let near =
+                |a: &usize, b: &usize| distance(&centres[*a]).total_cmp(&distance(&centres[*b]));
+            assert_eq!(labelled.label(i), (0..25).min_by(near));
+        }
     }
 
     #[test]

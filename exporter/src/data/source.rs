@@ -15,8 +15,8 @@ const MAX_COUNT: usize = 1 << 24;
 
 /// A data set: procedural ones by name and count, the others by format and folder.
 ///
-/// Its text form is what [`FromStr`] reads and [`Display`](fmt::Display) writes: `gaussian8`, `glyphs:5000`,
-/// `mnist:DIR`, `cifar10:PATH`, `celeba:PATH`, `celebahq:PATH`, `parquet:PATH`, `folder:PATH`.
+/// Its text form is what [`FromStr`] reads and [`Display`](fmt::Display) writes: `gaussian8`, `gaussian8-labels`,
+/// `glyphs:5000`, `mnist:DIR`, `cifar10:PATH`, `celeba:PATH`, `celebahq:PATH`, `parquet:PATH`, `folder:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// Points in the plane, from a formula.
@@ -25,6 +25,8 @@ pub enum Source {
         kind: ToyKind,
         /// How many points.
         size: usize,
+        /// Whether each point comes with the number of its mode; never for the Swiss roll, which has none.
+        labels: bool,
     },
     /// Pictures in MNIST's file format, whatever their size: the folder.
     Idx(PathBuf),
@@ -53,11 +55,15 @@ impl FromStr for Source {
             Some((name, argument)) => (name, Some(argument)),
             None => (given, None),
         };
-        let toy = |kind| Ok(Self::Toy { kind, size: count(given, argument, DEFAULT_POINTS)? });
+        let toy = |kind, labels| {
+            Ok(Self::Toy { kind, size: count(given, argument, DEFAULT_POINTS)?, labels })
+        };
         match name {
-            "swissroll" => toy(ToyKind::SwissRoll),
-            "gaussian8" => toy(ToyKind::Gaussian8),
-            "gaussian25" => toy(ToyKind::Gaussian25),
+            "swissroll" => toy(ToyKind::SwissRoll, false),
+            "gaussian8" => toy(ToyKind::Gaussian8, false),
+            "gaussian8-labels" => toy(ToyKind::Gaussian8, true),
+            "gaussian25" => toy(ToyKind::Gaussian25, false),
+            "gaussian25-labels" => toy(ToyKind::Gaussian25, true),
             "glyphs" => Ok(Self::Glyphs { size: count(given, argument, DEFAULT_GLYPHS)? }),
             "mnist" => path(given, argument).map(Self::Idx),
             "cifar10" => path(given, argument).map(Self::Cifar10),
@@ -123,7 +129,8 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Toy { kind, size } => write!(f, "{kind}:{size}"),
+            Self::Toy { kind, size, labels: false } => write!(f, "{kind}:{size}"),
+            Self::Toy { kind, size, labels: true } => write!(f, "{kind}-labels:{size}"),
             Self::Idx(dir) => write!(f, "mnist:{}", dir.display()),
             Self::Cifar10(path) => write!(f, "cifar10:{}", path.display()),
             Self::CelebA(path) => write!(f, "celeba:{}", path.display()),
@@ -163,7 +170,9 @@ mod tests {
         for text in [
             "swissroll:7",
             "gaussian8:1",
+            "gaussian8-labels:9",
             "gaussian25:100000",
+            "gaussian25-labels:3",
             "glyphs:16",
             "mnist:a/b",
             "cifar10:/c:d",
@@ -181,7 +190,7 @@ mod tests {
         assert_eq!("glyphs".parse::<Source>().unwrap(), Source::Glyphs { size: 50_000 });
         assert_eq!(
             "swissroll".parse::<Source>().unwrap(),
-            Source::Toy { kind: ToyKind::SwissRoll, size: 100_000 }
+            Source::Toy { kind: ToyKind::SwissRoll, size: 100_000, labels: false }
         );
     }
 
@@ -195,6 +204,7 @@ mod tests {
     #[test]
     fn a_count_or_a_folder_that_makes_no_sense_is_refused() {
         for text in [
+            "swissroll-labels",
             "glyphs:0",
             "glyphs:many",
             "swissroll:-3",

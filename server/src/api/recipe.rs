@@ -86,7 +86,8 @@ fn compile_recipe(
                 faults.add("grid", "is chosen by `auto`: leave it out, or name a sampler");
             }
             let budget = asked.num_steps.map_or(auto::DEFAULT_EVALS, |steps| steps as usize);
-            let chosen = auto::choose(&model.network, budget, guidance, inpaint);
+            let samples = samples_of(model);
+            let chosen = auto::choose(&model.network, samples, budget, guidance, inpaint);
             faults.math(Sampler::Ddpm { variance: None }, &GridSpec::Trailing, chosen)?
         }
     };
@@ -144,6 +145,13 @@ fn with_defaults(
     let otherwise = if own { default.num_steps } else { sampler.default_steps(process) };
     let num_steps = steps.or(grid.fixed_steps()).unwrap_or(otherwise);
     (sampler, grid, num_steps)
+}
+
+fn samples_of(model: &Model) -> auto::Samples {
+    match model.manifest.kind {
+        Kind::Image => auto::Samples::Pictures,
+        Kind::Points2d => auto::Samples::Points,
+    }
 }
 
 /// Images are clipped; points are not, and neither is the way back to noise,
