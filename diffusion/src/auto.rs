@@ -4,8 +4,8 @@
 //! tables, and a test here holds it to them.
 
 use crate::{
-    ClippedEps, Error, Form, GridSpec, Guidance, Inpaint, Network, Prediction, Process, Recipe,
-    Sampler, Variance,
+    ClippedEps, Error, GridSpec, Guidance, Inpaint, Network, Prediction, Process, Recipe, Sampler,
+    UniPcVariant, Variance,
 };
 
 /// Evaluations when not even the budget is named.
@@ -14,9 +14,9 @@ pub const DEFAULT_EVALS: usize = 20;
 /// With fewer evaluations the first steps are so long that other samplers are the best.
 const FEW: usize = 8;
 
-/// DPM-Solver++ of order 2.
-const MULTISTEP: Sampler =
-    Sampler::DpmSolverPp { order: 2, form: Form::Midpoint, lower_order_final: false };
+/// UniPC of order 2.
+const UNIPC: Sampler =
+    Sampler::UniPc { order: 2, variant: UniPcVariant::Bh2, lower_order_final: false };
 
 /// What samples are: the best sampler of one is not that of the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,25 +99,17 @@ fn measured(network: &Network, samples: Samples, evals: usize) -> (Sampler, Grid
             (Sampler::Ddpm { variance: None }, GridSpec::Trailing)
         }
         Process::Flow => (Sampler::FlowEuler, GridSpec::Flow { shift: 1.0 }),
+        process if samples == Samples::Pictures => (UNIPC, GridSpec::default_of(process)),
         Process::Edm(_) if steps < FEW => {
             (Sampler::Deis { order: 3 }, GridSpec::Karras { rho: 7.0 })
         }
-        Process::Discrete(_) if steps < FEW => match samples {
-            Samples::Points => (Sampler::Lms { order: 4 }, GridSpec::Exponential),
-            Samples::Pictures => (ancestral(Variance::FixedLarge), GridSpec::Trailing),
-        },
-        Process::Discrete(_) | Process::Edm(_) => match samples {
-            Samples::Points => (ancestral(Variance::FixedSmall), GridSpec::Exponential),
-            Samples::Pictures => (MULTISTEP, GridSpec::Exponential),
-        },
+        Process::Discrete(_) if steps < FEW => (Sampler::Lms { order: 4 }, GridSpec::Exponential),
+        // A learned variance is that of a whole timestep, which a shorter chain jumps over.
+        Process::Discrete(_) | Process::Edm(_) => {
+            (Sampler::Ddpm { variance: Some(Variance::FixedSmall) }, GridSpec::Exponential)
+        }
     };
     (sampler, grid, steps)
-}
-
-/// A shortened chain. Its variance is named: a learned one is that of a whole timestep, which the
-/// chain jumps over.
-fn ancestral(variance: Variance) -> Sampler {
-    Sampler::Ddpm { variance: Some(variance) }
 }
 
 #[cfg(test)]
