@@ -15,6 +15,8 @@ mod train;
 
 mod sample;
 
+mod eval;
+
 mod export;
 
 mod how;
@@ -43,6 +45,7 @@ Examples:
   ddpm-exporter train --data folder:PICTURES --image-size 32 --out runs/mine
   ddpm-exporter train --resume runs/mine
   ddpm-exporter sample runs/mine --count 16 --out samples
+  ddpm-exporter eval runs/mine --count 1000
   ddpm-exporter export runs/mine --output models/mine
   ddpm-exporter verify models/mine
   ddpm-exporter inspect models/mine";
@@ -53,6 +56,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Draw samples in libtorch: those that the server draws for the same seed.
     Sample(sample::Args),
+    /// Compare samples with data: Fréchet distance, KID, precision and recall, toy measures.
+    Eval(Box<eval::Args>),
     /// Write the package of a checkpoint, and verify it.
     Export(export::Args),
     /// Recompute a package's golden outputs in libtorch and in ONNX Runtime.
@@ -72,6 +77,7 @@ impl Cli {
         let result = match self.command {
             Command::Train(args) => args.run(),
             Command::Sample(args) => args.run(),
+            Command::Eval(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),

@@ -1,0 +1,381 @@
+//! The distances between two sets of features; where there is none, the reason.
+
+use ddpm_evaluation::{
+    Arithmetic, Error, Features, Fidelity, FidelityOptions, KidOptions, Manifold, fidelity, frechet_distance,
+    kid,
+};
+use serde::Serialize;
+
+use super::EvaluateError;
+use super::points::{self, Points};
+use super::side::Side;
+use crate::data::ToyKind;
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Measure {
+    /// Fréchet distance between the Gaussians that fit both sets.
+    Frechet,
+    /// The same, of Inception's 2048 features and of no others.
+    Fid,
+    /// Kernel distance, with its standard error.
+    Kid,
+    /// Precision and recall with 3 neighbours.
+    PrecisionRecall,
+    /// Density and coverage with 5 neighbours.
+    DensityCoverage,
+    /// Of points: KL divergence between histograms.
+    Kl,
+    /// Of points: which modes of a toy set are reached.
+    Modes,
+    /// Of points: sliced Wasserstein distance.
+    SlicedWasserstein,
+}
+
+impl Measure {
+    /// What is measured of features unless something else is asked for.
+    const OF_FEATURES: [Self; 4] =
+        [Self::Frechet, Self::Kid, Self::PrecisionRecall, Self::DensityCoverage];
+    /// The same for points of the plane.
+    const OF_POINTS: [Self; 4] = [Self::Kl, Self::Modes, Self::SlicedWasserstein, Self::Frechet];
+
+    /// The name that people type.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Frechet => "frechet",
+            Self::Fid => "fid",
+            Self::Kid => "kid",
+            Self::PrecisionRecall => "precision-recall",
+            Self::DensityCoverage => "density-coverage",
+            Self::Kl => "kl",
+            Self::Modes => "modes",
+            Self::SlicedWasserstein => "sliced-wasserstein",
+        }
+    }
+}
+
+/// What is measured, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// Each must be had; absent: those that can.
+    pub wanted: Option<Vec<Measure>>,
+    /// Whether the features are Inception's 2048.
+    pub inception: bool,
+    /// Whether distances to neighbours are rounded to binary16, as ddpm-torch does.
+    pub binary16: bool,
+    /// Seed of subsets and directions.
+    pub seed: u64,
+    /// The toy set that the reference is of.
+    pub toy: Option<ToyKind>,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Results {
+    /// The Fréchet distance of Inception's features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fid: Option<f64>,
+    /// The Fréchet distance of any others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frechet_distance: Option<f64>,
+    /// The kernel distance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid: Option<KernelDistance>,
+    /// Precision and recall.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision_recall: Option<PrecisionRecall>,
+    /// Density and coverage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub density_coverage: Option<DensityCoverage>,
+    /// Measures of points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub points: Option<Points>,
+    /// What could not be measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Mean over subsets, which has no bias.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct KernelDistance {
+    /// The mean; it may be below 0.
+    pub mean: f64,
+    /// Standard deviation over the subsets; absent if there is but one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stdev: Option<f64>,
+    /// That of the mean, the subsets taken as independent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standard_error: Option<f64>,
+    /// Number of subsets.
+    pub subsets: usize,
+    /// Rows of each set in a subset.
+    pub subset_size: usize,
+}
+
+/// Shares of each set within the other's neighbourhoods, in [0, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PrecisionRecall {
+    /// Of the samples, within the data.
+    pub precision: f64,
+    /// Of the data, within the samples.
+    pub recall: f64,
+    /// k.
+    pub neighbours: usize,
+    /// `f64`, or `binary16` as ddpm-torch computes.
+    pub arithmetic: &'static str,
+}
+
+/// How thickly and how widely samples lie among the data.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct DensityCoverage {
+    /// 1 is expected of samples like the data.
+    pub density: f64,
+    /// Share of the data with a sample nearby, in [0, 1].
+    pub coverage: f64,
+    /// k.
+    pub neighbours: usize,
+    /// As of [`PrecisionRecall`].
+    pub arithmetic: &'static str,
+}
+
+/// A measure that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Its name.
+    pub measure: &'static str,
+    /// Why not.
+    pub reason: String,
+}
+
+/// Measures what was chosen.
+///
+/// # Errors
+///
+/// [`EvaluateError::Mismatch`] if the sides have different numbers of features;
+/// [`EvaluateError::Unavailable`] if a measure was asked for that cannot be had.
+pub fn compare(
+    samples: &Side,
+    reference: &Side,
+    choice: &Choice,
+) -> Result<Results, EvaluateError> {
+    if samples.dim() != reference.dim() {
+        return Err(EvaluateError::Mismatch(format!(
+            "the samples have {} features each, the reference {}: both must come from one extractor",
+            samples.dim(),
+            reference.dim()
+        )));
+    }
+    let comparison = Comparison { samples, reference, choice };
+    let mut results = Results::default();
+    let default = if samples.dim() == 2 { Measure::OF_POINTS } else { Measure::OF_FEATURES };
+    for &measure in choice.wanted.as_deref().unwrap_or(&default) {
+        let Err(reason) = comparison.add(measure, &mut results) else { continue };
+        let (measure, reason) = (measure.name(), reason.to_string());
+        if choice.wanted.is_some() {
+            return Err(EvaluateError::Unavailable { measure, reason });
+        }
+        results.left_out.push(LeftOut { measure, reason });
+    }
+    Ok(results)
+}
+
+/// Two sets, and how they are compared.
+struct Comparison<'a> {
+    samples: &'a Side,
+    reference: &'a Side,
+    choice: &'a Choice,
+}
+
+impl Comparison<'_> {
+    fn add(&self, measure: Measure, results: &mut Results) -> Result<(), EvaluateError> {
+        match measure {
+            Measure::Frechet if self.choice.inception => results.fid = Some(self.frechet()?),
+            Measure::Frechet => results.frechet_distance = Some(self.frechet()?),
+            Measure::Fid if self.choice.inception => results.fid = Some(self.frechet()?),
+            Measure::Fid => {
+                return Err(EvaluateError::Mismatch(
+                    "FID is the Fréchet distance of Inception's 2048 features and of no others; ask \
+                     for frechet, or name that extractor with --extractor and --preset \
+                     inception-pool3"
+                        .to_owned(),
+                ));
+            }
+            Measure::Kid => results.kid = Some(self.kernel_distance()?),
+            Measure::PrecisionRecall | Measure::DensityCoverage => {
+                self.neighbours(measure, results)?;
+            }
+            Measure::Kl => points::of(results).kl = Some(points::kl(self.rows()?)?),
+            Measure::Modes => {
+                points::of(results).modes = Some(points::modes(self.rows()?, self.choice.toy)?);
+            }
+            Measure::SlicedWasserstein => {
+                let distance = points::sliced(self.rows()?, self.choice.seed)?;
+                points::of(results).sliced_wasserstein = Some(distance);
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of samples and reference.
+    fn rows(&self) -> Result<(&Features, &Features), EvaluateError> {
+        match (self.samples.rows(), self.reference.rows()) {
+            (Some(samples), Some(reference)) => Ok((samples, reference)),
+            _ => Err(EvaluateError::Mismatch(
+                "it needs rows, and of one side only mean and covariance are known".to_owned(),
+            )),
+        }
+    }
+
+    fn frechet(&self) -> Result<f64, EvaluateError> {
+        Ok(frechet_distance(&self.samples.gaussian()?, &self.reference.gaussian()?)?)
+    }
+
+    fn kernel_distance(&self) -> Result<KernelDistance, EvaluateError> {
+        let (samples, reference) = self.rows()?;
+        let options = KidOptions { seed: self.choice.seed, ..KidOptions::default() };
+        let rows = samples.len().min(reference.len());
+        let all = samples.len().max(reference.len());
+        let subset_size = options.subset_size.min(rows);
+        // Subsets of everything are all the same.
+        let subsets = if subset_size == all { 1 } else { options.subsets };
+        let found = kid(samples, reference, &KidOptions { subsets, subset_size, ..options })?;
+        let stdev = (subsets > 1).then_some(found.stdev);
+        let standard_error = stdev.map(|stdev| stdev / (subsets as f64).sqrt());
+        Ok(KernelDistance { mean: found.mean, stdev, standard_error, subsets, subset_size })
+    }
+
+    /// Finds precision and recall, or density and coverage. Where both are wanted, and the sets have
+    /// rows enough, both come from one pass over the distances.
+    fn neighbours(&self, measure: Measure, results: &mut Results) -> Result<(), EvaluateError> {
+        let (samples, reference) = self.rows()?;
+        let options = FidelityOptions::default();
+        let (near, far) = (options.precision_neighbours, options.density_neighbours);
+        let together = self.wants(Measure::PrecisionRecall)
+            && self.wants(Measure::DensityCoverage)
+            && samples.len().min(reference.len()) > near.max(far);
+        let (kept, options) = match measure {
+            _ if together && results.precision_recall.is_some() => return Ok(()),
+            _ if together => (near.max(far), options),
+            // A set too small for the neighbours of one may have those of the other.
+            Measure::PrecisionRecall => (near, FidelityOptions { density_neighbours: near, ..options }),
+            _ => (far, FidelityOptions { precision_neighbours: far, ..options }),
+        };
+        let (arithmetic, name) = match self.choice.binary16 {
+            true => (Arithmetic::F16, "binary16"),
+            false => (Arithmetic::F64, "f64"),
+        };
+        let manifold = |rows| Manifold::new(rows, kept, arithmetic);
+        let found = fidelity(&manifold(reference)?, &manifold(samples)?, options)?;
+        if together || measure == Measure::PrecisionRecall {
+            let Fidelity { precision, recall, .. } = found;
+            let found = PrecisionRecall { precision, recall, neighbours: near, arithmetic: name };
+            results.precision_recall = Some(found);
+        }
+        if together || measure == Measure::DensityCoverage {
+            let Fidelity { density, coverage, .. } = found;
+            let found = DensityCoverage { density, coverage, neighbours: far, arithmetic: name };
+            results.density_coverage = Some(found);
+        }
+        Ok(())
+    }
+
+    fn wants(&self, measure: Measure) -> bool {
+        match &self.choice.wanted {
+            Some(wanted) => wanted.contains(&measure),
+            None => self.samples.dim() != 2,
+        }
+    }
+}
+
+/// Makes sure that rows are points of the plane.
+pub(super) fn check_plane(rows: &Features) -> Result<(), Error> {
+    if rows.dim() == 2 {
+        return Ok(());
+    }
+    Err(Error::Shape(format!("it is of points of the plane, not of {} features", rows.dim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use ddpm_evaluation::{Gaussian, StatisticsFile};
+
+    use super::*;
+
+    fn rows(count: usize, dim: usize, shift: f32) -> Side {
+        let value = |i: usize| (i * 7919 % 1009) as f32 / 1009.0 + shift;
+        Side::of_rows(Features::from_rows(dim, (0..count * dim).map(value).collect()).unwrap())
+    }
+
+    fn of(samples: &Side, reference: &Side, wanted: &[Measure]) -> Result<Results, EvaluateError> {
+        let choice = Choice { wanted: Some(wanted.to_vec()), ..Choice::default() };
+        compare(samples, reference, &choice)
+    }
+
+    #[test]
+    fn a_set_is_no_distance_from_itself_and_as_dense_as_itself() {
+        let set = rows(40, 3, 0.0);
+        let results = compare(&set, &set, &Choice::default()).unwrap();
+        assert!(results.frechet_distance.unwrap() < 1e-9);
+        let PrecisionRecall { precision, recall, neighbours, .. } =
+            results.precision_recall.unwrap();
+        assert_eq!((precision, recall, neighbours), (1.0, 1.0, 3));
+        let DensityCoverage { density, coverage, neighbours, .. } =
+            results.density_coverage.unwrap();
+        assert_eq!((coverage, neighbours), (1.0, 5));
+        // Each row is in its own ball and in those of its neighbours.
+        assert!((0.8..1.2).contains(&density), "{density}");
+        let kid = results.kid.unwrap();
+        assert_eq!((kid.subsets, kid.subset_size, kid.standard_error), (1, 40, None));
+        assert!(results.left_out.is_empty() && results.fid.is_none());
+    }
+
+    #[test]
+    fn only_inceptions_features_make_a_fid() {
+        let (set, moved) = (rows(40, 3, 0.0), rows(40, 3, 1.0));
+        let refusal = of(&set, &moved, &[Measure::Fid]).unwrap_err().to_string();
+        assert!(
+            refusal.starts_with("--measures fid: FID is") && refusal.contains("ask for frechet")
+        );
+        let inception = Choice { inception: true, ..Choice::default() };
+        let named = compare(&set, &moved, &inception).unwrap();
+        assert_eq!(named.frechet_distance, None);
+        assert!((named.fid.unwrap() - 3.0).abs() < 1e-5, "a move by 1 in three directions");
+    }
+
+    #[test]
+    fn what_needs_rows_is_left_out_of_statistics_or_refused_if_asked_for() {
+        let gaussian =
+            Gaussian::new(vec![0.0; 3], [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0].to_vec());
+        let file = StatisticsFile { gaussian: gaussian.unwrap(), count: Some(9), digest: None };
+        let (set, reference) = (rows(40, 3, 0.0), Side::of_statistics(file));
+        let results = compare(&set, &reference, &Choice::default()).unwrap();
+        assert!(results.frechet_distance.is_some());
+        let left: Vec<_> = results.left_out.iter().map(|left| left.measure).collect();
+        assert_eq!(left, ["kid", "precision-recall", "density-coverage"]);
+        let refusal = of(&set, &reference, &[Measure::Kid]).unwrap_err().to_string();
+        assert!(refusal.contains("kid: it needs rows"), "{refusal}");
+    }
+
+    #[test]
+    fn too_few_rows_and_other_features_are_refused_by_name() {
+        let few = rows(4, 3, 0.0);
+        let results = compare(&few, &few, &Choice::default()).unwrap();
+        assert!(results.precision_recall.is_some(), "four rows have three neighbours");
+        assert_eq!(results.left_out[0].measure, "density-coverage");
+        assert!(results.left_out[0].reason.contains("at least 6 rows"), "{:?}", results.left_out);
+        let other = compare(&few, &rows(4, 5, 0.0), &Choice::default()).unwrap_err().to_string();
+        assert!(other.contains("3 features each, the reference 5"), "{other}");
+        let kl = of(&few, &few, &[Measure::Kl]).unwrap_err().to_string();
+        assert!(kl.contains("points of the plane, not of 3"), "{kl}");
+    }
+
+    #[test]
+    fn subsets_have_a_standard_error() {
+        let (samples, reference) = (rows(1500, 3, 0.1), rows(1200, 3, 0.0));
+        let kid = of(&samples, &reference, &[Measure::Kid]).unwrap().kid.unwrap();
+        assert_eq!((kid.subsets, kid.subset_size), (100, 1000));
+        assert!((kid.standard_error.unwrap() - kid.stdev.unwrap() / 10.0).abs() < 1e-15);
+        assert!(kid.mean > 5.0 * kid.standard_error.unwrap(), "{kid:?}");
+    }
+}
