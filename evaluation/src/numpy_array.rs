@@ -78,7 +78,8 @@ fn read_array(input: &mut dyn Read) -> io::Result<NumpyArray> {
     let count = count.filter(|&count| count <= usize::MAX / 8);
     let count = count.ok_or_else(|| invalid(format!("has the shape {shape:?}: too large")))?;
     let elements = match descr.as_str() {
-        "|u1" => Elements::Bytes(npy::read_whole(input, count)?),
+        // Bytes have no order; some programs write one all the same.
+        "|u1" | "<u1" => Elements::Bytes(npy::read_whole(input, count)?),
         "<f2" => {
             let bytes = npy::read_whole(input, 2 * count)?;
             let (halves, _) = bytes.as_chunks::<2>();
@@ -140,7 +141,9 @@ mod tests {
         assert_eq!(floats("<f4", &[1.5_f32, -2.0].map(f32::to_le_bytes).concat()), want);
         let halves = [1.5, -2.0].map(|x| f16::from_f32(x).to_le_bytes()).concat();
         assert_eq!(floats("<f2", &halves), want);
-        assert_eq!(floats("|u1", &[7, 255]).elements, Elements::Bytes(vec![7, 255]));
+        for descr in ["|u1", "<u1"] {
+            assert_eq!(floats(descr, &[7, 255]).elements, Elements::Bytes(vec![7, 255]));
+        }
     }
 
     #[test]

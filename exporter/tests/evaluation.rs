@@ -10,6 +10,8 @@ use std::process::{Command, Output};
 use ddpm_exporter::data::{Split, ToyKind, glyphs, toy};
 use ddpm_exporter::evaluate::preprocessing::{Preprocessing, Preset};
 use ddpm_exporter::evaluate::small;
+use ddpm_exporter::export::onnx::{DimensionProto, ModelProto};
+use prost::Message;
 use serde_json::Value;
 use tch::{CModule, Kind, Tensor};
 use tempfile::TempDir;
@@ -270,6 +272,11 @@ fn a_toy_run_and_its_package_are_judged_alike_in_both_engines() {
     assert!(bound["standard_error"].as_f64().unwrap() > 0.0);
     let of_package = report(&[&against[..], &["--bits-per-dim", "50", "--seed", "1"]].concat());
     assert_eq!(&of_package["bits_per_dim"], bound);
+    let onnx = ["--bits-per-dim", "50", "--seed", "1", "--engine", "onnx"];
+    let total = report(&[&against[..], &onnx].concat())["bits_per_dim"]["total"].as_f64().unwrap();
+    assert!((total - bound["total"].as_f64().unwrap()).abs() < 1e-4, "{total}");
+    let unread = refusal(&[text(&run), "--bits-per-dim", "5", "--sampler", "ddim"]);
+    assert!(unread.contains("--sampler is for samples"), "{unread}");
     let refused = refusal(&[text(&run), "--engine", "onnx"]);
     assert!(refused.contains("--engine onnx is for packages"), "{refused}");
     let no_data = refusal(&[text(&package)]);
@@ -370,6 +377,30 @@ fn extractors_are_onnx_files_or_torchscript_modules_with_a_description() {
     let output = eval(&[&sides[..], &["--extractor", text(&graph)]].concat());
     assert!(stderr(&output).contains("no output \"pool9\""), "{}", stderr(&output));
 
+    // A graph that takes five pictures at a time gives each the same features.
+    let fixed = folder.path().join("fixed.onnx");
+    let mut model = ModelProto::decode(small::GRAPH).unwrap();
+    for value in
+        model.graph.iter_mut().flat_map(|graph| graph.input.iter_mut().chain(&mut graph.output))
+    {
+        let tensor = value.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap();
+        let batch = DimensionProto { dim_value: Some(5), dim_param: None };
+        tensor.shape.as_mut().unwrap().dim[0] = batch;
+    }
+    fs::write(&fixed, model.encode_to_vec()).unwrap();
+    describe(&fixed, |preprocessing| *preprocessing = small::preprocessing());
+    let (by_five, want) = (of(&["--extractor", text(&fixed)]), of(&[]));
+    assert!((distance(&by_five) - distance(&want)).abs() < 1e-6 * distance(&want));
+
+    // Booleans reach the module, and this one takes none.
+    describe(&script, |preprocessing| preprocessing.arguments = vec![true]);
+    let output = eval(&[&sides[..], &["--extractor", text(&script)]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("argument"), "{}", stderr(&output));
+    let nowhere = eval(&[&sides[..], &["--ort-lib", "no/such.so"]].concat());
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(stderr(&nowhere).contains("no/such.so"), "{}", stderr(&nowhere));
+
     // A preset is written beside the file, and does not overwrite what is there.
     let fresh = folder.path().join("fresh.pt");
     channel_means(&fresh);
@@ -413,7 +444,7 @@ fn what_cannot_be_had_is_refused_by_name() {
     fs::write(&script, b"not a module").unwrap();
     describe(&script, |_| ());
     let (a, b, features) = (text(&a), text(&b), text(&features));
-    let cases: [(&[&str], &str); 18] = [
+    let cases: [(&[&str], &str); 20] = [
         (&["no/such/folder", "--against", b], "no such folder"),
         (&["no/such.npy", "--against", b], "no/such.npy"),
         (&[a], "--against"),
@@ -432,6 +463,8 @@ fn what_cannot_be_had_is_refused_by_name() {
         (&[a, "--against", b, "--count", "5"], "--count is for a run"),
         (&[a, "--against", b, "--engine", "onnx"], "--engine is for a run"),
         (&[a, "--against", b, "--bits-per-dim", "5"], "--bits-per-dim is for a run"),
+        (&[a, "--against", b, "--steps", "5"], "--steps is for a run"),
+        (&[features, "--against", features, "--split", "test"], "--split is for data sources"),
     ];
     for (arguments, sentence) in cases {
         let said = refusal(&[arguments, &["--no-cache"]].concat());

@@ -9,6 +9,7 @@
 //! A `.npz` file with `mu` and `sigma` is a mean and a covariance. Of several arrays in a file the one
 //! called `features`, `samples` or `arr_0` is meant.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use ddpm_evaluation::{Elements, Features, NumpyArray, StatisticsFile};
@@ -34,7 +35,7 @@ pub enum Array {
 /// Whether a file of this name is read by [`read`].
 #[must_use]
 pub fn is_array(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    let extension = path.extension().map(OsStr::to_ascii_lowercase);
     extension.is_some_and(|e| ["npy", "npz", "safetensors"].iter().any(|known| e == *known))
 }
 
@@ -148,9 +149,9 @@ mod tests {
             Array::Pictures(set) => (set.shape(), set.pixels(0..set.len())),
             other => panic!("{other:?}"),
         };
-        let last = pictures(&[1, 1, 2, 3], Elements::Bytes(vec![1, 2, 3, 4, 5, 6]));
-        assert_eq!(last, ([3, 1, 2], vec![1, 4, 2, 5, 3, 6]));
-        let first = pictures(&[1, 3, 1, 2], Elements::Bytes(vec![1, 4, 2, 5, 3, 6]));
+        let last = pictures(&[1, 2, 1, 3], Elements::Bytes(vec![1, 2, 3, 4, 5, 6]));
+        assert_eq!(last, ([3, 2, 1], vec![1, 4, 2, 5, 3, 6]));
+        let first = pictures(&[1, 3, 2, 1], Elements::Bytes(vec![1, 4, 2, 5, 3, 6]));
         assert_eq!(first, last);
         let samples = pictures(&[1, 1, 1, 3], Elements::Floats(vec![-1.0, 0.0, 7.0]));
         assert_eq!(samples, ([1, 1, 3], vec![0, 128, 255]));

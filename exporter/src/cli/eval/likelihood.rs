@@ -46,7 +46,7 @@ impl Likelihood {
         &self,
         source: &ModelSource,
         data: &Operand,
-        options: LoadOptions,
+        options: &LoadOptions,
     ) -> Result<Report, Failure> {
         let refuse = |reason: String| Err(Failure::Refused(reason.into()));
         let Operand::Data(data) = data else {
@@ -62,7 +62,7 @@ impl Likelihood {
             ));
         };
         let timesteps = schedule.timesteps() as u64;
-        let options = LoadOptions { folder_labels: FolderLabels::Auto, ..options };
+        let options = LoadOptions { folder_labels: FolderLabels::Auto, ..options.clone() };
         let dataset = data::load(data, &options).map_err(TrainError::from)?;
         let chosen = Chosen::of(&dataset, &model, self.items.get() as usize)?;
         let shape = model.network.config().sample_shape();

@@ -7,7 +7,7 @@ use ddpm_package::{MANIFEST_FILE, Package};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
-use crate::data::{self, Kind, LoadOptions, Source, ToyKind};
+use crate::data::{self, Kind, LoadOptions, OnBroken, Source, ToyKind};
 use crate::evaluate::arrays::{self, Array};
 use crate::evaluate::cache::{self, is_of_another};
 use crate::evaluate::extractor::Extractor;
@@ -116,7 +116,7 @@ impl Operand {
 
 impl ModelSource {
     /// The data that the model was trained on, and how it is loaded.
-    pub(super) fn own_data(&self, given: LoadOptions) -> Result<(Operand, LoadOptions), Failure> {
+    pub(super) fn own_data(&self, given: &LoadOptions) -> Result<(Operand, LoadOptions), Failure> {
         let Self::Checkpoint(checkpoint) = self else {
             let reason =
                 "a package does not hold the data it was trained on: name it with --against";
@@ -125,7 +125,12 @@ impl ModelSource {
         let config = checkpoint.config();
         let own = config.data.load_options(config.seed);
         let image_size = given.image_size.or(own.image_size);
-        Ok((Operand::Data(config.data.source()?), LoadOptions { image_size, ..own }))
+        let on_broken = match given.on_broken {
+            OnBroken::Skip => OnBroken::Skip,
+            OnBroken::Refuse => own.on_broken,
+        };
+        let options = LoadOptions { image_size, on_broken, ..own };
+        Ok((Operand::Data(config.data.source()?), options))
     }
 
     /// Where it is, and what samples of it are.
@@ -139,7 +144,7 @@ impl ModelSource {
     }
 
     /// Options that bring other data to the shape of the model's samples.
-    pub(super) fn load_options(&self, given: LoadOptions) -> LoadOptions {
+    pub(super) fn load_options(&self, given: &LoadOptions) -> LoadOptions {
         let (shape, seed) = match self {
             Self::Package(_, package) => (package.manifest().sample_shape.clone(), given.seed),
             Self::Checkpoint(checkpoint) => {
@@ -153,9 +158,9 @@ impl ModelSource {
                 image_size: given.image_size.or((height == width).then_some(height)),
                 greyscale: channels == 1,
                 seed,
-                ..given
+                ..given.clone()
             },
-            _ => LoadOptions { seed, ..given },
+            _ => LoadOptions { seed, ..given.clone() },
         }
     }
 }
@@ -212,8 +217,8 @@ impl Loaded {
         }
         let text = |[channels, height, width]: [usize; 3]| format!("{channels}x{height}x{width}");
         let reason = format!(
-            "samples are pictures of {}, the reference is of {}: bring both to one size with \
-             --image-size",
+            "samples are pictures of {}, the reference is of {}: bring both to one size \
+             (--image-size does it to folders and data sources)",
             text(shape),
             text(found)
         );
