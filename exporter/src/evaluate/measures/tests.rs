@@ -17,11 +17,9 @@ fn a_set_is_no_distance_from_itself_and_as_dense_as_itself() {
     let set = rows(40, 3, 0.0);
     let results = compare(&set, &set, &Choice::default()).unwrap();
     assert!(results.frechet_distance.unwrap() < 1e-9);
-    let PrecisionRecall { precision, recall, neighbours, .. } =
-        results.precision_recall.unwrap();
+    let PrecisionRecall { precision, recall, neighbours, .. } = results.precision_recall.unwrap();
     assert_eq!((precision, recall, neighbours), (1.0, 1.0, 3));
-    let DensityCoverage { density, coverage, neighbours, .. } =
-        results.density_coverage.unwrap();
+    let DensityCoverage { density, coverage, neighbours, .. } = results.density_coverage.unwrap();
     assert_eq!((coverage, neighbours), (1.0, 5));
     // Each row is in its own ball and in those of its neighbours.
     assert!((0.8..1.2).contains(&density), "{density}");
@@ -34,9 +32,7 @@ fn a_set_is_no_distance_from_itself_and_as_dense_as_itself() {
 fn only_inceptions_features_make_a_fid() {
     let (set, moved) = (rows(40, 3, 0.0), rows(40, 3, 1.0));
     let refusal = of(&set, &moved, &[Measure::Fid]).unwrap_err().to_string();
-    assert!(
-        refusal.starts_with("--measures fid: FID is") && refusal.contains("ask for frechet")
-    );
+    assert!(refusal.starts_with("--measures fid: FID is") && refusal.contains("ask for frechet"));
     let inception = Choice { inception: true, ..Choice::default() };
     let named = compare(&set, &moved, &inception).unwrap();
     assert_eq!(named.frechet_distance, None);

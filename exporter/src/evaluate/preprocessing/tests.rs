@@ -101,10 +101,7 @@ fn a_description_is_written_once_and_never_over_another() {
     let folder = tempfile::tempdir().unwrap();
     let extractor = folder.path().join("features.onnx");
     let message = Preprocessing::read_beside(&extractor).unwrap_err().to_string();
-    assert!(
-        message.contains("features.onnx.json") && message.contains("--preset"),
-        "{message}"
-    );
+    assert!(message.contains("features.onnx.json") && message.contains("--preset"), "{message}");
     let inception = Preset::InceptionPool3.preprocessing();
     inception.write_beside(&extractor).unwrap();
     inception.write_beside(&extractor).unwrap();
