@@ -104,7 +104,7 @@ pub struct KernelDistance {
     /// Standard deviation over the subsets; absent if there is but one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdev: Option<f64>,
-    /// That of the mean, the subsets taken as independent.
+    /// That of the mean, the subsets taken as independent; absent if a set is smaller than two of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standard_error: Option<f64>,
     /// Number of subsets.
@@ -241,7 +241,10 @@ impl Comparison<'_> {
         let subsets = if subset_size == all { 1 } else { options.subsets };
         let found = kid(samples, reference, &KidOptions { subsets, subset_size, ..options })?;
         let stdev = (subsets > 1).then_some(found.stdev);
-        let standard_error = stdev.map(|stdev| stdev / (subsets as f64).sqrt());
+        // Subsets that are most of a set hardly differ, and their spread says nothing.
+        let independent = 2 * subset_size <= rows;
+        let standard_error =
+            stdev.filter(|_| independent).map(|stdev| stdev / (subsets as f64).sqrt());
         Ok(KernelDistance { mean: found.mean, stdev, standard_error, subsets, subset_size })
     }
 

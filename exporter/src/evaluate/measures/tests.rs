@@ -68,11 +68,13 @@ fn too_few_rows_and_other_features_are_refused_by_name() {
 
 #[test]
 fn subsets_have_a_standard_error() {
-    let (samples, reference) = (rows(1500, 3, 0.1), rows(1200, 3, 0.0));
+    let (samples, reference) = (rows(2500, 3, 0.1), rows(2200, 3, 0.0));
     let kid = of(&samples, &reference, &[Measure::Kid]).unwrap().kid.unwrap();
     assert_eq!((kid.subsets, kid.subset_size), (100, 1000));
     assert!((kid.standard_error.unwrap() - kid.stdev.unwrap() / 10.0).abs() < 1e-15);
     assert!(kid.mean > 5.0 * kid.standard_error.unwrap(), "{kid:?}");
+    let few = of(&rows(1500, 3, 0.1), &reference, &[Measure::Kid]).unwrap().kid.unwrap();
+    assert!(few.stdev.is_some() && few.standard_error.is_none(), "{few:?}");
     let other = compare(&samples, &reference, &Choice { seed: 1, ..Choice::default() });
     assert_ne!(other.unwrap().kid.unwrap().mean, kid.mean, "other subsets");
 }
