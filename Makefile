@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip use all cores by themselves.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup bench agreement models extractor dist clean
+.PHONY: help demo test check setup-server setup bench agreement diffusers models extractor dist clean
 
 # `make TARGET DEVICE=cuda` builds and runs with the libraries of .runtime-cuda/. Otherwise
 # .cargo/config.toml says where they are.
@@ -57,6 +57,16 @@ bench: setup ## Measure the server beside PyTorch on a CIFAR-10-size network (AR
 agreement: setup ## Let a classifier judge 256 samples of the embedded glyphs
 	@tools/preflight.sh rust c++
 	cargo run --release -p ddpm-exporter --example glyph_agreement -- models/glyphs --out docs/pictures/glyphs.png
+
+diffusers: setup ## Let Python's diffusers read packages of ours and compare (2.8 GB of PyTorch)
+	@tools/preflight.sh rust c++
+	cargo build -p ddpm-exporter
+	@tools/setup.sh python tests/python/diffusers.txt
+	@rm -rf target/diffusers
+	@for model in ddpm legacy guided odd resnets hollow; do \
+	    target/debug/ddpm-exporter import "tests/fixtures/diffusers/$$model" --output "target/diffusers/$$model"; done
+	@target/debug/ddpm-exporter import tests/fixtures/checkpoints/ema.pt --image-size 16 --output target/diffusers/ema
+	PYTHONPATH=.peers python3 tests/python/check_diffusers.py target/diffusers/*
 
 models: setup ## Train the embedded models again (hours on two cores)
 	@tools/preflight.sh rust c++

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ddpm_diffusion::{Prediction, Recipe, Sampler, Start, Variance};
-use ddpm_exporter::data::{self, Dataset};
+use ddpm_exporter::data::{self, Dataset, Split};
 use ddpm_exporter::model::ModelConfig;
 use ddpm_exporter::sample::{Request, draw};
 use ddpm_exporter::train::{
@@ -22,6 +22,7 @@ fn config(change: Change<'_>) -> (TrainConfig, Arc<Dataset>) {
         source: "gaussian8:4000".to_owned(),
         image_size: None,
         greyscale: false,
+        split: Split::Train,
         skip_broken: false,
         labels: true,
         flip: None,

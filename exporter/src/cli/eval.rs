@@ -18,13 +18,12 @@ use tch::Device;
 
 use super::Failure;
 use super::how::How;
-use crate::data::{LoadOptions, Split};
+use crate::data::LoadOptions;
 use crate::evaluate::cache::write_rows;
 use crate::evaluate::extractor::Extractor;
 use crate::evaluate::measures::{Choice, compare};
 use crate::evaluate::preprocessing::Preprocessing;
 use crate::evaluate::report::{ExtractorReport, Report};
-use args::SplitName;
 use drawing::Drawing;
 use engine::Engine;
 use likelihood::Likelihood;
@@ -69,10 +68,6 @@ impl Args {
 
     /// What the samples are compared with, and how it is loaded.
     fn reference(&self, samples: &Operand) -> Result<(Operand, LoadOptions), Failure> {
-        let split = match self.split {
-            Some(SplitName::Test) => Split::Test,
-            _ => Split::Train,
-        };
         let (operand, options) = match (&self.against, samples) {
             (Some(text), Operand::Model(source)) => {
                 (Operand::of_reference(text)?, source.load_options(&self.load_options()))
@@ -88,6 +83,11 @@ impl Args {
             let reason = "--split is for data sources, and the reference is an array";
             return Err(Failure::Refused(reason.into()));
         }
+        let split = match (self.split, &self.against, &operand) {
+            (Some(split), _, _) => split,
+            (None, Some(_), Operand::Data(source)) => source.default_split(),
+            _ => options.split,
+        };
         Ok((operand, LoadOptions { split, ..options }))
     }
 

@@ -13,11 +13,15 @@ mod settings;
 
 mod train;
 
+mod data;
+
 mod sample;
 
 mod eval;
 
 mod export;
+
+mod import;
 
 mod how;
 
@@ -41,17 +45,21 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  ddpm-exporter data check folder:PICTURES --image-size 32
   ddpm-exporter train --data glyphs --out runs/glyphs
   ddpm-exporter train --data folder:PICTURES --image-size 32 --out runs/mine
   ddpm-exporter train --resume runs/mine
   ddpm-exporter sample runs/mine --count 16 --out samples
   ddpm-exporter eval runs/mine --count 1000
   ddpm-exporter export runs/mine --output models/mine
+  ddpm-exporter import cifar10.pt --config cifar10.json --output models/cifar10
   ddpm-exporter verify models/mine
   ddpm-exporter inspect models/mine";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Look at a data set before training.
+    Data(data::Args),
     /// Train a model, then write and verify its package.
     Train(Box<train::Args>),
     /// Draw samples in libtorch: those that the server draws for the same seed.
@@ -60,6 +68,8 @@ enum Command {
     Eval(Box<eval::Args>),
     /// Write the package of a checkpoint, and verify it.
     Export(export::Args),
+    /// Make a package of another program's model, and verify it.
+    Import(import::Args),
     /// Recompute a package's golden outputs in libtorch and in ONNX Runtime.
     Verify(verify::Args),
     /// Say what a run, a checkpoint, a package or an ONNX file holds.
@@ -75,10 +85,12 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         start_logging();
         let result = match self.command {
+            Command::Data(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Sample(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Export(args) => args.run(),
+            Command::Import(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Random(args) => args.run(),

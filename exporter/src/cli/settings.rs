@@ -160,6 +160,8 @@ impl Recipe {
                 self.refuse_unet_flags()?;
                 set(&mut toy.mid_features, self.hid_channels);
             }
+            // Networks of other programs come with their settings.
+            ModelConfig::Diffusers(_) => self.refuse_unet_flags()?,
         }
         let diffusion = &mut config.diffusion;
         set(&mut diffusion.timesteps, self.timesteps);

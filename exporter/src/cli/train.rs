@@ -8,7 +8,7 @@ use super::device::DeviceArgs;
 use super::export::Job;
 use super::settings::{Pace, Recipe};
 use super::verify::OrtArgs;
-use crate::data::{self, Dataset, Source};
+use crate::data::{self, Dataset, Source, Split};
 use crate::train::{
     Checkpoint, DataConfig, Outcome, RunDir, Stop, TrainConfig, TrainError, Trainer, run,
 };
@@ -37,6 +37,11 @@ pub(super) struct Args {
     #[arg(long)]
     no_export: bool,
 
+    /// Leave out of the package the files that make it a pipeline of diffusers too: they hold the weights
+    /// once more.
+    #[arg(long)]
+    no_weights: bool,
+
     #[command(flatten)]
     ort: OrtArgs,
 }
@@ -53,7 +58,8 @@ Examples:
 #[derive(Debug, Clone, clap::Args)]
 struct NewRun {
     /// What to train on: swissroll, gaussian8, gaussian25 or glyphs (a count may follow, as in
-    /// glyphs:5000), mnist:DIR, cifar10:DIR or folder:DIR.
+    /// glyphs:5000), mnist:DIR, cifar10:PATH, celeba:PATH, celebahq:PATH, parquet:PATH, or
+    /// folder:PATH (any pictures, in a folder or a zip archive).
     #[arg(long, value_name = "SOURCE", requires = "out")]
     #[arg(help_heading = "Data", required = false)]
     data: Source,
@@ -66,7 +72,7 @@ struct NewRun {
     #[arg(long, help_heading = "Data")]
     name: Option<String>,
 
-    /// Side that pictures are cropped and resized to [default: as they are].
+    /// Side that pictures are cropped and resized to [default: as they are; celeba: 64].
     #[arg(long, value_name = "PIXELS", help_heading = "Data")]
     image_size: Option<usize>,
 
@@ -78,7 +84,11 @@ struct NewRun {
     #[arg(long, help_heading = "Data")]
     no_labels: bool,
 
-    /// Mirror pictures at random [default: for cifar10 and folders].
+    /// Which part of the data [default: train; celeba: all, as the reference].
+    #[arg(long, value_enum, help_heading = "Data")]
+    split: Option<Split>,
+
+    /// Mirror pictures at random [default: for all but digits and glyphs].
     #[arg(long, overrides_with = "no_flip", help_heading = "Data")]
     flip: bool,
 
@@ -93,7 +103,7 @@ struct NewRun {
 
 /// What to do with pictures that cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum OnBroken {
+pub(super) enum OnBroken {
     /// Stop, and name the first one.
     Refuse,
     /// Leave them out, and say how many.
@@ -134,6 +144,7 @@ impl Args {
                     name: &config.name,
                     version: "1",
                     raw: false,
+                    weights: !self.no_weights,
                 };
                 job.write_and_check(&folder.package(), true, &self.ort)
             }
@@ -172,7 +183,8 @@ impl Args {
 impl NewRun {
     fn data_config(&self) -> std::io::Result<DataConfig> {
         Ok(DataConfig {
-            source: absolute(&self.data)?.to_string(),
+            source: self.data.clone().absolute()?.to_string(),
+            split: self.split.unwrap_or(self.data.default_split()),
             image_size: self.image_size,
             greyscale: self.greyscale,
             skip_broken: self.on_broken == Some(OnBroken::Skip),
@@ -191,16 +203,6 @@ impl NewRun {
         let text = self.data.to_string();
         text.split(':').next().unwrap_or(&text).to_owned()
     }
-}
-
-/// The same source from wherever the run is resumed.
-fn absolute(source: &Source) -> std::io::Result<Source> {
-    Ok(match source {
-        Source::Idx(dir) => Source::Idx(std::path::absolute(dir)?),
-        Source::Cifar10(dir) => Source::Cifar10(std::path::absolute(dir)?),
-        Source::Folder(dir) => Source::Folder(std::path::absolute(dir)?),
-        procedural => procedural.clone(),
-    })
 }
 
 fn load(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {

@@ -1,41 +1,63 @@
 //! From a name and options to a [`Dataset`]: checks what fits together, then asks the format.
 
+use std::collections::BTreeMap;
+
 use super::dataset::Items;
-use super::folder::FolderOptions;
+use super::gather::{Gathered, Preparation};
 use super::labels::Labels;
+use super::picture::Form;
 use super::pictures::Pictures;
-use super::{DataError, Dataset, Source, cifar10, folder, glyphs, idx, parallel, toy};
+use super::{
+    DataError, Dataset, Source, celeba, celebahq, cifar10, folder, glyphs, idx, parallel, parquet,
+    toy,
+};
 
 /// Largest side of a picture that a network is trained on here.
 const MAX_IMAGE_SIZE: usize = 4096;
 
-/// Which part of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which part of a data set; [`Source::splits`] says which there are.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// What the model is trained on.
+    /// What models are trained on.
     #[default]
     Train,
+    /// What was held out to choose between models; for procedural sets, other draws of the same distribution.
+    Valid,
     /// What was held out; for procedural sets, other draws of the same distribution.
     Test,
+    /// Everything that there is.
+    All,
 }
 
 /// What to do with a picture that cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnBroken {
-    /// Refuse the whole folder and name the picture.
+    /// Refuse the whole data set and name the picture.
     #[default]
     Refuse,
     /// Leave it out and list it in [`Dataset::skipped`].
     Skip,
 }
 
-/// Where the labels of a folder of pictures come from.
+/// Where the labels of a folder, an archive or a table of pictures come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FolderLabels {
-    /// Sub-folders are classes if there are two or more and every picture lies directly in one; no labels otherwise.
+    /// Sub-folders are classes if there are two or more and every picture lies directly in one; a table has a column of
+    /// labels. No labels otherwise.
     #[default]
     Auto,
-    /// No labels, whatever the folders are called.
+    /// No labels, whatever the folders or columns are called.
     None,
 }
 
@@ -46,11 +68,12 @@ pub struct LoadOptions {
     pub image_size: Option<usize>,
     /// Reduces colour to one channel.
     pub greyscale: bool,
-    /// Folders only: what to do with a picture that cannot be decoded.
+    /// What to do with a picture that cannot be decoded. Where a format has no files or rows of single pictures (IDX,
+    /// CIFAR-10), a damaged file is always refused.
     pub on_broken: OnBroken,
-    /// Folders only: where labels come from.
+    /// Folders, archives and tables: where labels come from.
     pub folder_labels: FolderLabels,
-    /// Overrides whether pictures may be mirrored; `None`: yes for CIFAR-10 and folders, no for digits and glyphs.
+    /// Overrides whether pictures may be mirrored; `None`: no for digits and glyphs, yes for others.
     pub flips: Option<bool>,
     /// Seed of the procedural sets.
     pub seed: u64,
@@ -76,19 +99,23 @@ pub fn load(source: &Source, options: &LoadOptions) -> Result<Dataset, DataError
             let (pictures, labels) = idx::load(dir, options.split)?;
             Ok(dataset_of_pictures(source, pictures, labels, options, false))
         }
-        Source::Cifar10(dir) => {
-            let (pictures, labels) = cifar10::load(dir, options.split)?;
+        Source::Cifar10(path) => {
+            let (pictures, labels) = cifar10::load(path, options.split)?;
             Ok(dataset_of_pictures(source, pictures, labels, options, true))
         }
-        Source::Folder(dir) => {
-            let LoadOptions { image_size, greyscale, on_broken, folder_labels, .. } = *options;
-            let found = folder::load(
-                dir,
-                &FolderOptions { image_size, greyscale, on_broken, folder_labels },
-            )?;
-            let flips = options.flips.unwrap_or(true);
-            let loaded = dataset(source, Items::Pictures(found.pictures), found.labels, flips);
-            Ok(Dataset { skipped: found.skipped, ..loaded })
+        Source::CelebA(path) => {
+            Ok(dataset_of_files(source, celeba::load(path, options)?, None, options))
+        }
+        Source::CelebAHq(path) => {
+            Ok(dataset_of_files(source, celebahq::load(path, options)?, None, options))
+        }
+        Source::Parquet(path) => {
+            let (gathered, labels) = parquet::load(path, options)?;
+            Ok(dataset_of_files(source, gathered, labels, options))
+        }
+        Source::Folder(path) => {
+            let (gathered, labels) = folder::load(path, options)?;
+            Ok(dataset_of_files(source, gathered, labels, options))
         }
     }
 }
@@ -108,11 +135,21 @@ fn check(source: &Source, options: &LoadOptions) -> Result<(), DataError> {
                 "points have no size, colour or mirror image; leave those options out".to_owned(),
             )
         }
-        Source::Folder(_) if options.split == Split::Test => refuse(
-            "a folder of pictures has no test split; name the folder that holds the test pictures"
-                .to_owned(),
-        ),
+        _ if !source.splits().contains(&options.split) => refuse(format!(
+            "it has no split {}, only {}; if other pictures are meant, name their folder",
+            name_of(options.split),
+            source.splits().iter().copied().map(name_of).collect::<Vec<_>>().join(", ")
+        )),
         _ => Ok(()),
+    }
+}
+
+fn name_of(split: Split) -> &'static str {
+    match split {
+        Split::Train => "train",
+        Split::Valid => "valid",
+        Split::Test => "test",
+        Split::All => "all",
     }
 }
 
@@ -134,16 +171,38 @@ fn dataset_of_pictures(
     options: &LoadOptions,
     flips: bool,
 ) -> Dataset {
-    let pictures = if options.greyscale { pictures.into_greyscale() } else { pictures };
-    let pictures = match options.image_size {
-        Some(size) => pictures.fitted(size),
-        None => pictures,
+    let form = Form {
+        width: pictures.width as u32,
+        height: pictures.height as u32,
+        colour: if pictures.channels == 1 { "grey" } else { "RGB" },
     };
-    dataset(source, Items::Pictures(pictures), labels, options.flips.unwrap_or(flips))
+    let forms = BTreeMap::from([(form, pictures.len())]);
+    let items = Items::Pictures(Preparation::asked(options).apply(pictures));
+    Dataset { forms, ..dataset(source, items, labels, options.flips.unwrap_or(flips)) }
+}
+
+fn dataset_of_files(
+    source: &Source,
+    gathered: Gathered,
+    labels: Option<Labels>,
+    options: &LoadOptions,
+) -> Dataset {
+    let Gathered { pictures, paths, skipped, forms, .. } = gathered;
+    let flips = options.flips.unwrap_or(true);
+    let items = Items::Pictures(pictures);
+    Dataset { paths, skipped, forms, ..dataset(source, items, labels, flips) }
 }
 
 fn dataset(source: &Source, items: Items, labels: Option<Labels>, flips: bool) -> Dataset {
-    Dataset { name: source.to_string(), items, labels, flips, skipped: Vec::new() }
+    Dataset {
+        name: source.to_string(),
+        items,
+        labels,
+        flips,
+        skipped: Vec::new(),
+        forms: BTreeMap::new(),
+        paths: Vec::new(),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::operand::Operand;
 use crate::cli::Failure;
 use crate::cli::device::DeviceArgs;
 use crate::cli::how::How;
-use crate::data::{FolderLabels, LoadOptions, OnBroken};
+use crate::data::{FolderLabels, LoadOptions, OnBroken, Split};
 use crate::evaluate::extractor::OnnxOptions;
 use crate::evaluate::measures::Measure;
 use crate::evaluate::preprocessing::Preset;
@@ -32,9 +32,9 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(super) measures: Option<Vec<Measure>>,
 
-    /// Which part of a data source [default: train].
+    /// Which part of a data source [default: that of the run; else what models are trained on].
     #[arg(long, value_name = "SPLIT")]
-    pub(super) split: Option<SplitName>,
+    pub(super) split: Option<Split>,
 
     /// Side that pictures are brought to [default: the model's; else as they are].
     #[arg(long, value_name = "PIXELS")]
@@ -100,15 +100,6 @@ pub(in crate::cli) struct Args {
     /// Print one JSON document.
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// Part of a data source.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub(super) enum SplitName {
-    /// What models are trained on.
-    Train,
-    /// What was held out.
-    Test,
 }
 
 /// What to do with pictures that cannot be decoded.
