@@ -18,6 +18,11 @@ pub(super) struct DeviceArgs {
 }
 
 impl DeviceArgs {
+    /// What was asked for, for ONNX Runtime.
+    pub(super) fn choice(&self) -> DeviceChoice {
+        self.device.unwrap_or_default()
+    }
+
     /// Chooses the device and prints the choice. To be called before anything else asks libtorch
     /// for CUDA, which would remember "none".
     ///

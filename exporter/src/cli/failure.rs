@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::evaluate::EvaluateError;
 use crate::export::package::ExportError;
 use crate::export::read::ReadError;
 use crate::export::verify::VerifyError;
@@ -133,6 +134,17 @@ impl From<VerifyError> for Failure {
         match error {
             VerifyError::Package(_) | VerifyError::Read(_) => Self::Refused(error.into()),
             VerifyError::Onnx(_) | VerifyError::Torch(_) => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<EvaluateError> for Failure {
+    fn from(error: EvaluateError) -> Self {
+        match error {
+            EvaluateError::Onnx(_) | EvaluateError::Torch(_) | EvaluateError::Write { .. } => {
+                Self::Failed(error.into())
+            }
+            _ => Self::Refused(error.into()),
         }
     }
 }

@@ -17,6 +17,8 @@ mod data;
 
 mod sample;
 
+mod eval;
+
 mod export;
 
 mod import;
@@ -48,6 +50,7 @@ Examples:
   ddpm-exporter train --data folder:PICTURES --image-size 32 --out runs/mine
   ddpm-exporter train --resume runs/mine
   ddpm-exporter sample runs/mine --count 16 --out samples
+  ddpm-exporter eval runs/mine --count 1000
   ddpm-exporter export runs/mine --output models/mine
   ddpm-exporter import cifar10.pt --config cifar10.json --output models/cifar10
   ddpm-exporter verify models/mine
@@ -61,6 +64,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Draw samples in libtorch: those that the server draws for the same seed.
     Sample(sample::Args),
+    /// Compare samples with data: Fréchet distance, KID, precision and recall, toy measures.
+    Eval(Box<eval::Args>),
     /// Write the package of a checkpoint, and verify it.
     Export(export::Args),
     /// Make a package of another program's model, and verify it.
@@ -83,6 +88,7 @@ impl Cli {
             Command::Data(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Sample(args) => args.run(),
+            Command::Eval(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Import(args) => args.run(),
             Command::Verify(args) => args.run(),

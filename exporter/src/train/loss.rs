@@ -162,19 +162,19 @@ fn column(
 }
 
 /// KL(N(m₁, v₁) ‖ N(m₂, v₂)) an element, in nats.
-fn gaussian_kl(m_1: &Tensor, ln_v_1: &Tensor, m_2: &Tensor, ln_v_2: &Tensor) -> Tensor {
+pub(crate) fn gaussian_kl(m_1: &Tensor, ln_v_1: &Tensor, m_2: &Tensor, ln_v_2: &Tensor) -> Tensor {
     let shift = (m_1 - m_2).square() * (-ln_v_2).exp();
     0.5f64 * (ln_v_2 - ln_v_1 + (ln_v_1 - ln_v_2).exp() + shift - 1.0)
 }
 
 /// −ln N(x; mean, variance) an element, in nats.
-fn gaussian_nll(x: &Tensor, mean: &Tensor, ln_variance: &Tensor) -> Tensor {
+pub(crate) fn gaussian_nll(x: &Tensor, mean: &Tensor, ln_variance: &Tensor) -> Tensor {
     0.5f64 * ((2.0 * PI).ln() + ln_variance + (x - mean).square() * (-ln_variance).exp())
 }
 
 /// −ln of the probability of x's bin, an element, in nats (Ho et al. 2020, equation 13). The outer bins
 /// are open; the normal distribution function is its usual approximation by tanh.
-fn discretised_nll(x: &Tensor, mean: &Tensor, ln_variance: &Tensor) -> Tensor {
+pub(crate) fn discretised_nll(x: &Tensor, mean: &Tensor, ln_variance: &Tensor) -> Tensor {
     let inverse = (ln_variance * -0.5f64).exp();
     let below = |edge: f64| normal_cdf(&((x - mean + edge) * &inverse));
     let (upper, lower) = (below(HALF_BIN), below(-HALF_BIN));

@@ -31,6 +31,7 @@ pub use order::Order;
 
 mod loss;
 pub use loss::{Term, Variational};
+pub(crate) use loss::{discretised_nll, gaussian_kl, gaussian_nll};
 
 mod batch;
 pub use batch::{Batch, Batches};
