@@ -109,7 +109,7 @@ struct Measuring<'a> {
 impl Measuring<'_> {
     fn rows(&mut self) -> anyhow::Result<Vec<Row>> {
         if self.args.auto {
-            let cells = self.cells(|network, evals, clip| plan::auto(network, evals, clip))?;
+            let cells = self.cells(plan::auto)?;
             return Ok(vec![Row { name: "auto".to_owned(), cells }]);
         }
         let mut rows = Vec::new();
