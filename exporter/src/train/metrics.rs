@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,11 @@ impl Metrics {
             self.events.scalars(step, &scalars)?;
         }
         Ok(())
+    }
+
+    /// Time that went to something else does not count.
+    pub(super) fn pause(&mut self, time: Duration) {
+        self.meter.pause(time);
     }
 
     /// Logs the loss on the items held out.

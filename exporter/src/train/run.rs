@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::metrics::Metrics;
 use super::preview::Preview;
@@ -49,6 +49,7 @@ pub fn run(
         progress: Progress::new(config.steps, begun_at, config.batch_size),
         preview: Preview::new(config, &dataset),
         held_out: Batches::new(config, dataset)?,
+        aside: Duration::ZERO,
         shown: Shown::default(),
     };
     let mut saved = run.newest_checkpoint().ok();
@@ -96,6 +97,7 @@ pub fn run(
         steps: [trainer.steps_done(), taken],
         batch_size: config.batch_size,
         time: start.elapsed(),
+        training: start.elapsed().saturating_sub(show.aside),
         loss: show.metrics.loss(),
         held_out_loss: show.metrics.held_out_loss(),
         checkpoint: folder.clone(),
@@ -117,6 +119,8 @@ struct Show<'a> {
     preview: Preview,
     /// Makes the batches of the items held out.
     held_out: Batches,
+    /// Time that went to all this, and not to steps.
+    aside: Duration,
     shown: Shown,
 }
 
@@ -130,9 +134,17 @@ struct Shown {
 
 impl Show<'_> {
     fn save(&mut self, trainer: &Trainer) -> Result<Checkpoint, TrainError> {
-        let loss = self.metrics.loss();
-        let (run, config) = (self.run, self.config);
-        Ok(self.progress.aside(|| Checkpoint::save(run, config, trainer, loss))?)
+        let start = Instant::now();
+        let checkpoint = Checkpoint::save(self.run, self.config, trainer, self.metrics.loss())?;
+        self.spent(start.elapsed());
+        Ok(checkpoint)
+    }
+
+    /// Takes time that went to something else out of the rates.
+    fn spent(&mut self, time: Duration) {
+        self.progress.pause(time);
+        self.metrics.pause(time);
+        self.aside += time;
     }
 
     /// The loss on the items held out, if there are any.
@@ -140,22 +152,23 @@ impl Show<'_> {
         if self.config.watch.held_out == 0 {
             return Ok(());
         }
-        let (held_out, done) = (&self.held_out, trainer.steps_done());
-        let loss = self.progress.aside(|| trainer.judge_all(held_out.held_out()))?;
+        let (start, done) = (Instant::now(), trainer.steps_done());
+        let loss = trainer.judge_all(self.held_out.held_out())?;
         self.metrics.held_out(done, loss)?;
         self.progress.note(&format!("step {done}: loss {loss:.5} on the items held out"));
         self.shown.judged = Some(done);
+        self.spent(start.elapsed());
         Ok(())
     }
 
     /// A picture of samples.
     fn samples(&mut self, trainer: &Trainer) -> Result<(), TrainError> {
-        let (preview, run, config) = (&self.preview, self.run, self.config);
-        let done = trainer.steps_done();
-        let shown = self.progress.aside(|| preview.write(run, config, trainer))?;
+        let (start, done) = (Instant::now(), trainer.steps_done());
+        let shown = self.preview.write(self.run, self.config, trainer)?;
         self.metrics.picture(done, &shown.png)?;
         self.progress.note(&format!("step {done}: {}", shown.path.display()));
         self.shown.samples = Some(done);
+        self.spent(start.elapsed());
         Ok(())
     }
 

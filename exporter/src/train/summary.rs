@@ -15,8 +15,10 @@ pub(super) struct Summary<'a> {
     /// Steps taken in all, and by this process.
     pub(super) steps: [u32; 2],
     pub(super) batch_size: usize,
-    /// Time that this process trained, pictures and checkpoints included.
+    /// Time that this process took, pictures and checkpoints included.
     pub(super) time: Duration,
+    /// The part of it that went to steps.
+    pub(super) training: Duration,
     pub(super) loss: Option<f64>,
     pub(super) held_out_loss: Option<f64>,
     pub(super) checkpoint: PathBuf,
@@ -26,9 +28,10 @@ pub(super) struct Summary<'a> {
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [steps, taken] = self.steps;
-        let rate = f64::from(taken) * self.batch_size as f64 / self.time.as_secs_f64().max(1e-9);
+        let seconds = self.training.as_secs_f64().max(1e-9);
+        let rate = f64::from(taken) * self.batch_size as f64 / seconds;
         let time = HumanDuration(self.time);
-        write!(f, "steps       {steps}, {taken} of them in {time}: {rate:.1} items/s")?;
+        write!(f, "steps       {steps}, {taken} of them in {time}, at {rate:.1} items/s")?;
         if let Some(loss) = self.loss {
             write!(f, "\nloss        {loss:.5}")?;
         }
