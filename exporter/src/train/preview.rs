@@ -17,6 +17,9 @@ const PICTURES: usize = 64;
 /// Points of a scatter plot.
 const POINTS: usize = 2000;
 
+/// Samples of a network that has learned little lie beyond the data; some of them should be seen.
+const ROOM: f32 = 1.25;
+
 /// How samples of a run are shown.
 #[derive(Debug)]
 pub(super) struct Preview {
@@ -76,5 +79,6 @@ fn view_of(dataset: &Dataset) -> View {
         point
     };
     let points: Vec<[f32; 2]> = (0..dataset.len().min(POINTS)).map(point).collect();
-    View::around(&points)
+    let view = View::around(&points);
+    View { half_side: ROOM * view.half_side, ..view }
 }
