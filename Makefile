@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip use all cores by themselves.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup bench agreement kills models dist clean
+.PHONY: help demo test check setup-server setup bench agreement kills quality diffusers models dist clean
 
 # `make TARGET DEVICE=cuda` builds and runs with the libraries of .runtime-cuda/. Otherwise
 # .cargo/config.toml says where they are.
@@ -61,6 +61,20 @@ agreement: setup ## Let a classifier judge 256 samples of the embedded glyphs
 kills: setup ## Kill a training run at fifty random times, and compare what comes of it, bit for bit
 	@tools/preflight.sh rust c++
 	cargo test -p ddpm-exporter --test killed -- --ignored --nocapture
+
+quality: setup ## Measure samplers against evaluations on the shipped models (an hour on two cores)
+	@tools/preflight.sh rust c++
+	tools/quality.sh
+
+diffusers: setup ## Let Python's diffusers read packages of ours and compare (2.8 GB of PyTorch)
+	@tools/preflight.sh rust c++
+	cargo build -p ddpm-exporter
+	@tools/setup.sh python tests/python/diffusers.txt
+	@rm -rf target/diffusers
+	@for model in ddpm legacy guided odd resnets hollow; do \
+	    target/debug/ddpm-exporter import "tests/fixtures/diffusers/$$model" --output "target/diffusers/$$model"; done
+	@target/debug/ddpm-exporter import tests/fixtures/checkpoints/ema.pt --image-size 16 --output target/diffusers/ema
+	PYTHONPATH=.peers python3 tests/python/check_diffusers.py target/diffusers/*
 
 models: setup ## Train the embedded models again (hours on two cores)
 	@tools/preflight.sh rust c++

@@ -128,21 +128,91 @@ async fn every_grid_clip_and_edit_runs_through_the_command() {
 }
 
 #[tokio::test]
-async fn an_encoded_picture_comes_back_from_its_array() {
+async fn the_line_that_encode_prints_gives_the_picture_back() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let picture = "sample glyphs -n 1 --seed 5 --label 3 --steps 20 --format u8 --out picture";
     succeed(&server, path, &format!("{picture} --no-grid"));
     succeed(&server, path, &picture.replace("u8", "png --no-grid"));
-    succeed(&server, path, "encode glyphs picture/glyphs-5-0.png --label 3 --steps 200");
-    let back = "--sampler ddim --steps 200 --initial x_T.npy --clip none --format u8";
-    succeed(&server, path, &format!("sample glyphs --seed 1 --label 3 {back} --out back"));
-    let [picture, back] = ["picture", "back"].map(|folder| file_with(&path.join(folder), ".u8"));
-    let squares = picture.iter().zip(&back).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
-    let mean = squares.sum::<f64>() / picture.len() as f64;
-    let psnr = 10.0 * (255.0f64 * 255.0 / mean).log10();
-    assert!(psnr > 30.0, "{psnr} dB");
+    let picture = file_with(&path.join("picture"), ".u8");
+    for grid in ["", "--grid trailing"] {
+        let encode = "encode glyphs picture/glyphs-5-0.png --label 3 --steps 200 --json";
+        let report = succeed(&server, path, &format!("{encode} {grid} --out x_T.npy"));
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let line = report["decode"].as_str().unwrap();
+        // As it stands: the server is named in it, since it is not the usual one.
+        let mut shell = Command::new("sh");
+        let commands = binary("ddpm").parent().unwrap().to_owned();
+        let search = std::env::var_os("PATH").unwrap_or_default();
+        let search =
+            std::env::join_paths(std::iter::once(commands).chain(std::env::split_paths(&search)));
+        shell.args(["-c", &format!("{line} --format u8 --out back")]).current_dir(path);
+        let output = shell.env("PATH", search.unwrap()).env_remove("DDPM_SERVER").output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        let back = file_with(&path.join("back"), ".u8");
+        fs::remove_dir_all(path.join("back")).unwrap();
+        let squares = picture.iter().zip(&back).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+        let mean = squares.sum::<f64>() / picture.len() as f64;
+        let psnr = 10.0 * (255.0f64 * 255.0 / mean).log10();
+        assert!(psnr > 30.0, "{psnr} dB from: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_and_the_report_say_how_it_was_edited() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let base = "sample glyphs -n 1 --seed 5 --label 3 --steps 10 --sampler ddim --no-grid --json";
+    succeed(&server, path, &format!("{base} --out picture"));
+    let known = "--known picture/glyphs-5-0.png --mask picture/glyphs-5-0.png";
+    let repaint = format!("{known} --inpaint replace-xt --resampling 2");
+    let cases = [
+        (
+            "--image picture/glyphs-5-0.png --strength 0.5",
+            "strength",
+            "0.5",
+            "ddpm.strength\x000.5",
+        ),
+        (known, "inpaint", r#"{"method":"replace-x0"}"#, "ddpm.inpaint\0replace-x0"),
+        (
+            repaint.as_str(),
+            "inpaint",
+            r#"{"jump_length":1,"method":"replace-xt","resampling":2}"#,
+            "ddpm.inpaint\0replace-xt 2,1",
+        ),
+    ];
+    for (number, (flags, key, value, text)) in cases.into_iter().enumerate() {
+        let report = succeed(&server, path, &format!("{base} {flags} --out edit{number}"));
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["receipt"][key].to_string(), value);
+        let png = file_with(&path.join(format!("edit{number}")), ".png");
+        assert!(png.windows(text.len()).any(|bytes| bytes == text.as_bytes()), "{text:?}");
+    }
+    let way = "interpolate glyphs --from 0 --to 1 --frames 3 --steps 10 --json --out way";
+    let report: serde_json::Value = serde_json::from_str(&succeed(&server, path, way)).unwrap();
+    assert_eq!(report["receipt"]["interpolation_frames"], 3);
+}
+
+#[tokio::test]
+async fn a_way_decoded_with_churn_begins_and_ends_with_the_samples_of_its_ends() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    // On betas its first row is churn, which has no evaluation.
+    let walk = "--label 3 --steps 6 --sampler edm-heun:s-tmax=1000 --seed 3 --format u8";
+    succeed(
+        &server,
+        path,
+        &format!("interpolate glyphs --from 0 --to 2 --frames 3 {walk} --out way"),
+    );
+    // All frames have the noise of index 0 in their steps.
+    let shared = "--share-noise 0 --share steps --out ends";
+    succeed(&server, path, &format!("sample glyphs --indices 0,2 {walk} {shared}"));
+    let read = |name: &str| fs::read(path.join(name)).unwrap();
+    assert!(read("way/glyphs-3-0.u8") == read("ends/glyphs-3-0.u8"));
+    assert!(read("way/glyphs-3-2.u8") == read("ends/glyphs-3-2.u8"));
 }
 
 #[tokio::test]
@@ -190,6 +260,14 @@ async fn models_and_status_say_what_is_served() {
     let status = json(&ddpm(&server, folder.path(), &["status", "--json"]));
     assert_eq!(status["device"]["name"], "cpu");
     assert_eq!(status["load"]["requests"], 0);
+
+    succeed(&server, folder.path(), "sample toy -n 100 --seed 1 --steps 10");
+    let status = json(&ddpm(&server, folder.path(), &["status", "--json"]));
+    let seconds = |name: &str| status["load"][name].as_f64().unwrap();
+    let (busy, kernel) = (seconds("busy_seconds"), seconds("kernel_seconds"));
+    assert!(busy > 0.0 && kernel > 0.0 && busy + kernel <= seconds("active_seconds"));
+    let text = succeed(&server, folder.path(), "status");
+    assert!(text.contains("% in kernel and noise"), "{text}");
 }
 
 #[tokio::test]

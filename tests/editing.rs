@@ -235,3 +235,48 @@ async fn what_an_edit_lacks_is_named() {
         assert_eq!(raw.refused(request).await, fields);
     }
 }
+
+#[tokio::test]
+async fn a_receipt_says_all_that_an_edit_depends_on() {
+    use proto::receipt::Inpaint as Said;
+    let server = TestServer::start(&[]);
+    let mut raw = Raw::connect(&server).await;
+    let image = vec![0.25; ELEMENTS];
+    let base = || GenerateRequest {
+        num_steps: Some(4),
+        sampler: sampler("ddim"),
+        ..floats_of("glyphs", 1)
+    };
+    let plain = raw.run(base()).await.receipt;
+    assert_eq!((plain.strength, plain.inpaint, plain.interpolation_frames), (None, None, 0));
+
+    let request = GenerateRequest { initial: images(&[&image], Some(0.5)), ..base() };
+    assert_eq!(raw.run(request).await.receipt.strength, Some(0.5));
+
+    let repaint = proto::ReplaceXt { resampling: 3, jump_length: 0 };
+    for (method, said) in [
+        (Method::ReplaceX0(proto::ReplaceX0 {}), Said::ReplaceX0(proto::ReplaceX0 {})),
+        // As asked for, or the default.
+        (
+            Method::ReplaceXT(repaint),
+            Said::ReplaceXT(proto::ReplaceXt { resampling: 3, jump_length: 1 }),
+        ),
+    ] {
+        let (image, mask) = (Some(tensor(&image)), Some(tensor(&[1.0; 16 * 16])));
+        let inpaint = Some(proto::Inpaint { image, mask, method: Some(method) });
+        let receipt = raw.run(GenerateRequest { inpaint, ..base() }).await.receipt;
+        assert_eq!(receipt.inpaint, Some(said));
+    }
+
+    let between =
+        proto::Interpolation { from: Some(tensor(&image)), to: Some(tensor(&image)), frames: 7 };
+    let initial = Some(proto::Initial { kind: Some(proto::initial::Kind::Interpolation(between)) });
+    let receipt = raw.run(GenerateRequest { initial, ..base() }).await.receipt;
+    assert_eq!(receipt.interpolation_frames, 7);
+
+    let threshold = proto::DynamicThreshold { quantile: Some(0.9), max: None };
+    let clip = proto::Clip::Dynamic.into();
+    let request = GenerateRequest { clip, dynamic_threshold: Some(threshold), ..base() };
+    let said = raw.compile(request).await.dynamic_threshold.unwrap();
+    assert_eq!((said.quantile, said.max), (Some(0.9), Some(100.0)));
+}

@@ -14,6 +14,7 @@
 //! * `command`: the `ddpm` command against the real server;
 //! * `noise`: x_T over the wire is the documented noise;
 //! * `samplers`: every sampler answers, and all of them share calls;
+//! * `toys`: every kind of network with every sampler that suits it;
 //! * `programs`: rows of the client's own run as they are, or are refused by field;
 //! * `editing`: from pictures, around known parts, between two, with shared noise.
 
@@ -44,6 +45,8 @@ mod command;
 mod noise;
 
 mod samplers;
+
+mod toys;
 
 mod programs;
 

@@ -1,6 +1,7 @@
 //! A full server refuses with a time to come back, and takes requests again.
 
-use ddpm_client::{Code, Error, Indices, Request};
+use ddpm_client::{Client, Code, Error, Indices, Program, Request};
+use ddpm_diffusion::{Label, Row};
 
 use crate::harness::{TestServer, glyphs};
 
@@ -36,5 +37,45 @@ async fn requests_above_the_limit_are_refused() {
     match client.generate(glyphs(1)).await {
         Err(Error::Refused(refusal)) => assert_eq!(refusal.code, Code::ResourceExhausted),
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn programs_that_hold_too_much_memory_are_refused_until_there_is_room() {
+    let server = TestServer::start(&["--max-memory-mib", "1"]);
+    let client = server.client().await;
+    let row = |step| {
+        let label = Label { step, num_steps: 1500, ends_step: true, noise_level: 0.0 };
+        Row { label, ..Row::at(10.0) }
+    };
+    let rows: Vec<Row> = (1..=1500).map(row).collect();
+    // Half of the room while it runs, and all of it while it is checked.
+    let long = || Request::new("glyphs", Indices::first(60)).sampler(Program::new(rows.clone()));
+    let running = client.generate(long()).await.unwrap();
+    let info = client.server_info().await.unwrap();
+    assert_eq!(info.limits.max_held_bytes, 1 << 20);
+    let held = info.load.held_bytes;
+    assert!(held >= 1500 * size_of::<Row>() as u64, "{held}");
+
+    match client.generate(long()).await {
+        Err(Error::Refused(refusal)) => {
+            assert_eq!(refusal.code, Code::ResourceExhausted);
+            assert!(refusal.retry_after.is_some_and(|pause| !pause.is_zero()));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(server.sample(glyphs(4)).await.samples.len(), 4);
+    // The end of a run is told a little before its room is given back.
+    holds(&client, held).await;
+
+    drop(running);
+    holds(&client, 0).await;
+    assert!(client.generate(long()).await.is_ok());
+}
+
+/// Waits until requests hold so many bytes.
+async fn holds(client: &Client, bytes: u64) {
+    while client.server_info().await.unwrap().load.held_bytes != bytes {
+        tokio::task::yield_now().await;
     }
 }

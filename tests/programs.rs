@@ -1,11 +1,11 @@
 //! Programs of the client's own: run as they are, or refused field by field.
 
-use ddpm_client::proto::{self, GenerateRequest};
+use ddpm_client::proto::{self, GenerateRequest, inpaint::Method};
 use ddpm_diffusion::{Clip, Evals, Label, Mix, RawVariance, Row};
 
 use crate::{
     harness::TestServer,
-    raw::{Raw, floats_of, program, states, tensor},
+    raw::{Raw, floats_of, images, own, program, sampler, states, tensor},
 };
 
 fn row(step: u32, num_steps: u32) -> Row {
@@ -124,4 +124,126 @@ async fn long_and_dear_programs_are_refused_and_long_ones_within_the_limit_run()
     let dear: Vec<Row> = (1..=5001).map(|step| row(step, 5001)).collect();
     assert_eq!(raw.refused(with_rows("toy", &dear)).await, ["samples"]);
     assert_eq!(raw.refused(with_rows("toy", &silent(100_001))).await, ["sampler.program.rows"]);
+}
+
+/// The same run as rows: without all that these say already.
+fn as_rows(request: &GenerateRequest, rows: proto::Program) -> GenerateRequest {
+    use proto::initial::Kind;
+    let mut initial = request.initial.clone();
+    if let Some(proto::Initial { kind: Some(Kind::Images(images)) }) = &mut initial {
+        images.strength = None;
+    }
+    let inpaint = request.inpaint.clone();
+    GenerateRequest {
+        sampler: own(rows),
+        num_steps: None,
+        grid: 0,
+        grid_options: None,
+        clip: 0,
+        dynamic_threshold: None,
+        guidance: None,
+        shared_noise: None,
+        initial,
+        inpaint: inpaint.map(|inpaint| proto::Inpaint { method: None, ..inpaint }),
+        ..request.clone()
+    }
+}
+
+#[tokio::test]
+async fn rows_of_every_option_and_edit_sent_back_give_the_same_bytes() {
+    let server = TestServer::start(&[]);
+    let mut raw = Raw::connect(&server).await;
+    let image: Vec<f32> = (0..3 * 16 * 16).map(|k| (k as f32 * 0.37).sin()).collect();
+    let mask: Vec<f32> = (0..16 * 16).map(|k| f32::from(u8::from(k % 3 == 0))).collect();
+    let base = |text| GenerateRequest {
+        sampler: sampler(text),
+        num_steps: Some(5),
+        class_labels: vec![3, 8],
+        ..floats_of("glyphs", 2)
+    };
+    let guided = |sigma_min, sigma_max| Some(proto::Guidance { scale: 2.5, sigma_min, sigma_max });
+    let inpaint = |method| {
+        let (image, mask) = (Some(tensor(&image)), Some(tensor(&mask)));
+        Some(proto::Inpaint { image, mask, method: Some(method) })
+    };
+    let repaint = proto::ReplaceXt { resampling: 2, jump_length: 2 };
+    let mut requests = Vec::new();
+    for text in ["ddpm", "dpm++:order=3", "heun", "edm-heun", "restart", "euler-ancestral"] {
+        let base = || base(text);
+        let clip = proto::Clip::Dynamic.into();
+        let threshold = proto::DynamicThreshold { quantile: Some(0.9), max: Some(1.5) };
+        let shared = |start, steps| Some(proto::SharedNoise { index: 9, start, steps });
+        let x_0 = Method::ReplaceX0(proto::ReplaceX0 {});
+        requests.extend([
+            (text, "guidance", GenerateRequest { guidance: guided(None, None), ..base() }),
+            (
+                text,
+                "a guidance interval",
+                GenerateRequest { guidance: guided(Some(0.5), Some(20.0)), ..base() },
+            ),
+            (
+                text,
+                "dynamic clip",
+                GenerateRequest { clip, dynamic_threshold: Some(threshold), ..base() },
+            ),
+            (text, "shared noise", GenerateRequest { shared_noise: shared(true, true), ..base() }),
+            (
+                text,
+                "a shared start",
+                GenerateRequest { shared_noise: shared(true, false), ..base() },
+            ),
+            (
+                text,
+                "a picture",
+                GenerateRequest { initial: images(&[&image], Some(0.6)), ..base() },
+            ),
+            (
+                text,
+                "a picture and shared noise",
+                GenerateRequest {
+                    initial: images(&[&image], Some(0.6)),
+                    shared_noise: shared(true, true),
+                    ..base()
+                },
+            ),
+            (text, "a known image", GenerateRequest { inpaint: inpaint(x_0), ..base() }),
+            (text, "given states", GenerateRequest { initial: states(&[&image]), ..base() }),
+        ]);
+    }
+    for text in ["ddpm", "ddim:eta=0.5"] {
+        let x_t = inpaint(Method::ReplaceXT(repaint));
+        requests.push((text, "RePaint", GenerateRequest { inpaint: x_t, ..base(text) }));
+    }
+    for (text, what, request) in requests {
+        let compiled = raw.compile(request.clone()).await;
+        let rows = compiled.program.unwrap();
+        let named = raw.run(request.clone()).await;
+        let sent_back = raw.run(as_rows(&request, rows)).await;
+        assert_eq!(named.receipt.program_digest, sent_back.receipt.program_digest);
+        assert!(named.samples == sent_back.samples, "{text} with {what}");
+    }
+}
+
+#[tokio::test]
+async fn lists_that_no_program_could_visit_are_refused() {
+    let server = TestServer::start(&[]);
+    let mut raw = Raw::connect(&server).await;
+    let list: Vec<f64> = (0..100_001).map(|k| 1e6 - f64::from(k)).collect();
+    let with = |grid: proto::Grid, options| GenerateRequest {
+        sampler: sampler("heun"),
+        grid: grid.into(),
+        grid_options: Some(options),
+        ..floats_of("toy", 1)
+    };
+    let none = proto::GridOptions::default;
+    let timesteps = proto::GridOptions { timesteps: list.clone(), ..none() };
+    let sigmas = proto::GridOptions { sigmas: list, ..none() };
+    let sections = proto::GridOptions { sections: vec![1; 100_001], ..none() };
+    for (grid, options, field) in [
+        (proto::Grid::Timesteps, timesteps, "grid_options.timesteps"),
+        (proto::Grid::Sigmas, sigmas, "grid_options.sigmas"),
+        (proto::Grid::Sections, sections, "grid_options.sections"),
+    ] {
+        assert_eq!(raw.refused(with(grid, options)).await, [field]);
+    }
 }

@@ -2,7 +2,8 @@
 //! --features exporter`.
 //!
 //! * `parity`: trainer and server give the same pictures;
-//! * `journey`: real digits, from files on disk to a GIF over gRPC.
+//! * `journey`: real digits, from files on disk to a GIF over gRPC;
+//! * `imports`: models of other programs, served.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -13,3 +14,5 @@ mod harness;
 mod parity;
 
 mod journey;
+
+mod imports;

@@ -30,11 +30,11 @@ main() {
 train() {
     local run="runs/$1"
     if compgen -G "$run/checkpoints/step-*" >/dev/null; then
-        exporter train --resume "$run"
+        exporter train --resume "$run" --no-weights
     else
         # Word splitting is what turns a recipe into flags.
         # shellcheck disable=SC2086
-        exporter train ${recipe[$1]} --name "$1" --out "$run"
+        exporter train ${recipe[$1]} --name "$1" --out "$run" --no-weights
     fi
 }
 

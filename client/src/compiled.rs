@@ -29,11 +29,7 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// * `threshold`: what was asked for: the answer does not repeat it.
-    pub(crate) fn from_proto(
-        answer: v1::CompileResponse,
-        threshold: Option<v1::DynamicThreshold>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn from_proto(answer: v1::CompileResponse) -> Result<Self, Error> {
         let missing = || Error::Protocol("the compiled program is missing".to_owned());
         let program = answer.program.ok_or_else(missing)?;
         Ok(Self {
@@ -43,7 +39,7 @@ impl Compiled {
             sampler: SamplerChoice::from_proto(answer.sampler)?,
             num_steps: answer.num_steps,
             grid: grid_from_wire(answer.grid, answer.grid_options, answer.num_steps)?,
-            clip: clip_from_wire(answer.clip, threshold)?,
+            clip: clip_from_wire(answer.clip, answer.dynamic_threshold)?,
         })
     }
 }

@@ -135,11 +135,10 @@ impl Client {
         let mut service = SamplingServiceClient::new(self.channel.clone())
             .max_decoding_message_size(self.options.max_message_bytes);
         let message = request.to_proto()?;
-        let threshold = message.dynamic_threshold;
         let message = v1::GenerateRequest { samples: None, preview: None, ..message };
         let ask = self.call(v1::CompileRequest { request: Some(message) });
         let answer = service.compile(ask).await.map_err(|status| self.failed(&status))?;
-        Compiled::from_proto(answer.into_inner(), threshold)
+        Compiled::from_proto(answer.into_inner())
     }
 
     /// Starts a run and gives its events. A stream that breaks is an error.

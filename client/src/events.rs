@@ -12,8 +12,8 @@ use crate::{
     error::Error,
     indices::Indices,
     settings::{
-        Clip, Grid, Guidance, PreviewKind, SamplerChoice, SharedNoise, as_text, clip_from_wire,
-        grid_from_wire,
+        Clip, Grid, Guidance, Inpaint, PreviewKind, SamplerChoice, SharedNoise, as_text,
+        clip_from_wire, grid_from_wire,
     },
 };
 
@@ -138,7 +138,8 @@ pub enum Data {
     Png(Vec<u8>),
 }
 
-/// Everything needed to make samples again, apart from their indices.
+/// Everything needed to make samples again, apart from their indices and from the
+/// bytes of what they started from, of a known image, and of rows of one's own.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Receipt {
     /// Name of the model.
@@ -179,6 +180,15 @@ pub struct Receipt {
     /// SHA-256 over the initial states or images, the known image and the mask,
     /// hex; empty if there were none.
     pub inputs_digest: String,
+    /// Share of the steps that images went through; `None` unless samples started
+    /// from images.
+    pub strength: Option<f64>,
+    /// How the known image was kept; `None` if there was none, or if rows of one's
+    /// own say it.
+    #[serde(serialize_with = "inpaint")]
+    pub inpaint: Option<Inpaint>,
+    /// Samples of the whole way between two states, if they started on one.
+    pub interpolation_frames: Option<u32>,
 }
 
 impl Receipt {
@@ -201,6 +211,15 @@ impl Receipt {
             guidance: receipt.guidance.map(guidance_from_proto),
             shared_noise: receipt.shared_noise.map(shared_noise_from_proto),
             inputs_digest: receipt.inputs_digest,
+            strength: receipt.strength,
+            inpaint: receipt.inpaint.map(|inpaint| match inpaint {
+                v1::receipt::Inpaint::ReplaceX0(_) => Inpaint::ReplaceX0,
+                v1::receipt::Inpaint::ReplaceXT(repaint) => Inpaint::ReplaceXt {
+                    resampling: repaint.resampling,
+                    jump_length: repaint.jump_length,
+                },
+            }),
+            interpolation_frames: Some(receipt.interpolation_frames).filter(|frames| *frames > 0),
         })
     }
 
@@ -321,6 +340,27 @@ fn guidance<S: Serializer>(guidance: &Option<Guidance>, serializer: S) -> Result
     serializer.collect_map(numbers.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
+/// The method, with its numbers where it has some.
+fn inpaint<S: Serializer>(inpaint: &Option<Inpaint>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(tag = "method", rename_all = "kebab-case")]
+    enum Fields {
+        #[serde(rename = "replace-x0")]
+        ReplaceX0,
+        ReplaceXt {
+            resampling: u32,
+            jump_length: u32,
+        },
+    }
+    let fields = inpaint.map(|inpaint| match inpaint {
+        Inpaint::ReplaceX0 => Fields::ReplaceX0,
+        Inpaint::ReplaceXt { resampling, jump_length } => {
+            Fields::ReplaceXt { resampling, jump_length }
+        }
+    });
+    fields.serialize(serializer)
+}
+
 fn shared_noise<S: Serializer>(
     shared: &Option<SharedNoise>,
     serializer: S,
@@ -335,11 +375,11 @@ fn shared_noise<S: Serializer>(
     fields.serialize(serializer)
 }
 
-fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }
 
-fn duration(wire: prost_types::Duration) -> Result<Duration, Error> {
+pub(crate) fn duration(wire: prost_types::Duration) -> Result<Duration, Error> {
     Duration::try_from(wire)
         .map_err(|_| Error::Protocol(format!("a time is negative: {} s", wire.seconds)))
 }

@@ -61,6 +61,7 @@ mod tests {
             max_queued_samples: 0,
             max_requests: 0,
             max_batch: 0,
+            max_held_bytes: 0,
         }
     }
 

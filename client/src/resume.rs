@@ -10,7 +10,7 @@ pub struct Retry {
     /// Attempts in a row that bring no new sample; then the error is final.
     pub attempts: u32,
     /// Pause before the first of them; each next one is twice as long. A pause
-    /// that the server asks for wins.
+    /// that the server asks for wins, unless it is shorter than this one.
     pub first_pause: Duration,
     /// No pause of our own is longer than this.
     pub longest_pause: Duration,
@@ -57,7 +57,8 @@ impl Resume {
         if !error.is_transient() || self.in_vain == self.retry.attempts {
             return Err(error);
         }
-        let pause = error.retry_after().unwrap_or_else(|| self.pause());
+        let asked_for = error.retry_after().map(|pause| pause.max(self.retry.first_pause));
+        let pause = asked_for.unwrap_or_else(|| self.pause());
         self.in_vain += 1;
         Ok(Interruption { error, missing: asked.without(settled), pause })
     }
@@ -70,6 +71,9 @@ impl Resume {
 
 #[cfg(test)]
 mod tests {
+    use tonic::{Code, Status};
+    use tonic_types::{ErrorDetails, StatusExt};
+
     use super::*;
 
     fn broken() -> Error {
@@ -93,6 +97,21 @@ mod tests {
         assert_eq!(pauses(&mut resume, 9), [100, 200, 350, 350]);
         resume.progressed();
         assert_eq!(pauses(&mut resume, 1), [100]);
+    }
+
+    #[test]
+    fn a_pause_that_the_server_asks_for_wins_but_none_is_no_pause() {
+        let mut resume = Resume::new(Retry::default());
+        for (asked_for, pause) in [(0, 250), (4000, 4000)] {
+            let delay = Some(Duration::from_millis(asked_for));
+            let details = ErrorDetails::with_retry_info(delay);
+            let status = Status::with_error_details(Code::Unavailable, "later", details);
+            let error = Error::from_status(&status);
+
+            let plan = resume.plan(error, &Indices::first(4), &BTreeSet::new()).unwrap();
+
+            assert_eq!(plan.pause, Duration::from_millis(pause));
+        }
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! A server's versions, device, limits and load.
 
+use std::time::Duration;
+
 use ddpm_proto::v1;
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    events::{duration, seconds},
+};
 
 /// The server's state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,6 +55,8 @@ pub struct Limits {
     pub max_batch: u32,
     /// Bytes of one request message.
     pub max_request_bytes: u64,
+    /// Bytes that the rows and inputs of all requests may hold together.
+    pub max_held_bytes: u64,
 }
 
 /// What a server is doing.
@@ -67,10 +74,33 @@ pub struct Load {
     pub ticks: u64,
     /// Network evaluations since the start.
     pub evals: u64,
-    /// Share of the busy time spent inside calls of the network, in [0, 1].
+    /// Share of the active time spent inside calls of the network, in [0, 1].
     pub busy_ratio: f64,
     /// Whether the server refuses new requests because it is shutting down.
     pub draining: bool,
+    /// Time inside calls of the network since the start.
+    #[serde(rename = "busy_seconds", serialize_with = "seconds")]
+    pub busy_time: Duration,
+    /// Time that the device took around them: inputs, kernel and noise.
+    #[serde(rename = "kernel_seconds", serialize_with = "seconds")]
+    pub kernel_time: Duration,
+    /// Time with requests in flight since the start.
+    #[serde(rename = "active_seconds", serialize_with = "seconds")]
+    pub active_time: Duration,
+    /// Bytes that the rows and inputs of requests hold now.
+    pub held_bytes: u64,
+}
+
+impl Load {
+    /// Share of the time with requests in flight that kernel and noise took, with
+    /// gathering inputs and copying samples out; in [0, 1].
+    #[must_use]
+    pub fn kernel_ratio(&self) -> f64 {
+        if self.active_time.is_zero() {
+            return 0.0;
+        }
+        (self.kernel_time.as_secs_f64() / self.active_time.as_secs_f64()).min(1.0)
+    }
 }
 
 impl ServerInfo {
@@ -82,7 +112,7 @@ impl ServerInfo {
             device: info.device.ok_or_else(|| missing("device"))?.into(),
             fingerprint: info.fingerprint,
             limits: info.limits.ok_or_else(|| missing("limits"))?.into(),
-            load: info.load.ok_or_else(|| missing("load"))?.into(),
+            load: Load::from_proto(info.load.ok_or_else(|| missing("load"))?)?,
         })
     }
 }
@@ -103,13 +133,15 @@ impl From<v1::Limits> for Limits {
             max_requests: limits.max_requests,
             max_batch: limits.max_batch,
             max_request_bytes: limits.max_request_bytes,
+            max_held_bytes: limits.max_held_bytes,
         }
     }
 }
 
-impl From<v1::Load> for Load {
-    fn from(load: v1::Load) -> Self {
-        Self {
+impl Load {
+    fn from_proto(load: v1::Load) -> Result<Self, Error> {
+        let time = |time: Option<prost_types::Duration>| duration(time.unwrap_or_default());
+        Ok(Self {
             requests: load.requests,
             samples_waiting: load.samples_waiting,
             samples_running: load.samples_running,
@@ -118,6 +150,10 @@ impl From<v1::Load> for Load {
             evals: load.evals,
             busy_ratio: load.busy_ratio,
             draining: load.draining,
-        }
+            busy_time: time(load.busy_time)?,
+            kernel_time: time(load.kernel_time)?,
+            active_time: time(load.active_time)?,
+            held_bytes: load.held_bytes,
+        })
     }
 }

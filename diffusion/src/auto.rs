@@ -1,23 +1,226 @@
 //! A sampler and a grid for somebody who names only a budget.
+//!
+//! The choice follows what was measured on the shipped models: `docs/samplers/quality.md` has the
+//! tables, and a test here holds it to them.
 
-use crate::{GridSpec, Network, Prediction, Process, Sampler};
+use crate::{
+    ClippedEps, Error, Form, GridSpec, Guidance, Inpaint, Network, Prediction, Process, Recipe,
+    Sampler, Variance,
+};
 
 /// Evaluations when not even the budget is named.
 pub const DEFAULT_EVALS: usize = 20;
 
+/// With fewer evaluations the first steps are so long that other samplers are the best.
+const FEW: usize = 8;
+
+/// DPM-Solver++ of order 2.
+const MULTISTEP: Sampler =
+    Sampler::DpmSolverPp { order: 2, form: Form::Midpoint, lower_order_final: false };
+
+/// What samples are: the best sampler of one is not that of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Samples {
+    /// Points of the plane, whose predictions are not clipped.
+    Points,
+    /// Pictures, whose predictions are.
+    Pictures,
+}
+
 /// The sampler, grid and number of steps that spend at most `evals` network
 /// evaluations a sample, by the measured table in `docs/samplers/quality.md`.
 ///
-/// * `evals`: at least 1; on a discrete process at most T are of use.
-#[must_use]
-pub fn choose(network: &Network, evals: usize) -> (Sampler, GridSpec, usize) {
-    let most = network.process.timesteps().unwrap_or(1000);
-    let steps = evals.clamp(1, most);
-    let ancestral = Sampler::Ddpm { variance: None };
-    match &network.process {
-        Process::Discrete(_) if network.prediction == Prediction::Mean || steps == most => {
-            (ancestral, GridSpec::Trailing, steps)
+/// * `evals`: at least 1; on a discrete process at most T steps are of use.
+/// * `guidance`: costs two evaluations where it acts.
+/// * `inpaint`: going back up runs steps again, and no solver that remembers earlier
+///   steps can do it.
+///
+/// # Errors
+///
+/// [`Error::Grid`] if a single step costs more; otherwise those of
+/// [`Recipe::compile`] for such a step.
+pub fn choose(
+    network: &Network,
+    samples: Samples,
+    evals: usize,
+    guidance: Option<Guidance>,
+    inpaint: Option<Inpaint>,
+) -> Result<(Sampler, GridSpec, usize), Error> {
+    let chosen = |budget: usize| suited(network, samples, budget, inpaint);
+    let cost = |budget: usize| {
+        let (sampler, grid, num_steps) = chosen(budget);
+        let recipe = Recipe { grid, num_steps, guidance, inpaint, ..Recipe::new(sampler, network) };
+        recipe.compile(network).map(|program| program.evals())
+    };
+    let least = cost(1)?;
+    if least > evals as u64 {
+        let reason = format!("num_steps must be at least {least} evaluations, got {evals}");
+        return Err(Error::Grid(reason));
+    }
+    // The largest budget of plain steps whose program is not above `evals`.
+    let (mut fits, mut above) = (1, most_steps(network).min(evals) + 1);
+    while above - fits > 1 {
+        let middle = fits.midpoint(above);
+        match cost(middle) {
+            Ok(cost) if cost <= evals as u64 => fits = middle,
+            _ => above = middle,
         }
-        _ => (Sampler::DpmSolverPp3Corrected, GridSpec::default_of(&network.process), steps),
+    }
+    Ok(chosen(fits))
+}
+
+fn most_steps(network: &Network) -> usize {
+    network.process.timesteps().unwrap_or(1000)
+}
+
+/// As [`measured`], or what can go back up where that cannot.
+fn suited(
+    network: &Network,
+    samples: Samples,
+    evals: usize,
+    inpaint: Option<Inpaint>,
+) -> (Sampler, GridSpec, usize) {
+    let (sampler, grid, steps) = measured(network, samples, evals);
+    match inpaint {
+        Some(Inpaint::ReplaceXt { .. }) if !sampler.is_one_step() => {
+            let ddim = Sampler::Ddim { eta: 0.0, clip_rule: ClippedEps::Recompute };
+            (ddim, GridSpec::default_of(&network.process), evals.clamp(1, most_steps(network)))
+        }
+        _ => (sampler, grid, steps),
+    }
+}
+
+/// What does best with so many evaluations, one a row.
+fn measured(network: &Network, samples: Samples, evals: usize) -> (Sampler, GridSpec, usize) {
+    let most = most_steps(network);
+    let steps = evals.clamp(1, most);
+    let (sampler, grid) = match &network.process {
+        Process::Discrete(_) if network.prediction == Prediction::Mean || steps == most => {
+            (Sampler::Ddpm { variance: None }, GridSpec::Trailing)
+        }
+        Process::Flow => (Sampler::FlowEuler, GridSpec::Flow { shift: 1.0 }),
+        Process::Edm(_) if steps < FEW => {
+            (Sampler::Deis { order: 3 }, GridSpec::Karras { rho: 7.0 })
+        }
+        Process::Discrete(_) if steps < FEW => match samples {
+            Samples::Points => (Sampler::Lms { order: 4 }, GridSpec::Exponential),
+            Samples::Pictures => (ancestral(Variance::FixedLarge), GridSpec::Trailing),
+        },
+        Process::Discrete(_) | Process::Edm(_) => match samples {
+            Samples::Points => (ancestral(Variance::FixedSmall), GridSpec::Exponential),
+            Samples::Pictures => (MULTISTEP, GridSpec::Exponential),
+        },
+    };
+    (sampler, grid, steps)
+}
+
+/// A shortened chain. Its variance is named: a learned one is that of a whole timestep, which the
+/// chain jumps over.
+fn ancestral(variance: Variance) -> Sampler {
+    Sampler::Ddpm { variance: Some(variance) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BetaSchedule, Edm, Schedule};
+
+    fn networks() -> Vec<Network> {
+        let chain = |kind, prediction| {
+            let schedule = Schedule::new(kind, 100, 1e-4, 0.02).unwrap();
+            Network::discrete(schedule, prediction, Variance::FixedSmall)
+        };
+        use Prediction::{Eps, Mean, V, X0};
+        let linear = [Eps, X0, Mean, V].map(|prediction| chain(BetaSchedule::Linear, prediction));
+        let jsd = [X0, Mean, V].map(|prediction| chain(BetaSchedule::Jsd, prediction));
+        let flow_of_x_0 = Network { prediction: X0, ..Network::flow() };
+        let others = [Network::edm(Edm::PAPER), Network::flow(), flow_of_x_0];
+        linear.into_iter().chain(jsd).chain(others).collect()
+    }
+
+    /// The evaluations of what is chosen, and how many steps it has.
+    fn spent(
+        network: &Network,
+        samples: Samples,
+        budget: usize,
+        guidance: Option<Guidance>,
+        inpaint: Option<Inpaint>,
+    ) -> (u64, usize) {
+        let (sampler, grid, num_steps) =
+            choose(network, samples, budget, guidance, inpaint).unwrap();
+        let recipe = Recipe { grid, num_steps, guidance, inpaint, ..Recipe::new(sampler, network) };
+        (recipe.compile(network).unwrap().evals(), num_steps)
+    }
+
+    fn kinds_and_budgets() -> impl Iterator<Item = (Samples, usize)> {
+        let budgets = [2, 5, 10, 20, 50, 100, 1000];
+        let kinds = [Samples::Points, Samples::Pictures];
+        kinds.into_iter().flat_map(move |kind| budgets.map(|budget| (kind, budget)))
+    }
+
+    #[test]
+    fn no_choice_costs_more_than_the_budget_or_much_less() {
+        let interval = Guidance { scale: 2.0, sigma_min: 0.3, sigma_max: 5.0 };
+        let again = |resampling| Inpaint::ReplaceXt { resampling, jump_length: 3 };
+        let inpaints = [None, Some(Inpaint::ReplaceX0), Some(again(1)), Some(again(4))];
+        for network in networks() {
+            for guidance in [None, Some(Guidance::everywhere(3.0)), Some(interval)] {
+                for inpaint in inpaints {
+                    for (samples, budget) in kinds_and_budgets() {
+                        let (evals, steps) = spent(&network, samples, budget, guidance, inpaint);
+                        let what = format!("{network:?}, {guidance:?}, {inpaint:?}, {budget}");
+                        assert!(evals <= budget as u64, "{evals}: {what}");
+                        // One step more of any method here is at most 2 · 4 · 2 evaluations.
+                        let spent = evals + 16 > budget as u64 || steps >= 100;
+                        assert!(spent, "only {evals}: {what}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_budget_below_one_step_is_refused_with_what_a_step_costs() {
+        let network = &networks()[0];
+        let refused =
+            |evals, guidance| choose(network, Samples::Points, evals, guidance, None).unwrap_err();
+        let error = refused(0, None).to_string();
+        assert!(error.contains("at least 1 evaluations, got 0"), "{error}");
+        let error = refused(1, Some(Guidance::everywhere(2.0))).to_string();
+        assert!(error.contains("at least 2 evaluations, got 1"), "{error}");
+        let wrong = Guidance::everywhere(-1.0);
+        assert!(refused(9, Some(wrong)).to_string().contains("guidance.scale"));
+    }
+
+    #[test]
+    fn networks_that_predict_the_mean_take_fewer_steps_than_they_were_trained_for() {
+        for network in networks().iter().filter(|one| one.prediction == Prediction::Mean) {
+            let (sampler, _, steps) = choose(network, Samples::Points, 10, None, None).unwrap();
+            assert_eq!((sampler, steps), (Sampler::Ddpm { variance: None }, 10));
+        }
+    }
+
+    #[test]
+    fn the_choice_is_the_one_of_the_documentation() {
+        let page = include_str!("../../docs/samplers/quality.md");
+        let on_betas = |prediction| {
+            let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+            Network::discrete(schedule, prediction, Variance::FixedSmall)
+        };
+        for (name, network, samples) in [
+            ("points on betas", on_betas(Prediction::Eps), Samples::Points),
+            ("pictures on betas", on_betas(Prediction::V), Samples::Pictures),
+            ("points on EDM", Network::edm(Edm::PAPER), Samples::Points),
+            ("flow", Network::flow(), Samples::Points),
+        ] {
+            let start = format!("| {name} |");
+            let row = page.lines().find(|line| line.starts_with(&start)).unwrap();
+            let cells: Vec<&str> = row.split('|').skip(2).map(str::trim).collect();
+            for (place, budget) in [5, 10, 20, 50, 1000].into_iter().enumerate() {
+                let (sampler, grid, _) = choose(&network, samples, budget, None, None).unwrap();
+                let said = cells.get(place).copied();
+                assert_eq!(said, Some(&*format!("`{sampler}`, `{grid}`")), "{name}, {budget}");
+            }
+        }
     }
 }

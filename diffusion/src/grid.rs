@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    Error, Point, Process,
+    Error, Point, Process, Program,
     process::at_time,
     schedule::linspace,
     spec::{Spec, Text, serde_as_text},
@@ -52,7 +52,7 @@ pub enum GridSpec {
     /// 2022, uniform λ), and `log-snr` is its other name.
     Exponential,
     /// The time t of a straight line from noise to data, σ/α = t/(1−t), runs
-    /// evenly from 1 (or the largest sigma) to 0, then is shifted to
+    /// evenly from 1 (or to the largest sigma) to 0, then is shifted to
     /// shift t / (1 + (shift − 1) t) (Esser et al. 2024, equation 23).
     Flow {
         /// Above 0; 1 is evenly, more spends more steps on noise.
@@ -84,6 +84,9 @@ impl GridSpec {
         "sigmas",
     ];
 
+    /// Most steps of any grid.
+    pub const MAX_STEPS: usize = Program::MAX_ROWS;
+
     /// The rule that suits a process when nothing is said.
     #[must_use]
     pub fn default_of(process: &Process) -> Self {
@@ -98,7 +101,9 @@ impl GridSpec {
     #[must_use]
     pub fn fixed_steps(&self) -> Option<usize> {
         match self {
-            Self::Sections(counts) => Some(counts.iter().sum()),
+            Self::Sections(counts) => {
+                Some(counts.iter().fold(0, |sum: usize, count| sum.saturating_add(*count)))
+            }
             Self::DdimStride(steps) => Some(*steps),
             Self::Timesteps(list) => Some(list.len()),
             Self::Sigmas(list) => Some(list.len().saturating_sub(1)),
@@ -130,11 +135,40 @@ impl GridSpec {
     }
 
     fn check_steps(&self, num_steps: usize) -> Result<(), Error> {
-        match self.fixed_steps() {
-            Some(steps) if steps != num_steps => Err(Error::Grid(format!(
-                "the grid {self} has {steps} steps, so num_steps cannot be {num_steps}"
-            ))),
-            _ => Ok(()),
+        let steps = self.fixed_steps().unwrap_or(num_steps);
+        let name = self.name();
+        let max = Self::MAX_STEPS;
+        if steps > max && self.fixed_steps().is_some() {
+            return Err(Error::Grid(format!("{name} may have at most {max} steps, got {steps}")));
+        }
+        if steps > max {
+            return Err(Error::Grid(format!("num_steps must be at most {max}, got {steps}")));
+        }
+        if steps != num_steps {
+            return Err(Error::Grid(format!(
+                "the grid {name} has {steps} steps, so num_steps cannot be {num_steps}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The name, without options or numbers.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Leading { .. } => "leading",
+            Self::Trailing => "trailing",
+            Self::Linspace => "linspace",
+            Self::Quadratic => "quadratic",
+            Self::DdpmTorchLinear => "ddpm-torch-linear",
+            Self::DdpmTorchQuadratic => "ddpm-torch-quadratic",
+            Self::Sections(_) => "sections",
+            Self::DdimStride(_) => "ddim",
+            Self::Karras { .. } => "karras",
+            Self::Exponential => "exponential",
+            Self::Flow { .. } => "flow",
+            Self::Timesteps(_) => "timesteps",
+            Self::Sigmas(_) => "sigmas",
         }
     }
 
@@ -172,8 +206,8 @@ impl GridSpec {
 
     /// A rule that counts in sigmas, over those that the network knows.
     fn continuous(&self, process: &Process, num_steps: usize) -> Result<Grid, Error> {
-        if !(1..=100_000).contains(&num_steps) {
-            return Err(Error::Grid(format!("num_steps must be in 1..=100000, got {num_steps}")));
+        if num_steps == 0 {
+            return Err(Error::Grid("num_steps must be at least 1, got 0".into()));
         }
         let (low, high) = process.rho_range();
         let sigmas = match self {
@@ -218,14 +252,23 @@ fn of_sigmas(process: &Process, list: &[f64]) -> Result<Grid, Error> {
 
 fn flow(process: &Process, num_steps: usize, shift: f64) -> Result<Grid, Error> {
     let shifted = |time: f64| shift * time / (1.0 + (shift - 1.0) * time);
-    let times = (0..num_steps).map(|k| shifted(1.0 - k as f64 / num_steps as f64));
     let largest = process.rho_range().1;
-    let at = |time: f64| match process {
-        Process::Flow => Ok(at_time(time)),
-        // Others know no place as noisy as t = 1.
-        _ => process.at_rho((time / (1.0 - time)).min(largest)),
+    // The time, before it is shifted, of the largest sigma: others know no place as
+    // noisy as t = 1.
+    let start = match process {
+        Process::Flow => 1.0,
+        Process::Discrete(_) | Process::Edm(_) => largest / (shift + largest),
     };
-    Grid { points: times.map(at).collect::<Result<_, _>>()?, end: Point::DATA }.decreasing()
+    let at = |k: usize| match (process, k) {
+        (Process::Flow, _) => Ok(at_time(shifted(1.0 - k as f64 / num_steps as f64))),
+        (_, 0) => process.at_rho(largest),
+        _ => {
+            let time = shifted(start * (1.0 - k as f64 / num_steps as f64));
+            process.at_rho(time / (1.0 - time))
+        }
+    };
+    let points = (0..num_steps).map(at).collect::<Result<_, _>>()?;
+    Grid { points, end: Point::DATA }.decreasing()
 }
 
 /// The points of a run, noisiest first, and where its last interval ends.
@@ -252,6 +295,14 @@ impl Grid {
     pub fn intervals(&self) -> impl Iterator<Item = (Point, Point)> + '_ {
         let ends = self.points.iter().skip(1).chain([&self.end]);
         self.points.iter().copied().zip(ends.copied())
+    }
+
+    /// The interval that begins at pure noise (α = 0), if one does, and the grid
+    /// behind it. There ρ and λ are infinite, so a solver that steps in them takes
+    /// the first interval in closed form, and its history begins behind it.
+    pub(crate) fn leave_pure_noise(&self) -> (Option<(Point, Point)>, Self) {
+        let first = self.intervals().next().filter(|(from, _)| from.is_pure_noise());
+        (first, self.last(self.points.len() - usize::from(first.is_some())))
     }
 
     /// The last `num_steps` intervals.
@@ -312,20 +363,20 @@ impl FromStr for GridSpec {
 
 impl fmt::Display for GridSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = Text::new(self.name());
         let text = match self {
-            Self::Leading { offset } => Text::new("leading").option("offset", offset, &0),
-            Self::Trailing => Text::new("trailing"),
-            Self::Linspace => Text::new("linspace"),
-            Self::Quadratic => Text::new("quadratic"),
-            Self::DdpmTorchLinear => Text::new("ddpm-torch-linear"),
-            Self::DdpmTorchQuadratic => Text::new("ddpm-torch-quadratic"),
-            Self::Sections(counts) => Text::new("sections").list(counts),
-            Self::DdimStride(steps) => Text::new("ddim").list(&[*steps]),
-            Self::Karras { rho } => Text::new("karras").option("rho", rho, &7.0),
-            Self::Exponential => Text::new("exponential"),
-            Self::Flow { shift } => Text::new("flow").option("shift", shift, &1.0),
-            Self::Timesteps(list) => Text::new("timesteps").list(list),
-            Self::Sigmas(list) => Text::new("sigmas").list(list),
+            Self::Leading { offset } => text.option("offset", offset, &0),
+            Self::Sections(counts) => text.list(counts),
+            Self::DdimStride(steps) => text.list(&[*steps]),
+            Self::Karras { rho } => text.option("rho", rho, &7.0),
+            Self::Flow { shift } => text.option("shift", shift, &1.0),
+            Self::Timesteps(list) | Self::Sigmas(list) => text.list(list),
+            Self::Trailing
+            | Self::Linspace
+            | Self::Quadratic
+            | Self::DdpmTorchLinear
+            | Self::DdpmTorchQuadratic
+            | Self::Exponential => text,
         };
         text.fmt(f)
     }
@@ -436,5 +487,27 @@ mod tests {
         assert!((flow.points()[2].sigma - 0.75).abs() < 1e-15);
         let discrete = grid("flow", &linear(), 4).unwrap();
         assert!((discrete.points()[0].t - 999.0).abs() < 1e-9);
+        // Many steps begin above the largest sigma of a flow: none is left out or doubled.
+        for (process, shift) in [(linear(), 1), (linear(), 3), (Process::Edm(Edm::PAPER), 1)] {
+            let grid = grid(&format!("flow:shift={shift}"), &process, 500).unwrap();
+            let times: Vec<f64> = grid.points().iter().map(|p| p.rho() / (1.0 + p.rho())).collect();
+            let shift = f64::from(shift);
+            let even: Vec<f64> = times.iter().map(|t| t / (shift - (shift - 1.0) * t)).collect();
+            let steps: Vec<f64> = even.windows(2).map(|pair| pair[0] - pair[1]).collect();
+            assert!(steps.iter().all(|step| (step - even[0] / 500.0).abs() < 1e-9));
+            assert_eq!(
+                grid.points()[0].rho(),
+                process.at_rho(process.rho_range().1).unwrap().rho()
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_of_lists_may_have_exponents() {
+        let list = |text: &str| text.parse::<GridSpec>().unwrap();
+        assert_eq!(list("sigmas:80-1e-3-0"), GridSpec::Sigmas(vec![80.0, 1e-3, 0.0]));
+        assert_eq!(list("sigmas:1E2-2.5e+0-1e-1"), GridSpec::Sigmas(vec![100.0, 2.5, 0.1]));
+        let error = "sigmas:80-1e-0.5".parse::<GridSpec>().unwrap_err().to_string();
+        assert!(error.contains("`1e-0.5`"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! Inpainting: the samples of a network, given a part of the image.
 
 use crate::{
+    Clip,
     Error,
     Evals,
     Mask,
@@ -9,9 +10,10 @@ use crate::{
     Program,
     Row,
     Sampler,
-    samplers::Step,
+    X0Rule,
     // The way back up is the same as that of churn.
     samplers::add_noise,
+    samplers::{Step, X_0},
 };
 
 /// How a sample is made to agree with what is known.
@@ -29,9 +31,9 @@ pub enum Inpaint {
         /// Steps of a block, from 1 to 1000.
         jump_length: u32,
     },
-    /// The known part of each prediction of x_0 is the known image. It costs no
-    /// more than sampling and suits every sampler, but nothing makes the rest agree
-    /// with it in hindsight.
+    /// The known part of each prediction of x_0 is the known image, and so is that of
+    /// the sample. It costs no more than sampling and suits every sampler, but nothing
+    /// makes the rest agree with it in hindsight.
     ReplaceX0,
 }
 
@@ -40,7 +42,11 @@ pub(crate) fn inpaint(how: &Inpaint, sampler: Sampler, steps: &mut [Step]) -> Re
     match *how {
         Inpaint::ReplaceX0 => {
             let rows = steps.iter_mut().flat_map(|step| &mut step.rows);
-            rows.filter(|row| row.evals != Evals::Zero).for_each(|row| row.mask = Mask::ReplaceX0);
+            rows.filter(|row| row.evals != Evals::Zero).for_each(|row| {
+                through_x_0(row);
+                row.mask = Mask::ReplaceX0;
+            });
+            finish(steps);
             Ok(())
         }
         Inpaint::ReplaceXt { resampling, jump_length } => {
@@ -53,7 +59,9 @@ pub(crate) fn inpaint(how: &Inpaint, sampler: Sampler, steps: &mut [Step]) -> Re
             }
             in_range("resampling", resampling, 100)?;
             in_range("jump_length", jump_length, 1000)?;
-            steps.iter_mut().for_each(|step| step.rows.push(replace_x_t(&step.to)));
+            let noisy = steps.iter_mut().filter(|step| !step.to.is_data());
+            noisy.for_each(|step| step.rows.push(replace_x_t(&step.to)));
+            finish(steps);
             let rows: usize = steps.iter().map(|step| step.rows.len() + 1).sum();
             if rows * resampling as usize > Program::MAX_ROWS {
                 let max = Program::MAX_ROWS;
@@ -73,12 +81,45 @@ fn in_range(option: &'static str, value: u32, max: u32) -> Result<(), Error> {
     Err(Error::Option { option, reason: format!("must be in 1..={max}, got {value}") })
 }
 
+/// A row that uses the network's output as it is, a predicted mean, reads nothing of
+/// x_0: it is written by the x_0 which that output stands for, F = (x_0 − p_u u)/p_F.
+/// The reference never clips a mean.
+fn through_x_0(row: &mut Row) {
+    let Mix { u, x_0: 0.0, f, .. } = row.u else { return };
+    if f == 0.0 {
+        return;
+    }
+    let X0Rule { p_u, p_f, .. } = row.x_0;
+    row.u = Mix { u: u - f * p_u / p_f, x_0: f / p_f, f: 0.0, ..row.u };
+    row.x_0.clip = Clip::None;
+}
+
+/// The known part of the sample is the known image itself.
+fn finish(steps: &mut [Step]) {
+    let Some(last) = steps.last_mut().filter(|step| step.to.is_data()) else { return };
+    match last.rows.last_mut() {
+        Some(row) if row.evals != Evals::Zero && row.u == X_0 => row.mask = Mask::ReplaceX0,
+        _ => last.rows.push(replace_sample()),
+    }
+}
+
+/// The known part of what a sample has become is the known image, and so is that of
+/// the prediction that is shown.
+pub(crate) fn replace_sample() -> Row {
+    let mut row = Row::at(0.0);
+    row.evals = Evals::Zero;
+    row.mask = Mask::ReplaceX0;
+    row.u = X_0;
+    row
+}
+
 /// The known part becomes a fresh sample of q(x_t given the known image).
 fn replace_x_t(at: &Point) -> Row {
     let mut row = Row::at(at.t);
     row.evals = Evals::Zero;
     row.mask = Mask::ReplaceXt;
     row.u = Mix { known: at.alpha, z: at.sigma, ..Mix::ZERO };
+    row.label.noise_level = at.noise_level();
     row
 }
 

@@ -1,7 +1,9 @@
 //! What a network is, as far as samplers need to know: the process it was trained
 //! on and what its outputs mean.
 
-use crate::{Edm, Error, Point, Prediction, Process, Schedule, Variance, X0Rule, row::Clip};
+use crate::{
+    Edm, Error, Point, Prediction, Process, Program, Schedule, Variance, X0Rule, row::Clip,
+};
 
 /// The meaning of a network's inputs and outputs.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +63,16 @@ impl Network {
                     "a schedule that ends in pure noise (alphas_cumprod = 0) needs a network that \
                  predicts v or x_0, not eps",
                 )
+            }
+            (Process::Discrete(schedule), Prediction::Eps | Prediction::Mean)
+                if self.most_amplified(schedule) > Program::MAX_SIZE =>
+            {
+                let (most, max) = (self.most_amplified(schedule), Program::MAX_SIZE);
+                Err(Error::Sampler(format!(
+                    "this schedule leaves so little of the data that {} would be multiplied by \
+                     {most:.0e} to give x_0, and {max:.0e} is the most: use v or x_0",
+                    self.prediction
+                )))
             }
             (Process::Discrete(_), Prediction::Edm | Prediction::Flow) => {
                 fail("a network on a schedule of betas predicts eps, x_0, mean or v")
@@ -133,6 +145,15 @@ impl Network {
         })
     }
 
+    /// The largest factor from an output, or x_t, to x_0.
+    fn most_amplified(&self, schedule: &Schedule) -> f64 {
+        let of = |t: usize| match self.prediction {
+            Prediction::Mean => 1.0 / schedule.posterior_mean_coefficients(t).0,
+            _ => 1.0 / schedule.alphas_cumprod()[t].sqrt(),
+        };
+        (0..schedule.timesteps()).map(of).fold(0.0, f64::max)
+    }
+
     /// c_skip and c_out of Karras et al. 2022, table 1.
     fn edm_coefficients(&self, sigma: f64) -> Result<(f64, f64), Error> {
         let Process::Edm(Edm { sigma_data, .. }) = self.process else {
@@ -197,6 +218,15 @@ mod tests {
         assert!(network(Prediction::Eps).check().unwrap_err().to_string().contains("v or x_0"));
         assert!(network(Prediction::V).check().is_ok());
         assert!(network(Prediction::Edm).check().is_err());
+        // sqrt(alphas_cumprod) is 2e-7 at its end, beyond the numbers of rows.
+        let steep = Schedule::linear(1000, 1e-4, 0.06).unwrap();
+        let network =
+            |prediction| Network::discrete(steep.clone(), prediction, Variance::FixedSmall);
+        for prediction in [Prediction::Eps, Prediction::Mean] {
+            let error = network(prediction).check().unwrap_err().to_string();
+            assert!(error.contains("use v or x_0"), "{error}");
+        }
+        assert!(network(Prediction::X0).check().is_ok() && network(Prediction::V).check().is_ok());
         let flow = Network { prediction: Prediction::V, ..Network::flow() };
         assert!(flow.check().is_err());
     }

@@ -11,7 +11,7 @@ pub enum Prediction {
     /// The data x_0.
     #[serde(rename = "x_0")]
     X0,
-    /// The mean of q(x_{t−1} given x_t, x_0); only on the whole grid.
+    /// The mean of q(x_{t−1} given x_t, x_0); only at trained timesteps.
     Mean,
     /// v = α ε − σ x_0 (Salimans & Ho 2022).
     V,

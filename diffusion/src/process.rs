@@ -91,6 +91,12 @@ impl Point {
         self.sigma == 0.0
     }
 
+    /// Whether nothing of the data is left: α = 0.
+    #[must_use]
+    pub fn is_pure_noise(&self) -> bool {
+        self.alpha == 0.0
+    }
+
     /// Share of the noise in x: 1 is pure noise, 0 is data.
     #[must_use]
     pub fn noise_level(&self) -> f64 {
@@ -115,8 +121,9 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// [`Error::Grid`] if the process has no timesteps, or t is not in 0 ..= T−1; for
-    /// a flow, not above 0 and at most 1000.
+    /// [`Error::Grid`] if the process has no timesteps, t is not in 0 ..= T−1, or t lies
+    /// between pure noise and the timestep before it; for a flow, if t is not above 0
+    /// and at most 1000.
     pub fn at_timestep(&self, t: f64) -> Result<Point, Error> {
         let schedule = match self {
             Self::Discrete(schedule) => schedule,
@@ -138,6 +145,12 @@ impl Process {
             return Ok(trained(schedule, below));
         }
         let (low, high) = (ln_rho(schedule, below), ln_rho(schedule, below + 1));
+        if high.is_infinite() {
+            return Err(Error::Grid(format!(
+                "timestep {t} lies next to pure noise (alphas_cumprod = 0 at {last}), where there \
+                 is nothing to interpolate to: use {below} or {last}"
+            )));
+        }
         Ok(preserving(t, (low + (high - low) * t.fract()).exp()))
     }
 
@@ -223,6 +236,7 @@ fn timestep_of(schedule: &Schedule, rho: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BetaSchedule;
 
     fn linear() -> Process {
         Process::Discrete(Schedule::linear(1000, 1e-4, 0.02).unwrap())
@@ -256,6 +270,11 @@ mod tests {
         assert!(linear().at_timestep(999.5).is_err());
         assert!(linear().at_timestep(-1.0).is_err());
         assert!(linear().at_timestep(f64::NAN).is_err());
+        let jsd = Process::Discrete(Schedule::new(BetaSchedule::Jsd, 100, 1.0, 1.0).unwrap());
+        assert!(jsd.at_timestep(99.0).unwrap().is_pure_noise());
+        assert!(jsd.at_timestep(97.5).is_ok());
+        let error = jsd.at_timestep(98.5).unwrap_err().to_string();
+        assert!(error.contains("use 98 or 99"), "{error}");
         assert!(Process::Edm(Edm::PAPER).at_timestep(3.0).is_err());
     }
 

@@ -25,51 +25,41 @@ impl Program {
     /// Most rows of a program.
     pub const MAX_ROWS: usize = 100_000;
 
+    /// Largest size of a number in a row.
+    pub const MAX_SIZE: f64 = 1e6;
+
+    /// Most faults that are told one by one.
+    pub const MAX_FAULTS: usize = 20;
+
     /// Checks rows and makes them a program.
     ///
     /// # Errors
     ///
     /// [`Error::Program`] or [`Error::Row`] with the first rule that is broken;
-    /// [`Program::faults`] has all of them.
+    /// [`Program::checked`] has more of them.
     pub fn new(rows: Vec<Row>) -> Result<Self, Error> {
-        if let Some(fault) = Self::faults(&rows).into_iter().next() {
-            return Err(fault);
+        Self::checked(rows).map_err(|mut faults| faults.swap_remove(0))
+    }
+
+    /// As [`Program::new`], for those who want to hear of more than one fault.
+    ///
+    /// # Errors
+    ///
+    /// The rules that the rows break, in their order: the first
+    /// [`Program::MAX_FAULTS`], and an [`Error::Program`] that counts the others.
+    pub fn checked(rows: Vec<Row>) -> Result<Self, Vec<Error>> {
+        let faults = faults(&rows);
+        if !faults.is_empty() {
+            return Err(faults);
         }
         let reads = |pick: fn(&Row) -> bool| rows.iter().any(pick);
         Ok(Self {
             evals: rows.iter().map(|row| row.evals.count() as u64).sum(),
-            uses_history: reads(|row| row.push.is_some()),
+            uses_history: reads(|row| row.push.is_some() || row.reads_history()),
             uses_anchor: reads(|row| row.u.y != 0.0),
             reads_known: reads(Row::reads_known),
             rows,
         })
-    }
-
-    /// Every rule that rows break, in their order; none if they are a program.
-    #[must_use]
-    pub fn faults(rows: &[Row]) -> Vec<Error> {
-        let Some(last) = rows.last() else {
-            return vec![Error::Program("needs at least one row".into())];
-        };
-        if rows.len() > Self::MAX_ROWS {
-            let (max, got) = (Self::MAX_ROWS, rows.len());
-            return vec![Error::Program(format!("at most {max} rows, got {got}"))];
-        }
-        let mut faults = Faults::default();
-        let mut step = 1;
-        for (position, row) in rows.iter().enumerate() {
-            faults.row = position;
-            check_row(row, &mut faults);
-            check_label(row, step, last.label.num_steps, &mut faults);
-            step += u32::from(row.label.ends_step);
-        }
-        if last.u.z != 0.0 {
-            faults.add("u.z", "the last row must not add noise");
-        }
-        if !last.label.ends_step || last.label.step != last.label.num_steps {
-            faults.add("label", "the last row must end the last step");
-        }
-        faults.found
     }
 
     /// The rows, in the order in which they are applied.
@@ -90,12 +80,14 @@ impl Program {
         self.rows.last().map_or(0, |row| row.label.num_steps)
     }
 
-    /// Whether any row pushes to the history.
+    /// Whether any row pushes to the history, or reads it: before the first push it
+    /// is 0.
     pub(crate) fn uses_history(&self) -> bool {
         self.uses_history
     }
 
-    /// Whether any row reads the anchor y.
+    /// Whether the anchor y ever becomes part of a point. One that only becomes part
+    /// of itself need not be kept.
     pub(crate) fn uses_anchor(&self) -> bool {
         self.uses_anchor
     }
@@ -134,22 +126,60 @@ impl Program {
     }
 }
 
-/// The rules broken so far.
+/// The rules that rows break; none if they are a program.
+fn faults(rows: &[Row]) -> Vec<Error> {
+    let Some(last) = rows.last() else {
+        return vec![Error::Program("needs at least one row".into())];
+    };
+    if rows.len() > Program::MAX_ROWS {
+        let (max, got) = (Program::MAX_ROWS, rows.len());
+        return vec![Error::Program(format!("at most {max} rows, got {got}"))];
+    }
+    let mut faults = Faults::default();
+    let mut step = 1;
+    for (position, row) in rows.iter().enumerate() {
+        faults.row = position;
+        check_row(row, &mut faults);
+        check_label(row, step, last.label.num_steps, &mut faults);
+        step += u32::from(row.label.ends_step);
+    }
+    if last.u.z != 0.0 {
+        faults.add("u.z", || "the last row must not add noise".into());
+    }
+    if !last.label.ends_step || last.label.step != last.label.num_steps {
+        faults.add("label", || "the last row must end the last step".into());
+    }
+    faults.listed()
+}
+
+/// The rules broken so far: the first of them, and how many more.
 #[derive(Default)]
 struct Faults {
     row: usize,
     found: Vec<Error>,
+    more: u64,
 }
 
 impl Faults {
-    fn add(&mut self, field: &'static str, reason: impl Into<String>) {
-        self.found.push(Error::Row { row: self.row, field, reason: reason.into() });
+    fn add(&mut self, field: &'static str, reason: impl FnOnce() -> String) {
+        if self.found.len() == Program::MAX_FAULTS {
+            self.more += 1;
+            return;
+        }
+        self.found.push(Error::Row { row: self.row, field, reason: reason() });
     }
 
     fn range(&mut self, field: &'static str, value: f64, low: f64, high: f64) {
         if !(low..=high).contains(&value) {
-            self.add(field, format!("must be in [{low}, {high}], got {value}"));
+            self.add(field, || format!("must be in [{low}, {high}], got {value}"));
         }
+    }
+
+    fn listed(mut self) -> Vec<Error> {
+        if self.more > 0 {
+            self.found.push(Error::Program(format!("has {} more faults", self.more)));
+        }
+        self.found
     }
 }
 
@@ -157,26 +187,28 @@ fn check_label(row: &Row, step: u32, num_steps: u32, faults: &mut Faults) {
     let label = row.label;
     if label.num_steps != num_steps {
         let got = label.num_steps;
-        faults.add("label.num_steps", format!("must be {num_steps} as in the last row, got {got}"));
+        faults.add("label.num_steps", || {
+            format!("must be {num_steps} as in the last row, got {got}")
+        });
     }
     if label.step != step {
-        faults.add("label.step", format!("belongs to step {}, expected {step}", label.step));
+        faults.add("label.step", || format!("belongs to step {}, expected {step}", label.step));
     }
     faults.range("label.noise_level", label.noise_level, 0.0, 1.0);
 }
 
 fn check_row(row: &Row, faults: &mut Faults) {
     for (field, number) in numbers(row) {
-        if !number.is_finite() || number.abs() > 1e6 {
-            faults.add(field, format!("must be finite and at most 1e6 in size, got {number}"));
+        if !number.is_finite() || number.abs() > Program::MAX_SIZE {
+            faults.add(field, || format!("must be finite and at most 1e6 in size, got {number}"));
         }
     }
     if let Clip::Dynamic { quantile, max } = row.x_0.clip {
         if !(quantile > 0.0 && quantile <= 1.0) {
-            faults.add("x_0.clip", format!("the quantile must be in (0, 1], got {quantile}"));
+            faults.add("x_0.clip", || format!("the quantile must be in (0, 1], got {quantile}"));
         }
         if max < 1.0 {
-            faults.add("x_0.clip", format!("max must be at least 1, got {max}"));
+            faults.add("x_0.clip", || format!("max must be at least 1, got {max}"));
         }
     }
     let reads_output = row.x_0.p_f != 0.0
@@ -185,7 +217,7 @@ fn check_row(row: &Row, faults: &mut Faults) {
         || row.push.is_some_and(|push| push.f != 0.0)
         || row.variance != RawVariance::None;
     if row.evals == Evals::Zero && reads_output {
-        faults.add("evals", "reads the network's output but has no eval");
+        faults.add("evals", || "reads the network's output but has no eval".into());
     }
 }
 
@@ -278,8 +310,10 @@ fn hash_row(row: &Row, hash: &mut Sha256) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::Mix;
+    use crate::{Kernel, Known, Mix, Noise, NoiseAddress, Push, Real, State, X0Rule};
 
     fn row(step: u32, num_steps: u32) -> Row {
         let mut row = Row::at(5.0);
@@ -311,6 +345,23 @@ mod tests {
             first.u = Mix { x_0: bad, ..Mix::ZERO };
             assert!(reason(vec![first, row(2, 2)]).contains("finite and at most 1e6"));
         }
+    }
+
+    #[test]
+    fn twenty_faults_are_told_and_the_others_counted() {
+        let bad = Mix { u: f64::NAN, x_0: f64::NAN, ..Mix::ZERO };
+        let rows = |count| vec![Row { u: bad, ..row(1, 1) }; count];
+        let faults = Program::checked(rows(1)).unwrap_err();
+        let told: Vec<String> = faults.iter().map(Error::to_string).collect();
+        let want =
+            |field| format!("row 0: {field}: must be finite and at most 1e6 in size, got NaN");
+        assert_eq!(told, [want("u.u"), want("u.x_0"), "row 0: u.z".into()][..2]);
+
+        // Two numbers a row, and a step that does not count up in all but the first.
+        let faults = Program::checked(rows(70_000)).unwrap_err();
+        assert_eq!(faults.len(), Program::MAX_FAULTS + 1);
+        let more = Error::Program(format!("has {} more faults", 3 * 70_000 - 1 - 20));
+        assert_eq!(faults.last(), Some(&more));
     }
 
     #[test]
@@ -356,5 +407,99 @@ mod tests {
         let mut silent = row(2, 2);
         silent.evals = Evals::Zero;
         assert_eq!(Program::new(vec![guided, silent]).unwrap().evals(), 2);
+    }
+
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![4 => Just(0.0), 2 => -2.0..2.0f64, 1 => Just(1e6), 1 => Just(-1e6)]
+    }
+
+    prop_compose! {
+        fn mix()(
+            [u, y, x_0, f, z, known] in [(); 6].map(|()| number()),
+            h in [(); 3].map(|()| number()),
+        ) -> Mix {
+            Mix { u, y, x_0, f, h, z, known }
+        }
+    }
+
+    prop_compose! {
+        fn any_row()(
+            evals in prop_oneof![
+                Just(Evals::Zero),
+                Just(Evals::One),
+                Just(Evals::Unconditional),
+                number().prop_map(|scale| Evals::Guided { scale }),
+            ],
+            clip in prop_oneof![
+                Just(Clip::None),
+                Just(Clip::Unit),
+                Just(Clip::Dynamic { quantile: 0.9, max: 3.0 }),
+            ],
+            variance in prop_oneof![
+                Just(RawVariance::None),
+                Just(RawVariance::LogVariance),
+                Just(RawVariance::Range { ln_min: -9.0, ln_max: 1.0 }),
+            ],
+            mask in prop_oneof![Just(Mask::None), Just(Mask::ReplaceX0), Just(Mask::ReplaceXt)],
+            push in prop::option::of([(); 3].map(|()| number())),
+            (p_u, p_f) in (number(), number()),
+            (y, u) in (mix(), mix()),
+            draw in prop::option::of(0..5u32),
+        ) -> Row {
+            let push = push.map(|[u, x_0, f]| Push { u, x_0, f });
+            let noise = NoiseAddress { draw, index: None };
+            let x_0 = X0Rule { p_u, p_f, clip };
+            let row = Row { evals, x_0, y, u, push, variance, mask, noise, ..Row::at(5.0) };
+            if evals == Evals::Zero { without_output(row) } else { row }
+        }
+    }
+
+    fn without_output(mut row: Row) -> Row {
+        (row.x_0.p_f, row.u.f, row.y.f) = (0.0, 0.0, 0.0);
+        row.push = row.push.map(|push| Push { f: 0.0, ..push });
+        Row { variance: RawVariance::None, ..row }
+    }
+
+    /// Runs a program on two elements; the network returns large numbers.
+    fn apply<F: Real>(program: &Program) {
+        let numbers = |value: f64, count: usize| vec![F::from_f64(value); count];
+        let mut state = State::from_point(program, numbers(3.0, 2));
+        let mut kernel = Kernel::new(2);
+        let (image, mask) = (numbers(0.5, 2), [F::ONE, F::from_f64(0.25)]);
+        let known = program.reads_known().then_some(Known { image: &image, mask: &mask });
+        let output = numbers(1e3, 4);
+        for (position, row) in program.rows().iter().enumerate() {
+            let outputs = vec![&output[..]; row.evals.count()];
+            kernel.advance(row, position, &mut state, &outputs, &Noise::new(1), 0, known);
+        }
+        assert_eq!(state.u().len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn every_program_that_is_accepted_runs(rows in prop::collection::vec(any_row(), 1..12)) {
+            let num_steps = rows.len() as u32;
+            let labelled = |(mut row, step): (Row, u32)| {
+                (row.label.step, row.label.num_steps) = (step, num_steps);
+                row.u.z *= f64::from(step != num_steps);
+                row
+            };
+            let rows = rows.into_iter().zip(1..).map(labelled).collect();
+            let program = Program::new(rows).unwrap();
+            apply::<f32>(&program);
+            apply::<f64>(&program);
+        }
+    }
+
+    #[test]
+    fn a_history_that_nothing_was_pushed_to_is_0() {
+        let mut reads = row(1, 1);
+        reads.evals = Evals::Zero;
+        reads.u = Mix { u: 1.0, h: [2.0, 3.0, 4.0], ..Mix::ZERO };
+        let program = Program::new(vec![reads]).unwrap();
+        let mut state = State::from_point(&program, vec![7.0f32, -1.0]);
+        let noise = Noise::new(1);
+        Kernel::new(2).advance(&program.rows()[0], 0, &mut state, &[], &noise, 0, None);
+        assert_eq!(state.u(), [7.0, -1.0]);
     }
 }

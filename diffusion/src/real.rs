@@ -25,7 +25,8 @@ pub trait Real:
     fn to_f64(self) -> f64;
     /// e to the power of self.
     fn exp(self) -> Self;
-    /// The nearer of the two bounds if self lies outside of them.
+    /// The nearer of the two bounds if self lies outside of them. A bound that is not
+    /// a number does nothing: overflow is not worth a panic.
     fn clamp(self, low: Self, high: Self) -> Self;
     /// Whether it is neither infinite nor NaN.
     fn is_finite(self) -> bool;
@@ -50,7 +51,13 @@ macro_rules! real {
             }
 
             fn clamp(self, low: Self, high: Self) -> Self {
-                $float::clamp(self, low, high)
+                if self < low {
+                    low
+                } else if self > high {
+                    high
+                } else {
+                    self
+                }
             }
 
             fn is_finite(self) -> bool {

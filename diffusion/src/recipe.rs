@@ -3,7 +3,7 @@
 use crate::{
     Clip, Error, Evals, Grid, GridSpec, Guidance, Inpaint, Label, Mix, Network, NoiseAddress,
     Point, Process, Program, Row, Sampler,
-    inpaint::inpaint,
+    inpaint::{inpaint, replace_sample},
     samplers::{Denoiser, Step},
 };
 
@@ -39,8 +39,9 @@ pub enum Start {
     /// A given image, noised to where so many of the steps remain: SDEdit (Meng et
     /// al. 2021).
     Image {
-        /// Share of the steps that are run, in [0, 1]: of S steps, ⌊strength · S⌋. 0
-        /// returns the image, 1 starts as noisy as from noise.
+        /// Share of the grid's S points that steps begin at, in [0, 1]: the last
+        /// ⌊strength · S⌋ of them. 0 returns the image, with what is known of it in its
+        /// place; 1 starts as noisy as from noise.
         strength: f64,
     },
 }
@@ -86,13 +87,14 @@ impl Recipe {
     pub fn compile(&self, network: &Network) -> Result<Program, Error> {
         let guidance = self.guidance.map(Guidance::check).transpose()?;
         let grid = self.grid.grid(&network.process, self.num_steps)?;
+        self.check_grid(&grid)?;
         let denoiser = Denoiser { network, clip: self.clip, guidance };
         if self.sampler == Sampler::DdimInverse {
             return self.encode(&denoiser, &grid);
         }
         let grid = match self.start {
-            Start::Image { strength } => match remaining(strength, self.num_steps)? {
-                0 => return Program::new(number(vec![untouched()])),
+            Start::Image { strength } => match remaining(strength, grid.points().len())? {
+                0 => return Program::new(number(vec![self.untouched()])),
                 steps => grid.last(steps),
             },
             Start::Noise | Start::State => grid,
@@ -101,6 +103,7 @@ impl Recipe {
         if let Some(known) = &self.inpaint {
             inpaint(known, self.sampler, &mut steps)?;
         }
+        self.refuse_noisy_end(&grid, &steps)?;
         self.share(&mut steps);
         let prologue = self.prologue(&network.process, &grid.points()[0]);
         steps[0].rows.splice(0..0, prologue);
@@ -110,15 +113,64 @@ impl Recipe {
         Program::new(rows)
     }
 
+    /// What a sampler cannot do with a grid, before anything is built.
+    fn check_grid(&self, grid: &Grid) -> Result<(), Error> {
+        let rows = self.sampler.rows_a_step() * grid.points().len().saturating_sub(1) + 1;
+        if rows > Program::MAX_ROWS {
+            let (name, max) = (self.sampler.name(), Program::MAX_ROWS);
+            return Err(Error::Grid(format!(
+                "num_steps of {} makes {rows} rows of {name}, and {max} is the most",
+                self.num_steps
+            )));
+        }
+        let repeated = grid.intervals().find(|(from, to)| from.rho() == to.rho());
+        match repeated.filter(|_| self.sampler.divides_by_steps()) {
+            None => Ok(()),
+            Some((from, _)) => Err(Error::Grid(format!(
+                "{} visits timestep {} twice, and {} divides by the length of each step: use \
+                 another grid, such as quadratic, or ddpm, ddim or heun",
+                self.grid.name(),
+                from.t,
+                self.sampler.name()
+            ))),
+        }
+    }
+
+    /// Rows that are printed run as they are, and as nobody wants noise on a finished
+    /// sample, none may end with it. So a grid that stops above 0 has use for samplers
+    /// without noise only.
+    fn refuse_noisy_end(&self, grid: &Grid, steps: &[Step]) -> Result<(), Error> {
+        let last = steps.last().and_then(|step| step.rows.last());
+        if grid.end().is_data() || !last.is_some_and(Row::adds_noise) {
+            return Ok(());
+        }
+        let (who, instead) = match self.inpaint {
+            Some(Inpaint::ReplaceXt { .. }) => ("replace_x_t", "replace x_0"),
+            _ => (self.sampler.name(), "use a sampler without noise, such as ddim or heun"),
+        };
+        Err(Error::Grid(format!(
+            "it stops at sigma {}, where {who} would leave fresh noise in the sample: end the \
+             list with 0, or {instead}",
+            grid.end().rho()
+        )))
+    }
+
+    /// One step that changes nothing but what is known.
+    fn untouched(&self) -> Step {
+        let row = if self.inpaint.is_some() { replace_sample() } else { silent() };
+        Step { from: Point::DATA, to: Point::DATA, rows: vec![row] }
+    }
+
     fn encode(&self, denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Program, Error> {
         if self.start != Start::State || self.inpaint.is_some() {
             let reason = "ddim-inverse encodes a given image: give one, without strength or mask";
             return Err(Error::Sampler(reason.into()));
         }
-        if self.num_steps < 2 {
+        let steps = self.sampler.steps(denoiser, grid)?;
+        if steps.is_empty() {
             return Err(Error::Grid("ddim-inverse needs at least 2 points".into()));
         }
-        Program::new(number(self.sampler.steps(denoiser, grid)?))
+        Program::new(number(steps))
     }
 
     /// Gives the rows the index whose noise they share.
@@ -161,7 +213,8 @@ impl Recipe {
                 NoiseAddress { draw: Some(0), index: self.shared_start() },
             ),
         };
-        Some(Row { u, noise, t: first.t, ..silent() })
+        let label = Label { noise_level: first.noise_level(), ..silent().label };
+        Some(Row { u, noise, label, t: first.t, ..silent() })
     }
 }
 
@@ -187,13 +240,6 @@ fn remaining(strength: f64, num_steps: usize) -> Result<usize, Error> {
     }
     // 0.29 · 100 is a little less than 29.
     Ok((strength * num_steps as f64 + 1e-9).floor() as usize)
-}
-
-/// One step that changes nothing.
-fn untouched() -> Step {
-    let mut row = Row::at(0.0);
-    row.evals = Evals::Zero;
-    Step { from: Point::DATA, to: Point::DATA, rows: vec![row] }
 }
 
 /// Makes a row that only adds noise part of the row before it, where that one
@@ -230,6 +276,7 @@ fn fuse(row: &mut Row, next: &Row) -> bool {
     row.u = row.u.scaled(scale);
     row.u.z = z;
     row.noise = next.noise;
+    row.label.noise_level = next.label.noise_level;
     true
 }
 
@@ -239,19 +286,149 @@ fn silent() -> Row {
     row
 }
 
-/// Numbers the steps; the last row of each ends it.
+/// Numbers the steps. Each ends with its last eval, whose point and prediction are
+/// what is shown; rows behind it that only prepare the next step belong to that one.
+/// The last step ends with the last row.
 fn number(steps: Vec<Step>) -> Vec<Row> {
     let num_steps = steps.len() as u32;
-    let mut all = Vec::new();
-    for (mut step, number) in steps.into_iter().zip(1..) {
-        let last = step.rows.len() - 1;
-        for (k, row) in step.rows.iter_mut().enumerate() {
+    let mut all: Vec<Row> = Vec::new();
+    let mut ahead = Vec::new();
+    for (step, number) in steps.into_iter().zip(1..) {
+        let mut rows: Vec<Row> = std::mem::take(&mut ahead);
+        rows.extend(step.rows);
+        let last_eval = rows.iter().rposition(|row| row.evals != Evals::Zero);
+        let last = last_eval.filter(|_| number < num_steps).unwrap_or(rows.len() - 1);
+        ahead = rows.split_off(last + 1);
+        for (k, row) in rows.iter_mut().enumerate() {
             row.label.step = number;
             row.label.num_steps = num_steps;
             row.label.ends_step = k == last;
-            row.label.noise_level = step.to.noise_level();
+            if row.label.noise_level == 0.0 {
+                row.label.noise_level = step.to.noise_level();
+            }
         }
-        all.append(&mut step.rows);
+        all.append(&mut rows);
     }
+    show_as_the_network_sees(&mut all);
     all
+}
+
+/// The point that a step reached is shown at the scale of the row behind it: that of
+/// the next eval, also where rows without one come before.
+fn show_as_the_network_sees(rows: &mut [Row]) {
+    let mut next = 1.0;
+    for k in (1..rows.len()).rev() {
+        if rows[k].evals != Evals::Zero {
+            next = rows[k].c_in;
+        } else if rows[k - 1].label.ends_step {
+            rows[k].c_in = next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Edm, Prediction, Schedule, Variance};
+
+    fn chain(variance: Variance) -> Network {
+        let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+        Network::discrete(schedule, Prediction::Eps, variance)
+    }
+
+    fn compile(
+        network: &Network,
+        sampler: &str,
+        grid: &str,
+        num_steps: usize,
+    ) -> Result<Program, Error> {
+        let recipe = Recipe::new(sampler.parse()?, network);
+        Recipe { grid: grid.parse()?, num_steps, ..recipe }.compile(network)
+    }
+
+    fn refused(sampler: &str, grid: &str, num_steps: usize) -> String {
+        compile(&chain(Variance::FixedSmall), sampler, grid, num_steps).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_grid_that_stops_above_0_is_for_samplers_without_noise() {
+        let stops = "sigmas:80-5-1-0.5";
+        for sampler in ["ddpm", "ddim:eta=1", "euler-ancestral", "sde-dpm++", "consistency", "lcm"]
+        {
+            let error = refused(sampler, stops, 3);
+            let name = sampler.split(':').next().unwrap();
+            assert!(error.contains(&format!("stops at sigma 0.5, where {name}")), "{error}");
+            assert!(error.contains("end the list with 0"), "{error}");
+        }
+        let network = chain(Variance::FixedSmall);
+        for sampler in ["ddim", "heun", "dpm++", "unipc", "edm-heun", "lms"] {
+            let program = compile(&network, sampler, stops, 3).unwrap();
+            let end = network.process.at_rho(0.5).unwrap();
+            let level = program.rows().last().unwrap().label.noise_level;
+            assert!((level - end.noise_level()).abs() < 1e-12, "{sampler}");
+        }
+        let inpaint = Some(Inpaint::ReplaceXt { resampling: 1, jump_length: 1 });
+        let recipe = Recipe::new("ddim".parse().unwrap(), &network);
+        let recipe = Recipe { grid: stops.parse().unwrap(), num_steps: 3, inpaint, ..recipe };
+        let error = recipe.compile(&network).unwrap_err().to_string();
+        assert!(error.contains("replace_x_t would") && error.contains("or replace x_0"), "{error}");
+    }
+
+    #[test]
+    fn solvers_that_divide_by_their_steps_refuse_a_point_twice_and_others_pass_it() {
+        let twice = "ddpm-torch-quadratic";
+        for sampler in ["dpm++", "dpm++-3-corrected", "sde-dpm++", "unipc", "deis", "lms"] {
+            let error = refused(sampler, twice, 50);
+            let (visits, divides) =
+                (format!("{twice} visits timestep"), format!("{sampler} divides"));
+            assert!(error.contains(&visits) && error.contains(&divides), "{error}");
+        }
+        for variance in [Variance::FixedSmall, Variance::Learned, Variance::LearnedRange] {
+            let network = chain(variance);
+            let program = compile(&network, "ddpm", twice, 50).unwrap();
+            // The step from timestep 0 to itself, and the one to the data.
+            let silent = program.rows().iter().filter(|row| row.u.z == 0.0);
+            assert_eq!(silent.map(|row| row.t).collect::<Vec<_>>(), [0.0, 0.0], "{variance}");
+        }
+        let network = chain(Variance::FixedSmall);
+        let others =
+            ["ddim:eta=1", "euler", "euler-ancestral", "heun", "edm-heun", "ipndm", "pndm"];
+        for sampler in others.into_iter().chain(["dpm++:order=1", "deis:order=1", "consistency"]) {
+            assert!(compile(&network, sampler, twice, 50).is_ok(), "{sampler}");
+        }
+    }
+
+    #[test]
+    fn more_steps_than_rows_are_refused_before_a_row_is_built() {
+        let many = 2_000_000;
+        let list: Vec<String> = (0..many).map(|k| (many - k).to_string()).collect();
+        let network = Network::edm(Edm::PAPER);
+        for (sampler, grid) in [
+            ("heun", format!("timesteps:{}", list.join("-"))),
+            ("ddim", format!("sigmas:{}-0", list.join("-"))),
+            ("heun", "karras".into()),
+            ("ddim", "flow".into()),
+            ("ddim", format!("sections:{}-1", usize::MAX)),
+            ("ddim", format!("ddim:{many}")),
+        ] {
+            let steps = grid.parse::<GridSpec>().unwrap().fixed_steps().unwrap_or(many);
+            let error = compile(&network, sampler, &grid, steps).unwrap_err().to_string();
+            assert!(error.contains("at most 100000") && error.len() < 200, "{error}");
+        }
+        let error = compile(&network, "heun", "karras", 60_000).unwrap_err().to_string();
+        assert!(error.contains("makes 119999 rows of heun"), "{error}");
+        assert!(compile(&network, "euler", "karras", 60_000).is_ok());
+    }
+
+    #[test]
+    fn strength_counts_the_points_of_a_grid_that_has_more_than_its_steps() {
+        let network = chain(Variance::FixedSmall);
+        let grid: GridSpec = "ddpm-torch-linear".parse().unwrap();
+        let points = grid.grid(&network.process, 30).unwrap();
+        assert_eq!(points.points().len(), 31);
+        let recipe = Recipe::new("ddim".parse().unwrap(), &network);
+        let start = Start::Image { strength: 1.0 };
+        let program = Recipe { grid, num_steps: 30, start, ..recipe }.compile(&network).unwrap();
+        assert_eq!((program.evals(), program.rows()[0].t), (31, points.points()[0].t));
+    }
 }

@@ -74,6 +74,12 @@ impl Row {
         self.u.z != 0.0 || self.y.z != 0.0
     }
 
+    /// Whether it mixes something that was pushed before.
+    #[must_use]
+    pub fn reads_history(&self) -> bool {
+        self.u.h.iter().chain(&self.y.h).any(|h| *h != 0.0)
+    }
+
     /// Whether it reads the known image.
     #[must_use]
     pub fn reads_known(&self) -> bool {

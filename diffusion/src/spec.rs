@@ -51,16 +51,25 @@ impl<'a> Spec<'a> {
         value.parse().map(Some).map_err(wrong)
     }
 
-    /// The only value without a key, a list separated by dashes.
+    /// The only value without a key, a list separated by dashes. One behind an
+    /// exponent's `e` belongs to the number: `80-1e-3-0` are three.
     pub(crate) fn take_list<T: FromStr<Err: Display>>(&mut self) -> Result<Vec<T>, Error> {
         let list = self.options.remove("").unwrap_or_default();
         let wrong = |part: &str, error: T::Err| {
             Error::Spec(format!("{} `{}`: `{part}`: {error}", self.what, self.name))
         };
-        list.split('-')
-            .filter(|part| !part.is_empty())
-            .map(|part| part.parse().map_err(|error| wrong(part, error)))
-            .collect()
+        let ends = |at: &usize| list[*at..].starts_with('-') && !list[..*at].ends_with(['e', 'E']);
+        let ends = (0..list.len()).filter(|at| list.is_char_boundary(*at)).filter(ends);
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for end in ends.chain([list.len()]) {
+            let part = &list[start..end];
+            if !part.is_empty() {
+                parts.push(part.parse().map_err(|error| wrong(part, error))?);
+            }
+            start = end + 1;
+        }
+        Ok(parts)
     }
 
     /// Refuses options that nothing has read.

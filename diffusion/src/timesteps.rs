@@ -124,8 +124,12 @@ pub(crate) fn sections(timesteps: usize, counts: &[usize]) -> Result<Vec<usize>,
             )));
         }
         let stride = if *count > 1 { (size - 1) as f64 / (count - 1) as f64 } else { 1.0 };
-        let at = |k: usize| start + (k as f64 * stride).round_ties_even() as usize;
-        ascending.extend((0..*count).map(at));
+        // Added up as they do: a product rounds other ties, one timestep away.
+        let mut at = 0.0_f64;
+        for _ in 0..*count {
+            ascending.push(start + at.round_ties_even() as usize);
+            at += stride;
+        }
         start += size;
     }
     Ok(reversed(ascending))
@@ -194,6 +198,8 @@ mod tests {
     fn sections_are_evenly_spread_parts() {
         assert_eq!(sections(12, &[2, 3]).unwrap(), [11, 8, 6, 5, 0]);
         assert_eq!(sections(1000, &[10, 15, 20]).unwrap().len(), 45);
+        // Ten times 49.95 is 499.5, and 499.49999999999994 when it is added up.
+        assert_eq!(sections(1000, &[21]).unwrap()[10], 499);
         assert!(sections(10, &[6, 6]).unwrap_err().to_string().contains("section 0"));
         assert!(sections(10, &[]).is_err());
     }

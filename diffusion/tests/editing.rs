@@ -5,10 +5,10 @@
 
 mod common;
 
-use common::{Component, Mixture, Perfect, Table, document, predictions};
+use common::{Component, Mixture, Perfect, Table, document, from_pure_noise, predictions};
 use ddpm_diffusion::{
-    Evals, Guidance, Kernel, Network, Noise, Program, Recipe, Row, SharedNoise, Start, State,
-    q_sample, slerp,
+    Evals, GridSpec, Guidance, Inpaint, Kernel, Known, Network, Noise, Point, Prediction, Process,
+    Program, Recipe, Row, Sampler, SharedNoise, Start, State, Variance, q_sample, slerp,
 };
 
 /// Values of an image.
@@ -44,6 +44,17 @@ fn compile(sampler: &str, network: &Network, steps: usize, start: Start) -> Prog
 
 /// Runs a program from `start`, or from noise.
 fn run(program: &Program, network: &Perfect, start: Option<&[f64]>, index: u64) -> Vec<f64> {
+    run_known(program, network, start, index, None).0
+}
+
+/// As [`run`], with what is known; the sample and the last prediction of x_0.
+fn run_known(
+    program: &Program,
+    network: &Perfect,
+    start: Option<&[f64]>,
+    index: u64,
+    known: Option<Known<'_, f64>>,
+) -> (Vec<f64>, Vec<f64>) {
     let noise = Noise::new(3);
     let mut state = match start {
         Some(start) => State::from_point(program, start.to_vec()),
@@ -53,9 +64,9 @@ fn run(program: &Program, network: &Perfect, start: Option<&[f64]>, index: u64) 
     for (position, row) in program.rows().iter().enumerate() {
         let outputs = network.outputs(row, state.u());
         let outputs: Vec<&[f64]> = outputs.iter().map(Vec::as_slice).collect();
-        kernel.advance(row, position, &mut state, &outputs, &noise, index, None);
+        kernel.advance(row, position, &mut state, &outputs, &noise, index, known);
     }
-    state.u().to_vec()
+    (state.u().to_vec(), kernel.x_0().to_vec())
 }
 
 /// Peak signal-to-noise ratio in dB of values in [−1, 1].
@@ -226,5 +237,150 @@ fn a_walk_between_two_noises_has_exact_ends_and_stays_as_noisy() {
     for tenth in 1..10 {
         slerp(&a, &b, f64::from(tenth) / 10.0, &mut out);
         assert!((norm(&out) / norm(&a) - 1.0).abs() < 1e-6, "{tenth}: {}", norm(&out));
+    }
+}
+
+#[test]
+fn encoding_to_where_a_grid_stops_above_0_begins_there() {
+    let network = &predictions()[0];
+    let perfect = Perfect::new(network, &data());
+    let round_trip = |steps: usize| {
+        let sigma = |k: usize| 3.0 * (0.1f64 / 3.0).powf(k as f64 / steps as f64);
+        let grid = GridSpec::Sigmas((0..=steps).map(sigma).collect());
+        let both = ["ddim-inverse", "ddim"].map(|sampler| {
+            let recipe = recipe(sampler, network, steps, Start::State);
+            Recipe { grid: grid.clone(), ..recipe }.compile(network).unwrap()
+        });
+        let [encode, decode] = both;
+        assert_eq!((encode.evals(), decode.evals()), (steps as u64, steps as u64));
+        // What is encoded is the state at the end of the grid, and so is what comes back.
+        let end = network.process.at_rho(0.1).unwrap();
+        let start: Vec<f64> = image().iter().map(|x| end.alpha * x).collect();
+        assert!((encode.rows()[0].t - end.t).abs() < 1e-9);
+        let latent = run(&encode, &perfect, Some(&start), 0);
+        psnr(&run(&decode, &perfect, Some(&latent), 0), &start)
+    };
+    let all = [50, 100, 200].map(round_trip);
+    assert!(all[2] > 40.0 && all.windows(2).all(|pair| pair[1] > pair[0] + 4.0), "{all:?}");
+}
+
+/// Networks of every prediction on every process.
+fn every_network() -> Vec<Network> {
+    let Process::Discrete(schedule) = &predictions()[0].process else { panic!("a chain") };
+    let mean = Network::discrete(schedule.clone(), Prediction::Mean, Variance::FixedSmall);
+    predictions().into_iter().chain(from_pure_noise()).chain([mean]).collect()
+}
+
+fn suits(sampler: Sampler, network: &Network) -> bool {
+    let ancestral = matches!(sampler, Sampler::Ddpm { .. });
+    sampler != Sampler::DdimInverse && (ancestral || network.prediction != Prediction::Mean)
+}
+
+#[test]
+fn every_sampler_runs_on_the_default_grid_of_every_network() {
+    for network in every_network() {
+        let perfect = Perfect::new(&network, &data());
+        for sampler in Sampler::ALL.into_iter().filter(|sampler| suits(*sampler, &network)) {
+            for steps in [1, 2, 3, 20] {
+                // Restart needs a point to restart at.
+                if steps == 1 && matches!(sampler, Sampler::Restart { .. }) {
+                    continue;
+                }
+                let restart = "restart:t-min=1,t-max=1e4".parse().unwrap();
+                let restarts = matches!(sampler, Sampler::Restart { .. }) && steps < 20;
+                let sampler = if restarts { restart } else { sampler };
+                let program = compile(&sampler.to_string(), &network, steps, Start::Noise);
+                let sample = run(&program, &perfect, None, 1);
+                assert!(sample.iter().all(|x| x.abs() < 1e3), "{sampler}, {steps}: {sample:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_known_comes_back_equal_from_every_sampler_and_network() {
+    let repaint = Inpaint::ReplaceXt { resampling: 2, jump_length: 2 };
+    let image = image();
+    let mask: Vec<f64> = (0..LEN).map(|k| f64::from(k % 3 == 0)).collect();
+    let known = Some(Known { image: &image, mask: &mask });
+    for network in every_network() {
+        let perfect = Perfect::new(&network, &data());
+        for sampler in Sampler::ALL.into_iter().filter(|sampler| suits(*sampler, &network)) {
+            for inpaint in [Inpaint::ReplaceX0, repaint] {
+                if inpaint == repaint && !sampler.is_one_step() {
+                    continue;
+                }
+                let whole = network.prediction == Prediction::Mean;
+                let steps = if whole { 1000 } else { 20 };
+                let recipe = recipe(&sampler.to_string(), &network, steps, Start::Noise);
+                let program = Recipe { inpaint: Some(inpaint), ..recipe };
+                let program = program.compile(&network).unwrap();
+                let (sample, shown) = run_known(&program, &perfect, None, 1, known);
+                let is = |of: &[f64]| {
+                    let known = of.iter().zip(&image).zip(&mask);
+                    known.filter(|(_, mask)| **mask == 1.0).all(|((got, want), _)| got == want)
+                };
+                assert!(is(&sample) && is(&shown), "{sampler}, {inpaint:?}: {sample:?}");
+                assert!(sample.iter().any(|x| !image.contains(x)), "{sampler}, {inpaint:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn replacing_x_0_moves_the_mean_that_a_network_predicts() {
+    // The unknown half of each pair depends on the known one.
+    let one = |mean| Component { weight: 0.5, mean, variance: [0.01, 0.01], covariance: 0.0 };
+    let data = Mixture { components: vec![one([0.5, 0.5]), one([-0.5, -0.5])] };
+    let mean = &every_network()[8];
+    let perfect = Perfect::new(mean, &data);
+    let (image, mask) = ([0.5, 0.0].repeat(LEN / 2), [1.0, 0.0].repeat(LEN / 2));
+    let known = Some(Known { image: &image[..], mask: &mask[..] });
+    let recipe = recipe("ddpm", mean, 1000, Start::Noise);
+    let program = Recipe { inpaint: Some(Inpaint::ReplaceX0), ..recipe }.compile(mean).unwrap();
+    let (sample, _) = run_known(&program, &perfect, None, 1, known);
+    let with = sample.chunks_exact(2).filter(|pair| pair[1] > 0.0).count();
+    assert!(with > LEN / 2 * 3 / 4, "only {with} of {} agree with what is known", LEN / 2);
+}
+
+#[test]
+fn strength_0_still_puts_what_is_known_in_its_place() {
+    let network = &predictions()[0];
+    let perfect = Perfect::new(network, &data());
+    let (given, other) = (image(), vec![0.25; LEN]);
+    let mask: Vec<f64> = (0..LEN).map(|k| f64::from(k % 2 == 0)).collect();
+    for inpaint in [Inpaint::ReplaceX0, Inpaint::ReplaceXt { resampling: 1, jump_length: 1 }] {
+        let recipe = recipe("ddim", network, 10, Start::Image { strength: 0.0 });
+        let program = Recipe { inpaint: Some(inpaint), ..recipe }.compile(network).unwrap();
+        let known = Some(Known { image: &other[..], mask: &mask[..] });
+        let (sample, _) = run_known(&program, &perfect, Some(&given), 1, known);
+        for (k, value) in sample.into_iter().enumerate() {
+            assert_eq!(value, if k % 2 == 0 { 0.25 } else { given[k] });
+        }
+    }
+}
+
+#[test]
+fn what_is_shown_of_a_step_is_where_its_last_eval_arrived() {
+    let network = &predictions()[3];
+    let perfect = Perfect::new(network, &data());
+    let repaint = Some(Inpaint::ReplaceXt { resampling: 2, jump_length: 2 });
+    for (sampler, inpaint) in [("edm-heun", None), ("ddim", repaint), ("edm-heun", repaint)] {
+        let recipe = Recipe { inpaint, ..recipe(sampler, network, 8, Start::Noise) };
+        let program = recipe.compile(network).unwrap();
+        let rows = program.rows();
+        let ends = (0..rows.len()).filter(|k| rows[*k].label.ends_step);
+        assert_eq!(ends.clone().count(), 8, "{sampler}");
+        for k in ends.filter(|k| k + 1 < rows.len()) {
+            assert_eq!(rows[k].evals, Evals::One, "{sampler}, row {k}: x_0 is a prediction");
+            let next = rows[k + 1..].iter().find(|row| row.evals == Evals::One).unwrap();
+            let (alpha, sigma) = perfect.place(next.t);
+            let level = Point { t: 0.0, alpha, sigma, timestep: None }.noise_level();
+            // The noise of a churn that is part of the row is told; one behind it is not.
+            let churned = rows[k + 1].evals == Evals::Zero && sampler == "edm-heun";
+            let off = (rows[k].label.noise_level - level).abs();
+            assert!(off < if churned { 0.1 } else { 1e-9 }, "{sampler}, row {k}: off by {off}");
+            assert_eq!(rows[k + 1].c_in, next.c_in, "{sampler}, row {k}: x_t is scaled");
+        }
     }
 }

@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::{Mixture, Moments, Perfect, Table, document, predictions};
+use common::{Mixture, Moments, Perfect, Table, document, from_pure_noise, predictions};
 use ddpm_diffusion::{
     GridSpec, Guidance, Network, Prediction, Program, RawVariance, Recipe, Row, Schedule, Start,
     Variance,
@@ -179,6 +179,53 @@ fn finished_samples_come_near_the_data_as_steps_grow() {
     document("distribution.md", "finished", &table);
 }
 
+#[test]
+fn from_pure_noise_every_sampler_comes_near_the_data_and_has_its_mean() {
+    const COUNTS: [usize; 3] = [10, 50, 250];
+    for network in from_pure_noise() {
+        for name in FINISHED {
+            let all = COUNTS.map(|steps| finished(name, &network, steps));
+            let what = format!("{name}, {} of {:?}: {all:?}", network.prediction, COUNTS);
+            // x_T is the data's noised distribution here, exactly.
+            assert!(all.iter().all(|(mean, _)| *mean < 1e-10), "{what}");
+            assert!(all.windows(2).all(|pair| pair[1].1 < 0.6 * pair[0].1), "{what}");
+            assert!(all[2].1 < 0.12, "{what}");
+        }
+    }
+}
+
+#[test]
+fn the_step_out_of_pure_noise_is_the_limit_of_those_from_less_and_less_data() {
+    let network = Network::flow();
+    let first_row = |sampler: &str, grid: GridSpec| {
+        let recipe = Recipe::new(sampler.parse().unwrap(), &network);
+        let recipe = Recipe { grid, num_steps: 3, start: Start::State, ..recipe };
+        recipe.compile(&network).unwrap().rows()[0].clone()
+    };
+    let limits = ["ddpm", "ddim:eta=0.5", "euler", "euler-ancestral", "dpm++", "dpm++-3-corrected"];
+    let more = ["sde-dpm++", "sde-dpm++:order=1,eta=0.5", "unipc", "consistency"];
+    for sampler in limits.into_iter().chain(more) {
+        let at = first_row(sampler, GridSpec::Timesteps(vec![1000.0, 600.0, 200.0])).u;
+        let near = first_row(sampler, GridSpec::Sigmas(vec![1e12, 1.5, 0.25, 0.0])).u;
+        let far = difference(&at.coefficients(), &near.coefficients());
+        assert!(far < 2e-6, "{sampler}: {at:?} and {near:?}");
+    }
+}
+
+#[test]
+fn a_shorter_chain_of_a_predicted_mean_is_that_of_the_noise() {
+    let chain = |prediction| {
+        let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+        Network::discrete(schedule, prediction, Variance::FixedSmall)
+    };
+    for steps in [1, 7, 50, 1000] {
+        let [mean, eps] = [Prediction::Mean, Prediction::Eps]
+            .map(|prediction| finished("ddpm", &chain(prediction), steps));
+        let far = (mean.0 - eps.0).abs().max((mean.1 - eps.1).abs());
+        assert!(far < 1e-8, "{steps}: {mean:?} and {eps:?}");
+    }
+}
+
 fn difference(got: &[f64], want: &[f64]) -> f64 {
     got.iter().zip(want).map(|(got, want)| (got - want).abs()).fold(0.0, f64::max)
 }
@@ -210,6 +257,29 @@ fn jumps_along_the_ode_to_the_data_and_back_are_exact_in_any_number_of_steps() {
             let off = errors(&start.run(program.rows(), jump, no_spread), 1.0, &data());
             assert!(off.0 < tolerance && off.1 < tolerance, "{sampler}, {steps}: {off:?}");
         }
+    }
+}
+
+#[test]
+fn lcm_jumps_to_the_data_from_any_sigma_of_an_edm_network() {
+    let network = &predictions()[3];
+    let perfect = Perfect::new(network, &data());
+    let jump = |row: &Row, u: &[f64]| {
+        let x_0 = data().flow(perfect.place(row.t), (1.0, 0.0), u);
+        // The output from which EDM's coefficients make that jump.
+        let of = |(x_0, u): (&f64, &f64)| (x_0 - row.x_0.p_u * u) / row.x_0.p_f;
+        vec![x_0.iter().zip(u).map(of).collect()]
+    };
+    for sigmas in [vec![80.0, 0.0], vec![80.0, 2.0, 0.5, 0.0], vec![3.0, 0.9, 0.1, 0.0]] {
+        let (first, num_steps) = (sigmas[0], sigmas.len() - 1);
+        let recipe = Recipe::new("lcm".parse().unwrap(), network);
+        let grid = GridSpec::Sigmas(sigmas);
+        let program = Recipe { grid, num_steps, start: Start::State, ..recipe };
+        let program = program.compile(network).unwrap();
+        let end = marginal(&data(), 1.0, first).run(program.rows(), jump, no_spread);
+        // The skip connection at sigma = 0.1 is 0.25/(10 · 91)².
+        let off = errors(&end, 1.0, &data());
+        assert!(off.0 < 1e-5 && off.1 < 1e-5, "{num_steps}: {off:?}");
     }
 }
 

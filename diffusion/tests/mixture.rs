@@ -1,4 +1,8 @@
-//! Samples of a mixture of Gaussians by every family of samplers.
+//! Samples of a mixture of Gaussians by every family of samplers that walks down.
+//!
+//! `consistency` and `lcm` jump by the flow of the data, which is known for one
+//! Gaussian only, and learned variances by a posterior that is one: `gaussian.rs` has
+//! these, exactly.
 //!
 //! The network is exact and so is the distribution function of the data: Rosenblatt's
 //! transform makes right samples uniform on the unit square. Seeds are fixed. The
@@ -58,7 +62,7 @@ const V: usize = 2;
 const EDM: usize = 3;
 const FLOW: usize = 4;
 
-const CASES: [Case; 18] = [
+const CASES: [Case; 19] = [
     case("ddpm", EPS, "karras", 900),
     case("ddpm:variance=fixed-large", X_0, "karras", 600),
     case("ddim", V, "karras", 400),
@@ -77,6 +81,7 @@ const CASES: [Case; 18] = [
     case("lms", EDM, "karras", 60),
     case("restart:t-min=0.3,t-max=1,steps=10", EDM, "karras", 50),
     case("flow-euler", FLOW, "flow", 400),
+    case("pndm", EDM, "karras", 50),
 ];
 
 fn compile(case: &Case, network: &Network, guidance: Option<Guidance>) -> Program {

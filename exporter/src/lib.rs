@@ -7,6 +7,7 @@
 //! * [`sample`], [`picture`]: a network draws samples, and they become a grid in a PNG file;
 //! * [`train`]: loss, optimiser, EMA and checkpoints in one readable loop;
 //! * [`export`]: a trained network becomes an ONNX model package, and is verified;
+//! * [`import`]: models of other programs become packages too;
 //! * [`cli`]: the commands, and the flags that override the defaults.
 
 pub mod data;
@@ -20,5 +21,7 @@ pub mod picture;
 pub mod train;
 
 pub mod export;
+
+pub mod import;
 
 pub mod cli;

@@ -52,7 +52,9 @@ fn digits_go_the_whole_way_from_files_to_a_verified_package() {
     let cheap = ["--sample-every", "10", "--device", "cpu"];
     let printed = ok(&[&train[..], &short, &cheap].concat());
     assert_eq!(printed.trim(), text(&package));
-    for file in ["ddpm.json", "README.md", "training.json", "samples/grid.png"] {
+    // The last of them makes it a pipeline of diffusers too.
+    for file in ["ddpm.json", "README.md", "training.json", "samples/grid.png", "model_index.json"]
+    {
         assert!(package.join(file).is_file(), "{file}");
     }
     assert!(run.join("samples/step-0000010.png").is_file());
@@ -74,14 +76,17 @@ fn digits_go_the_whole_way_from_files_to_a_verified_package() {
     let taken = exporter(&["export", text(&run), "--output", text(&again)]);
     assert_eq!(taken.status.code(), Some(3));
     assert!(stderr(&taken).contains("--force"));
-    ok(&["export", text(&run), "--output", text(&again), "--force"]);
+    ok(&["export", text(&run), "--output", text(&again), "--force", "--no-weights"]);
+    assert!(!again.join("model_index.json").exists());
 }
 
 #[test]
 fn a_run_and_its_package_draw_the_same_samples() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    ok(&[&["train", "--out", text(&run), "--steps", "30"], TOY].concat());
+    ok(&[&["train", "--out", text(&run), "--steps", "30", "--no-weights"], TOY].concat());
+    let card = fs::read_to_string(run.join("package/README.md")).unwrap();
+    assert!(card.contains("written with --no-weights"), "{card}");
     let array = |model: &Path, name: &str| {
         let out = folder.path().join(name);
         let flags = ["--count", "5", "--seed", "3", "--device", "cpu"];

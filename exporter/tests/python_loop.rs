@@ -99,6 +99,7 @@ fn config(case: &Case) -> TrainConfig {
     let source: Result<Source, DataError> = "glyphs".parse();
     let data = DataConfig {
         source: source.unwrap().to_string(),
+        split: Default::default(),
         image_size: None,
         greyscale: true,
         skip_broken: false,

@@ -46,7 +46,7 @@ fn config_of(run: &Path) -> TrainConfig {
 fn unet_of(config: &TrainConfig) -> UnetConfig {
     match &config.model {
         ModelConfig::Unet(unet) => unet.clone(),
-        ModelConfig::Toy(_) => panic!("pictures get a UNet"),
+        _ => panic!("pictures get a UNet"),
     }
 }
 

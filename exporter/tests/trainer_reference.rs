@@ -19,6 +19,7 @@ type Tensors = HashMap<String, Tensor>;
 fn config(batch_size: usize, accumulation: usize, grad_norm: f64) -> TrainConfig {
     let data = DataConfig {
         source: "glyphs".to_owned(),
+        split: Default::default(),
         image_size: None,
         greyscale: false,
         skip_broken: false,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
-use ddpm_exporter::data::{self, Dataset};
+use ddpm_exporter::data::{self, Dataset, Split};
 use ddpm_exporter::model::{ModelConfig, UnetConfig};
 use ddpm_exporter::train::{
     Batches, Checkpoint, DataConfig, Intervals, Loss, Optimizer, OptimizerConfig, Outcome,
@@ -19,6 +19,7 @@ fn data(source: &str) -> DataConfig {
         source: source.to_owned(),
         image_size: None,
         greyscale: false,
+        split: Split::Train,
         skip_broken: false,
         labels: true,
         flip: None,

@@ -20,6 +20,7 @@ use tch::Device;
 fn config(held_out: usize, batch_size: usize) -> (TrainConfig, Arc<Dataset>) {
     let data = DataConfig {
         source: "swissroll:53".to_owned(),
+        split: Default::default(),
         image_size: None,
         greyscale: false,
         skip_broken: false,

@@ -3,8 +3,12 @@
 /// Messages, clients and servers of package `ddpm.v1`.
 #[allow(missing_docs, clippy::all)]
 pub mod v1 {
+    pub use crate::program::Program;
+
     tonic::include_proto!("ddpm.v1");
 }
+
+mod program;
 
 pub mod convert;
 

@@ -19,6 +19,8 @@ pub(crate) struct Limits {
     pub(crate) max_queued_samples: u64,
     pub(crate) max_requests: u32,
     pub(crate) max_request_bytes: u64,
+    /// Of the rows and inputs of all requests together.
+    pub(crate) max_held_bytes: u64,
 }
 
 /// Counts what was taken and is not done.
@@ -40,16 +42,34 @@ pub(crate) struct Counts {
     pub(crate) evals: u64,
     /// The same in seconds of the device, by each model's measured speed.
     pub(crate) seconds: f64,
+    /// Of rows and inputs, those of requests that are still being checked too.
+    pub(crate) bytes: u64,
     pub(crate) draining: bool,
+}
+
+/// Room in memory for a request that is being checked; dropping it gives the room
+/// back.
+#[derive(Debug)]
+pub(crate) struct Room {
+    admission: Admission,
+    bytes: u64,
+}
+
+/// What a request needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Demand {
+    pub(crate) samples: u64,
+    pub(crate) evals: u64,
+    pub(crate) seconds_an_eval: f64,
+    /// Of its rows and inputs.
+    pub(crate) bytes: u64,
 }
 
 /// Room for one request; dropping it gives the room back.
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Admission,
-    samples: u64,
-    evals: u64,
-    seconds_an_eval: f64,
+    demand: Demand,
 }
 
 impl Admission {
@@ -66,40 +86,30 @@ impl Admission {
         *self.lock()
     }
 
-    /// Takes a request in, and says what was there before it.
+    /// Takes the bytes of a request into account while it is checked.
     ///
     /// # Errors
     ///
     /// [`Error::Full`] or [`Error::Draining`].
-    pub(crate) fn admit(
-        &self,
-        samples: u64,
-        evals: u64,
-        seconds_an_eval: f64,
-    ) -> Result<(Permit, Counts), Error> {
-        let limits = self.0.limits;
+    pub(crate) fn hold(&self, bytes: u64) -> Result<Room, Error> {
         let mut counts = self.lock();
-        let retry_after = Duration::from_secs_f64(counts.seconds.clamp(1.0, 600.0));
         if counts.draining {
             return Err(Error::Draining);
         }
-        if counts.requests >= limits.max_requests {
-            let limit = u64::from(limits.max_requests);
-            return Err(Error::Full { what: "too many requests at once", limit, retry_after });
-        }
-        // A request that is larger than the queue is taken when it is alone.
-        if counts.samples > 0 && counts.samples + samples > limits.max_queued_samples {
-            let limit = limits.max_queued_samples;
-            return Err(Error::Full { what: "too many samples are queued", limit, retry_after });
-        }
-        let before = *counts;
-        counts.requests += 1;
-        counts.samples += samples;
-        counts.evals += evals;
-        counts.seconds += evals as f64 * seconds_an_eval;
+        self.check_bytes(&counts, bytes)?;
+        counts.bytes += bytes;
         drop(counts);
-        let permit = Permit { admission: self.clone(), samples, evals, seconds_an_eval };
-        Ok((permit, before))
+        Ok(Room { admission: self.clone(), bytes })
+    }
+
+    /// What is larger than the limit is taken when it is alone.
+    fn check_bytes(&self, counts: &Counts, bytes: u64) -> Result<(), Error> {
+        let limit = self.0.limits.max_held_bytes;
+        if counts.bytes == 0 || counts.bytes.saturating_add(bytes) <= limit {
+            return Ok(());
+        }
+        let what = "the rows and inputs of requests hold too many bytes";
+        Err(Error::Full { what, limit, retry_after: counts.retry_after() })
     }
 
     /// Refuses everything from now on.
@@ -124,24 +134,76 @@ impl Admission {
     }
 }
 
+impl Counts {
+    /// When there may be room again: when what was taken is done.
+    fn retry_after(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds.clamp(1.0, 600.0))
+    }
+}
+
+impl Room {
+    /// Takes the request in, its room with it, and says what was there before it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`] or [`Error::Draining`].
+    pub(crate) fn admit(mut self, demand: Demand) -> Result<(Permit, Counts), Error> {
+        let admission = self.admission.clone();
+        let limits = admission.0.limits;
+        let mut counts = admission.lock();
+        counts.bytes -= std::mem::take(&mut self.bytes);
+        let retry_after = counts.retry_after();
+        if counts.draining {
+            return Err(Error::Draining);
+        }
+        if counts.requests >= limits.max_requests {
+            let limit = u64::from(limits.max_requests);
+            return Err(Error::Full { what: "too many requests at once", limit, retry_after });
+        }
+        // A request that is larger than the queue is taken when it is alone.
+        if counts.samples > 0 && counts.samples + demand.samples > limits.max_queued_samples {
+            let limit = limits.max_queued_samples;
+            return Err(Error::Full { what: "too many samples are queued", limit, retry_after });
+        }
+        admission.check_bytes(&counts, demand.bytes)?;
+        let before = *counts;
+        counts.requests += 1;
+        counts.samples += demand.samples;
+        counts.evals += demand.evals;
+        counts.seconds += demand.evals as f64 * demand.seconds_an_eval;
+        counts.bytes += demand.bytes;
+        drop(counts);
+        Ok((Permit { admission, demand }, before))
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.admission.lock().bytes -= self.bytes;
+        }
+    }
+}
+
 impl Permit {
     /// Gives back the room of what is done.
     pub(crate) fn give_back(&mut self, samples: u64, evals: u64) {
-        let (samples, evals) = (samples.min(self.samples), evals.min(self.evals));
-        self.samples -= samples;
-        self.evals -= evals;
+        let (samples, evals) = (samples.min(self.demand.samples), evals.min(self.demand.evals));
+        self.demand.samples -= samples;
+        self.demand.evals -= evals;
         let mut counts = self.admission.lock();
         counts.samples -= samples;
         counts.evals -= evals;
-        counts.seconds = (counts.seconds - evals as f64 * self.seconds_an_eval).max(0.0);
+        counts.seconds = (counts.seconds - evals as f64 * self.demand.seconds_an_eval).max(0.0);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.give_back(self.samples, self.evals);
+        self.give_back(self.demand.samples, self.demand.evals);
         let mut counts = self.admission.lock();
         counts.requests -= 1;
+        counts.bytes -= self.demand.bytes;
         if counts.requests == 0 {
             // Sums of fractions leave crumbs.
             counts.seconds = 0.0;
@@ -164,34 +226,70 @@ mod tests {
             max_queued_samples,
             max_requests,
             max_request_bytes: 1,
+            max_held_bytes: 1000,
         })
+    }
+
+    /// Takes a request of 10 bytes in.
+    fn admit(
+        admission: &Admission,
+        samples: u64,
+        evals: u64,
+        seconds_an_eval: f64,
+    ) -> Result<(Permit, Counts), Error> {
+        admission.hold(10)?.admit(Demand { samples, evals, seconds_an_eval, bytes: 10 })
     }
 
     #[test]
     fn what_does_not_fit_is_refused_with_the_time_to_come_back() {
         let admission = admission(10, 100);
-        let (_permit, before) = admission.admit(8, 80, 0.25).unwrap();
+        let (_permit, before) = admit(&admission, 8, 80, 0.25).unwrap();
         assert_eq!(before, Counts::default());
-        match admission.admit(3, 30, 0.25) {
+        match admit(&admission, 3, 30, 0.25) {
             Err(Error::Full { limit: 10, retry_after, .. }) => {
                 assert_eq!(retry_after, Duration::from_secs(20));
             }
             other => panic!("{other:?}"),
         }
-        assert!(admission.admit(2, 20, 0.25).is_ok());
+        assert!(admit(&admission, 2, 20, 0.25).is_ok());
     }
 
     #[test]
     fn a_draining_server_takes_nothing() {
         let admission = admission(10, 100);
         admission.drain();
-        assert!(matches!(admission.admit(1, 1, 0.0), Err(Error::Draining)));
+        assert!(matches!(admission.hold(0), Err(Error::Draining)));
+    }
+
+    #[test]
+    fn bytes_are_held_from_the_check_to_the_end_and_what_does_not_fit_comes_back() {
+        let admission = admission(100, 100);
+        let demand = Demand { samples: 1, evals: 40, seconds_an_eval: 0.5, bytes: 700 };
+        let room = admission.hold(400).unwrap();
+        assert_eq!(admission.counts().bytes, 400);
+        // What the check found out takes the place of what was held for it.
+        let (permit, _) = room.admit(demand).unwrap();
+        assert_eq!(admission.counts().bytes, 700);
+        match admission.hold(301) {
+            Err(Error::Full { limit: 1000, retry_after, .. }) => {
+                assert_eq!(retry_after, Duration::from_secs(20));
+            }
+            other => panic!("{other:?}"),
+        }
+        let room = admission.hold(300).unwrap();
+        let larger = Demand { bytes: 301, ..demand };
+        assert!(matches!(room.admit(larger), Err(Error::Full { limit: 1000, .. })));
+        assert_eq!(admission.counts().bytes, 700, "a refusal gives its room back");
+        drop(permit);
+        // Alone, even what is larger than the limit.
+        let (_permit, _) = admission.hold(5000).unwrap().admit(larger).unwrap();
+        assert_eq!(admission.counts().bytes, 301);
     }
 
     #[tokio::test]
     async fn idle_waits_for_the_last_request() {
         let admission = admission(10, 100);
-        let (permit, _) = admission.admit(1, 1, 0.0).unwrap();
+        let (permit, _) = admit(&admission, 1, 1, 0.0).unwrap();
         let waiting = tokio::spawn({
             let admission = admission.clone();
             async move { admission.idle().await }
@@ -211,7 +309,7 @@ mod tests {
             let admission = admission(20, 6);
             let mut permits = Vec::new();
             for (size, keep) in sizes.iter().zip(keep) {
-                if let Ok((permit, _)) = admission.admit(*size, size * 10, 0.1) {
+                if let Ok((permit, _)) = admit(&admission, *size, size * 10, 0.1) {
                     permits.push(permit);
                 }
                 let counts = admission.counts();

@@ -68,6 +68,11 @@ pub struct Args {
     #[arg(long, env = "DDPM_MAX_REQUESTS", value_name = "N")]
     pub max_requests: Option<NonZeroU32>,
 
+    /// Most memory that the rows and inputs of all requests hold together, in MiB
+    /// [default: 1024].
+    #[arg(long, env = "DDPM_MAX_MEMORY_MIB", value_name = "MIB")]
+    pub max_memory_mib: Option<NonZeroU32>,
+
     /// Seconds that accepted requests get to finish after a signal [default: 30].
     #[arg(long, env = "DDPM_DRAIN_SECONDS", value_name = "S")]
     pub drain_seconds: Option<u64>,
@@ -141,6 +146,7 @@ impl Settings {
                 max_queued_samples: u64::from(number(args.max_queue, 200_000)),
                 max_requests: number(args.max_requests, 256),
                 max_request_bytes: MAX_REQUEST_BYTES,
+                max_held_bytes: u64::from(number(args.max_memory_mib, 1024)) << 20,
             },
             drain: Duration::from_secs(args.drain_seconds.unwrap_or(30)),
         })

@@ -7,9 +7,14 @@
 //!
 //! * when the last [`EngineHandle`] is dropped and every request is done;
 //! * at once, when `abort` is cancelled: streams end with [`Error::Stopped`].
+//!
+//! A panic in a tick is a failure of its requests, not of the engine: they end with
+//! [`Error::Runtime`], the others go on. Should the thread end by a panic
+//! elsewhere, [`EngineHandle::ended`] says so, and the server stops.
 
 use std::{
     collections::{BTreeMap, HashMap},
+    panic::{self, AssertUnwindSafe},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -26,7 +31,7 @@ use crate::{
     outbox::{Account, Finished, Frame, FrameKind, Outbox},
     registry::Cost,
     request::Request,
-    runtime::{Device, Outcome, RuntimeError, Slot, Start, Work},
+    runtime::{Device, Outcome, RuntimeError, Slot, Start, Took, Work},
     scheduler::{JobId, ModelId, Pick, Plan, Scheduler},
 };
 
@@ -53,6 +58,7 @@ pub(crate) struct Submission {
 pub(crate) struct EngineHandle {
     inbox: mpsc::Sender<Submission>,
     stats: Arc<Stats>,
+    ended: CancellationToken,
 }
 
 impl EngineHandle {
@@ -76,12 +82,17 @@ impl EngineHandle {
             scheduler: Scheduler::default(),
             jobs: BTreeMap::new(),
             next_job: 0,
+            outcomes: Vec::new(),
             stats: Arc::clone(&stats),
         };
-        let thread = thread::Builder::new()
-            .name("ddpm-engine".into())
-            .spawn(move || engine.run(submissions, &abort))?;
-        Ok((Self { inbox, stats }, thread))
+        let ended = CancellationToken::new();
+        // Dropped by a panic too.
+        let guard = ended.clone().drop_guard();
+        let thread = thread::Builder::new().name("ddpm-engine".into()).spawn(move || {
+            let _guard = guard;
+            engine.run(submissions, &abort);
+        })?;
+        Ok((Self { inbox, stats, ended }, thread))
     }
 
     /// Hands a request over; waits while the inbox is full.
@@ -91,6 +102,11 @@ impl EngineHandle {
     /// [`Error::Stopped`] if the engine has ended.
     pub(crate) async fn submit(&self, submission: Submission) -> Result<(), Error> {
         self.inbox.send(submission).await.map_err(|_| Error::Stopped)
+    }
+
+    /// Is cancelled when the engine's thread ends, for whatever reason.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
     }
 
     /// What the engine did since the start.
@@ -105,6 +121,8 @@ struct Engine {
     scheduler: Scheduler,
     jobs: BTreeMap<JobId, Job>,
     next_job: JobId,
+    /// Of the last tick, to be used again.
+    outcomes: Vec<Result<Outcome, RuntimeError>>,
     stats: Arc<Stats>,
 }
 
@@ -219,7 +237,15 @@ impl Engine {
         }
     }
 
+    /// Advances the samples of a plan; if that panics, their requests end.
     fn tick(&mut self, plan: &Plan) {
+        let advance = AssertUnwindSafe(|| self.advance(plan));
+        if let Err(payload) = panic::catch_unwind(advance) {
+            self.fail(plan, &RuntimeError::panicked(&*payload));
+        }
+    }
+
+    fn advance(&mut self, plan: &Plan) {
         let tick = self.stats.next_tick();
         for pick in plan.picks.iter().filter(|pick| pick.begins) {
             self.begin(plan.model, pick);
@@ -227,10 +253,10 @@ impl Engine {
         let work: Vec<Work<'_>> =
             plan.picks.iter().map(|pick| self.jobs[&pick.job].work(pick)).collect();
         let evals: u64 = work.iter().map(|item| item.row.evals.count() as u64).sum();
-        match self.device.tick(plan.model, &work) {
-            Ok((outcomes, inside)) => {
-                self.stats.ran(evals, inside);
-                self.deliver(plan, outcomes, tick, inside);
+        match self.device.tick(plan.model, &work, &mut self.outcomes) {
+            Ok(took) => {
+                self.stats.ran(evals, took);
+                self.deliver(plan, tick, took);
             }
             Err(error) => self.fail(plan, &error),
         }
@@ -257,17 +283,25 @@ impl Engine {
     }
 
     /// Moves every sample of a call on, and hands out what it gave.
-    fn deliver(&mut self, plan: &Plan, outcomes: Vec<Outcome>, tick: u64, took: Duration) {
+    fn deliver(&mut self, plan: &Plan, tick: u64, took: Took) {
         let mut parcels: BTreeMap<JobId, (Vec<Frame>, Vec<Finished>)> = BTreeMap::new();
-        for (pick, outcome) in plan.picks.iter().zip(outcomes) {
+        let mut failed = Vec::new();
+        for (pick, outcome) in plan.picks.iter().zip(self.outcomes.drain(..)) {
             let Some(job) = self.jobs.get_mut(&pick.job) else { continue };
+            let outcome = match outcome {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    failed.push((pick.job, error));
+                    continue;
+                }
+            };
             let (frames, finished) = parcels.entry(pick.job).or_default();
             let next_cost = job.advance(pick.sample, outcome, frames, finished);
             self.scheduler.advanced(*pick, next_cost);
         }
         for (id, (frames, finished)) in parcels {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
-            job.note_tick(tick, took);
+            job.note_tick(tick, took.network);
             job.outbox.put(frames, finished, job.account);
             if job.account.samples_done == job.request.indices.len()
                 && let Some(job) = self.remove(id)
@@ -275,18 +309,24 @@ impl Engine {
                 job.outbox.end(Ok(()));
             }
         }
+        for (id, cause) in failed {
+            self.give_up(id, &cause);
+        }
     }
 
     /// Ends every request of a call that failed; the others go on.
     fn fail(&mut self, plan: &Plan, cause: &RuntimeError) {
-        error!(%cause, samples = plan.picks.len(), "the model could not be run");
-        let mut jobs: Vec<JobId> = plan.picks.iter().map(|pick| pick.job).collect();
-        jobs.dedup();
-        for id in jobs {
-            if let Some(job) = self.remove(id) {
-                job.outbox.end(Err(Error::Runtime));
-            }
+        for pick in &plan.picks {
+            self.give_up(pick.job, cause);
         }
+    }
+
+    /// Ends a request that cannot be served, unless it has ended.
+    fn give_up(&mut self, id: JobId, cause: &RuntimeError) {
+        let Some(job) = self.remove(id) else { return };
+        let Request { request_id, program_digest, seed, .. } = &job.request;
+        error!(%cause, request_id, program_digest, seed, "a request could not be run");
+        job.outbox.end(Err(Error::Runtime));
     }
 
     fn publish(&self) {

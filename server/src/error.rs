@@ -5,6 +5,10 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+/// When to try another replica. Where there is none, clients that come back at
+/// once would do nothing but spin.
+const RETRY_ELSEWHERE: Duration = Duration::from_secs(1);
+
 /// Grouped by what the caller can do about it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Error {
@@ -100,7 +104,7 @@ impl Error {
                 details.set_retry_info(Some(*retry_after));
             }
             Self::Draining | Self::Stopped => {
-                details.set_retry_info(Some(Duration::ZERO));
+                details.set_retry_info(Some(RETRY_ELSEWHERE));
             }
             Self::Runtime => {}
         }
@@ -111,5 +115,25 @@ impl Error {
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         Self::with_error_details(error.code(), error.to_string(), error.details())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_to_come_back_is_told_to_pause() {
+        let retry_after = Duration::from_secs(3);
+        let full = Error::Full { what: "full", limit: 1, retry_after };
+        for (error, pause) in [
+            (full, retry_after),
+            (Error::Draining, Duration::from_secs(1)),
+            (Error::Stopped, Duration::from_secs(1)),
+        ] {
+            let status = Status::from(error);
+            let retry = status.get_details_retry_info().expect("it says when");
+            assert_eq!(retry.retry_delay, Some(pause), "{status}");
+        }
     }
 }

@@ -9,8 +9,11 @@ use crate::{outbox::Delivery, scheduler::ModelId};
 /// What to sample; everything is checked and every default filled in.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
+    /// The client's name for it, for the log.
+    pub(crate) request_id: String,
     pub(crate) model: ModelId,
     pub(crate) program: Arc<Program>,
+    pub(crate) program_digest: String,
     pub(crate) seed: u64,
     pub(crate) indices: Indices,
     /// The sample of index i gets label i mod length; empty: none.
@@ -25,6 +28,13 @@ impl Request {
     pub(crate) fn class_label(&self, index: u64) -> Option<u32> {
         let count = self.class_labels.len() as u64;
         (count > 0).then(|| self.class_labels[(index % count) as usize])
+    }
+
+    /// Bytes of memory that its rows and inputs take.
+    pub(crate) fn bytes(&self) -> u64 {
+        let rows = size_of_val(self.program.rows());
+        let known = self.known.as_ref().map_or(0, |known| known.image.len() + known.mask.len());
+        (rows + (self.initial.elements() + known) * size_of::<f32>()) as u64
     }
 
     /// Network evaluations of all samples.
@@ -45,6 +55,23 @@ pub(crate) enum Initial {
 }
 
 impl Initial {
+    /// States of the whole way between two; 0: there is no such way.
+    pub(crate) fn frames(&self) -> u32 {
+        match self {
+            Self::Between { frames, .. } => *frames as u32,
+            Self::Noise | Self::Given(_) => 0,
+        }
+    }
+
+    /// Numbers that are kept of it.
+    fn elements(&self) -> usize {
+        match self {
+            Self::Noise => 0,
+            Self::Given(states) => states.iter().map(Vec::len).sum(),
+            Self::Between { from, to, .. } => from.len() + to.len(),
+        }
+    }
+
     /// The state that a sample starts from, if it is given.
     pub(crate) fn state(&self, index: u64) -> Option<Vec<f32>> {
         match self {

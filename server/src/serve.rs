@@ -4,14 +4,18 @@ use std::{future::Future, sync::Arc, thread, time::Duration};
 
 use ddpm_onnx::{Device, Runtime, RuntimeOptions};
 use ddpm_proto::v1;
-use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::{
     Server,
     server::{Router, TcpIncoming},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     admission::Admission,
@@ -65,6 +69,7 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         registry,
         engine,
         admission: Admission::new(settings.limits),
+        checks: Arc::new(Semaphore::new(checks_at_once())),
         streams: TaskTracker::new(),
         fingerprint: fingerprint(runtime, &device),
         onnxruntime_version: runtime.version().into(),
@@ -77,15 +82,22 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
     Ok(Loaded { settings, serving: Arc::new(serving), abort, engine: thread })
 }
 
+/// Long programs take seconds to check: no more at once than leaves a core to the
+/// engine.
+fn checks_at_once() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
+}
+
 /// Serves until `shutdown` is done and what was accepted is finished.
 ///
 /// The order of the end: health says NOT_SERVING, new requests are refused,
 /// accepted ones get the drain time, then their streams end with UNAVAILABLE,
-/// connections close, the engine's thread ends.
+/// connections close, the engine's thread ends. It is the same, in little time, if
+/// the engine's thread ends by itself.
 ///
 /// # Errors
 ///
-/// If the listener fails.
+/// If the listener fails, or the engine's thread ended by itself.
 pub async fn serve(
     loaded: Loaded,
     listener: TcpListener,
@@ -101,8 +113,17 @@ pub async fn serve(
         let _ = closing.await;
     }));
 
-    shutdown.await;
-    info!(seconds = settings.drain.as_secs(), "draining");
+    let ended = serving.engine.ended();
+    let drain = tokio::select! {
+        () = shutdown => settings.drain,
+        // Nothing will be computed any more; what was can be read.
+        () = ended.cancelled() => {
+            error!("the engine's thread has ended by itself, so the server stops");
+            settings.drain.min(CLOSING)
+        }
+    };
+    let broken = ended.is_cancelled();
+    info!(seconds = drain.as_secs(), "draining");
     set_health(&health, &serving, ServingStatus::NotServing).await;
     serving.admission.drain();
     // The admission is idle when the engine is done with every request; a stream may
@@ -112,7 +133,7 @@ pub async fn serve(
         serving.streams.close();
         serving.streams.wait().await;
     };
-    if timeout(settings.drain, drained).await.is_err() {
+    if timeout(drain, drained).await.is_err() {
         warn!("the drain time is over, open streams end");
         abort.cancel();
     }
@@ -127,6 +148,10 @@ pub async fn serve(
     abort.cancel();
     join(engine).await;
     info!("stopped");
+    anyhow::ensure!(
+        !broken,
+        "the engine's thread panicked; report it with the lines above, and start the server again"
+    );
     Ok(())
 }
 
@@ -171,3 +196,6 @@ async fn join(engine: thread::JoinHandle<()>) {
         Err(_) => warn!("the engine's thread is inside a call; leaving it"),
     }
 }
+
+#[cfg(test)]
+mod tests;

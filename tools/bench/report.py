@@ -18,7 +18,8 @@ from quiet import QUIET
 STEPS = 50
 
 COLUMNS = ("batch", "PyTorch, NCHW", "PyTorch, channels_last", "server", "server ÷ PyTorch",
-           f"pictures/s, {STEPS} steps", "overhead")
+           f"pictures/s, {STEPS} steps", "overhead",
+           "kernel and noise")
 
 
 class Report:
@@ -65,6 +66,7 @@ class Report:
             f"{server['evals_per_second'] / best:.2f}",
             f"{server['evals_per_second'] / STEPS:.3f}",
             f"{100 * server['overhead']:.1f} %",
+            f"{100 * server['kernel']:.1f} %",
         )
         return "| " + " | ".join(cells) + " |"
 
@@ -72,7 +74,8 @@ class Report:
         return [
             f"The embedded toy, {count} points together: {figures['evals_per_second']:,.0f} evals/s, "
             f"{figures['samples_per_second']:,.0f} points/s, {figures['evals_per_call']:.0f} evals a "
-            f"call, overhead {100 * figures['overhead']:.1f} %."
+            f"call, overhead {100 * figures['overhead']:.1f} %, kernel and noise "
+            f"{100 * figures['kernel']:.1f} %."
             for (name, count), figures in self._subjects.items() if name == "toy"
         ]
 

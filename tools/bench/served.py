@@ -46,6 +46,8 @@ class Served:
             evals_per_second     evals / time with samples active
             samples_per_second   samples / time with samples active
             overhead             1 - time inside the session's run / time with samples active
+            kernel               time of the device's calls outside of the session's run: inputs,
+                                 kernel and noise / time of the device's calls
             evals_per_call       evals / calls of the network
         """
         before, samples = self._client.load(), 0
@@ -56,10 +58,13 @@ class Served:
             if active >= seconds:
                 break
         evals, calls = after.evals - before.evals, after.ticks - before.ticks
+        inside = seconds_between(before.busy_time, after.busy_time)
+        kernel = seconds_between(before.kernel_time, after.kernel_time)
         return {
             "evals_per_second": evals / active,
             "samples_per_second": samples / active,
-            "overhead": 1.0 - seconds_between(before.busy_time, after.busy_time) / active,
+            "overhead": 1.0 - inside / active,
+            "kernel": kernel / (inside + kernel),
             "evals_per_call": evals / calls,
         }
 

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use ddpm_client::{
-    Client, Collected, Data, Error, Format, Grid, Indices, Initial, Model, Request, Sample,
-    Sampler,
+    Client, Clip, Collected, Data, Error, Format, Grid, Indices, Initial, Model, Receipt, Request,
+    Sample, Sampler,
     files::{folder_of, prepare_folder, read_images, write_atomically},
     pictures::write_npy,
 };
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     images: Vec<PathBuf>,
 
     /// The array to write: float32 (N, C, H, W), in the order of the pictures.
-    /// `ddpm sample MODEL --sampler ddim --initial` decodes it.
+    /// The command that is printed decodes it.
     #[arg(long, short = 'o', value_name = "FILE.npy", default_value = "x_T.npy")]
     out: PathBuf,
 
@@ -63,18 +63,11 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
     let path = Path { labels, steps: args.steps, grid: args.grid.clone() };
     let Collected { samples, receipt, .. } = encode(&client, &model, images, &path).await?;
     write(args, &samples)?;
-    let grid = receipt.grid.map(|grid| grid.to_string());
     let report = Report {
         states: samples.len(),
         num_steps: receipt.num_steps,
-        decode: format!(
-            "ddpm sample {} --sampler ddim --steps {} --grid {} --initial {}",
-            model.name,
-            receipt.num_steps,
-            grid.as_deref().unwrap_or_default(),
-            args.out.display()
-        ),
-        grid,
+        decode: decode(context, args, &receipt),
+        grid: receipt.grid.map(|grid| grid.to_string()),
         path: args.out.clone(),
         model: model.name,
     };
@@ -120,6 +113,35 @@ pub(super) async fn encode(
     }
 }
 
+/// The command that gives the pictures back: the same points with the same labels,
+/// and nothing clipped, because nothing was.
+fn decode(context: &Context, args: &Args, receipt: &Receipt) -> String {
+    let labels = receipt.class_labels.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let grid = receipt.grid.as_ref().map_or_else(String::new, Grid::to_string);
+    let clip = receipt.clip.as_ref().map_or_else(String::new, Clip::to_string);
+    let said = [
+        ("--server", context.other_server().unwrap_or_default().to_owned()),
+        ("--label", labels.join(",")),
+        ("--sampler", "ddim".to_owned()),
+        ("--steps", receipt.num_steps.to_string()),
+        ("--grid", grid),
+        ("--clip", clip),
+        ("--initial", args.out.display().to_string()),
+    ];
+    let said = said.iter().filter(|(_, value)| !value.is_empty());
+    let flags: String = said.map(|(flag, value)| format!(" {flag} {}", quoted(value))).collect();
+    format!("ddpm sample {}{flags}", quoted(&receipt.model))
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
+    if word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 fn write(args: &Args, samples: &[Sample]) -> Result<(), Error> {
     let values = |sample| match sample {
         &Sample { data: Data::Values(ref values), .. } => Some(values.as_slice()),
@@ -139,4 +161,16 @@ fn lines(report: &Report) -> String {
         ("wrote", report.path.display().to_string()),
         ("decode", report.decode.clone()),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_a_shell_would_take_apart_are_quoted() {
+        assert_eq!(quoted("karras:rho=7"), "karras:rho=7");
+        assert_eq!(quoted("my x_T.npy"), "'my x_T.npy'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
 }

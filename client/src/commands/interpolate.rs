@@ -188,19 +188,33 @@ impl Ends<'_> {
 
     /// x_T of an index: what a program does that adds nothing to it.
     async fn noise(&self, seed: u64, index: u64) -> Result<Data, Error> {
+        let start = self.start().await?;
         let indices = Indices::from_ranges(iter::once(index..index.saturating_add(1)))
             .map_err(|error| Error::Request(error.to_string()))?;
         let request = Request::new(&self.model.name, indices)
             .seed(seed)
             .format(Format::RawF32)
-            .sampler(Program::new(vec![start(self.compiled.program.rows())]));
+            .sampler(Program::new(vec![start]));
         first(self.client.generate_resumable(request).collect().await?.samples)
+    }
+
+    /// The row that turns noise into a state at the first point of the way.
+    async fn start(&self) -> Result<Row, Error> {
+        // Rows of one's own start from noise and scale it themselves.
+        let Some(grid) = self.compiled.grid.clone() else { return Ok(scaling(&[])) };
+        let ddim = Sampler::Ddim { eta: 0.0, clip_rule: ddpm_client::ClippedEps::Recompute };
+        let request = Request::new(&self.model.name, Indices::first(1))
+            .sampler(ddim)
+            .num_steps(self.compiled.num_steps)
+            .grid(grid);
+        Ok(scaling(self.client.compile(&request).await?.program.rows()))
     }
 }
 
-/// The row that turns noise into the first state of `rows`: those of processes
-/// whose noise is not of unit variance begin with such a row.
-fn start(rows: &[Row]) -> Row {
+/// The row that turns noise into the first state of DDIM's `rows`. Those of a process
+/// whose noise is not of unit variance begin with such a row; DDIM has no other
+/// without an evaluation, as samplers with churn do.
+fn scaling(rows: &[Row]) -> Row {
     let spread = match rows.first() {
         Some(Row { evals: Evals::Zero, u: Mix { u: spread, .. }, .. }) => *spread,
         _ => 1.0,
@@ -245,8 +259,8 @@ mod tests {
         prologue.evals = Evals::Zero;
         prologue.u = Mix { u: 80.0, ..Mix::ZERO };
 
-        assert_eq!(start(&[prologue, Row::at(5.0)]).u.u, 80.0);
-        assert_eq!(start(&[Row::at(5.0)]).u.u, 1.0);
-        assert!(ddpm_diffusion::Program::new(vec![start(&[])]).is_ok());
+        assert_eq!(scaling(&[prologue, Row::at(5.0)]).u.u, 80.0);
+        assert_eq!(scaling(&[Row::at(5.0)]).u.u, 1.0);
+        assert!(ddpm_diffusion::Program::new(vec![scaling(&[])]).is_ok());
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Cli {
         long,
         env = "DDPM_SERVER",
         value_name = "URL",
-        default_value = "http://127.0.0.1:50051",
+        default_value = DEFAULT_SERVER,
         global = true
     )]
     server: String,
@@ -34,6 +34,8 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+const DEFAULT_SERVER: &str = "http://127.0.0.1:50051";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,6 +73,11 @@ struct Context {
 }
 
 impl Context {
+    /// The server, unless it is the one that is meant anyway.
+    fn other_server(&self) -> Option<&str> {
+        Some(self.server.as_str()).filter(|server| *server != DEFAULT_SERVER)
+    }
+
     async fn connect(&self) -> Result<Client, Error> {
         Client::connect(&self.server, Options::default()).await
     }

@@ -34,10 +34,12 @@ fn lines(info: &ServerInfo) -> Vec<(&'static str, String)> {
         (
             "since start",
             format!(
-                "{} ticks, {} evals, {:.0} % of the busy time in the network",
+                "{} ticks, {} evals; of the time with requests {:.1} % in the network, {:.1} % in \
+                 kernel and noise",
                 load.ticks,
                 load.evals,
-                load.busy_ratio * 100.0
+                load.busy_ratio * 100.0,
+                load.kernel_ratio() * 100.0
             ),
         ),
         (
@@ -53,8 +55,12 @@ fn lines(info: &ServerInfo) -> Vec<(&'static str, String)> {
         (
             "per server",
             format!(
-                "at most {} requests, {} samples queued, {} in a batch",
-                limits.max_requests, limits.max_queued_samples, limits.max_batch
+                "at most {} requests, {} samples queued, {} in a batch, {} bytes held ({} now)",
+                limits.max_requests,
+                limits.max_queued_samples,
+                limits.max_batch,
+                limits.max_held_bytes,
+                load.held_bytes
             ),
         ),
     ]

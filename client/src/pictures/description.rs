@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use crate::{
     events::Receipt,
-    settings::{Guidance, SharedNoise},
+    settings::{Guidance, Inpaint, SharedNoise},
 };
 
 /// Describes a picture of the samples `indices`, such as `3` or `0-63`.
@@ -32,6 +32,9 @@ pub fn describe(receipt: &Receipt, indices: &str, label: Option<&str>) -> Vec<(S
         ("ddpm.clip", text(&receipt.clip)),
         ("ddpm.guidance", receipt.guidance.map_or_else(String::new, guidance)),
         ("ddpm.shared_noise", receipt.shared_noise.map_or_else(String::new, shared_noise)),
+        ("ddpm.strength", text(&receipt.strength)),
+        ("ddpm.inpaint", receipt.inpaint.map_or_else(String::new, inpaint)),
+        ("ddpm.frames", text(&receipt.interpolation_frames)),
         ("ddpm.inputs_digest", receipt.inputs_digest.clone()),
         ("ddpm.program_digest", receipt.program_digest.clone()),
         ("ddpm.fingerprint", receipt.fingerprint.clone()),
@@ -53,6 +56,16 @@ fn guidance(guidance: Guidance) -> String {
         (false, false) => scale.to_string(),
         (_, true) => format!("{scale} in {sigma_min}:{sigma_max}"),
         (true, false) => format!("{scale} in {sigma_min}:"),
+    }
+}
+
+/// `replace-x0`, or `replace-xt 2,3`: resampling and jump length.
+fn inpaint(inpaint: Inpaint) -> String {
+    match inpaint {
+        Inpaint::ReplaceX0 => "replace-x0".to_owned(),
+        Inpaint::ReplaceXt { resampling, jump_length } => {
+            format!("replace-xt {resampling},{jump_length}")
+        }
     }
 }
 

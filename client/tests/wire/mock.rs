@@ -166,6 +166,7 @@ impl v1::sampling_service_server::SamplingService for Service {
             num_steps: receipt.num_steps,
             grid: receipt.grid,
             clip: receipt.clip,
+            dynamic_threshold: receipt.dynamic_threshold,
             ..Default::default()
         }))
     }

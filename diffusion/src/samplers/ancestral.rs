@@ -1,9 +1,6 @@
 //! Ancestral sampling (Ho et al. 2020, algorithm 2).
 
-use super::{
-    Denoiser, Step, Transition,
-    step::{X_0, one_row_a_step},
-};
+use super::{Denoiser, Step, Transition, step::one_row_a_step};
 use crate::{Error, Grid, Mix, Network, Point, Prediction, Process, RawVariance, Variance};
 
 /// x_s is drawn from the posterior q(x_s given x_t, x_0): one eval a step.
@@ -13,8 +10,7 @@ use crate::{Error, Grid, Mix, Network, Point, Prediction, Process, RawVariance, 
 ///
 /// # Errors
 ///
-/// [`Error::Sampler`] if the variance is learned and the network's is not the
-/// same, or if a network that predicts the mean meets anything but whole steps.
+/// [`Error::Option`] if the variance is learned and the network's is not the same.
 pub(crate) fn ddpm(
     denoiser: &Denoiser<'_>,
     grid: &Grid,
@@ -25,7 +21,7 @@ pub(crate) fn ddpm(
         let transition = Transition::new(from, to, neighbours_beta(denoiser.network, &from, &to));
         let mut row = denoiser.row(&from)?;
         row.u = match denoiser.network.prediction {
-            Prediction::Mean => mean_of_network(denoiser.network, &from, &to)?,
+            Prediction::Mean if is_whole_step(&from, &to) => MEAN_OF_NETWORK,
             _ => transition.posterior_mean(),
         };
         if !to.is_data() {
@@ -39,6 +35,8 @@ pub(crate) fn ddpm(
 fn spread(transition: &Transition, variance: Variance) -> (f64, RawVariance) {
     let (small, large) = (transition.posterior_variance(), transition.variance);
     match variance {
+        // A step that goes nowhere, of a grid with repeated points.
+        _ if large == 0.0 => (0.0, RawVariance::None),
         Variance::FixedSmall => (small.sqrt(), RawVariance::None),
         Variance::FixedLarge => (large.sqrt(), RawVariance::None),
         Variance::Learned => (1.0, RawVariance::LogVariance),
@@ -62,26 +60,19 @@ fn check_variance(network: &Network, wanted: Variance) -> Result<(), Error> {
 /// The schedule's own β between neighbours: exact, where 1 − ᾱ_t/ᾱ_s cancels.
 fn neighbours_beta(network: &Network, from: &Point, to: &Point) -> Option<f64> {
     let Process::Discrete(schedule) = &network.process else { return None };
-    let t = from.timestep?;
-    (is_one_step(t, to)).then(|| schedule.betas()[t])
+    is_whole_step(from, to).then_some(())?;
+    from.timestep.map(|t| schedule.betas()[t])
 }
 
-fn is_one_step(t: usize, to: &Point) -> bool {
-    match to.timestep {
-        Some(s) => s + 1 == t,
-        None => t == 0 && to.is_data(),
+/// Whether this is a step of the trained chain.
+fn is_whole_step(from: &Point, to: &Point) -> bool {
+    match (from.timestep, to.timestep) {
+        (Some(t), Some(s)) => s + 1 == t,
+        (Some(t), None) => t == 0 && to.is_data(),
+        (None, _) => false,
     }
 }
 
-/// The reference never clips a predicted mean, so it is used as it is.
-fn mean_of_network(network: &Network, from: &Point, to: &Point) -> Result<Mix, Error> {
-    match from.timestep {
-        Some(t) if is_one_step(t, to) => Ok(Mix { f: 1.0, x_0: 0.0, ..X_0 }),
-        _ => {
-            let timesteps = network.process.timesteps().unwrap_or_default();
-            Err(Error::Sampler(format!(
-                "a network that predicts the mean knows only whole steps: use all {timesteps}"
-            )))
-        }
-    }
-}
+/// The reference never clips a predicted mean, so over a whole step it is used as it
+/// is. Over a longer one the mean is that of the x_0 which the output stands for.
+const MEAN_OF_NETWORK: Mix = Mix { f: 1.0, ..Mix::ZERO };

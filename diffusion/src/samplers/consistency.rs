@@ -54,16 +54,30 @@ fn shift_boundary(
 /// As [`consistency`], with the skip connection of latent consistency models
 /// between x and x_0: one eval a step.
 ///
+/// # Errors
+///
+/// [`Error::Sampler`] for an EDM network: the skip connection is one of timesteps,
+/// and EDM's ln σ / 4 may be negative.
+///
 /// # Source
 ///
 /// Luo et al. 2023, equation 9 and algorithm 3, <https://arxiv.org/abs/2310.04378>,
-/// with σ_data = 0.5 and timesteps scaled by 10 as in diffusers.
+/// with σ_data = 0.5 and timesteps scaled by 10 as in diffusers. An EDM network, which
+/// has no timesteps, gets those of a flow: 1000 σ/(1 + σ), also 0 at the data.
 pub(crate) fn lcm(denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error> {
     const SIGMA_DATA: f64 = 0.5;
     const TIMESTEP_SCALING: f64 = 10.0;
+    if let Process::Edm(_) = denoiser.network.process {
+        let reason = "lcm counts in timesteps, which an EDM network does not have: use consistency";
+        return Err(Error::Sampler(reason.into()));
+    }
     one_row_a_step(grid, |_, from, to| {
         let mut row = denoiser.row(&from)?;
-        let scaled = from.t * TIMESTEP_SCALING;
+        let timestep = match denoiser.network.process {
+            Process::Edm(_) => 1000.0 * from.sigma / (1.0 + from.sigma),
+            Process::Discrete(_) | Process::Flow => from.t,
+        };
+        let scaled = timestep * TIMESTEP_SCALING;
         let c_skip = SIGMA_DATA * SIGMA_DATA / (scaled * scaled + SIGMA_DATA * SIGMA_DATA);
         let c_out = scaled / scaled.hypot(SIGMA_DATA);
         row.u = Mix { u: to.alpha * c_skip, x_0: to.alpha * c_out, z: to.sigma, ..Mix::ZERO };

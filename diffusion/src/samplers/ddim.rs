@@ -35,20 +35,23 @@ pub(crate) fn ddim(
 }
 
 /// The deterministic walk from data to noise: an image becomes the x_T that DDIM
-/// turns back into it. The sample starts as the state at the least noisy point.
+/// turns back into it. It takes the intervals of the grid backwards, but for the one
+/// that ends at the data, where no noise is left to tell: the sample starts as the
+/// state at the least noisy point, which is the grid's end if that is above 0.
 ///
 /// # Source
 ///
 /// Song et al. 2020, section 4.3: the steps of η = 0 with t and s exchanged.
 pub(crate) fn ddim_inverse(denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error> {
-    let ascending: Vec<Point> = grid.points().iter().rev().copied().collect();
-    let intervals = ascending.windows(2).map(|pair| (pair[0], pair[1]));
-    let step = |(from, to): (Point, Point)| {
+    let mut intervals: Vec<_> = grid.intervals().filter(|(_, to)| !to.is_data()).collect();
+    intervals.reverse();
+    // Backwards, an interval begins where it ended.
+    let step = |(to, from): (Point, Point)| {
         let mut row = denoiser.row(&from)?;
         row.u = along(&row, &from, &to, to.sigma, ClippedEps::Recompute);
         Ok(Step { from, to, rows: vec![row] })
     };
-    intervals.map(step).collect()
+    intervals.into_iter().map(step).collect()
 }
 
 /// α_s x_0 + `direction` ε̂.

@@ -10,7 +10,7 @@
 
 use super::{
     Denoiser, Form, Step,
-    multistep::refuse_pure_noise,
+    euler::euler_mix,
     step::{X_0, one_row_a_step},
 };
 use crate::{Error, Grid, Mix, Point, Push};
@@ -30,7 +30,8 @@ pub(crate) struct DpmSolver {
     pub(crate) corrected: bool,
 }
 
-/// One eval a step; the last step to the data is x_0.
+/// One eval a step; the last step to the data is x_0. From pure noise, where λ is
+/// −∞, the first step is of order 1 in its limit, and the history begins behind it.
 ///
 /// # Source
 ///
@@ -42,10 +43,15 @@ pub(crate) fn dpm_solver_pp(
     grid: &Grid,
     options: DpmSolver,
 ) -> Result<Vec<Step>, Error> {
-    refuse_pure_noise(grid)?;
-    let points = grid.points();
+    let noise = usize::from(grid.points()[0].is_pure_noise());
+    let points = &grid.points()[noise..];
     one_row_a_step(grid, |k, from, to| {
         let mut row = denoiser.row(&from)?;
+        if from.is_pure_noise() {
+            row.u = options.out_of_pure_noise(&from, &to);
+            return Ok(row);
+        }
+        let k = k - noise;
         row.push = Some(Push { x_0: 1.0, ..Push::default() });
         if to.is_data() {
             row.u = X_0;
@@ -65,6 +71,15 @@ impl DpmSolver {
     fn order_at(self, k: usize, num_steps: usize) -> usize {
         let most = if self.lower_order_final { num_steps - k } else { self.order };
         self.order.min(k + 1).min(most)
+    }
+
+    /// The limit of order 1 as α → 0, where h → ∞.
+    fn out_of_pure_noise(self, from: &Point, to: &Point) -> Mix {
+        match self.eta {
+            0.0 => euler_mix(from, to),
+            // However small its share, the noise has had forever to replace the old.
+            _ => Mix { x_0: to.alpha, z: to.sigma, ..Mix::ZERO },
+        }
     }
 
     fn mix(self, from: &Point, to: &Point, earlier: &[f64]) -> Mix {

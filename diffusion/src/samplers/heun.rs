@@ -21,7 +21,8 @@ pub(crate) struct Churn {
     pub(crate) s_noise: f64,
 }
 
-/// Two evals a step, one in a step to the data: 2S − 1 in all.
+/// Two evals a step, one in a step to the data: 2S − 1 in all. A step out of pure
+/// noise, where the slope in ρ has no end, is DDIM's, of one eval.
 ///
 /// # Source
 ///
@@ -72,16 +73,18 @@ fn noise_row(to: &Point, mix: Mix) -> Row {
     let mut row = Row::at(to.t);
     row.evals = Evals::Zero;
     row.u = mix;
+    row.label.noise_level = to.noise_level();
     row
 }
 
-/// The trial to the next point and the step with the mean of both slopes.
+/// The trial to the next point and the step with the mean of both slopes; Euler's
+/// step alone where one of the slopes is not there.
 pub(crate) fn heun_rows(
     denoiser: &Denoiser<'_>,
     from: &Point,
     to: &Point,
 ) -> Result<Vec<Row>, Error> {
-    if to.is_data() {
+    if to.is_data() || from.is_pure_noise() {
         return Ok(vec![euler_row(denoiser, from, to)?]);
     }
     let mut trial = denoiser.row(from)?;

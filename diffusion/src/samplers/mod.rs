@@ -11,7 +11,7 @@ mod denoiser;
 pub(crate) use denoiser::Denoiser;
 
 mod step;
-pub(crate) use step::{Step, Transition};
+pub(crate) use step::{Step, Transition, X_0};
 
 mod sampler;
 pub use sampler::{ClippedEps, Form, Sampler, UniPcVariant};

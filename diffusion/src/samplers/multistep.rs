@@ -2,10 +2,12 @@
 //!
 //! Each knows the noise estimates of the last points and goes on by a weighted
 //! sum of them, u' = (α'/α) u + α' Σ w_j ε̂_j. They differ in the weights; all
-//! begin with the lower orders.
+//! begin with the lower orders. A step out of pure noise, where ρ is infinite, is
+//! DDIM's; they begin behind it.
 
 use super::{
     Denoiser, Step,
+    euler::euler_row,
     heun::heun_rows,
     step::{X_0, along_eps, one_row_a_step, push_eps},
 };
@@ -71,9 +73,9 @@ fn solve(
     order_to: impl Fn(&Point) -> usize,
     weights: Weights,
 ) -> Result<Vec<Step>, Error> {
-    refuse_pure_noise(grid)?;
+    let (mut steps, grid) = leave_pure_noise(denoiser, grid)?;
     let points = grid.points();
-    one_row_a_step(grid, |k, from, to| {
+    let behind = one_row_a_step(&grid, |k, from, to| {
         let mut row = denoiser.row(&from)?;
         row.push = Some(push_eps(&from));
         let earlier = &points[k.saturating_sub(order_to(&to) - 1)..k];
@@ -83,19 +85,25 @@ fn solve(
             row.u = X_0;
         }
         Ok(row)
-    })
+    })?;
+    steps.extend(behind);
+    Ok(steps)
 }
 
-/// Where α = 0 the noise beside the data is infinite, and so is every weight.
-pub(crate) fn refuse_pure_noise(grid: &Grid) -> Result<(), Error> {
-    match grid.points().iter().find(|point| point.alpha == 0.0) {
-        None => Ok(()),
-        Some(point) => Err(Error::Sampler(format!(
-            "the grid begins at pure noise (alpha = 0 at t = {}), where a multistep solver has no \
-             finite weights: use ddpm, ddim or euler, or a grid that begins later",
-            point.t
-        ))),
-    }
+/// DDIM's step out of pure noise, if the grid begins there, and the grid behind it.
+///
+/// DDIM is the exponential Euler method, whose weights stay finite as α → 0: the
+/// step is the limit of those from less and less data.
+pub(crate) fn leave_pure_noise(
+    denoiser: &Denoiser<'_>,
+    grid: &Grid,
+) -> Result<(Vec<Step>, Grid), Error> {
+    let (first, behind) = grid.leave_pure_noise();
+    let step = first.map(|(from, to)| {
+        let rows = vec![euler_row(denoiser, &from, &to)?];
+        Ok(Step { from, to, rows })
+    });
+    Ok((step.transpose()?.into_iter().collect(), behind))
 }
 
 /// The weights of equal steps.
@@ -169,7 +177,7 @@ fn moment_by_series(end: f64, k: usize) -> f64 {
 /// Liu et al. 2022, equations 9 and 12, <https://arxiv.org/abs/2202.09778>; the
 /// start as in latent diffusion's PLMS.
 pub(crate) fn pndm(denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error> {
-    refuse_pure_noise(grid)?;
+    let (mut steps, grid) = leave_pure_noise(denoiser, grid)?;
     let step = |(k, (from, to)): (usize, (Point, Point))| {
         if k == 0 {
             // Its trial pushes ε̂; the second eval is not part of the history.
@@ -181,7 +189,9 @@ pub(crate) fn pndm(denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Er
         row.u = along_eps(&from, &to, weights.map(|weight| weight * (to.rho() - from.rho())));
         Ok(Step { from, to, rows: vec![row] })
     };
-    grid.intervals().enumerate().map(step).collect()
+    let behind: Result<Vec<Step>, Error> = grid.intervals().enumerate().map(step).collect();
+    steps.extend(behind?);
+    Ok(steps)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub enum Sampler {
         clip_rule: ClippedEps,
     },
     /// DDIM from data to noise: encodes a given image. 1 eval a step, one step
-    /// fewer than points.
+    /// fewer than points; as many on a grid that ends above 0.
     DdimInverse,
     /// Euler's method on the probability-flow ODE (Karras et al. 2022). 1 eval a
     /// step.
@@ -279,6 +279,27 @@ impl Sampler {
                 | Self::Pndm
                 | Self::Lms { .. }
         )
+    }
+
+    /// Whether it divides by the length of its steps, so that none may be 0.
+    pub(crate) fn divides_by_steps(self) -> bool {
+        match self {
+            Self::DpmSolverPp { order, .. }
+            | Self::SdeDpmSolverPp { order, .. }
+            | Self::UniPc { order, .. }
+            | Self::Deis { order }
+            | Self::Lms { order } => order > 1,
+            Self::DpmSolverPp3Corrected => true,
+            _ => false,
+        }
+    }
+
+    /// The fewest rows that a step becomes, but for the last.
+    pub(crate) fn rows_a_step(self) -> usize {
+        match self {
+            Self::Heun | Self::EdmHeun { .. } | Self::Restart { .. } => 2,
+            _ => 1,
+        }
     }
 
     /// Checks the options.

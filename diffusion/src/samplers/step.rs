@@ -3,8 +3,8 @@
 
 use crate::{Error, Grid, Mix, Point, Push, Row};
 
-/// The rows that take a sample from one point of the grid to the next. Only the
-/// last one ends a step that is shown.
+/// The rows that take a sample from one point of the grid to the next. A row whose
+/// label has a noise level arrives there, the others at `to`.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) from: Point,

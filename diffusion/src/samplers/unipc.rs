@@ -1,6 +1,6 @@
 //! UniPC: a corrector that uses the eval which the next predictor needs anyway.
 
-use super::{Denoiser, Step, UniPcVariant, multistep::refuse_pure_noise, step::X_0};
+use super::{Denoiser, Step, UniPcVariant, multistep::leave_pure_noise, step::X_0};
 use crate::{Error, Grid, Mix, Point, Push};
 
 /// Options of [`unipc`].
@@ -15,7 +15,8 @@ pub(crate) struct UniPc {
 }
 
 /// Corrector of the last step and predictor of the next in one row: one eval a
-/// step. The anchor y is the corrected state.
+/// step. The anchor y is the corrected state. A step out of pure noise is DDIM's, and
+/// what it arrives at is not corrected.
 ///
 /// # Source
 ///
@@ -26,7 +27,7 @@ pub(crate) fn unipc(
     grid: &Grid,
     options: UniPc,
 ) -> Result<Vec<Step>, Error> {
-    refuse_pure_noise(grid)?;
+    let (mut steps, grid) = leave_pure_noise(denoiser, grid)?;
     let points = grid.points();
     let step = |(k, (from, to)): (usize, (Point, Point))| {
         let mut row = denoiser.row(&from)?;
@@ -43,7 +44,9 @@ pub(crate) fn unipc(
         };
         Ok(Step { from, to, rows: vec![row] })
     };
-    grid.intervals().enumerate().map(step).collect()
+    let behind: Result<Vec<Step>, Error> = grid.intervals().enumerate().map(step).collect();
+    steps.extend(behind?);
+    Ok(steps)
 }
 
 /// The half-step from the point `from` to `to` that both share:

@@ -15,7 +15,7 @@ mod moments;
 pub(crate) use moments::Moments;
 
 mod networks;
-pub(crate) use networks::{Perfect, predictions};
+pub(crate) use networks::{Perfect, from_pure_noise, predictions};
 
 mod run;
 pub(crate) use run::{Inpainted, Run};

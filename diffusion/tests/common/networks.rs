@@ -1,6 +1,6 @@
 //! The network that makes no mistake, for every prediction.
 
-use ddpm_diffusion::{Edm, Network, Prediction, Process, Row, Schedule, Variance};
+use ddpm_diffusion::{BetaSchedule, Edm, Network, Prediction, Process, Row, Schedule, Variance};
 
 use super::Mixture;
 
@@ -21,6 +21,14 @@ pub(crate) fn predictions() -> [Network; 5] {
     let chain = |prediction| Network::discrete(schedule(), prediction, Variance::FixedSmall);
     let [eps, x_0, v] = [Prediction::Eps, Prediction::X0, Prediction::V].map(chain);
     [eps, x_0, v, Network::edm(Edm::PAPER), Network::flow()]
+}
+
+/// One of each kind whose process begins at pure noise, α = 0: v and x_0 on a chain,
+/// and a flow's.
+pub(crate) fn from_pure_noise() -> [Network; 3] {
+    let schedule = || Schedule::new(BetaSchedule::Jsd, 1000, 1e-4, 0.02).expect("1/T … 1");
+    let chain = |prediction| Network::discrete(schedule(), prediction, Variance::FixedSmall);
+    [chain(Prediction::V), chain(Prediction::X0), Network::flow()]
 }
 
 impl Perfect {
@@ -64,7 +72,13 @@ impl Perfect {
         for (x, out) in x.iter().zip(&mut out) {
             let eps = (x - alpha * *out) / sigma * self.eps_scale;
             let x_0 = if self.eps_scale == 1.0 { *out } else { (x - sigma * eps) / alpha };
-            *out = self.target(sigma, alpha, *x, x_0, eps);
+            *out = match (self.network.prediction, &self.network.process) {
+                (Prediction::Mean, Process::Discrete(schedule)) => {
+                    let (of_x_0, of_x) = schedule.posterior_mean_coefficients(row.t as usize);
+                    of_x_0 * x_0 + of_x * *x
+                }
+                _ => self.target(sigma, alpha, *x, x_0, eps),
+            };
         }
         out
     }

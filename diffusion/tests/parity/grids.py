@@ -73,7 +73,11 @@ def sections(timesteps, counts):
         length = size + (section < longer)
         assert count <= length
         width = (length - 1) / (count - 1) if count > 1 else 1
-        result += [start + round(k * width) for k in range(count)]
+        # Added up, as they do: the rounding of the sum decides ties.
+        at = 0.0
+        for _ in range(count):
+            result.append(start + round(at))
+            at += width
         start += length
     return sorted(set(result), reverse=True)
 
@@ -192,6 +196,8 @@ def compared(schedules, process_of):
     source = "improved-diffusion space_timesteps (formula)"
     add("sections:10-15-20", "linear", "timesteps", sections(1000, [10, 15, 20]), None, source)
     add("sections:3-4-5-6", "short", "timesteps", sections(100, [3, 4, 5, 6]), None, source)
+    for n in (21, 23):
+        add(f"sections:{n}", "linear", "timesteps", sections(1000, [n]), None, source)
     for n in (25, 50, 100):
         add(f"ddim:{n}", "linear", "timesteps", stride(1000, n), None, source)
     return entries

@@ -11,28 +11,27 @@
 //! Results go to stdout, progress to stderr. Exit codes: 0 at least 90 % agree, 1 failed, 2 usage,
 //! 3 a package that cannot be judged, 6 fewer agree.
 
-mod classifier;
 mod report;
-mod sampling;
+mod samples;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Parser;
 use ddpm_exporter::data::glyphs::CLASS_NAMES;
 use ddpm_package::{Manifest, Package};
 use ddpm_pictures::{Picture, grid_of, write_png};
 
-use classifier::Classifier;
 use report::Report;
-use sampling::Samples;
+use samples::Samples;
+use support::classifier::Classifier;
 
 /// Share of samples that must show their label.
 const REQUIRED_AGREEMENT: f64 = 0.9;
-/// Share of held-out glyphs that the judge must know; below it, its word is worth little.
-const REQUIRED_ACCURACY: f64 = 0.98;
 
 /// Columns of the grid: one a class.
 const COLUMNS: usize = CLASS_NAMES.len();
@@ -98,7 +97,7 @@ fn run(args: &Args) -> anyhow::Result<f64> {
     let side = check_is_glyphs(&args.package, package.manifest())?;
     // First: it is quick, and a request that cannot be fulfilled fails here.
     let samples = Samples::draw(&package, args.count.get(), args.seed, args.steps)?;
-    let (classifier, accuracy) = judge(side)?;
+    let (classifier, accuracy) = Classifier::judge(side)?;
     let seen = classifier.classify(&samples.values)?;
     let report = Report::new(&package, &samples, accuracy, &seen);
     if let Some(path) = &args.out {
@@ -123,22 +122,6 @@ fn check_is_glyphs(package: &Path, manifest: &Manifest) -> Result<usize, NotGlyp
         [3, height, width] if height == width => Ok(height),
         ref shape => Err(refuse(format!("its samples have the shape {shape:?}, not [3, S, S]"))),
     }
-}
-
-/// A trained classifier for pictures of `side` pixels, and its accuracy on held-out glyphs.
-fn judge(side: usize) -> anyhow::Result<(Classifier, f64)> {
-    let classifier = Classifier::train(side)?;
-    let accuracy = classifier.accuracy()?;
-    if accuracy < REQUIRED_ACCURACY {
-        bail!(
-            "the classifier knows only {:.1} % of {} held-out glyphs, less than {:.0} %: it is no \
-             judge; train it longer (EPOCHS in classifier.rs)",
-            100.0 * accuracy,
-            classifier::HELD_OUT,
-            100.0 * REQUIRED_ACCURACY,
-        );
-    }
-    Ok((classifier, accuracy))
 }
 
 fn write_grid(

@@ -5,8 +5,8 @@ use std::fmt;
 use ddpm_package::{DefaultSampler, Package};
 use serde::Serialize;
 
-use crate::classifier::HELD_OUT;
-use crate::sampling::Samples;
+use crate::samples::Samples;
+use crate::support::classifier::HELD_OUT;
 
 /// The judgement of one package.
 #[derive(Debug, Serialize)]

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use crate::export::package::ExportError;
 use crate::export::read::ReadError;
 use crate::export::verify::VerifyError;
+use crate::import::ImportError;
 use crate::train::{CheckpointError, TrainError};
 
 /// Grouped by exit code.
@@ -113,7 +114,19 @@ impl From<ExportError> for Failure {
             ExportError::Settings(error) => error.into(),
             ExportError::Package(ddpm_package::Error::Io { .. })
             | ExportError::Picture(_)
+            | ExportError::Weights(_)
+            | ExportError::Write { .. }
             | ExportError::Torch(_) => Self::Failed(error.into()),
+            _ => Self::Refused(error.into()),
+        }
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Export(error) => error.into(),
+            ImportError::Torch(_) => Self::Failed(error.into()),
             _ => Self::Refused(error.into()),
         }
     }

@@ -19,9 +19,13 @@ mod presets;
 
 mod train;
 
+mod data;
+
 mod sample;
 
 mod export;
+
+mod import;
 
 mod how;
 
@@ -47,11 +51,13 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  ddpm-exporter data check folder:PICTURES --image-size 32
   ddpm-exporter train --data glyphs --out runs/glyphs
   ddpm-exporter train --data folder:PICTURES --image-size 32 --out runs/mine
   ddpm-exporter train --resume runs/mine
   ddpm-exporter sample runs/mine --count 16 --out samples
   ddpm-exporter export runs/mine --output models/mine
+  ddpm-exporter import cifar10.pt --config cifar10.json --output models/cifar10
   ddpm-exporter verify models/mine
   ddpm-exporter inspect models/mine";
 
@@ -61,12 +67,16 @@ enum Command {
     Presets(presets::PresetsArgs),
     /// Write a file of settings to edit, for --config.
     Init(presets::InitArgs),
+    /// Look at a data set before training.
+    Data(data::Args),
     /// Train a model, then write and verify its package.
     Train(Box<train::Args>),
     /// Draw samples in libtorch: those that the server draws for the same seed.
     Sample(sample::Args),
     /// Write the package of a checkpoint, and verify it.
     Export(export::Args),
+    /// Make a package of another program's model, and verify it.
+    Import(import::Args),
     /// Recompute a package's golden outputs in libtorch and in ONNX Runtime.
     Verify(verify::Args),
     /// Say what a run, a checkpoint, a package or an ONNX file holds.
@@ -86,9 +96,11 @@ impl Cli {
         let result = match self.command {
             Command::Presets(args) => args.run(),
             Command::Init(args) => args.run(),
+            Command::Data(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Sample(args) => args.run(),
             Command::Export(args) => args.run(),
+            Command::Import(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Random(args) => args.run(),

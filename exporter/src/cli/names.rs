@@ -1,4 +1,6 @@
-//! Names that people type, from tables of (name, value).
+//! Names that people type, from tables of (name, value), and names of models.
+
+use std::path::Path;
 
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 
@@ -21,4 +23,23 @@ pub(super) fn prediction(text: &str) -> Result<Prediction, String> {
 
 pub(super) fn variance(text: &str) -> Result<Variance, String> {
     find(&Variance::NAMES, text)
+}
+
+/// What a file or folder is called, without the ending of a file, in the letters that a model's name may
+/// have.
+pub(super) fn model_name(path: &Path) -> String {
+    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    let stem = name.unwrap_or_default().to_string_lossy().to_lowercase();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    stem.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_names_its_model_in_letters_that_a_name_may_have() {
+        assert_eq!(model_name(Path::new("a/My Net_2.json")), "my-net_2");
+    }
 }

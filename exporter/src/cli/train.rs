@@ -10,7 +10,7 @@ use super::export::Job;
 use super::layers::{DataKeys, Layer, Layers, from_environment};
 use super::settings::{Pace, Recipe};
 use super::verify::OrtArgs;
-use crate::data::{self, Dataset, Source};
+use crate::data::{self, Dataset, Source, Split};
 use crate::train::{
     Checkpoint, DataConfig, Outcome, RunDir, Stop, TrainConfig, TrainError, Trainer, run,
 };
@@ -44,6 +44,11 @@ pub(super) struct Args {
     #[arg(long)]
     no_export: bool,
 
+    /// Leave out of the package the files that make it a pipeline of diffusers too: they hold the weights
+    /// once more.
+    #[arg(long)]
+    no_weights: bool,
+
     #[command(flatten)]
     ort: OrtArgs,
 }
@@ -65,7 +70,9 @@ Examples:
 #[derive(Debug, Clone, Default, clap::Args)]
 struct NewRun {
     /// What to train on: swissroll, gaussian8, gaussian25 or glyphs (a count may follow, as in
-    /// glyphs:5000), mnist:DIR, cifar10:DIR or folder:DIR.
+    /// glyphs:5000), gaussian8-labels or gaussian25-labels (the mode of a point is its class),
+    /// mnist:DIR, cifar10:PATH, celeba:PATH, celebahq:PATH, parquet:PATH, or folder:PATH (any
+    /// pictures, in a folder or a zip archive).
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<Source>,
 
@@ -85,7 +92,7 @@ struct NewRun {
     #[arg(long, help_heading = "Data")]
     name: Option<String>,
 
-    /// Side that pictures are cropped and resized to [default: as they are].
+    /// Side that pictures are cropped and resized to [default: as they are; celeba: 64].
     #[arg(long, value_name = "PIXELS", help_heading = "Data")]
     image_size: Option<usize>,
 
@@ -97,7 +104,11 @@ struct NewRun {
     #[arg(long, help_heading = "Data")]
     no_labels: bool,
 
-    /// Mirror pictures at random [default: for cifar10 and folders].
+    /// Which part of the data [default: train; celeba: all, as the reference].
+    #[arg(long, value_enum, help_heading = "Data")]
+    split: Option<Split>,
+
+    /// Mirror pictures at random [default: for all but digits and glyphs].
     #[arg(long, overrides_with = "no_flip", help_heading = "Data")]
     flip: bool,
 
@@ -112,7 +123,7 @@ struct NewRun {
 
 /// What to do with pictures that cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum OnBroken {
+pub(super) enum OnBroken {
     /// Stop, and name the first one.
     Refuse,
     /// Leave them out, and say how many.
@@ -160,6 +171,7 @@ impl Args {
                     name: &config.name,
                     version: "1",
                     raw: false,
+                    weights: !self.no_weights,
                 };
                 job.write_and_check(&folder.package(), true, &self.ort)
             }
@@ -170,7 +182,7 @@ impl Args {
         let layers = self.layers()?;
         let (source, out) = (layers.source()?, self.out()?);
         let device = self.device.choose()?;
-        let source = absolute(&source).map_err(TrainError::write(&out))?;
+        let source = source.absolute().map_err(TrainError::write(&out))?;
         let (name, data) = (layers.name(&source), layers.data(&source));
         let dataset = load(&data, layers.seed())?;
         let config = layers.config(name, data, &dataset)?;
@@ -226,6 +238,7 @@ impl NewRun {
             name: self.name.clone(),
             data: DataKeys {
                 source: self.data.as_ref().map(ToString::to_string),
+                split: self.split,
                 image_size: self.image_size,
                 greyscale: self.greyscale.then_some(true),
                 skip_broken: self.on_broken.map(|on_broken| on_broken == OnBroken::Skip),
@@ -246,16 +259,6 @@ impl NewRun {
 /// A variable of the environment.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
-}
-
-/// The same source from wherever the run is resumed.
-fn absolute(source: &Source) -> std::io::Result<Source> {
-    Ok(match source {
-        Source::Idx(dir) => Source::Idx(std::path::absolute(dir)?),
-        Source::Cifar10(dir) => Source::Cifar10(std::path::absolute(dir)?),
-        Source::Folder(dir) => Source::Folder(std::path::absolute(dir)?),
-        procedural => procedural.clone(),
-    })
 }
 
 fn load(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {

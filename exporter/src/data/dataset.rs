@@ -1,8 +1,10 @@
 //! A data set in memory: what the training loop draws its x_0 from.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::labels::Labels;
+use super::picture::Form;
 use super::pictures::Pictures;
 
 /// What one item is.
@@ -47,6 +49,9 @@ pub struct Dataset {
     pub(super) labels: Option<Labels>,
     pub(super) flips: bool,
     pub(super) skipped: Vec<(PathBuf, String)>,
+    pub(super) forms: BTreeMap<Form, usize>,
+    /// Where each item comes from; empty if that is not a file or a row of its own.
+    pub(super) paths: Vec<PathBuf>,
 }
 
 impl Dataset {
@@ -61,6 +66,18 @@ impl Dataset {
             Items::Points(points) => points.len(),
             Items::Pictures(pictures) => pictures.len(),
         }
+    }
+
+    /// The data set as the user named it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a message calls item `i`: its path, or its number from 0.
+    #[must_use]
+    pub fn item_name(&self, i: usize) -> String {
+        self.paths.get(i).map_or_else(|| format!("item {i}"), |path| path.display().to_string())
     }
 
     /// What one item is, with its shape.
@@ -100,6 +117,12 @@ impl Dataset {
     #[must_use]
     pub fn skipped(&self) -> &[(PathBuf, String)] {
         &self.skipped
+    }
+
+    /// What the pictures were before they were cropped and resized, and how many of each; empty for points.
+    #[must_use]
+    pub fn forms(&self) -> &BTreeMap<Form, usize> {
+        &self.forms
     }
 
     /// Picture `i` as stored: u8 in [0, 255], `[channels, height, width]`; `None` for points.
@@ -176,7 +199,15 @@ mod tests {
     use super::*;
 
     fn dataset(items: Items) -> Dataset {
-        Dataset { name: "test".to_owned(), items, labels: None, flips: false, skipped: Vec::new() }
+        Dataset {
+            name: "test".to_owned(),
+            items,
+            labels: None,
+            flips: false,
+            skipped: Vec::new(),
+            forms: BTreeMap::new(),
+            paths: Vec::new(),
+        }
     }
 
     fn two_pictures() -> Dataset {

@@ -21,6 +21,9 @@ impl Draws {
         let stream = match split {
             Split::Train => 1,
             Split::Test => 2,
+            Split::Valid => 3,
+            // What has no end has no whole; loading refuses it.
+            Split::All => 4,
         };
         let key = mix(mix(seed.wrapping_add(GOLDEN)) ^ stream);
         Self { state: mix(key.wrapping_add((index as u64).wrapping_mul(GOLDEN))) }

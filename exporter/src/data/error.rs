@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 pub enum DataError {
     /// Name a data set that exists.
     #[error(
-        "`{given}` is not a data set: {problem}; use swissroll, gaussian8, gaussian25 or glyphs (a count may follow: \
-         `glyphs:5000`), mnist:DIR, cifar10:DIR or folder:DIR"
+        "`{given}` is not a data set: {problem}; use swissroll, gaussian8, gaussian25, gaussian8-labels, \
+         gaussian25-labels or glyphs (a count may follow: `glyphs:5000`), mnist:DIR, cifar10:PATH, celeba:PATH, \
+         celebahq:PATH, parquet:PATH or folder:PATH"
     )]
     Source {
         /// What the user typed.
@@ -49,6 +50,20 @@ pub enum DataError {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+    /// Load less at a time: all pictures are held in memory.
+    #[error(
+        "{}: {pictures} pictures would take {:.1} GB of memory, and there is not so much; choose a smaller \
+         `--image-size`, or `--greyscale`",
+        path.display(), *bytes as f64 / 1e9
+    )]
+    Memory {
+        /// Where the pictures come from.
+        path: PathBuf,
+        /// How many there are.
+        pictures: usize,
+        /// What they would take.
+        bytes: usize,
     },
     /// Repair or remove the pictures, or leave them out.
     #[error(

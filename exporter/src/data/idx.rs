@@ -3,20 +3,16 @@
 //! A header (magic, then the size of each dimension, u32 big-endian) and the bytes in row-major order. Sizes are
 //! read from it, so the pictures need not be 28×28. Layout: <http://yann.lecun.com/exdb/mnist/>.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-
-use flate2::bufread::MultiGzDecoder;
 
 use super::labels::Labels;
 use super::pictures::Pictures;
-use super::{DataError, Split};
+use super::{DataError, Split, gzip};
 
 /// Two zero bytes, the type (8: unsigned byte), the number of dimensions.
 const IMAGES_MAGIC: u32 = 0x0000_0803;
 const LABELS_MAGIC: u32 = 0x0000_0801;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Where the files lie: as given, or as torchvision lays them out.
 const FOLDERS: [&str; 3] = ["", "MNIST/raw", "raw"];
 
@@ -28,8 +24,9 @@ const FOLDERS: [&str; 3] = ["", "MNIST/raw", "raw"];
 /// belong to the other, [`DataError::Read`] if the system refuses.
 pub(super) fn load(dir: &Path, split: Split) -> Result<(Pictures, Option<Labels>), DataError> {
     let prefix = match split {
-        Split::Train => "train",
         Split::Test => "t10k",
+        // Loading asks for no other.
+        Split::Train | Split::Valid | Split::All => "train",
     };
     let images_path = find(dir, &format!("{prefix}-images-idx3-ubyte"))?;
     let labels_path = find(dir, &format!("{prefix}-labels-idx1-ubyte"))?;
@@ -59,7 +56,7 @@ fn find(dir: &Path, name: &str) -> Result<PathBuf, DataError> {
 
 /// Reads a file of `D` dimensions: their sizes, all at least 1, and exactly the bytes these announce.
 fn read<const D: usize>(path: &Path, magic: u32) -> Result<([usize; D], Vec<u8>), DataError> {
-    let mut file = open(path)?;
+    let mut file = gzip::open(path)?;
     let found = read_u32(&mut file, path)?;
     if found != magic {
         let problem = format!(
@@ -78,13 +75,6 @@ fn read<const D: usize>(path: &Path, magic: u32) -> Result<([usize; D], Vec<u8>)
             format!("its header announces impossible sizes: {sizes:?}"),
         )),
     }
-}
-
-/// Looks at the content, not the name: browsers unpack or rename downloads.
-fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let mut file = BufReader::new(File::open(path).map_err(DataError::read(path))?);
-    let gzipped = file.fill_buf().map_err(DataError::read(path))?.starts_with(&GZIP_MAGIC);
-    Ok(if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
 fn read_u32(file: &mut impl Read, path: &Path) -> Result<u32, DataError> {

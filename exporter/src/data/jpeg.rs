@@ -1,8 +1,22 @@
-//! Whether a JPEG is whole: decoders fill what is missing with grey instead of failing.
+//! What decoders do not tell of a JPEG: whether it is whole (they fill what is missing with grey instead of failing),
+//! and how its inks are meant.
+
+/// What the four channels of a JPEG are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inks {
+    /// It has fewer, and no inks.
+    None,
+    /// Cyan, magenta, yellow and black as Adobe writes them: 255 is no ink.
+    Adobe,
+    /// Four channels, and no word on what they are.
+    Unknown,
+}
 
 /// Marker bytes that follow 0xff.
 const START_OF_IMAGE: u8 = 0xd8;
 const END_OF_IMAGE: u8 = 0xd9;
+const START_OF_SCAN: u8 = 0xda;
+const APPLICATION_14: u8 = 0xee;
 
 /// Whether `bytes` start like a JPEG.
 pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
@@ -26,6 +40,32 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// What the headers of a JPEG say of inks.
+pub(super) fn inks(bytes: &[u8]) -> Inks {
+    let (mut at, mut adobe, mut channels) = (2, false, 0);
+    while let Some(marker_at) = next_marker(bytes, at) {
+        let segment = bytes.get(marker_at + 1..).unwrap_or_default();
+        match bytes[marker_at] {
+            START_OF_SCAN | END_OF_IMAGE => break,
+            APPLICATION_14 => adobe |= segment.get(2..7) == Some(b"Adobe"),
+            // A frame: length, precision, height, width, number of channels.
+            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
+                channels = segment.get(7).copied().unwrap_or(0);
+            }
+            _ => {}
+        }
+        match segment_len(bytes, marker_at + 1) {
+            Some(length) => at = marker_at + 1 + length,
+            None => break,
+        }
+    }
+    match (channels, adobe) {
+        (4, true) => Inks::Adobe,
+        (4, false) => Inks::Unknown,
+        _ => Inks::None,
+    }
 }
 
 /// Position of the next marker's second byte. In compressed data 0xff 0x00 is a plain byte and 0xff 0xd0..=0xd7 a
@@ -56,6 +96,22 @@ mod tests {
     fn a_jpeg_is_whole_when_its_own_end_marker_is_there() {
         assert!(is_jpeg(&WHOLE) && is_whole(&WHOLE));
         assert!(is_whole(&[&WHOLE[..], &[1, 2, 0xff, 0xda]].concat()));
+    }
+
+    #[test]
+    fn four_channels_are_inks_and_only_adobe_says_which() {
+        let adobe: &[u8] = &[0xff, 0xee, 0, 7, b'A', b'd', b'o', b'b', b'e'];
+        let frame = |channels| vec![0xff, 0xc0, 0, 8, 8, 0, 1, 0, 1, channels];
+        let file =
+            |segments: &[&[u8]]| [&[0xff, 0xd8], &segments.concat()[..], &[0xff, 0xd9]].concat();
+        assert_eq!(inks(&file(&[&frame(3)])), Inks::None);
+        assert_eq!(inks(&file(&[adobe, &frame(3)])), Inks::None);
+        assert_eq!(inks(&file(&[adobe, &frame(4)])), Inks::Adobe);
+        assert_eq!(inks(&file(&[&frame(4), adobe])), Inks::Adobe);
+        assert_eq!(inks(&file(&[&frame(4)])), Inks::Unknown);
+        // What stands inside a segment is no segment.
+        let comment = [&[0xff, 0xfe, 0, 12][..], &frame(4)].concat();
+        assert_eq!(inks(&file(&[&comment, &frame(1)])), Inks::None);
     }
 
     #[test]

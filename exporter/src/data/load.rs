@@ -1,41 +1,63 @@
 //! From a name and options to a [`Dataset`]: checks what fits together, then asks the format.
 
+use std::collections::BTreeMap;
+
 use super::dataset::Items;
-use super::folder::FolderOptions;
+use super::gather::{Gathered, Preparation};
 use super::labels::Labels;
+use super::picture::Form;
 use super::pictures::Pictures;
-use super::{DataError, Dataset, Source, cifar10, folder, glyphs, idx, parallel, toy};
+use super::{
+    DataError, Dataset, Source, ToyKind, celeba, celebahq, cifar10, folder, glyphs, idx, parallel,
+    parquet, toy,
+};
 
 /// Largest side of a picture that a network is trained on here.
 const MAX_IMAGE_SIZE: usize = 4096;
 
-/// Which part of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which part of a data set; [`Source::splits`] says which there are.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// What the model is trained on.
+    /// What models are trained on.
     #[default]
     Train,
+    /// What was held out to choose between models; for procedural sets, other draws of the same distribution.
+    Valid,
     /// What was held out; for procedural sets, other draws of the same distribution.
     Test,
+    /// Everything that there is.
+    All,
 }
 
 /// What to do with a picture that cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnBroken {
-    /// Refuse the whole folder and name the picture.
+    /// Refuse the whole data set and name the picture.
     #[default]
     Refuse,
     /// Leave it out and list it in [`Dataset::skipped`].
     Skip,
 }
 
-/// Where the labels of a folder of pictures come from.
+/// Where the labels of a folder, an archive or a table of pictures come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FolderLabels {
-    /// Sub-folders are classes if there are two or more and every picture lies directly in one; no labels otherwise.
+    /// Sub-folders are classes if there are two or more and every picture lies directly in one; a table has a column of
+    /// labels. No labels otherwise.
     #[default]
     Auto,
-    /// No labels, whatever the folders are called.
+    /// No labels, whatever the folders or columns are called.
     None,
 }
 
@@ -46,11 +68,12 @@ pub struct LoadOptions {
     pub image_size: Option<usize>,
     /// Reduces colour to one channel.
     pub greyscale: bool,
-    /// Folders only: what to do with a picture that cannot be decoded.
+    /// What to do with a picture that cannot be decoded. Where a format has no files or rows of single pictures (IDX,
+    /// CIFAR-10), a damaged file is always refused.
     pub on_broken: OnBroken,
-    /// Folders only: where labels come from.
+    /// Folders, archives and tables: where labels come from.
     pub folder_labels: FolderLabels,
-    /// Overrides whether pictures may be mirrored; `None`: yes for CIFAR-10 and folders, no for digits and glyphs.
+    /// Overrides whether pictures may be mirrored; `None`: no for digits and glyphs, yes for others.
     pub flips: Option<bool>,
     /// Seed of the procedural sets.
     pub seed: u64,
@@ -66,29 +89,34 @@ pub struct LoadOptions {
 pub fn load(source: &Source, options: &LoadOptions) -> Result<Dataset, DataError> {
     check(source, options)?;
     match source {
-        Source::Toy { kind, size } => {
+        Source::Toy { kind, size, labels } => {
             let points =
                 (0..*size).map(|i| toy::point(*kind, options.seed, options.split, i)).collect();
-            Ok(dataset(source, Items::Points(points), None, false))
+            let labels = labels.then(|| labels_of_modes(*kind, *size));
+            Ok(dataset(source, Items::Points(points), labels, false))
         }
         Source::Glyphs { size } => Ok(load_glyphs(source, *size, options)),
         Source::Idx(dir) => {
             let (pictures, labels) = idx::load(dir, options.split)?;
             Ok(dataset_of_pictures(source, pictures, labels, options, false))
         }
-        Source::Cifar10(dir) => {
-            let (pictures, labels) = cifar10::load(dir, options.split)?;
+        Source::Cifar10(path) => {
+            let (pictures, labels) = cifar10::load(path, options.split)?;
             Ok(dataset_of_pictures(source, pictures, labels, options, true))
         }
-        Source::Folder(dir) => {
-            let LoadOptions { image_size, greyscale, on_broken, folder_labels, .. } = *options;
-            let found = folder::load(
-                dir,
-                &FolderOptions { image_size, greyscale, on_broken, folder_labels },
-            )?;
-            let flips = options.flips.unwrap_or(true);
-            let loaded = dataset(source, Items::Pictures(found.pictures), found.labels, flips);
-            Ok(Dataset { skipped: found.skipped, ..loaded })
+        Source::CelebA(path) => {
+            Ok(dataset_of_files(source, celeba::load(path, options)?, None, options))
+        }
+        Source::CelebAHq(path) => {
+            Ok(dataset_of_files(source, celebahq::load(path, options)?, None, options))
+        }
+        Source::Parquet(path) => {
+            let (gathered, labels) = parquet::load(path, options)?;
+            Ok(dataset_of_files(source, gathered, labels, options))
+        }
+        Source::Folder(path) => {
+            let (gathered, labels) = folder::load(path, options)?;
+            Ok(dataset_of_files(source, gathered, labels, options))
         }
     }
 }
@@ -108,12 +136,28 @@ fn check(source: &Source, options: &LoadOptions) -> Result<(), DataError> {
                 "points have no size, colour or mirror image; leave those options out".to_owned(),
             )
         }
-        Source::Folder(_) if options.split == Split::Test => refuse(
-            "a folder of pictures has no test split; name the folder that holds the test pictures"
-                .to_owned(),
-        ),
+        _ if !source.splits().contains(&options.split) => refuse(format!(
+            "it has no split {}, only {}; if other pictures are meant, name their folder",
+            name_of(options.split),
+            source.splits().iter().copied().map(name_of).collect::<Vec<_>>().join(", ")
+        )),
         _ => Ok(()),
     }
+}
+
+fn name_of(split: Split) -> &'static str {
+    match split {
+        Split::Train => "train",
+        Split::Valid => "valid",
+        Split::Test => "test",
+        Split::All => "all",
+    }
+}
+
+/// Modes as classes, named by their numbers: all of them, even if there are fewer points.
+fn labels_of_modes(kind: ToyKind, count: usize) -> Labels {
+    let names = (0..kind.mode_centres().len()).map(|mode| mode.to_string()).collect();
+    Labels { names, of: (0..count).filter_map(|i| toy::mode(kind, i)).collect() }
 }
 
 /// Glyphs are drawn at the size that is asked for, so nothing is lost to resizing.
@@ -134,24 +178,46 @@ fn dataset_of_pictures(
     options: &LoadOptions,
     flips: bool,
 ) -> Dataset {
-    let pictures = if options.greyscale { pictures.into_greyscale() } else { pictures };
-    let pictures = match options.image_size {
-        Some(size) => pictures.fitted(size),
-        None => pictures,
+    let form = Form {
+        width: pictures.width as u32,
+        height: pictures.height as u32,
+        colour: if pictures.channels == 1 { "grey" } else { "RGB" },
     };
-    dataset(source, Items::Pictures(pictures), labels, options.flips.unwrap_or(flips))
+    let forms = BTreeMap::from([(form, pictures.len())]);
+    let items = Items::Pictures(Preparation::asked(options).apply(pictures));
+    Dataset { forms, ..dataset(source, items, labels, options.flips.unwrap_or(flips)) }
+}
+
+fn dataset_of_files(
+    source: &Source,
+    gathered: Gathered,
+    labels: Option<Labels>,
+    options: &LoadOptions,
+) -> Dataset {
+    let Gathered { pictures, paths, skipped, forms, .. } = gathered;
+    let flips = options.flips.unwrap_or(true);
+    let items = Items::Pictures(pictures);
+    Dataset { paths, skipped, forms, ..dataset(source, items, labels, flips) }
 }
 
 fn dataset(source: &Source, items: Items, labels: Option<Labels>, flips: bool) -> Dataset {
-    Dataset { name: source.to_string(), items, labels, flips, skipped: Vec::new() }
+    Dataset {
+        name: source.to_string(),
+        items,
+        labels,
+        flips,
+        skipped: Vec::new(),
+        forms: BTreeMap::new(),
+        paths: Vec::new(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Kind, ToyKind};
+    use crate::data::Kind;
 
-    const TOY: Source = Source::Toy { kind: ToyKind::Gaussian8, size: 32 };
+    const TOY: Source = Source::Toy { kind: ToyKind::Gaussian8, size: 32, labels: false };
 
     #[test]
     fn a_toy_set_has_the_points_of_its_formula() {
@@ -165,6 +231,28 @@ mod tests {
         set.x_0(31, false, &mut x_0);
         assert_eq!(x_0, toy::point(ToyKind::Gaussian8, 5, Split::Test, 31));
         assert_eq!(set.summary(), "gaussian8:32: 32 points");
+    }
+
+    #[test]
+    fn a_labelled_toy_set_has_the_same_points_and_the_number_of_their_modes() {
+        let labelled = Source::Toy { kind: ToyKind::Gaussian25, size: 7, labels: true };
+        let plain = Source::Toy { kind: ToyKind::Gaussian25, size: 7, labels: false };
+        let [labelled, plain] =
+            [labelled, plain].map(|source| load(&source, &LoadOptions::default()).unwrap());
+        assert_eq!(labelled.class_names().unwrap().len(), 25);
+        assert_eq!(plain.class_names(), None);
+        for i in 0..7 {
+            let (mut x_0, mut same) = ([0.0; 2], [0.0; 2]);
+            labelled.x_0(i, false, &mut x_0);
+            plain.x_0(i, false, &mut same);
+            assert_eq!(x_0, same);
+            let distance =
+                |&[x, y]: &[f64; 2]| (f64::from(x_0[0]) - x).hypot(f64::from(x_0[1]) - y);
+            let centres = ToyKind::Gaussian25.mode_centres();
+            let near =
+                |a: &usize, b: &usize| distance(&centres[*a]).total_cmp(&distance(&centres[*b]));
+            assert_eq!(labelled.label(i), (0..25).min_by(near));
+        }
     }
 
     #[test]

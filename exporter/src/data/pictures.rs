@@ -1,7 +1,6 @@
 //! Pictures of one shape, one after another: u8 in CHW order.
 
-use image::GrayImage;
-use image::imageops::{FilterType, resize};
+use super::resize::resize_square;
 
 /// N pictures `[channels, height, width]`, u8 in [0, 255]; `pixels` holds N times that many bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,21 +42,35 @@ impl Pictures {
         Self { channels: 1, pixels, ..self }
     }
 
+    /// Crops each picture to the square of `side` pixels that begins at (`top`, `left`).
+    ///
+    /// # Panics
+    ///
+    /// If the square leaves the pictures.
+    pub(super) fn cropped(self, top: usize, left: usize, side: usize) -> Self {
+        let rows = self.pixels.chunks_exact(self.height * self.width).flat_map(|plane| {
+            plane.chunks_exact(self.width).skip(top).take(side).map(|row| &row[left..left + side])
+        });
+        let pixels = rows.flatten().copied().collect();
+        Self { height: side, width: side, pixels, ..self }
+    }
+
     /// Crops each picture to its centre square and resizes that to `size` × `size`.
     ///
-    /// The filter is bilinear and antialiased when it shrinks, as Pillow's `BILINEAR` in the reference. Pictures that
-    /// have this size already are left alone.
+    /// The filter is Pillow's `BILINEAR`, as in the reference; it is antialiased when it shrinks. Pictures that have
+    /// this size already are left alone.
     pub(super) fn fitted(self, size: usize) -> Self {
         if (self.height, self.width) == (size, size) {
             return self;
         }
-        let mut pixels = Vec::with_capacity(self.len() * self.channels * size * size);
-        for plane in self.pixels.chunks_exact(self.height * self.width) {
-            let square = centre_square(plane, self.height, self.width);
-            pixels
-                .extend(resize(&square, size as u32, size as u32, FilterType::Triangle).into_raw());
+        let side = self.height.min(self.width);
+        let (top, left) = ((self.height - side) / 2, (self.width - side) / 2);
+        let square = self.cropped(top, left, side);
+        let mut pixels = Vec::with_capacity(square.len() * square.channels * size * size);
+        for plane in square.pixels.chunks_exact(side * side) {
+            pixels.extend(resize_square(plane, side, size));
         }
-        Self { height: size, width: size, pixels, ..self }
+        Self { height: size, width: size, pixels, ..square }
     }
 }
 
@@ -65,14 +78,6 @@ impl Pictures {
 fn luma(red: u8, green: u8, blue: u8) -> u8 {
     ((2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue) + 5000) / 10_000)
         as u8
-}
-
-fn centre_square(plane: &[u8], height: usize, width: usize) -> GrayImage {
-    let side = height.min(width);
-    let (top, left) = ((height - side) / 2, (width - side) / 2);
-    let rows = plane.chunks_exact(width).skip(top).take(side);
-    let square = rows.flat_map(|row| &row[left..left + side]).copied().collect();
-    GrayImage::from_raw(side as u32, side as u32, square).expect("side rows of side pixels each")
 }
 
 #[cfg(test)]
@@ -89,6 +94,14 @@ mod tests {
         assert_eq!(wide.fitted(2), grey(2, 2, vec![2, 3, 8, 9]));
         let tall = grey(4, 2, (0..8).collect());
         assert_eq!(tall.fitted(2), grey(2, 2, vec![2, 3, 4, 5]));
+    }
+
+    #[test]
+    fn a_crop_is_the_square_that_begins_at_its_corner() {
+        let pixels = (0..24).collect();
+        let cropped = Pictures { channels: 2, height: 3, width: 4, pixels }.cropped(1, 2, 2);
+        assert_eq!((cropped.height, cropped.width), (2, 2));
+        assert_eq!(cropped.pixels, [6, 7, 10, 11, 18, 19, 22, 23]);
     }
 
     #[test]

@@ -88,18 +88,24 @@ impl fmt::Display for ToyKind {
     }
 }
 
-/// Point `index` of a toy set, at model scale: coordinates of about unit variance.
+/// The mode of point `index`, an index into [`ToyKind::mode_centres`]; `None` for the Swiss roll.
 ///
 /// Modes take turns: point i belongs to mode i mod 8 or i mod 25, so every prefix is balanced.
 #[must_use]
+pub fn mode(kind: ToyKind, index: usize) -> Option<usize> {
+    index.checked_rem(kind.num_modes())
+}
+
+/// Point `index` of a toy set, at model scale: coordinates of about unit variance.
+#[must_use]
 pub fn point(kind: ToyKind, seed: u64, split: Split, index: usize) -> [f32; 2] {
     let mut draws = Draws::of_item(seed, split, index);
-    let [x, y] = match kind {
-        ToyKind::SwissRoll => {
+    let [x, y] = match mode(kind, index) {
+        Some(mode) => kind.raw_centre(mode),
+        None => {
             let t = 1.5 * PI * draws.uniform(1.0, 3.0);
             [t * t.cos(), t * t.sin()]
         }
-        ToyKind::Gaussian8 | ToyKind::Gaussian25 => kind.raw_centre(index % kind.num_modes()),
     };
     let [noise_x, noise_y] = draws.normal_pair(kind.noise());
     let [scale_x, scale_y] = kind.scale();

@@ -1,13 +1,13 @@
 //! Words for people: where a model comes from, and how to use it.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use ddpm_diffusion::Edm;
 use ddpm_package::Manifest;
 use serde_json::json;
 
+use super::contents::{Contents, is_visible};
 use super::package::{ExportError, json};
-use crate::data::Source;
 use crate::train::{CheckpointState, TrainConfig};
 
 /// `training.json`: the run's settings, without the folders of the machine that trained.
@@ -25,31 +25,43 @@ pub(super) fn training(state: &CheckpointState) -> Result<String, ExportError> {
 
 /// `mnist:digits` for `mnist:/home/me/digits`.
 fn data_name(config: &TrainConfig) -> String {
-    let last =
-        |dir: &Path| dir.file_name().map(|name| Path::new(name).to_path_buf()).unwrap_or_default();
-    match config.data.source() {
-        Ok(Source::Idx(dir)) => Source::Idx(last(&dir)).to_string(),
-        Ok(Source::Cifar10(dir)) => Source::Cifar10(last(&dir)).to_string(),
-        Ok(Source::Folder(dir)) => Source::Folder(last(&dir)).to_string(),
-        _ => config.data.source.clone(),
+    let Ok(mut source) = config.data.source() else { return config.data.source.clone() };
+    if let Some(path) = source.path_mut() {
+        *path = path.file_name().map(PathBuf::from).unwrap_or_default();
     }
+    source.to_string()
 }
 
-/// The model card.
-pub(super) fn readme(state: &CheckpointState, manifest: &Manifest, picture: &str) -> String {
+/// The model card of a run.
+pub(super) fn readme(state: &CheckpointState, manifest: &Manifest) -> String {
     let CheckpointState { steps_done, config, .. } = state;
+    let rows = [
+        ("data", data_name(config)),
+        ("steps trained", format!("{steps_done}, {} items each", config.batch_size)),
+    ];
+    page(manifest, &rows)
+}
+
+/// A model card: what the manifest says in words, after a few rows of its own.
+///
+/// * `rows`: what a fact is called, and the fact.
+pub(crate) fn page(manifest: &Manifest, rows: &[(&str, String)]) -> String {
     let classes = match manifest.classes.as_slice() {
         [] => "unconditional".to_owned(),
         names => format!("{} classes: {}", names.len(), names.join(", ")),
     };
     let sampler = &manifest.default_sampler;
+    let picture = match is_visible(manifest) {
+        true => format!("![samples]({})\n\n", Contents::PICTURE),
+        false => String::new(),
+    };
+    let rows: String = rows.iter().map(|(what, fact)| format!("| {what} | {fact} |\n")).collect();
     format!(
         "# {name} {version}\n\n\
-         ![samples]({picture})\n\n\
+         {picture}\
          A diffusion model of samples of shape {shape:?}, {classes}.\n\n\
          | | |\n|---|---|\n\
-         | data | {data} |\n\
-         | steps trained | {steps_done}, {batch} items each |\n\
+         {rows}\
          | predicts | {prediction} |\n\
          | process | {process} |\n\
          | variance | {variance} |\n\
@@ -62,8 +74,6 @@ pub(super) fn readme(state: &CheckpointState, manifest: &Manifest, picture: &str
         name = manifest.name,
         version = manifest.version,
         shape = manifest.sample_shape,
-        data = data_name(config),
-        batch = config.batch_size,
         prediction = manifest.prediction.name(),
         process = process(manifest),
         variance = manifest.variance.name(),

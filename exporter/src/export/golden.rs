@@ -1,5 +1,6 @@
-//! Golden vectors: inputs made of real data over the whole range of noise, and what libtorch says to
-//! them.
+//! Golden vectors: inputs over the whole range of noise, and what libtorch says to them.
+//!
+//! They are made of real data where it is at hand; models of other programs come without.
 
 use ddpm_diffusion::{Evaluation, Network as Meaning, Noise, Point, Process, q_sample};
 use ddpm_package::{Golden, Manifest};
@@ -25,7 +26,7 @@ const ELEMENTS: usize = 1 << 16;
 /// # Errors
 ///
 /// [`ExportError::Torch`] if memory is short, [`ExportError::Diffusion`] if the process is out of range.
-pub(super) fn compute(
+pub(crate) fn of_data(
     network: &Network,
     manifest: &Manifest,
     dataset: &Dataset,
@@ -49,6 +50,35 @@ pub(super) fn compute(
         labels.push(label.unwrap_or(manifest.classes.len()) as i64);
     }
     let class_labels = (!manifest.classes.is_empty()).then_some(labels);
+    let out_sample = forward(network, Device::Cpu, &sample, &timestep, class_labels.as_deref())?;
+    Ok(Golden { count, sample, timestep, class_labels, out_sample })
+}
+
+/// Computes golden vectors on the CPU from standard normal samples, which is what x_t is of data of
+/// unit variance; points from one end of the process to the other, all labels in turn, "none" first.
+///
+/// * `draw`: which noise of `seed` the samples are.
+///
+/// # Errors
+///
+/// As [`of_data`].
+pub(crate) fn of_noise(
+    network: &Network,
+    manifest: &Manifest,
+    seed: u64,
+    draw: u32,
+) -> Result<Golden, ExportError> {
+    let (meaning, len) = (manifest.network()?, manifest.sample_len());
+    let count = (ELEMENTS / len).clamp(MIN_COUNT, MAX_COUNT);
+    let noise = Noise::new(seed);
+    let (mut sample, mut timestep) = (vec![0.0; count * len], Vec::new());
+    for (row, x_t) in sample.chunks_exact_mut(len).enumerate() {
+        noise.normal(row as u64, draw, x_t);
+        timestep.push(meaning.at(&point(&meaning, row, count)?)?.t as f32);
+    }
+    let classes = manifest.classes.len();
+    let class_labels: Option<Vec<i64>> = (classes > 0)
+        .then(|| (0..count).map(|row| ((classes + row) % (classes + 1)) as i64).collect());
     let out_sample = forward(network, Device::Cpu, &sample, &timestep, class_labels.as_deref())?;
     Ok(Golden { count, sample, timestep, class_labels, out_sample })
 }

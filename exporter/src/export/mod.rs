@@ -5,7 +5,10 @@
 //! * `record`: nodes, names and constants, for `trace`;
 //! * [`onnx`]: the messages of the file format;
 //! * [`read`]: the way back, from an ONNX file to the network;
-//! * [`package`]: everything that a server needs, in one folder, with `golden` and `card`;
+//! * [`contents`]: what a package is made of, whoever trained it;
+//! * `diffusers`, `python`: the same package as a pipeline of diffusers, and how Python uses it;
+//! * [`package`]: the package of a training run, with `golden` and `card`;
+//! * [`triton`]: a package's graph as a model of Triton;
 //! * [`verify`]: the package recomputed in libtorch and in ONNX Runtime.
 
 pub mod onnx;
@@ -18,10 +21,18 @@ pub mod graph;
 
 pub mod read;
 
-mod golden;
+pub(crate) mod golden;
 
-mod card;
+pub(crate) mod card;
+
+mod diffusers;
+
+mod python;
+
+pub mod contents;
 
 pub mod package;
+
+pub mod triton;
 
 pub mod verify;

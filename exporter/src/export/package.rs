@@ -5,30 +5,27 @@
 //! unet/model.onnx              the portable graph; its metadata says what the network is made from
 //! testdata/golden.safetensors  inputs, and libtorch's outputs
 //! training.json                where the model comes from
+//! model_index.json scheduler/ unet/config.json unet/diffusion_pytorch_model.safetensors
+//!                              the same model for diffusers, if it can express it
 //! samples/grid.png README.md   for people
 //! ```
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ddpm_diffusion::Process;
-use ddpm_package::{Graphs, MANIFEST_FILE, Manifest, PackageWriter, ScheduleSpec, Sha256Hex};
-use tch::{Device, TchError};
+use ddpm_package::{Kind, MANIFEST_FILE, Manifest, ScheduleSpec, Sha256Hex};
+use tch::TchError;
 
-use super::graph::{GraphError, portable};
+use super::contents::{self, Contents, Identity};
+use super::graph::GraphError;
 use super::{card, golden};
 use crate::data::{DataError, Dataset};
 use crate::model::Network;
-use crate::picture;
-use crate::sample::{Request, draw};
 use crate::train::{CheckpointState, DiffusionConfig, TrainError};
 
 /// Key of the graph's metadata under which the network's settings are.
 pub const MODEL_CONFIG_KEY: &str = "ddpm.model_config";
-
-const GRAPH: &str = "unet/model.onnx";
-const GOLDEN: &str = "testdata/golden.safetensors";
-const GRID: &str = "samples/grid.png";
 
 /// Pictures of the grid, or points of the scatter plot.
 const GRID_COUNT: usize = 64;
@@ -47,6 +44,8 @@ pub struct Export<'a> {
     pub name: &'a str,
     /// Version of the model.
     pub version: &'a str,
+    /// Whether the package is a pipeline of diffusers too, which holds the weights once more.
+    pub weights: bool,
 }
 
 /// Why there is no package.
@@ -70,6 +69,17 @@ pub enum ExportError {
     /// The picture of samples cannot be encoded.
     #[error("the picture of samples cannot be made: {0}")]
     Picture(io::Error),
+    /// The weights cannot be written down for other programs.
+    #[error("the weights cannot be written: {0}")]
+    Weights(String),
+    /// The system refuses.
+    #[error("{}: cannot be written: {cause}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// libtorch failed; most often memory is short.
     #[error("libtorch failed: {0}")]
     Torch(#[from] TchError),
@@ -87,19 +97,23 @@ impl Export<'_> {
     pub fn write(&self, target: &Path, overwrite: bool) -> Result<Sha256Hex, ExportError> {
         let config = &self.state.config;
         config.check_data(self.dataset.kind(), self.dataset.class_names())?;
-        let mut writer = PackageWriter::new(target, overwrite)?;
         let manifest = self.manifest()?;
-        let golden = golden::compute(self.network, &manifest, self.dataset, config.seed)?;
-        writer.add(GOLDEN, &golden.to_safetensors(&manifest)?)?;
-        let model = json(&config.model)?;
-        writer.add(GRAPH, &portable(self.network, &[(MODEL_CONFIG_KEY, model)])?)?;
-        writer.attach("training.json", card::training(self.state)?.as_bytes())?;
-        writer.attach(GRID, &self.grid()?)?;
-        writer.attach("README.md", card::readme(self.state, &manifest, GRID).as_bytes())?;
-        Ok(writer.finish(manifest)?)
+        let count = match manifest.kind {
+            Kind::Image => GRID_COUNT,
+            Kind::Points2d => SCATTER_COUNT,
+        };
+        Contents {
+            network: self.network,
+            manifest: &manifest,
+            golden: &golden::of_data(self.network, &manifest, self.dataset, config.seed)?,
+            provenance: &card::training(self.state)?,
+            grid: contents::grid(self.network, &manifest, config.seed, count)?.as_deref(),
+            readme: &card::readme(self.state, &manifest),
+            weights: self.weights,
+        }
+        .write(target, overwrite)
     }
 
-    /// All but the files, which the writer lists.
     fn manifest(&self) -> Result<Manifest, ExportError> {
         let config = &self.state.config;
         let DiffusionConfig { beta_schedule, beta_start, beta_end, prediction, variance, .. } =
@@ -111,46 +125,22 @@ impl Export<'_> {
             Process::Edm(edm) => ScheduleSpec::edm(edm),
             Process::Flow => ScheduleSpec::flow(),
         };
-        Ok(Manifest {
-            manifest_version: Manifest::VERSION.to_owned(),
-            name: self.name.to_owned(),
-            version: self.version.to_owned(),
-            kind: config.kind(),
-            sample_shape: config
-                .model
-                .sample_shape()
-                .iter()
-                .map(|&extent| extent as usize)
-                .collect(),
+        let identity = Identity {
+            name: self.name,
+            version: self.version,
+            model: &config.model,
             schedule,
             prediction,
             variance,
-            classes: config.classes.clone(),
+            classes: &config.classes,
             default_sampler: config.default_sampler()?,
-            graphs: Graphs { portable: GRAPH.to_owned() },
-            golden: GOLDEN.to_owned(),
-            files: Vec::new(),
-        })
-    }
-
-    fn grid(&self) -> Result<Vec<u8>, ExportError> {
-        let config = &self.state.config;
-        let count = match config.kind() {
-            ddpm_package::Kind::Image => GRID_COUNT,
-            ddpm_package::Kind::Points2d => SCATTER_COUNT,
         };
-        let (program, labels) = (config.default_program()?, config.labels_in_turn(count));
-        let labels = labels.as_deref();
-        let request =
-            Request { program: &program, seed: config.seed, count, labels, initial: None };
-        let samples = draw(self.network, Device::Cpu, &request)?;
-        let text = [("ddpm.model".to_owned(), self.name.to_owned())];
-        picture::png(&samples, &config.model.sample_shape(), &text).map_err(ExportError::Picture)
+        Ok(identity.manifest())
     }
 }
 
 /// JSON of settings.
-pub(super) fn json(value: &impl serde::Serialize) -> Result<String, ExportError> {
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, ExportError> {
     let fault = |error: serde_json::Error| ddpm_package::Error::Manifest {
         path: MANIFEST_FILE.into(),
         reason: error.to_string(),

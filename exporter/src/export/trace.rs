@@ -38,6 +38,18 @@ impl Ops for Trace {
         self.op("Gemm", &inputs, &[("transB", Attr::Int(1))], &[weight.value.size()[0]])
     }
 
+    fn pixel_linear(&self, x: &Value, weight: &Param, bias: &Param) -> Value {
+        // A convolution of one pixel; runtimes reshape its weight once, at load.
+        let [kernel] = self.node("Unsqueeze", &[self.param(weight), &self.ints(&[2, 3])], &[]);
+        let attrs = [
+            ("kernel_shape", Attr::Ints(&[1, 1])),
+            ("strides", Attr::Ints(&[1, 1])),
+            ("pads", Attr::Ints(&[0; 4])),
+        ];
+        let shape = [weight.value.size()[0], x.shape[1], x.shape[2]];
+        self.op("Conv", &[x.name(), &kernel, self.param(bias)], &attrs, &shape)
+    }
+
     fn embedding(&self, table: &Param, indices: &Value) -> Value {
         let width = table.value.size()[1];
         self.op("Gather", &[self.param(table), indices.name()], &[("axis", Attr::Int(0))], &[width])
@@ -73,22 +85,39 @@ impl Ops for Trace {
         x
     }
 
-    fn attention(&self, qkv: &Value) -> Value {
+    fn attention(&self, qkv: &Value, heads: i64) -> Value {
         let [channels, height, width] = [qkv.shape[0] / 3, qkv.shape[1], qkv.shape[2]];
         let pixels = height * width;
         let columns = self.reshape(qkv, &[3 * channels, pixels]);
         let parts = [columns.name(), &self.ints(&[channels; 3])];
         let [q, k, v] = self
             .node("Split", &parts, &[("axis", Attr::Int(1))])
-            .map(|name| Value::new(&name, &[channels, pixels]));
+            .map(|name| self.heads(&Value::new(&name, &[channels, pixels]), heads));
 
-        let scale = self.floats(&[1.0 / (channels as f32).sqrt()]);
+        let scale = self.floats(&[1.0 / ((channels / heads) as f32).sqrt()]);
         let queries = self.mul(&self.transpose(&q), &scale);
-        let scores = self.op("MatMul", &[queries.name(), k.name()], &[], &[pixels, pixels]);
+        let score_shape = [&k.shape[..k.shape.len() - 2], &[pixels, pixels]].concat();
+        let scores = self.op("MatMul", &[queries.name(), k.name()], &[], &score_shape);
         let weights = self.elementwise("Softmax", &scores, &[("axis", Attr::Int(-1))]);
         let values = self.transpose(&v);
         let mixed = self.op("MatMul", &[weights.name(), values.name()], &[], &values.shape);
         self.reshape(&self.transpose(&mixed), &[channels, height, width])
+    }
+
+    fn pixel_unshuffle(&self, x: &Value, block: i64) -> Value {
+        // SpaceToDepth orders channels another way.
+        let [channels, height, width] = [x.shape[0], x.shape[1] / block, x.shape[2] / block];
+        let squares = self.reshape(x, &[channels, height, block, width, block]);
+        let perm = [("perm", Attr::Ints(&[0, 1, 3, 5, 2, 4]))];
+        let shape = [channels, block, block, height, width];
+        let squares = self.op("Transpose", &[squares.name()], &perm, &shape);
+        self.reshape(&squares, &[channels * block * block, height, width])
+    }
+
+    fn pixel_shuffle(&self, x: &Value, block: i64) -> Value {
+        let attrs = [("blocksize", Attr::Int(block)), ("mode", Attr::Text("CRD"))];
+        let shape = [x.shape[0] / (block * block), block * x.shape[1], block * x.shape[2]];
+        self.op("DepthToSpace", &[x.name()], &attrs, &shape)
     }
 
     fn average_pool2x2(&self, x: &Value) -> Value {
@@ -139,6 +168,21 @@ impl Ops for Trace {
         self.op("Add", &[x.name(), &shift], &[], &x.shape)
     }
 
+    fn scale_shift_per_channel(&self, x: &Value, scale_shift: &Value) -> Value {
+        let channels = x.shape[0];
+        let [columns] = self.node("Unsqueeze", &[scale_shift.name(), &self.ints(&[2, 3])], &[]);
+        let parts = [columns.as_str(), &self.ints(&[channels; 2])];
+        let [scale, shift] = self.node("Split", &parts, &[("axis", Attr::Int(1))]);
+        let scale = Value::new(&scale, &[channels, 1, 1]);
+        let scaled = self.mul(x, self.affine(&scale, 1.0, 1.0).name());
+        self.op("Add", &[scaled.name(), &shift], &[], &x.shape)
+    }
+
+    fn affine(&self, x: &Value, factor: f32, offset: f32) -> Value {
+        let scaled = if factor == 1.0 { x.clone() } else { self.mul(x, &self.floats(&[factor])) };
+        self.op("Add", &[scaled.name(), &self.floats(&[offset])], &[], &x.shape)
+    }
+
     fn outer(&self, x: &Value, row: &[f32]) -> Value {
         let [column] = self.node("Unsqueeze", &[x.name(), &self.ints(&[1])], &[]);
         self.op("Mul", &[&column, &self.floats(row)], &[], &[row.len() as i64])
@@ -161,14 +205,22 @@ impl Trace {
         self.op("Reshape", &[x.name(), &self.ints(&target)], &[], shape)
     }
 
-    /// Swaps the two axes after the batch.
+    /// Channels of each head apart: `[C, P]` → `[heads, C / heads, P]`; one head stays as it is.
+    fn heads(&self, x: &Value, heads: i64) -> Value {
+        match heads {
+            1 => x.clone(),
+            _ => self.reshape(x, &[heads, x.shape[0] / heads, x.shape[1]]),
+        }
+    }
+
+    /// Swaps the last two axes.
     fn transpose(&self, x: &Value) -> Value {
-        self.op(
-            "Transpose",
-            &[x.name()],
-            &[("perm", Attr::Ints(&[0, 2, 1]))],
-            &[x.shape[1], x.shape[0]],
-        )
+        let rank = x.shape.len();
+        let mut perm: Vec<i64> = (0..=rank as i64).collect();
+        perm.swap(rank - 1, rank);
+        let mut shape = x.shape.clone();
+        shape.swap(rank - 2, rank - 1);
+        self.op("Transpose", &[x.name()], &[("perm", Attr::Ints(&perm))], &shape)
     }
 
     fn mul(&self, a: &Value, b: &str) -> Value {

@@ -58,7 +58,8 @@ impl ResBlock {
 /// x + projected self-attention of norm x.
 #[derive(Debug)]
 pub(crate) struct AttentionBlock {
-    norm: GroupNorm,
+    /// The reference has it since October 2022.
+    norm: Option<GroupNorm>,
     project_in: Conv,
     project_out: Conv,
 }
@@ -70,7 +71,7 @@ impl AttentionBlock {
         config: &UnetConfig,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
-            norm: norm(&scope.sub("norm"), width, config)?,
+            norm: config.attn_norm.then(|| norm(&scope.sub("norm"), width, config)).transpose()?,
             project_in: Conv::new(&scope.sub("project_in"), [width, 3 * width], 1, 1.0)?,
             project_out: Conv::new(&scope.sub("project_out"), [width, width], 1, NEARLY_ZERO)?,
         })
@@ -78,8 +79,11 @@ impl AttentionBlock {
 
     /// `[B, width, H, W]` → the same shape.
     pub(crate) fn forward<O: Ops>(&self, o: &O, x: &O::T) -> O::T {
-        let qkv = self.project_in.forward(o, &self.norm.forward(o, x));
-        o.add(x, &self.project_out.forward(o, &o.attention(&qkv)))
+        let qkv = match &self.norm {
+            Some(norm) => self.project_in.forward(o, &norm.forward(o, x)),
+            None => self.project_in.forward(o, x),
+        };
+        o.add(x, &self.project_out.forward(o, &o.attention(&qkv, 1)))
     }
 }
 

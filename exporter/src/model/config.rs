@@ -2,7 +2,10 @@
 //!
 //! Keys and defaults are the reference's; `num_groups`, `norm_eps` and `num_classes` are ours.
 
+use ddpm_package::Kind;
 use serde::{Deserialize, Serialize};
+
+use super::diffusers::DiffusersUnetConfig;
 
 /// A network's kind and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,6 +15,9 @@ pub enum ModelConfig {
     Unet(UnetConfig),
     /// Points.
     Toy(ToyConfig),
+    /// Images, by the network of the diffusers library.
+    #[serde(rename = "diffusers_unet")]
+    Diffusers(DiffusersUnetConfig),
 }
 
 /// The UNet of Ho et al. 2020, appendix B, <https://arxiv.org/abs/2006.11239>.
@@ -38,6 +44,13 @@ pub struct UnetConfig {
     /// Dropout inside residual blocks, in [0, 1).
     #[serde(default)]
     pub drop_rate: f64,
+    /// Whether self-attention begins with a GroupNorm; the reference has it since October 2022.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub attn_norm: bool,
+    /// Squares of so many pixels a side become channels before the network, and pixels again after it;
+    /// 1: none. `image_size` is a multiple of it.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub block_size: i64,
     /// Whether levels change by convolutions, or by average pooling and plain up-sampling.
     #[serde(default = "yes")]
     pub resample_with_conv: bool,
@@ -88,6 +101,19 @@ fn yes() -> bool {
     true
 }
 
+/// What is left out of files, so that networks without it keep their identity.
+fn is_true(flag: &bool) -> bool {
+    *flag
+}
+
+fn one() -> i64 {
+    1
+}
+
+fn is_one(number: &i64) -> bool {
+    *number == 1
+}
+
 fn reference_groups() -> i64 {
     REFERENCE_GROUPS
 }
@@ -97,11 +123,20 @@ fn reference_eps() -> f64 {
 }
 
 impl ModelConfig {
+    /// What a sample is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            ModelConfig::Unet(_) | ModelConfig::Diffusers(_) => Kind::Image,
+            ModelConfig::Toy(_) => Kind::Points2d,
+        }
+    }
+
     /// Number of classes K of a conditional network.
     pub fn num_classes(&self) -> Option<i64> {
         match self {
             ModelConfig::Unet(unet) => unet.num_classes,
             ModelConfig::Toy(toy) => toy.num_classes,
+            ModelConfig::Diffusers(unet) => unet.num_classes,
         }
     }
 
@@ -112,6 +147,10 @@ impl ModelConfig {
                 vec![*in_channels, *height, *width]
             }
             ModelConfig::Toy(toy) => vec![toy.in_features],
+            ModelConfig::Diffusers(unet) => {
+                let [height, width] = unet.sample_size;
+                vec![unet.in_channels, height, width]
+            }
         }
     }
 
@@ -122,6 +161,7 @@ impl ModelConfig {
         shape[0] = match self {
             ModelConfig::Unet(unet) => unet.out_channels,
             ModelConfig::Toy(toy) => toy.out_features,
+            ModelConfig::Diffusers(unet) => unet.out_channels,
         };
         shape
     }
@@ -132,6 +172,7 @@ impl ModelConfig {
         match self {
             ModelConfig::Unet(unet) => unet.out_channels = factor * unet.in_channels,
             ModelConfig::Toy(toy) => toy.out_features = factor * toy.in_features,
+            ModelConfig::Diffusers(unet) => unet.out_channels = factor * unet.in_channels,
         }
     }
 }
@@ -152,9 +193,16 @@ impl UnetConfig {
         self.time_embedding_dim.unwrap_or(4 * self.hid_channels)
     }
 
-    /// Height and width at a level: halved, rounding up, once a level.
+    /// Height and width at a level: of the squares that are one pixel to the network, then halved,
+    /// rounding up, once a level.
     pub(crate) fn size(&self, level: usize) -> [i64; 2] {
-        self.image_size.map(|extent| (0..level).fold(extent, |extent, _| (extent + 1) / 2))
+        let halve = |extent, _| (extent + 1) / 2;
+        self.image_size.map(|extent| (0..level).fold(extent / self.block_size, halve))
+    }
+
+    /// Pixels that are one to the network.
+    pub(crate) fn block_area(&self) -> i64 {
+        self.block_size * self.block_size
     }
 
     /// Channels that the first block of a level gets on the way down.

@@ -36,6 +36,11 @@ impl Ops for Eager {
         x.linear(&weight.value, bias.map(|bias| &bias.value))
     }
 
+    fn pixel_linear(&self, x: &Tensor, weight: &Param, bias: &Param) -> Tensor {
+        let kernel = weight.value.unsqueeze(-1).unsqueeze(-1);
+        x.conv2d(&kernel, Some(&bias.value), [1; 2], [0; 2], [1; 2], 1)
+    }
+
     fn embedding(&self, table: &Param, indices: &Tensor) -> Tensor {
         const NO_PADDING_ROW: i64 = -1;
         Tensor::embedding(&table.value, indices, NO_PADDING_ROW, false, false)
@@ -69,18 +74,29 @@ impl Ops for Eager {
         if self.train && rate > 0.0 { x.dropout(rate, true) } else { x }
     }
 
-    fn attention(&self, qkv: &Tensor) -> Tensor {
+    fn attention(&self, qkv: &Tensor, heads: i64) -> Tensor {
         let size = qkv.size();
         let (batch, channels) = (size[0], size[1] / 3);
-        // [B, 3 C, H, W] → [B, 1 head, H W, 3 C]; the fused kernels want channels innermost.
-        let rows = qkv.flatten(2, 3).transpose(1, 2).contiguous().unsqueeze(1);
-        let parts = rows.chunk(3, -1);
+        let (height, width) = (size[2], size[3]);
+        // [B, 3 C, H, W] → [B, H W, 3 C]; the fused kernels want channels innermost.
+        let rows = qkv.flatten(2, 3).transpose(1, 2).contiguous();
+        let parts = rows
+            .view([batch, height * width, 3, heads, channels / heads])
+            .permute([2, 0, 3, 1, 4])
+            .unbind(0);
         let (q, k, v) = (&parts[0], &parts[1], &parts[2]);
         let no_mask = None::<&Tensor>;
         Tensor::scaled_dot_product_attention(q, k, v, no_mask, 0.0, false, None, false)
-            .squeeze_dim(1)
-            .transpose(1, 2)
-            .reshape([batch, channels, size[2], size[3]])
+            .transpose(2, 3)
+            .reshape([batch, channels, height, width])
+    }
+
+    fn pixel_unshuffle(&self, x: &Tensor, block: i64) -> Tensor {
+        x.pixel_unshuffle(block)
+    }
+
+    fn pixel_shuffle(&self, x: &Tensor, block: i64) -> Tensor {
+        x.pixel_shuffle(block)
     }
 
     fn average_pool2x2(&self, x: &Tensor) -> Tensor {
@@ -107,6 +123,15 @@ impl Ops for Eager {
 
     fn add_per_channel(&self, x: &Tensor, shift: &Tensor) -> Tensor {
         x + shift.unsqueeze(-1).unsqueeze(-1)
+    }
+
+    fn scale_shift_per_channel(&self, x: &Tensor, scale_shift: &Tensor) -> Tensor {
+        let parts = scale_shift.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);
+        x * (&parts[0] + 1.0) + &parts[1]
+    }
+
+    fn affine(&self, x: &Tensor, factor: f32, offset: f32) -> Tensor {
+        x * f64::from(factor) + f64::from(offset)
     }
 
     fn outer(&self, x: &Tensor, row: &[f32]) -> Tensor {

@@ -127,6 +127,12 @@ impl Linear {
     pub(crate) fn forward<O: Ops>(&self, o: &O, x: &O::T) -> O::T {
         o.linear(x, &self.weight, self.bias.as_ref())
     }
+
+    /// The same at every pixel of an image.
+    pub(crate) fn forward_pixels<O: Ops>(&self, o: &O, x: &O::T) -> O::T {
+        let bias = self.bias.as_ref().expect("layers over pixels have a bias");
+        o.pixel_linear(x, &self.weight, bias)
+    }
 }
 
 /// Scale and shift of a norm, one each a channel.

@@ -4,8 +4,9 @@
 //! sampling); with the exporter's `Trace` the same lines record an ONNX graph. Parity of the two
 //! holds by construction, and is tested all the same.
 //!
-//! Two kinds: the UNet of DDPM for images, and a small residual MLP for points in the plane.
-//! Parameter names equal those of the reference implementation's checkpoints.
+//! Three kinds: the UNet of DDPM for images, a small residual MLP for points in the plane, and the UNet of
+//! the diffusers library, for models that come from there. Parameter names equal those of the reference
+//! implementation's checkpoints, or diffusers'.
 
 mod config;
 pub use config::{ModelConfig, ToyConfig, UnetConfig};
@@ -30,11 +31,15 @@ mod unet;
 
 mod toy;
 
+mod diffusers;
+pub use diffusers::{DiffusersUnetConfig, DownBlockType, Resampling, TimeScaleShift, UpBlockType};
+
 mod state;
 pub use state::{StateError, load_state};
 
 use tch::{Tensor, nn};
 
+use diffusers::DiffusersUnet;
 use layers::Scope;
 use toy::Toy;
 use unet::Unet;
@@ -63,6 +68,7 @@ pub struct Network {
 enum Body {
     Unet(Box<Unet>),
     Toy(Box<Toy>),
+    Diffusers(Box<DiffusersUnet>),
 }
 
 impl Network {
@@ -77,6 +83,9 @@ impl Network {
         let body = match config {
             ModelConfig::Unet(unet) => Body::Unet(Box::new(Unet::new(&scope, unet)?)),
             ModelConfig::Toy(toy) => Body::Toy(Box::new(Toy::new(&scope, toy)?)),
+            ModelConfig::Diffusers(unet) => {
+                Body::Diffusers(Box::new(DiffusersUnet::new(&scope, unet)?))
+            }
         };
         Ok(Network { config: config.clone(), body, parameters: scope.into_parameters() })
     }
@@ -98,6 +107,7 @@ impl Network {
         match &self.body {
             Body::Unet(unet) => unet.forward(o, inputs),
             Body::Toy(toy) => toy.forward(o, inputs),
+            Body::Diffusers(unet) => unet.forward(o, inputs),
         }
     }
 
@@ -125,7 +135,7 @@ impl Network {
     /// nothing was changed.
     pub fn load_state(&self, state: &[(String, Tensor)]) -> Result<(), StateError> {
         match &self.body {
-            Body::Unet(_) => load_state(&self.parameters, state),
+            Body::Unet(_) | Body::Diffusers(_) => load_state(&self.parameters, state),
             Body::Toy(toy) => load_state(
                 &self.parameters,
                 &state::without_repeats(state, |name| toy.shared_name(name))?,

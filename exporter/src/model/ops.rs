@@ -41,6 +41,10 @@ pub trait Ops {
     /// x Wᵀ + b: `[B, I]` → `[B, O]`, with `weight` `[O, I]` and `bias` `[O]`.
     fn linear(&self, x: &Self::T, weight: &Param, bias: Option<&Param>) -> Self::T;
 
+    /// x Wᵀ + b at every pixel: `[B, I, H, W]` → `[B, O, H, W]`, with `weight` `[O, I]` and `bias`
+    /// `[O]`.
+    fn pixel_linear(&self, x: &Self::T, weight: &Param, bias: &Param) -> Self::T;
+
     /// Rows of a table: int64 `[B]` → `[B, D]`, with `table` `[N, D]` and indices in 0..N.
     fn embedding(&self, table: &Param, indices: &Self::T) -> Self::T;
 
@@ -68,15 +72,22 @@ pub trait Ops {
     /// 1 / (1 - rate); otherwise returns `x`. Any shape.
     fn dropout(&self, x: Self::T, rate: f64) -> Self::T;
 
-    /// Single-head self-attention over pixels: `[B, 3 C, H, W]` → `[B, C, H, W]`.
+    /// Self-attention over pixels: `[B, 3 C, H, W]` → `[B, C, H, W]`.
     ///
-    /// Channels of `qkv` are queries, keys and values, C each; weights are
-    /// softmax(q·k / √C) over the keys.
-    fn attention(&self, qkv: &Self::T) -> Self::T;
+    /// Channels of `qkv` are queries, keys and values, C each, and each of `heads` has d = C / heads
+    /// successive channels of them; weights are softmax(q·k / √d) over the keys.
+    fn attention(&self, qkv: &Self::T, heads: i64) -> Self::T;
 
     /// Mean of 2 × 2 pixels: `[B, C, H, W]` → `[B, C, ⌈H/2⌉, ⌈W/2⌉]`. At an odd edge the mean is
     /// over the pixels there are.
     fn average_pool2x2(&self, x: &Self::T) -> Self::T;
+
+    /// Squares of `block` × `block` pixels as channels: `[B, C, H, W]` → `[B, C b², H/b, W/b]`, where
+    /// channel c b² + i b + j has pixel (i, j) of each square of channel c. H and W are multiples of b.
+    fn pixel_unshuffle(&self, x: &Self::T, block: i64) -> Self::T;
+
+    /// The way back: `[B, C b², H, W]` → `[B, C, b H, b W]`.
+    fn pixel_shuffle(&self, x: &Self::T, block: i64) -> Self::T;
 
     /// Every pixel four times: `[B, C, H, W]` → `[B, C, 2 H, 2 W]`.
     fn upsample2x(&self, x: &Self::T) -> Self::T;
@@ -92,6 +103,13 @@ pub trait Ops {
 
     /// Adds one number a channel: `[B, C, H, W]` + `[B, C]` → `[B, C, H, W]`.
     fn add_per_channel(&self, x: &Self::T, shift: &Self::T) -> Self::T;
+
+    /// x (1 + scale) + shift, one of each a channel: `[B, C, H, W]` and `[B, 2 C]`, all scales before
+    /// all shifts, → `[B, C, H, W]`.
+    fn scale_shift_per_channel(&self, x: &Self::T, scale_shift: &Self::T) -> Self::T;
+
+    /// factor · x + offset, any shape.
+    fn affine(&self, x: &Self::T, factor: f32, offset: f32) -> Self::T;
 
     /// Each element times each constant, f32: `[B]` → `[B, row.len()]`.
     fn outer(&self, x: &Self::T, row: &[f32]) -> Self::T;

@@ -30,6 +30,31 @@ fn frequencies(count: i64) -> Vec<f32> {
     (0..count).map(|i| f64::from(-interval * i as f32).exp() as f32).collect()
 }
 
+/// As [`timestep_embedding`], by the options of the diffusers library.
+///
+/// * `shift`: frequency i is 10000^(−i / (half − shift)).
+/// * `cosines_first`: whether cosines come before sines.
+pub(crate) fn diffusers_embedding<O: Ops>(
+    o: &O,
+    timestep: &O::T,
+    dim: i64,
+    shift: f64,
+    cosines_first: bool,
+) -> O::T {
+    let half = dim / 2;
+    // Each step is rounded to f32, as there.
+    let exponent = |i| -(10_000f64.ln() as f32) * i as f32 / (half as f64 - shift) as f32;
+    let rates: Vec<f32> = (0..half).map(|i| f64::from(exponent(i)).exp() as f32).collect();
+    let angles = o.outer(timestep, &rates);
+    let (sines, cosines) = (o.sin(&angles), o.cos(&angles));
+    let parts = if cosines_first { [&cosines, &sines] } else { [&sines, &cosines] };
+    if dim % 2 == 0 {
+        o.concat(&parts)
+    } else {
+        o.concat(&[parts[0], parts[1], &o.outer(timestep, &[0.0])])
+    }
+}
+
 /// Adds what a conditional network knows about the class to what it knows about the time.
 #[derive(Debug)]
 pub(crate) struct Condition {

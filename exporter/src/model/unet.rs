@@ -13,6 +13,7 @@ use super::validate::ConfigError;
 #[derive(Debug)]
 pub(crate) struct Unet {
     hid_channels: i64,
+    block_size: i64,
     embed: [Linear; 2],
     in_conv: Conv,
     down: Vec<DownLevel>,
@@ -27,16 +28,19 @@ impl Unet {
     /// Makes the parts in the order of the reference's state dictionary.
     pub(crate) fn new(scope: &Scope<'_>, config: &UnetConfig) -> Result<Self, ConfigError> {
         let (hid, time) = (config.hid_channels, config.time_width());
+        let inputs = config.in_channels * config.block_area();
+        let outputs = config.out_channels * config.block_area();
         let bottom = config.width(config.levels() - 1);
         let [embed, downsamples, middle, upsamples, out] =
             ["embed", "downsamples", "middle", "upsamples", "out_conv"].map(|part| scope.sub(part));
         Ok(Self {
             hid_channels: hid,
+            block_size: config.block_size,
             embed: [
                 Linear::new(&embed.item(0), [hid, time])?,
                 Linear::new(&embed.item(2), [time, time])?,
             ],
-            in_conv: Conv::new(&scope.sub("in_conv"), [config.in_channels, hid], 3, 1.0)?,
+            in_conv: Conv::new(&scope.sub("in_conv"), [inputs, hid], 3, 1.0)?,
             down: levels(&downsamples, config, DownLevel::new)?,
             middle: (
                 ResBlock::new(&middle.item(0), [bottom, bottom], config)?,
@@ -45,7 +49,7 @@ impl Unet {
             ),
             up: levels(&upsamples, config, UpLevel::new)?,
             out_norm: GroupNorm::new(&out.item(0), hid, config.num_groups, config.norm_eps)?,
-            out_conv: Conv::new(&out.item(2), [hid, config.out_channels], 3, NEARLY_ZERO)?,
+            out_conv: Conv::new(&out.item(2), [hid, outputs], 3, NEARLY_ZERO)?,
             condition: Condition::new(scope, config.num_classes, time)?,
         })
     }
@@ -53,7 +57,7 @@ impl Unet {
     /// `[B, in_channels, H, W]` → `[B, out_channels, H, W]`.
     pub(crate) fn forward<O: Ops>(&self, o: &O, inputs: &Inputs<O::T>) -> O::T {
         let time = self.time(o, inputs);
-        let mut skips = vec![self.in_conv.forward(o, &inputs.sample)];
+        let mut skips = vec![self.in_conv(o, &inputs.sample)];
         for level in &self.down {
             level.forward(o, &mut skips, &time);
         }
@@ -61,7 +65,22 @@ impl Unet {
         for level in self.up.iter().rev() {
             h = level.forward(o, h, &mut skips, &time);
         }
-        self.out_conv.forward(o, &o.silu(&self.out_norm.forward(o, &h)))
+        self.out_conv(o, &o.silu(&self.out_norm.forward(o, &h)))
+    }
+
+    fn in_conv<O: Ops>(&self, o: &O, sample: &O::T) -> O::T {
+        match self.block_size {
+            1 => self.in_conv.forward(o, sample),
+            block => self.in_conv.forward(o, &o.pixel_unshuffle(sample, block)),
+        }
+    }
+
+    fn out_conv<O: Ops>(&self, o: &O, h: &O::T) -> O::T {
+        let outputs = self.out_conv.forward(o, h);
+        match self.block_size {
+            1 => outputs,
+            block => o.pixel_shuffle(&outputs, block),
+        }
     }
 
     /// What every residual block is told. Each begins with a SiLU of it, so that is done here, once.

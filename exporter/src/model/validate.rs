@@ -29,6 +29,24 @@ pub enum ConfigError {
         /// The value given.
         got: f64,
     },
+    /// Squares of pixels must tile the picture.
+    #[error("model.image_size has {extent}, which model.block_size = {block_size} does not divide")]
+    Block {
+        /// Height or width.
+        extent: i64,
+        /// `block_size`.
+        block_size: i64,
+    },
+    /// Each level has exactly half the size of the one above.
+    #[error(
+        "model.sample_size has {extent}, but with so many levels it must be a multiple of {multiple}"
+    )]
+    Multiple {
+        /// Height or width.
+        extent: i64,
+        /// 2^(levels − 1).
+        multiple: i64,
+    },
     /// One flag a level.
     #[error(
         "model.apply_attn has {got} entries, but model.ch_multipliers has {levels}: give one a level"
@@ -82,6 +100,7 @@ impl ModelConfig {
         match self {
             ModelConfig::Unet(unet) => unet.validate(),
             ModelConfig::Toy(toy) => toy.validate(),
+            ModelConfig::Diffusers(unet) => unet.validate(),
         }
     }
 
@@ -109,6 +128,12 @@ impl UnetConfig {
     fn check_ranges(&self) -> Result<(), ConfigError> {
         for extent in self.image_size {
             in_range("image_size", extent, 1, 8192)?;
+        }
+        in_range("block_size", self.block_size, 1, 64)?;
+        if let Some(extent) =
+            self.image_size.into_iter().find(|extent| extent % self.block_size != 0)
+        {
+            return Err(ConfigError::Block { extent, block_size: self.block_size });
         }
         in_range("in_channels", self.in_channels, 1, 4096)?;
         in_range("out_channels", self.out_channels, 1, 8192)?;
@@ -170,14 +195,19 @@ impl ToyConfig {
     }
 }
 
-fn check_classes(num_classes: Option<i64>) -> Result<(), ConfigError> {
+pub(super) fn check_classes(num_classes: Option<i64>) -> Result<(), ConfigError> {
     num_classes.map_or(Ok(()), |got| in_range("num_classes", got, 1, 1_000_000))
 }
 
-fn in_range(key: &'static str, got: i64, min: i64, max: i64) -> Result<(), ConfigError> {
+pub(super) fn in_range(key: &'static str, got: i64, min: i64, max: i64) -> Result<(), ConfigError> {
     if (min..=max).contains(&got) { Ok(()) } else { Err(ConfigError::Range { key, min, max, got }) }
 }
 
-fn real(key: &'static str, got: f64, expected: &'static str, ok: bool) -> Result<(), ConfigError> {
+pub(super) fn real(
+    key: &'static str,
+    got: f64,
+    expected: &'static str,
+    ok: bool,
+) -> Result<(), ConfigError> {
     if ok { Ok(()) } else { Err(ConfigError::Real { key, expected, got }) }
 }

@@ -57,6 +57,9 @@ fn one() -> usize {
 pub struct DataConfig {
     /// As [`Source`] reads it; folders are absolute, so that a run can be resumed from anywhere.
     pub source: String,
+    /// Which part of it; absent: train.
+    #[serde(default)]
+    pub split: Split,
     /// Side that pictures are brought to; absent: as they are.
     #[serde(default)]
     pub image_size: Option<usize>,
@@ -153,7 +156,7 @@ impl DataConfig {
             folder_labels: if self.labels { FolderLabels::Auto } else { FolderLabels::None },
             flips: self.flip,
             seed,
-            split: Split::Train,
+            split: self.split,
         }
     }
 }
@@ -162,10 +165,7 @@ impl TrainConfig {
     /// What a sample is.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        match self.model {
-            ModelConfig::Unet(_) => Kind::Image,
-            ModelConfig::Toy(_) => Kind::Points2d,
-        }
+        self.model.kind()
     }
 
     /// The sampler that suits the model.

@@ -150,6 +150,8 @@ fn unet(
         apply_attn: size.apply_attn.clone(),
         time_embedding_dim: None,
         drop_rate: size.drop_rate,
+        attn_norm: true,
+        block_size: 1,
         resample_with_conv: true,
         num_groups: size.num_groups,
         norm_eps: 1e-6,
@@ -160,12 +162,14 @@ fn unet(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Split;
 
     fn unet_for(side: usize) -> UnetConfig {
         let data = DataConfig {
             source: "glyphs".to_owned(),
             image_size: None,
             greyscale: false,
+            split: Split::Train,
             skip_broken: false,
             labels: false,
             flip: None,
@@ -176,7 +180,7 @@ mod tests {
         config.validate().unwrap();
         match config.model {
             ModelConfig::Unet(unet) => unet,
-            ModelConfig::Toy(_) => panic!("pictures get a UNet"),
+            other => panic!("pictures get a UNet, not {other:?}"),
         }
     }
 

@@ -52,6 +52,7 @@ mod trainer;
 pub use trainer::{StepReport, Trainer};
 
 mod tensors;
+pub(crate) use tensors::serialize_with;
 
 mod run_dir;
 pub use run_dir::RunDir;

@@ -1,5 +1,7 @@
 //! Named tensors as safetensors files.
 
+use std::collections::HashMap;
+
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError};
 use tch::{Device, Kind, TchError, Tensor};
@@ -15,6 +17,14 @@ pub(crate) enum SerializeError {
 
 /// The file of `tensors`, which must be f32; from any device, in any memory format.
 pub(crate) fn serialize(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, SerializeError> {
+    serialize_with(tensors, None)
+}
+
+/// As [`serialize`], with notes for other programs.
+pub(crate) fn serialize_with(
+    tensors: &[(String, Tensor)],
+    notes: Option<HashMap<String, String>>,
+) -> Result<Vec<u8>, SerializeError> {
     let values: Vec<(Vec<usize>, Vec<f32>)> =
         tensors.iter().map(|(_, tensor)| on_host(tensor)).collect::<Result<_, _>>()?;
     let views: Vec<(&str, TensorView<'_>)> = tensors
@@ -25,7 +35,7 @@ pub(crate) fn serialize(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, Seriali
             Ok((name.as_str(), view))
         })
         .collect::<Result<_, SafeTensorError>>()?;
-    Ok(safetensors::serialize(views, None)?)
+    Ok(safetensors::serialize(views, notes)?)
 }
 
 /// Shape and values, in C order.

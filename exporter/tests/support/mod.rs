@@ -42,6 +42,8 @@ pub(crate) fn small_unet() -> UnetConfig {
         apply_attn: vec![false, true],
         time_embedding_dim: None,
         drop_rate: 0.1,
+        attn_norm: true,
+        block_size: 1,
         resample_with_conv: true,
         num_groups: 32,
         norm_eps: 1e-6,

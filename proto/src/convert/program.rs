@@ -8,15 +8,19 @@ use crate::v1;
 /// Most faults that are reported at once.
 const MAX_FAULTS: usize = 20;
 
-/// Reads rows. Their numbers are [`ddpm_diffusion::Program::faults`]' business.
+/// Reads rows. Their numbers are [`ddpm_diffusion::Program::checked`]' business.
 ///
 /// # Errors
 ///
-/// Every field that cannot be read, up to twenty.
+/// Every field that cannot be read, up to twenty; the list alone if it is too long.
 pub fn rows_from_proto(program: v1::Program) -> Result<Vec<Row>, Vec<Fault>> {
+    let (max, got) = (ddpm_diffusion::Program::MAX_ROWS, program.rows.len());
+    if got > max {
+        return Err(vec![Fault::new("rows", format!("holds at most {max} rows, got more"))]);
+    }
     let num_steps = program.rows.last().map_or(0, |row| row.step);
     let mut faults = Vec::new();
-    let mut rows = Vec::with_capacity(program.rows.len());
+    let mut rows = Vec::with_capacity(got);
     for (position, row) in program.rows.into_iter().enumerate() {
         match row_from_proto(row, num_steps) {
             Ok(row) => rows.push(row),

@@ -14,8 +14,17 @@ const MAX: usize = 20;
 pub(super) struct Faults(Vec<Violation>);
 
 impl Faults {
+    /// Adds a fault, unless there are as many as are reported already.
     pub(super) fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        if self.left() == 0 {
+            return;
+        }
         self.0.push(Violation { field: field.into(), description: description.into() });
+    }
+
+    /// How many more are reported: lists need not be read any further than that.
+    pub(super) fn left(&self) -> usize {
+        MAX - self.0.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -62,10 +71,9 @@ impl Faults {
 
     /// All of them as an error.
     pub(super) fn result<T>(mut self) -> Result<T, Error> {
-        if self.0.len() > MAX {
-            let more = self.0.len() - MAX;
-            self.0.truncate(MAX);
-            self.add("", format!("{more} more faults are not listed"));
+        if self.left() == 0 {
+            let description = format!("there may be more faults; {MAX} are listed at most");
+            self.0.push(Violation { field: String::new(), description });
         }
         Err(Error::Invalid(self.0))
     }
@@ -98,5 +106,23 @@ fn option_field(sampler: Sampler, option: &str) -> String {
         _ if option.starts_with("guidance.") => option.into(),
         "precondition" => "sampler.consistency.shifted".into(),
         _ => format!("sampler.{}.{}", sampler_field(sampler), option.replace('-', "_")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_faults_are_kept_than_are_reported_and_the_rest_is_said() {
+        let mut faults = Faults::default();
+        (0..MAX).for_each(|at| faults.add(format!("a[{at}]"), "bad"));
+        assert_eq!(faults.left(), 0);
+        (0..1000).for_each(|at| faults.add(format!("b[{at}]"), "bad"));
+        assert_eq!(faults.0.len(), MAX);
+        let Err(Error::Invalid(violations)) = faults.result::<()>() else { panic!("no fault") };
+        assert_eq!(violations.len(), MAX + 1);
+        assert!(violations[..MAX].iter().all(|violation| violation.field.starts_with('a')));
+        assert!(violations[MAX].description.contains("may be more"));
     }
 }

@@ -6,10 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use ddpm_diffusion::{Sampler, noise};
+use ddpm_diffusion::{Row, Sampler, noise};
 use ddpm_onnx::Denoiser;
 use ddpm_package::Kind;
 use ddpm_proto::v1;
+use prost::Message;
 
 use super::{
     Serving,
@@ -30,11 +31,31 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) request: Request,
-    pub(crate) request_id: String,
     pub(crate) receipt: v1::Receipt,
     pub(crate) encoder: Encoder,
     pub(crate) preview_encoder: Encoder,
     pub(crate) seconds_an_eval: f64,
+}
+
+/// Bytes of memory that a request takes while it is checked: its message, and what
+/// rows and tensors become.
+pub(crate) fn bytes(serving: &Serving, message: &v1::GenerateRequest) -> u64 {
+    use v1::{initial::Kind::*, sampler};
+    let rows = match message.sampler.as_ref().and_then(|sampler| sampler.kind.as_ref()) {
+        Some(sampler::Kind::Program(program)) => program.rows.len(),
+        _ => 0,
+    };
+    let tensors = match message.initial.as_ref().and_then(|initial| initial.kind.as_ref()) {
+        Some(States(given)) => given.states.len(),
+        Some(Images(given)) => given.images.len(),
+        Some(Interpolation(_)) => 2,
+        None => 0,
+    };
+    let tensors = tensors + 2 * usize::from(message.inpaint.is_some());
+    let model = serving.registry.find(&message.model, &message.version);
+    let sample = model.map_or(0, |model| model.manifest.sample_len() * size_of::<f32>());
+    let row = size_of::<v1::Row>() + size_of::<Row>();
+    (message.encoded_len() + rows * row + tensors * (size_of::<v1::Tensor>() + sample)) as u64
 }
 
 /// Checks a request.
@@ -106,12 +127,15 @@ pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Resu
         seed,
         class_labels: class_labels.clone(),
         inputs_digest: inputs.digest,
+        interpolation_frames: inputs.initial.frames(),
         ..compiled.recipe
     };
     check_expected(message.expect.as_ref(), &receipt)?;
     let request = Request {
+        request_id: message.request_id,
         model: model.id,
         program,
+        program_digest: receipt.program_digest.clone(),
         seed,
         indices,
         class_labels,
@@ -122,7 +146,6 @@ pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Resu
     check_cost(faults, &request, &limits)?;
     Ok(Checked {
         request,
-        request_id: message.request_id,
         receipt,
         encoder,
         preview_encoder,

@@ -72,11 +72,17 @@ impl Reader<'_> {
             self.faults.add(field, format!("must hold 1 to {max}, got {got}"));
             return Initial::Noise;
         }
-        let states = tensors.iter().enumerate().filter_map(|(position, tensor)| {
-            let state = elements(self.manifest, tensor, only);
-            self.faults.take(&format!("{field}[{position}]"), state)
-        });
-        Initial::Given(states.collect())
+        let mut states = Vec::with_capacity(tensors.len());
+        for (position, tensor) in tensors.iter().enumerate() {
+            match elements(self.manifest, tensor, only) {
+                Ok(state) => states.push(state),
+                Err(fault) => self.faults.add(format!("{field}[{position}]"), fault),
+            }
+            if self.faults.left() == 0 {
+                break;
+            }
+        }
+        Initial::Given(states)
     }
 
     fn between(&mut self, between: &v1::Interpolation) -> Option<Initial> {

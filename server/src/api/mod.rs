@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use ddpm_proto::v1;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::{admission::Admission, engine::EngineHandle, registry::Registry};
@@ -32,6 +33,8 @@ pub(crate) struct Serving {
     pub(crate) registry: Registry,
     pub(crate) engine: EngineHandle,
     pub(crate) admission: Admission,
+    /// Requests that may be checked at the same time.
+    pub(crate) checks: Arc<Semaphore>,
     /// The tasks that send events.
     pub(crate) streams: TaskTracker,
     pub(crate) fingerprint: String,

@@ -68,6 +68,7 @@ fn compile_recipe(
     asked: &Asked,
     sampler: Option<Sampler>,
 ) -> Option<Compiled> {
+    check_lists(faults, asked.grid_options.as_ref())?;
     let grid = faults.code("grid", asked.grid, v1::Grid::Unspecified);
     let grid = convert::grid_from_proto(grid, asked.grid_options.clone(), asked.num_steps);
     let grid = faults.read("", grid);
@@ -85,7 +86,9 @@ fn compile_recipe(
                 faults.add("grid", "is chosen by `auto`: leave it out, or name a sampler");
             }
             let budget = asked.num_steps.map_or(auto::DEFAULT_EVALS, |steps| steps as usize);
-            auto::choose(&model.network, budget)
+            let samples = samples_of(model);
+            let chosen = auto::choose(&model.network, samples, budget, guidance, inpaint);
+            faults.math(Sampler::Ddpm { variance: None }, &GridSpec::Trailing, chosen)?
         }
     };
     let start = start(faults, asked.initial, sampler);
@@ -101,6 +104,24 @@ fn compile_recipe(
     };
     let program = faults.math(sampler, &recipe.grid, recipe.compile(&model.network))?;
     Some(Compiled { program, sampler: Some(sampler), recipe: describe(&recipe) })
+}
+
+/// Refuses lists that no program could visit, before anything looks at their
+/// elements.
+fn check_lists(faults: &mut Faults, options: Option<&v1::GridOptions>) -> Option<()> {
+    let Some(options) = options else { return Some(()) };
+    let max = Program::MAX_ROWS;
+    let lists = [
+        ("timesteps", options.timesteps.len()),
+        ("sigmas", options.sigmas.len()),
+        ("sections", options.sections.len()),
+    ];
+    let (name, got) = match lists.into_iter().find(|(_, len)| *len > max) {
+        Some(found) => found,
+        None => return Some(()),
+    };
+    faults.add(format!("grid_options.{name}"), format!("holds at most {max} numbers, got {got}"));
+    None
 }
 
 /// Fills in grid and steps: the model's own steps for its default sampler, the
@@ -124,6 +145,13 @@ fn with_defaults(
     let otherwise = if own { default.num_steps } else { sampler.default_steps(process) };
     let num_steps = steps.or(grid.fixed_steps()).unwrap_or(otherwise);
     (sampler, grid, num_steps)
+}
+
+fn samples_of(model: &Model) -> auto::Samples {
+    match model.manifest.kind {
+        Kind::Image => auto::Samples::Pictures,
+        Kind::Points2d => auto::Samples::Points,
+    }
 }
 
 /// Images are clipped; points are not, and neither is the way back to noise,
@@ -191,6 +219,17 @@ fn inpaint(faults: &mut Faults, asked: &Asked) -> Option<Inpaint> {
 fn describe(recipe: &Recipe) -> v1::Receipt {
     let (grid, grid_options) = convert::grid_to_proto(&recipe.grid);
     let (clip, dynamic_threshold) = convert::clip_to_proto(recipe.clip);
+    use v1::receipt::Inpaint as Said;
+    let inpaint = recipe.inpaint.map(|inpaint| match inpaint {
+        Inpaint::ReplaceX0 => Said::ReplaceX0(v1::ReplaceX0 {}),
+        Inpaint::ReplaceXt { resampling, jump_length } => {
+            Said::ReplaceXT(v1::ReplaceXt { resampling, jump_length })
+        }
+    });
+    let strength = match recipe.start {
+        Start::Image { strength } => Some(strength),
+        Start::Noise | Start::State => None,
+    };
     v1::Receipt {
         sampler: Some(convert::sampler_to_proto(recipe.sampler)),
         num_steps: recipe.num_steps as u32,
@@ -200,6 +239,8 @@ fn describe(recipe: &Recipe) -> v1::Receipt {
         dynamic_threshold,
         guidance: recipe.guidance.map(convert::guidance_to_proto),
         shared_noise: recipe.shared_noise.map(convert::shared_noise_to_proto),
+        strength,
+        inpaint,
         ..v1::Receipt::default()
     }
 }
@@ -221,12 +262,11 @@ fn own_rows(
         }
     };
     check_against_model(faults, model, asked, &rows);
-    for fault in Program::faults(&rows) {
+    let tell = |fault| {
         let (field, reason) = row_field(fault);
         faults.add(field, reason);
-    }
-    // Its faults have been listed.
-    let program = Program::new(rows).ok()?;
+    };
+    let program = Program::checked(rows).map_err(|found| found.into_iter().for_each(tell)).ok()?;
     let kind = v1::sampler::Kind::Program(v1::Program::default());
     let recipe = v1::Receipt {
         sampler: Some(v1::Sampler { kind: Some(kind) }),

@@ -8,10 +8,15 @@ use ddpm_proto::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use tracing::info;
+use tracing::{error, info};
 
-use super::{Serving, generate, stream::EventStream};
+use super::{
+    Serving,
+    generate::{self, Checked},
+    stream::EventStream,
+};
 use crate::{
+    admission::{Demand, Room},
     engine::Submission,
     error::{Error, Violation},
     outbox,
@@ -50,7 +55,7 @@ impl SamplingService for Sampling {
         };
         let anything = v1::generate_request::Samples::SampleCount(1);
         message.samples.get_or_insert(anything);
-        let checked = generate::check(&self.0, message)?;
+        let (checked, _room) = self.check(message).await?;
         let (program, receipt) = (&checked.request.program, checked.receipt);
         Ok(Response::new(v1::CompileResponse {
             program: Some(rows_to_proto(program.rows())),
@@ -61,25 +66,48 @@ impl SamplingService for Sampling {
             grid: receipt.grid,
             grid_options: receipt.grid_options,
             clip: receipt.clip,
+            dynamic_threshold: receipt.dynamic_threshold,
         }))
     }
 }
 
 impl Sampling {
+    /// Checks a request off the threads that serve connections, a few at a time,
+    /// with room in memory for it.
+    async fn check(&self, message: v1::GenerateRequest) -> Result<(Checked, Room), Error> {
+        let room = self.0.admission.hold(generate::bytes(&self.0, &message))?;
+        let permit = Arc::clone(&self.0.checks).acquire_owned().await;
+        let serving = Arc::clone(&self.0);
+        let checked = tokio::task::spawn_blocking(move || {
+            // Until the check is over, even if the client has left.
+            let _permit = permit;
+            generate::check(&serving, message).map(|checked| (checked, room))
+        });
+        checked.await.unwrap_or_else(|error| {
+            error!(%error, "a request could not be checked");
+            Err(Error::Runtime)
+        })
+    }
+
     async fn accept(
         &self,
         message: v1::GenerateRequest,
         peer: &str,
     ) -> Result<ReceiverStream<Result<v1::GenerateEvent, Status>>, Error> {
-        let checked = generate::check(&self.0, message)?;
+        let (checked, room) = self.check(message).await?;
         let request = checked.request.clone();
-        let (samples, evals) = (request.indices.len(), request.evals());
-        let (permit, before) = self.0.admission.admit(samples, evals, checked.seconds_an_eval)?;
+        let samples = request.indices.len();
+        let (permit, before) = room.admit(Demand {
+            samples,
+            evals: request.evals(),
+            seconds_an_eval: checked.seconds_an_eval,
+            bytes: request.bytes(),
+        })?;
         let delivery = request.watch.as_ref().map_or(outbox::Delivery::Latest, |w| w.delivery);
         let (outbox, reader) = outbox::outbox(delivery, OUTBOX_BYTES);
         info!(
             peer,
-            request_id = checked.request_id,
+            request_id = request.request_id,
             model = checked.receipt.model,
             seed = request.seed,
             samples,

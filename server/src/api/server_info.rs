@@ -39,6 +39,7 @@ fn limits(serving: &Serving) -> v1::Limits {
         max_requests: limits.max_requests,
         max_batch: costs.max().unwrap_or(0),
         max_request_bytes: limits.max_request_bytes,
+        max_held_bytes: limits.max_held_bytes,
     }
 }
 
@@ -55,5 +56,7 @@ fn load(serving: &Serving) -> v1::Load {
         draining: counts.draining,
         busy_time: stats.inside.try_into().ok(),
         active_time: stats.active.try_into().ok(),
+        kernel_time: stats.kernel.try_into().ok(),
+        held_bytes: counts.bytes,
     }
 }

@@ -80,7 +80,7 @@ impl EventStream {
             let checked = &stream.checked;
             let outcome = if ended.is_ok() { "answered" } else { "client left" };
             info!(
-                request_id = checked.request_id,
+                request_id = checked.request.request_id,
                 model = checked.receipt.model,
                 seconds = stream.started.elapsed().as_secs_f64(),
                 "{outcome}"
@@ -175,7 +175,7 @@ fn accepted(checked: &Checked, before: &Counts) -> v1::Accepted {
     let evals = checked.request.evals();
     let seconds = before.seconds + evals as f64 * checked.seconds_an_eval;
     v1::Accepted {
-        request_id: checked.request_id.clone(),
+        request_id: checked.request.request_id.clone(),
         receipt: Some(checked.receipt.clone()),
         evals_per_sample: checked.request.program.evals(),
         total_evals: evals,

@@ -8,12 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::runtime::Took;
+
 /// Written by the engine, read by whoever asks.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     ticks: AtomicU64,
     evals: AtomicU64,
     inside_ns: AtomicU64,
+    kernel_ns: AtomicU64,
     waiting: AtomicU64,
     running: AtomicU64,
     slots: AtomicU64,
@@ -34,6 +37,8 @@ pub(crate) struct StatsReading {
     pub(crate) evals: u64,
     /// Time inside calls of the network.
     pub(crate) inside: Duration,
+    /// Time of the device around them: inputs, kernel and noise.
+    pub(crate) kernel: Duration,
     /// Time with requests in flight.
     pub(crate) active: Duration,
     pub(crate) waiting: u64,
@@ -58,9 +63,10 @@ impl Stats {
         self.ticks.fetch_add(1, Relaxed) + 1
     }
 
-    pub(super) fn ran(&self, evals: u64, inside: Duration) {
+    pub(super) fn ran(&self, evals: u64, took: Took) {
         self.evals.fetch_add(evals, Relaxed);
-        self.inside_ns.fetch_add(inside.as_nanos() as u64, Relaxed);
+        self.inside_ns.fetch_add(took.network.as_nanos() as u64, Relaxed);
+        self.kernel_ns.fetch_add(took.kernel.as_nanos() as u64, Relaxed);
     }
 
     pub(super) fn publish(&self, waiting: u64, running: u64, slots: u64) {
@@ -90,6 +96,7 @@ impl Stats {
             ticks: self.ticks.load(Relaxed),
             evals: self.evals.load(Relaxed),
             inside: Duration::from_nanos(self.inside_ns.load(Relaxed)),
+            kernel: Duration::from_nanos(self.kernel_ns.load(Relaxed)),
             active,
             waiting: self.waiting.load(Relaxed),
             running: self.running.load(Relaxed),

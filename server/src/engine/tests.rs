@@ -9,7 +9,7 @@ use ddpm_diffusion::{
 
 use super::*;
 use crate::{
-    admission::{Admission, Limits},
+    admission::{Admission, Demand, Limits},
     outbox::{Delivery, Reader, outbox},
     request::{Indices, Initial, KnownImage, Watch},
     runtime::stub::Stub,
@@ -40,6 +40,7 @@ impl Bench {
             max_queued_samples: 1 << 20,
             max_requests: 64,
             max_request_bytes: 0,
+            max_held_bytes: 0,
         });
         Self { handle: Some(handle), thread: Some(thread), admission, abort, stub }
     }
@@ -47,8 +48,9 @@ impl Bench {
     async fn submit(&self, request: Request, limit: usize) -> Reader {
         let delivery = request.watch.as_ref().map_or(Delivery::Latest, |watch| watch.delivery);
         let (outbox, reader) = outbox(delivery, limit);
-        let admitted = self.admission.admit(request.indices.len(), request.evals(), 0.0);
-        let (permit, _) = admitted.unwrap();
+        let (samples, evals) = (request.indices.len(), request.evals());
+        let demand = Demand { samples, evals, seconds_an_eval: 0.0, bytes: 0 };
+        let (permit, _) = self.admission.hold(0).unwrap().admit(demand).unwrap();
         let submission = Submission { request, outbox, permit, accepted: Instant::now() };
         self.handle.as_ref().unwrap().submit(submission).await.unwrap();
         reader
@@ -122,7 +124,9 @@ fn ddpm(num_steps: usize) -> Program {
 
 fn request(program: Program, seed: u64, samples: u64) -> Request {
     Request {
+        request_id: String::new(),
         model: 0,
+        program_digest: program.digest(),
         program: Arc::new(program),
         seed,
         indices: Indices::new(vec![(0, samples)]).unwrap(),
@@ -228,6 +232,56 @@ async fn a_network_that_fails_ends_its_requests_and_the_next_one_is_served() {
     assert_eq!(bench.idle().await.slots, 0);
     bench.stub.broken.store(false, Ordering::Relaxed);
     assert_eq!(bench.run(request(ddim(5, 0.0), 1, 3)).await.samples.len(), 3);
+}
+
+#[tokio::test]
+async fn a_network_that_panics_ends_its_requests_and_the_next_one_is_served() {
+    let bench = Bench::start(8);
+    let unharmed = bench.run(request(ddim(5, 0.0), 1, 3)).await.samples;
+    bench.stub.panics.store(true, Ordering::Relaxed);
+    let failed = bench.run(request(ddim(5, 0.0), 1, 3)).await;
+    assert!(matches!(failed.end, Some(Err(Error::Runtime))));
+    assert_eq!(bench.idle().await.slots, 0);
+    bench.stub.panics.store(false, Ordering::Relaxed);
+    assert_eq!(bench.run(request(ddim(5, 0.0), 1, 3)).await.samples, unharmed);
+}
+
+#[tokio::test]
+async fn a_program_that_panics_ends_its_own_request_and_the_others_keep_their_bits() {
+    let good = request(ddim(20, 0.0), 1, 3);
+    let alone = Bench::start(64).run(good.clone()).await.samples;
+    let mut row = Row::at(0.0);
+    row.mask = Mask::ReplaceXt;
+    row.label = Label { step: 1, num_steps: 1, ends_step: true, noise_level: 0.0 };
+    // It reads a known image, and there is none: the API refuses that.
+    let bad = request(Program::new(vec![row]).unwrap(), 1, 5);
+
+    let bench = Bench::start(64);
+    let beside = bench.submit(good, 1 << 30).await;
+    let failed = bench.submit(bad, 1 << 30).await;
+    assert!(matches!(read(failed).await.end, Some(Err(Error::Runtime))));
+    assert_eq!(read(beside).await.samples, alone);
+    assert_eq!(bench.idle().await.slots, 0);
+    assert_eq!(bench.admission.counts().requests, 0);
+}
+
+#[tokio::test]
+async fn the_end_of_the_engines_thread_is_told() {
+    let mut bench = Bench::start(1);
+    let ended = bench.handle.as_ref().unwrap().ended();
+    bench.run(request(ddim(5, 0.0), 1, 1)).await;
+    assert!(!ended.is_cancelled());
+    bench.handle = None;
+    ended.cancelled().await;
+}
+
+#[tokio::test]
+async fn time_inside_the_network_and_beside_it_are_told_apart() {
+    let bench = Bench::start(8);
+    bench.run(request(ddim(50, 0.0), 1, 8)).await;
+    let stats = bench.idle().await;
+    assert!(stats.inside > Duration::ZERO && stats.kernel > Duration::ZERO);
+    assert!(stats.inside + stats.kernel <= stats.active);
 }
 
 #[tokio::test]

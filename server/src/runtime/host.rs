@@ -2,6 +2,7 @@
 //! kernel in Rust. Serves the CPU, and CUDA by copying inputs and outputs.
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use std::{
 use ddpm_diffusion::{Evals, Kernel, Known, Noise, State};
 use ddpm_onnx::Batch;
 
-use super::{Device, Network, Outcome, RuntimeError, Slot, Start, Work};
+use super::{Device, Network, Outcome, RuntimeError, Slot, Start, Took, Work};
 use crate::{request::KnownImage, scheduler::ModelId};
 
 /// Which batch sizes the network is called with.
@@ -79,10 +80,6 @@ impl HostDevice {
             inputs: Inputs::default(),
             outputs: Vec::new(),
         }
-    }
-
-    fn sample(&mut self, slot: Slot) -> &mut Sample {
-        self.slots[slot].as_mut().expect("work names slots that were started and not released")
     }
 
     /// Gathers the rows of a tick and calls the network once, if any row has an
@@ -166,22 +163,25 @@ impl Device for HostDevice {
         &mut self,
         model: ModelId,
         work: &[Work<'_>],
-    ) -> Result<(Vec<Outcome>, Duration), RuntimeError> {
-        let inside = self.evaluate(model, work)?;
-        let outputs = std::mem::take(&mut self.outputs);
-        let mut rows = outputs.chunks_exact(self.models[model].0.output_len);
-        let mut outcomes = Vec::with_capacity(work.len());
+        outcomes: &mut Vec<Result<Outcome, RuntimeError>>,
+    ) -> Result<Took, RuntimeError> {
+        let started = Instant::now();
+        outcomes.clear();
+        let network = self.evaluate(model, work)?;
+        let mut first = 0;
         for item in work {
-            let own: Vec<&[f32]> = rows.by_ref().take(item.row.evals.count()).collect();
-            outcomes.push(self.advance(model, item, &own));
+            let advance = AssertUnwindSafe(|| self.advance(model, item, first));
+            let outcome = panic::catch_unwind(advance);
+            outcomes.push(outcome.map_err(|payload| RuntimeError::panicked(&*payload)));
+            first += item.row.evals.count();
         }
-        self.outputs = outputs;
-        Ok((outcomes, inside))
+        Ok(Took { network, kernel: started.elapsed().saturating_sub(network) })
     }
 
     fn release(&mut self, slot: Slot) {
-        self.slots[slot] = None;
-        self.free.push(slot);
+        if self.slots[slot].take().is_some() {
+            self.free.push(slot);
+        }
     }
 
     fn slots(&self) -> usize {
@@ -190,21 +190,34 @@ impl Device for HostDevice {
 }
 
 impl HostDevice {
-    /// Applies one row to one sample, and copies out what was asked for.
-    fn advance(&mut self, model: ModelId, item: &Work<'_>, outputs: &[&[f32]]) -> Outcome {
-        let (_, kernel) = &mut self.models[model];
+    /// Applies one row to one sample, and copies out what was asked for. A panic
+    /// leaves the scratch space as good as before, and that sample's state alone
+    /// half done.
+    ///
+    /// * `first`: position of its first row in the outputs of the network.
+    fn advance(&mut self, model: ModelId, item: &Work<'_>, first: usize) -> Outcome {
+        let (HostModel { output_len, .. }, kernel) = &mut self.models[model];
         let sample = self.slots[item.slot].as_mut().expect("work names slots that were started");
+        let evals = item.row.evals.count();
+        let mut outputs: [&[f32]; 2] = [&[]; 2];
+        let rows = self.outputs.chunks_exact(*output_len).skip(first);
+        outputs.iter_mut().zip(rows).take(evals).for_each(|(output, row)| *output = row);
         let Sample { state, noise, index, known, .. } = sample;
         let known = known.as_ref().map(|known| Known { image: &known.image, mask: &known.mask });
+        let outputs = &outputs[..evals];
         kernel.advance(item.row, item.position, state, outputs, noise, *index, known);
-        let x_0 = item.show_x_0.then(|| kernel.x_0().to_vec());
-        let sample = self.sample(item.slot);
-        let scaled = |scale: f64| sample.state.u().iter().map(|u| scale as f32 * u).collect();
-        let x_t = item.show_x_t.map(scaled);
-        let sample = item.last.then(|| sample.state.u().to_vec());
+        let scaled = |scale: f64| state.u().iter().map(|u| scale as f32 * u).collect();
+        let outcome = Outcome {
+            x_0: item.show_x_0.then(|| kernel.x_0().to_vec()),
+            x_t: item.show_x_t.map(scaled),
+            sample: item.last.then(|| state.u().to_vec()),
+        };
         if item.last {
             self.release(item.slot);
         }
-        Outcome { x_0, x_t, sample }
+        outcome
     }
 }
+
+#[cfg(test)]
+mod tests;

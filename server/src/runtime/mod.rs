@@ -1,7 +1,7 @@
 //! The device: it owns the state of samples, and advances many of them with one
 //! call of the network.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc, time::Duration};
 
 use ddpm_diffusion::{Noise, Program, Row};
 
@@ -57,9 +57,27 @@ pub(crate) struct Outcome {
 }
 
 /// The model could not be run. The text is for the log, not for the wire.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct RuntimeError(pub(crate) String);
+
+impl RuntimeError {
+    /// A panic that was caught, with its words if it has some.
+    pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Self {
+        let fixed = payload.downcast_ref::<&str>().copied();
+        let words = fixed.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        Self(format!("it panicked: {}", words.unwrap_or("without words")))
+    }
+}
+
+/// What a tick took.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Took {
+    /// Inside the call of the network.
+    pub(crate) network: Duration,
+    /// Everything else: gathering inputs, kernel and noise, copying out.
+    pub(crate) kernel: Duration,
+}
 
 /// Owns the state of samples and advances them. One thread owns it.
 pub(crate) trait Device: Send {
@@ -67,8 +85,11 @@ pub(crate) trait Device: Send {
     fn start(&mut self, model: ModelId, start: Start<'_>) -> Slot;
 
     /// Applies one row to each of some samples of one model, with one call of the
-    /// network for all of them; the outcomes are in the order of the work, with
-    /// the time that the call took.
+    /// network for all of them.
+    ///
+    /// * `outcomes`: what was there is replaced; in the order of the work. An error
+    ///   is that of one sample, which is fit for nothing but to be released; the
+    ///   others have advanced.
     ///
     /// # Errors
     ///
@@ -77,9 +98,11 @@ pub(crate) trait Device: Send {
         &mut self,
         model: ModelId,
         work: &[Work<'_>],
-    ) -> Result<(Vec<Outcome>, std::time::Duration), RuntimeError>;
+        outcomes: &mut Vec<Result<Outcome, RuntimeError>>,
+    ) -> Result<Took, RuntimeError>;
 
-    /// Frees the slot of a sample that nobody wants any more.
+    /// Frees the slot of a sample that nobody wants any more; nothing happens if it
+    /// was freed, and not started again, since.
     fn release(&mut self, slot: Slot);
 
     /// Slots in use.

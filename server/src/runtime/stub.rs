@@ -18,6 +18,8 @@ pub(crate) struct Stub {
     pub(crate) rows: Arc<AtomicUsize>,
     /// Whether calls fail.
     pub(crate) broken: Arc<AtomicBool>,
+    /// Whether calls panic.
+    pub(crate) panics: Arc<AtomicBool>,
 }
 
 impl Network for Stub {
@@ -25,6 +27,7 @@ impl Network for Stub {
         if self.broken.load(Ordering::Relaxed) {
             return Err(RuntimeError("broken on purpose".into()));
         }
+        assert!(!self.panics.load(Ordering::Relaxed), "a panic on purpose");
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.rows.fetch_add(batch.timestep.len(), Ordering::Relaxed);
         let len = batch.sample.len() / batch.timestep.len();

@@ -279,6 +279,7 @@ mod tests {
             max_requests: 0,
             max_batch: 0,
             max_request_bytes: 0,
+            max_held_bytes: 1 << 30,
         };
         let model = model(kind, shape);
         let inputs = args.edit.read(&args.walk, &model)?;

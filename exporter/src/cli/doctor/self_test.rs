@@ -31,6 +31,7 @@ pub(super) fn run(options: &RuntimeOptions) -> Result<String, String> {
 fn whole_way(options: &RuntimeOptions) -> Result<String, Box<dyn Error>> {
     let data = DataConfig {
         source: "gaussian8:2000".to_owned(),
+        split: Default::default(),
         image_size: None,
         greyscale: false,
         skip_broken: false,
@@ -64,6 +65,7 @@ fn whole_way(options: &RuntimeOptions) -> Result<String, Box<dyn Error>> {
         dataset: &dataset,
         name: "self-test",
         version: "1",
+        weights: false,
     };
     export.write(&package, false)?;
     for check in verify(&Package::open(&package)?, options, DeviceChoice::Cpu)? {

@@ -22,6 +22,7 @@ use serde::Deserialize;
 
 use super::reference;
 use crate::cli::settings::{Diffusion, Network, Pace, Recipe, Training};
+use crate::data::Split;
 
 /// What one layer says of a run; everything may be absent.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -49,6 +50,8 @@ pub(in crate::cli) struct Layer {
 pub(in crate::cli) struct DataKeys {
     /// As `--data`.
     pub(in crate::cli) source: Option<String>,
+    /// As `--split`.
+    pub(in crate::cli) split: Option<Split>,
     /// As `--image-size`.
     pub(in crate::cli) image_size: Option<usize>,
     /// As `--greyscale`.

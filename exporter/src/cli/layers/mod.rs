@@ -81,6 +81,7 @@ impl Layers {
     pub(super) fn data(&self, source: &Source) -> DataConfig {
         DataConfig {
             source: source.to_string(),
+            split: self.last(|layer| layer.data.split).unwrap_or(source.default_split()),
             image_size: self.last(|layer| layer.data.image_size),
             greyscale: self.last(|layer| layer.data.greyscale).unwrap_or(false),
             skip_broken: self.last(|layer| layer.data.skip_broken).unwrap_or(false),

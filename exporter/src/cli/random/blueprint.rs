@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::cli::names::model_name;
 use crate::data::glyphs::CLASS_NAMES;
 use crate::model::{ModelConfig, ToyConfig, UnetConfig};
 
@@ -64,7 +65,7 @@ impl Choice {
     pub(super) fn blueprint(&self) -> Result<Blueprint, BlueprintError> {
         let (name, model) = match self {
             Self::Named(name) => ((*name).to_owned(), named(name)),
-            Self::File(path) => (name_of(path), read(path)?),
+            Self::File(path) => (model_name(path), read(path)?),
         };
         let classes = match model.num_classes() {
             None => Vec::new(),
@@ -96,11 +97,12 @@ fn read(path: &Path) -> Result<ModelConfig, BlueprintError> {
 /// Whether samples and outputs have shapes that a package can promise.
 fn check(model: &ModelConfig) -> Result<(), String> {
     model.validate().map_err(|error| error.to_string())?;
+    let (in_channels, out_channels) = (model.sample_shape()[0], model.output_shape()[0]);
     match *model {
         ModelConfig::Toy(ToyConfig { in_features, .. }) if in_features != 2 => {
             Err(format!("points that are served have 2 coordinates, not {in_features}"))
         }
-        ModelConfig::Unet(UnetConfig { in_channels, out_channels, .. })
+        ModelConfig::Unet(_) | ModelConfig::Diffusers(_)
             if out_channels != in_channels && out_channels != 2 * in_channels =>
         {
             Err(format!(
@@ -111,13 +113,6 @@ fn check(model: &ModelConfig) -> Result<(), String> {
         }
         _ => Ok(()),
     }
-}
-
-/// What a file is called, of the letters that a model's name may have.
-fn name_of(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    stem.chars().map(plain).collect()
 }
 
 /// The reference's network for CIFAR-10: 35.7 million parameters.
@@ -132,6 +127,8 @@ fn cifar10() -> ModelConfig {
         apply_attn: vec![false, true, false, false],
         time_embedding_dim: None,
         drop_rate: 0.1,
+        attn_norm: true,
+        block_size: 1,
         resample_with_conv: true,
         num_groups: 32,
         norm_eps: 1e-6,
@@ -183,11 +180,6 @@ mod tests {
             let classes = blueprint.model.num_classes().unwrap_or(0);
             assert_eq!(blueprint.classes.len() as i64, classes);
         }
-    }
-
-    #[test]
-    fn a_file_names_its_model_in_letters_that_a_name_may_have() {
-        assert_eq!(name_of(Path::new("a/My Net_2.json")), "my-net_2");
     }
 
     #[test]

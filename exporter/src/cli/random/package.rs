@@ -2,19 +2,18 @@
 
 use std::path::Path;
 
-use ddpm_diffusion::{BetaSchedule, Network as Meaning, Noise, Prediction, Schedule, Variance};
-use ddpm_package::{Error, Golden, Graphs, Kind, Manifest, PackageWriter, ScheduleSpec, Sha256Hex};
-use tch::Device;
+use ddpm_diffusion::{BetaSchedule, Network as Meaning, Prediction, Schedule, Variance};
+use ddpm_package::{Error, Manifest, PackageWriter, ScheduleSpec, Sha256Hex};
 
 use super::blueprint::Blueprint;
 use super::weights::{Drawn, Spread, to_safetensors};
+use crate::export::contents::{GOLDEN, GRAPH, Identity};
+use crate::export::golden;
 use crate::export::graph::portable;
 use crate::export::package::{ExportError, MODEL_CONFIG_KEY};
 use crate::model::{ModelConfig, Network};
-use crate::sample::{default_sampler, forward};
+use crate::sample::default_sampler;
 
-const GRAPH: &str = "unet/model.onnx";
-const GOLDEN: &str = "testdata/golden.safetensors";
 const WEIGHTS: &str = "weights.safetensors";
 
 /// The schedule of Ho et al. 2020.
@@ -22,10 +21,6 @@ const TIMESTEPS: usize = 1000;
 const BETA_START: f64 = 1e-4;
 const BETA_END: f64 = 0.02;
 
-/// Golden rows: fewer for large samples, enough to cover the range of t.
-const GOLDEN_ROWS: std::ops::RangeInclusive<usize> = 4..=16;
-/// Numbers that the golden samples should not exceed.
-const GOLDEN_ELEMENTS: usize = 1 << 16;
 /// Which noise the golden samples are; the weights are draw 0.
 const GOLDEN_DRAW: u32 = 1;
 
@@ -55,7 +50,8 @@ impl Untrained<'_> {
     ) -> Result<Sha256Hex, ExportError> {
         let manifest = self.manifest()?;
         let mut writer = PackageWriter::new(target, overwrite)?;
-        writer.add(GOLDEN, &self.golden(&manifest)?.to_safetensors(&manifest)?)?;
+        let golden = golden::of_noise(self.network, &manifest, self.seed, GOLDEN_DRAW)?;
+        writer.add(GOLDEN, &golden.to_safetensors(&manifest)?)?;
         let settings = serde_json::to_string_pretty(&self.blueprint.model)
             .map_err(|error| fault(error.to_string()))?;
         writer.add(GRAPH, &portable(self.network, &[(MODEL_CONFIG_KEY, settings)])?)?;
@@ -74,45 +70,17 @@ impl Untrained<'_> {
         let spec = ScheduleSpec::named(BetaSchedule::Linear, BETA_START, BETA_END, &schedule);
         let variance = variance(model);
         let meaning = Meaning::discrete(schedule, Prediction::Eps, variance);
-        let kind = match model {
-            ModelConfig::Unet(_) => Kind::Image,
-            ModelConfig::Toy(_) => Kind::Points2d,
-        };
-        Ok(Manifest {
-            manifest_version: Manifest::VERSION.to_owned(),
-            name: name.clone(),
-            version: format!("spread-{}-seed-{}", self.spread, self.seed),
-            kind,
-            sample_shape: model.sample_shape().iter().map(|&extent| extent as usize).collect(),
+        let identity = Identity {
+            name,
+            version: &format!("spread-{}-seed-{}", self.spread, self.seed),
+            model,
             schedule: spec,
             prediction: Prediction::Eps,
             variance,
-            classes: classes.clone(),
-            default_sampler: default_sampler(kind, &meaning),
-            graphs: Graphs { portable: GRAPH.to_owned() },
-            golden: GOLDEN.to_owned(),
-            files: Vec::new(),
-        })
-    }
-
-    /// What libtorch says to standard normal samples, which is what x_t is of data of unit
-    /// variance; timesteps from 0 to T − 1, all labels in turn, "none" included.
-    fn golden(&self, manifest: &Manifest) -> Result<Golden, ExportError> {
-        let (len, num_classes) = (manifest.sample_len(), manifest.classes.len());
-        let count = (GOLDEN_ELEMENTS / len).clamp(*GOLDEN_ROWS.start(), *GOLDEN_ROWS.end());
-        let noise = Noise::new(self.seed);
-        let mut sample = vec![0.0; count * len];
-        for (row, x_t) in sample.chunks_exact_mut(len).enumerate() {
-            noise.normal(row as u64, GOLDEN_DRAW, x_t);
-        }
-        let timestep: Vec<f32> =
-            (0..count).map(|row| (row * (TIMESTEPS - 1) / (count - 1)) as f32).collect();
-        let class_labels: Option<Vec<i64>> = (num_classes > 0).then(|| {
-            (0..count).map(|row| ((num_classes + row) % (num_classes + 1)) as i64).collect()
-        });
-        let labels = class_labels.as_deref();
-        let out_sample = forward(self.network, Device::Cpu, &sample, &timestep, labels)?;
-        Ok(Golden { count, sample, timestep, class_labels, out_sample })
+            classes,
+            default_sampler: default_sampler(model.kind(), &meaning),
+        };
+        Ok(identity.manifest())
     }
 
     fn readme(&self) -> String {
@@ -145,7 +113,7 @@ mod tests {
     use crate::cli::random::{blueprint::Choice, weights::randomise};
     use crate::export::read;
     use ddpm_package::Package;
-    use tch::nn;
+    use tch::{Device, nn};
 
     #[test]
     fn a_package_holds_the_weights_twice_and_golden_outputs_of_a_size() {

@@ -46,6 +46,15 @@ pub(in crate::cli) struct Network {
     #[arg(long, value_name = "BOOL", help_heading = "Network")]
     resample_with_conv: Option<bool>,
 
+    /// Squares of so many pixels a side become channels before the network, and pixels again after it
+    /// [default: 1].
+    #[arg(long, value_name = "N", help_heading = "Network")]
+    block_size: Option<i64>,
+
+    /// Whether self-attention begins with a GroupNorm [default: true].
+    #[arg(long, value_name = "BOOL", help_heading = "Network")]
+    attn_norm: Option<bool>,
+
     /// How often the temporal layer of the network for points is applied [default: 3].
     #[arg(long, value_name = "N", help_heading = "Network")]
     num_temporal_layers: Option<i64>,
@@ -61,6 +70,8 @@ impl Network {
         match model {
             ModelConfig::Unet(unet) => self.apply_to_unet(unet),
             ModelConfig::Toy(toy) => self.apply_to_toy(toy),
+            // Networks of other programs come with their settings.
+            ModelConfig::Diffusers(_) => self.refuse_settings_of_unets(),
         }
     }
 
@@ -81,10 +92,19 @@ impl Network {
         set(&mut unet.drop_rate, self.drop_rate);
         set(&mut unet.time_embedding_dim, self.time_embedding_dim.map(Some));
         set(&mut unet.resample_with_conv, self.resample_with_conv);
+        set(&mut unet.block_size, self.block_size);
+        set(&mut unet.attn_norm, self.attn_norm);
         Ok(())
     }
 
     fn apply_to_toy(&self, toy: &mut ToyConfig) -> Result<(), TrainError> {
+        self.refuse_settings_of_unets()?;
+        set(&mut toy.mid_features, self.hid_channels);
+        set(&mut toy.num_temporal_layers, self.num_temporal_layers);
+        Ok(())
+    }
+
+    fn refuse_settings_of_unets(&self) -> Result<(), TrainError> {
         let of_unets = [
             ("ch_multipliers", self.ch_multipliers.is_some()),
             ("num_res_blocks", self.num_res_blocks.is_some()),
@@ -94,12 +114,12 @@ impl Network {
             ("drop_rate", self.drop_rate.is_some()),
             ("time_embedding_dim", self.time_embedding_dim.is_some()),
             ("resample_with_conv", self.resample_with_conv.is_some()),
+            ("block_size", self.block_size.is_some()),
+            ("attn_norm", self.attn_norm.is_some()),
         ];
         if let Some((setting, _)) = of_unets.into_iter().find(|(_, given)| *given) {
             return refuse(setting, "is of networks for pictures; leave it out for points");
         }
-        set(&mut toy.mid_features, self.hid_channels);
-        set(&mut toy.num_temporal_layers, self.num_temporal_layers);
         Ok(())
     }
 }

@@ -91,3 +91,16 @@ fn the_digest_names_everything_that_was_brought_along() {
         digest(&Initial::Noise, Some(&known(1.0)))
     );
 }
+
+#[test]
+fn a_list_is_read_no_further_than_faults_are_reported() {
+    let bad = tensor(Format::RawU8, &[]);
+    let good = f32s(&[0.5, -0.5]);
+    let images = [vec![bad; 1000], vec![good; 5]].concat();
+    let images = v1::InitialImages { images, strength: Some(0.5) };
+    let initial = v1::Initial { kind: Some(initial::Kind::Images(images)) };
+    let mut faults = Faults::default();
+    let read = read(&mut faults, &points(), Some(initial), None, 10_000);
+    assert_eq!(faults.left(), 0);
+    assert_eq!(*read.initial, Initial::Given(vec![]));
+}

@@ -1,5 +1,6 @@
 //! The judge: a small convolutional network that tells the classes of glyphs apart.
 
+use anyhow::bail;
 use ddpm_exporter::data::{self, DataError, Dataset, LoadOptions, Source, Split, glyphs};
 use tch::nn::{self, ModuleT, OptimizerConfig};
 use tch::{Device, Kind, TchError, Tensor};
@@ -9,6 +10,9 @@ const TRAINING: usize = 32_000;
 const EPOCHS: u32 = 4;
 /// Other glyphs, to measure what was learned.
 pub(crate) const HELD_OUT: usize = 8_192;
+
+/// Share of held-out glyphs that a judge must know; below it, its word is worth little.
+const REQUIRED_ACCURACY: f64 = 0.98;
 
 const BATCH: i64 = 128;
 const LR: f64 = 2e-3;
@@ -30,12 +34,28 @@ pub(crate) struct Classifier {
 }
 
 impl Classifier {
-    /// Trains on the CPU: about a minute on two cores.
+    /// A trained classifier for pictures of `side` pixels, and its accuracy on held-out glyphs. About a
+    /// minute on two cores.
     ///
     /// # Errors
     ///
-    /// If the side is no size that glyphs are drawn at, or libtorch runs out of memory.
-    pub(crate) fn train(side: usize) -> anyhow::Result<Self> {
+    /// If the side is no size that glyphs are drawn at, libtorch runs out of memory, or the classifier
+    /// knows too few of the held-out glyphs to be a judge.
+    pub(crate) fn judge(side: usize) -> anyhow::Result<(Self, f64)> {
+        let classifier = Self::train(side)?;
+        let accuracy = classifier.accuracy()?;
+        if accuracy < REQUIRED_ACCURACY {
+            bail!(
+                "the classifier knows only {:.1} % of {HELD_OUT} held-out glyphs, less than {:.0} %: it \
+                 is no judge; train it longer (EPOCHS in classifier.rs)",
+                100.0 * accuracy,
+                100.0 * REQUIRED_ACCURACY,
+            );
+        }
+        Ok((classifier, accuracy))
+    }
+
+    fn train(side: usize) -> anyhow::Result<Self> {
         tch::manual_seed(SEED as i64);
         let variables = nn::VarStore::new(Device::Cpu);
         let classifier = Self { side, network: network(&variables.root(), side as i64) };
@@ -71,11 +91,7 @@ impl Classifier {
     }
 
     /// The share of held-out glyphs whose class it tells.
-    ///
-    /// # Errors
-    ///
-    /// As [`Classifier::train`].
-    pub(crate) fn accuracy(&self) -> anyhow::Result<f64> {
+    fn accuracy(&self) -> anyhow::Result<f64> {
         let (pictures, labels) = glyphs(Split::Test, HELD_OUT, self.side)?;
         let right = self.classes(&pictures).f_eq_tensor(&labels)?;
         Ok(right.f_mean(Kind::Float)?.f_double_value(&[])?)

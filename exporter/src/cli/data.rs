@@ -1,0 +1,169 @@
+//! `data`: what training would see of a data set, before a long run finds out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::train::OnBroken;
+use crate::data::{self, Dataset, FolderLabels, Kind, LoadOptions, Report, Source, Split};
+use crate::picture;
+use crate::train::TrainError;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum Command {
+    /// Decode everything and say what is there: count, sizes, classes, duplicates, and what cannot be used.
+    Check(Check),
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+struct Check {
+    /// The data, as `train --data` takes it: folder:PATH, celeba:PATH, …
+    source: Source,
+
+    /// Side that pictures are cropped and resized to [default: as they are; celeba: 64].
+    #[arg(long, value_name = "PIXELS")]
+    image_size: Option<usize>,
+
+    /// Reduce colour to one channel.
+    #[arg(long)]
+    greyscale: bool,
+
+    /// Ignore labels.
+    #[arg(long)]
+    no_labels: bool,
+
+    /// Which part of the data [default: train; celeba: all].
+    #[arg(long, value_enum)]
+    split: Option<Split>,
+
+    /// What to make of pictures that cannot be decoded [default: refuse, with exit code 6].
+    #[arg(long, value_enum)]
+    on_broken: Option<OnBroken>,
+
+    /// Seed of the procedural sets.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    /// Draw the first 64 pictures as training would see them, or the first 10,000 points.
+    #[arg(long, value_name = "FILE.png")]
+    grid: Option<PathBuf>,
+
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ddpm-exporter data check folder:pictures.zip --image-size 64 --grid first.png
+  ddpm-exporter data check celeba:datasets --split valid
+  ddpm-exporter data check parquet:cifar10/data --on-broken skip --json
+
+Exit code: 0 if training could begin, 3 if the data cannot be loaded, 6 if some pictures cannot be used.";
+
+/// Lines of duplicates; `--json` has all of them.
+const LISTED_DUPLICATES: usize = 20;
+/// Items on a grid.
+const GRID_PICTURES: usize = 64;
+const GRID_POINTS: usize = 10_000;
+
+impl Args {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        match &self.command {
+            Command::Check(check) => check.run(),
+        }
+    }
+}
+
+impl Check {
+    fn run(&self) -> Result<(), Failure> {
+        let set = data::load(&self.source, &self.options()).map_err(TrainError::from)?;
+        let report = Report::of(&set);
+        if self.json {
+            let json = serde_json::to_string_pretty(&report);
+            println!("{}", json.map_err(|error| Failure::Failed(error.into()))?);
+        } else {
+            print_lines(&report);
+        }
+        if let Some(path) = &self.grid {
+            write_grid(path, &set)?;
+        }
+        self.judge(&report)
+    }
+
+    /// Broken pictures are left out here, whatever the user said: the check is to find all of them.
+    fn options(&self) -> LoadOptions {
+        LoadOptions {
+            image_size: self.image_size,
+            greyscale: self.greyscale,
+            on_broken: data::OnBroken::Skip,
+            folder_labels: if self.no_labels { FolderLabels::None } else { FolderLabels::Auto },
+            flips: None,
+            seed: self.seed,
+            split: self.split.unwrap_or(self.source.default_split()),
+        }
+    }
+
+    fn judge(&self, report: &Report) -> Result<(), Failure> {
+        let broken = report.left_out.len();
+        if broken == 0 || self.on_broken == Some(OnBroken::Skip) {
+            return Ok(());
+        }
+        Err(Failure::CheckFailed(format!(
+            "{broken} of {} pictures cannot be used; repair or remove them, or train with `--on-broken skip`",
+            broken + report.count
+        )))
+    }
+}
+
+fn print_lines(report: &Report) {
+    let shape: Vec<String> = report.shape.iter().map(usize::to_string).collect();
+    let megabytes = report.memory_bytes as f64 / 1e6;
+    line("data", &report.source);
+    line("items", &format!("{} {} of {}", report.count, report.kind, shape.join("x")));
+    line("memory", &format!("{megabytes:.1} MB"));
+    line("flips", if report.flips { "at random" } else { "none" });
+    for form in &report.found {
+        let (width, height, colour) = (form.width, form.height, form.colour);
+        line("found", &format!("{width}x{height} {colour}: {}", form.count));
+    }
+    for class in report.classes.iter().flatten() {
+        line("class", &format!("{}: {}", class.name, class.count));
+    }
+    line("duplicates", &report.duplicates.len().to_string());
+    for duplicate in report.duplicates.iter().take(LISTED_DUPLICATES) {
+        line("duplicate", &format!("{} equals {}", duplicate.item, duplicate.equals));
+    }
+    line("left out", &report.left_out.len().to_string());
+    for left_out in &report.left_out {
+        line("left out", &format!("{}: {}", left_out.path, left_out.reason));
+    }
+}
+
+fn line(name: &str, value: &str) {
+    println!("{name:11} {value}");
+}
+
+fn write_grid(path: &Path, set: &Dataset) -> Result<(), Failure> {
+    let (shape, most) = match set.kind() {
+        Kind::Images { channels, height, width } => (vec![channels, height, width], GRID_PICTURES),
+        Kind::Points2d => (vec![2], GRID_POINTS),
+    };
+    let shape: Vec<i64> = shape.into_iter().map(|extent| extent as i64).collect();
+    let (count, len) = (set.len().min(most), set.kind().num_elements());
+    let mut samples = vec![0.0; count * len];
+    samples.chunks_exact_mut(len).enumerate().for_each(|(i, x_0)| set.x_0(i, false, x_0));
+    let text = [("ddpm.data".to_owned(), set.name().to_owned())];
+    picture::png(&samples, &shape, &text).and_then(|png| fs::write(path, png)).map_err(|cause| {
+        let problem =
+            format!("{}: cannot be written: {cause}; name another --grid", path.display());
+        Failure::Failed(problem.into())
+    })
+}

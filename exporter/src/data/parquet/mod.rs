@@ -1,0 +1,75 @@
+//! Tables of pictures as Hugging Face stores them: Parquet files with a column of struct{bytes, path} and, for most, a
+//! column of labels whose names are in the file's metadata.
+//!
+//! A set may be many files, called shards. Their pictures are read a few at a time, in the order of the shards' paths
+//! and of the rows, and decoded on all cores. Layout: <https://huggingface.co/docs/datasets/image_dataset>.
+
+mod columns;
+mod labels;
+mod shard;
+mod shards;
+
+use std::path::Path;
+
+use super::gather::{Gather, Gathered, Preparation};
+use super::labels::Labels;
+use super::{DataError, FolderLabels, LoadOptions, picture};
+use labels::RowLabels;
+use shard::Shard;
+
+/// Loads one split, and its labels if there are any.
+///
+/// The picture column is the one called `image`, or else the only one of struct{bytes, path}. The label column is the
+/// one called `label`, or else the only one that the metadata call a class label. A row without a picture, or without
+/// a label where others have one, counts as broken.
+///
+/// * `path`: one `.parquet` file, or a folder with some in it or below it.
+///
+/// # Errors
+///
+/// [`DataError::Missing`] if there is no file or none of this split, [`DataError::Format`] if one is damaged or has
+/// no such columns, [`DataError::Broken`] if a picture cannot be used and `on_broken` is to refuse,
+/// [`DataError::Read`] if the system refuses.
+pub(super) fn load(
+    path: &Path,
+    options: &LoadOptions,
+) -> Result<(Gathered, Option<Labels>), DataError> {
+    let mut shards = Vec::new();
+    for file in shards::find(path, options.split)? {
+        shards.push(Shard::open(&file)?);
+    }
+    let labels = match options.folder_labels {
+        FolderLabels::Auto => RowLabels::read(&shards)?,
+        FolderLabels::None => RowLabels::none(),
+    };
+    let gathered = gather(path, &shards, &labels, options)?;
+    let labels = labels.of_rows(&gathered.kept);
+    Ok((gathered, labels))
+}
+
+fn gather(
+    path: &Path,
+    shards: &[Shard],
+    labels: &RowLabels,
+    options: &LoadOptions,
+) -> Result<Gathered, DataError> {
+    let preparation = Preparation::asked(options);
+    let expected = shards.iter().map(Shard::num_rows).sum();
+    let mut gather = Gather::new(path, expected, options.on_broken);
+    let mut done = 0;
+    for shard in shards {
+        let mut in_shard = 0;
+        shard.for_pictures(|rows| {
+            let row = |i: usize| {
+                labels.check(done + i)?;
+                let bytes = rows[i].as_ref().ok_or("it has no picture")?;
+                Ok(picture::decode(bytes.data())?.map(|picture| preparation.apply(picture)))
+            };
+            gather.add(rows.len(), |i| shard.row_path(in_shard + i), row)?;
+            in_shard += rows.len();
+            done += rows.len();
+            Ok(())
+        })?;
+    }
+    gather.finish()
+}

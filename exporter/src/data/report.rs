@@ -1,0 +1,132 @@
+//! What a data set is made of, for its owner to look at before a long training.
+
+use std::collections::HashMap;
+
+use ddpm_package::Sha256Hex;
+use serde::Serialize;
+
+use super::{Dataset, Kind, parallel};
+
+/// What was loaded, as a machine reads it.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The data set as the user named it.
+    pub source: String,
+    /// `pictures` or `points`.
+    pub kind: &'static str,
+    /// How many items training would see.
+    pub count: usize,
+    /// `[channels, height, width]`, or `[2]`.
+    pub shape: Vec<usize>,
+    /// Memory that they take, in bytes.
+    pub memory_bytes: usize,
+    /// Whether pictures would be mirrored at random.
+    pub flips: bool,
+    /// What the pictures were before they were cropped and resized.
+    pub found: Vec<Found>,
+    /// The classes in the order of their labels; absent without labels.
+    pub classes: Option<Vec<Class>>,
+    /// Pictures that are equal to an earlier one.
+    pub duplicates: Vec<Duplicate>,
+    /// Pictures that cannot be used.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Pictures of one form.
+#[derive(Debug, Serialize)]
+pub struct Found {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Channels, in words.
+    pub colour: &'static str,
+    /// How many.
+    pub count: usize,
+}
+
+/// One class.
+#[derive(Debug, Serialize)]
+pub struct Class {
+    /// What it is called.
+    pub name: String,
+    /// How many items have it.
+    pub count: usize,
+}
+
+/// A picture whose pixels, as training would see them, are those of an earlier one.
+#[derive(Debug, Serialize)]
+pub struct Duplicate {
+    /// Which.
+    pub item: String,
+    /// The first with these pixels.
+    pub equals: String,
+}
+
+/// A picture that cannot be used.
+#[derive(Debug, Serialize)]
+pub struct LeftOut {
+    /// Where it is.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Report {
+    /// Looks at every item of a data set.
+    #[must_use]
+    pub fn of(set: &Dataset) -> Self {
+        let (kind, shape, item_bytes) = match set.kind() {
+            Kind::Images { channels, height, width } => {
+                ("pictures", vec![channels, height, width], channels * height * width)
+            }
+            Kind::Points2d => ("points", vec![2], size_of::<[f32; 2]>()),
+        };
+        let found = set.forms().iter().map(|(form, &count)| Found {
+            width: form.width,
+            height: form.height,
+            colour: form.colour,
+            count,
+        });
+        let left_out = set.skipped().iter().map(|(path, reason)| LeftOut {
+            path: path.display().to_string(),
+            reason: reason.clone(),
+        });
+        Self {
+            source: set.name().to_owned(),
+            kind,
+            count: set.len(),
+            shape,
+            memory_bytes: set.len() * item_bytes,
+            flips: set.flips(),
+            found: found.collect(),
+            classes: classes(set),
+            duplicates: duplicates(set),
+            left_out: left_out.collect(),
+        }
+    }
+}
+
+fn classes(set: &Dataset) -> Option<Vec<Class>> {
+    let names = set.class_names()?;
+    let mut classes: Vec<Class> =
+        names.iter().map(|name| Class { name: name.clone(), count: 0 }).collect();
+    for class in (0..set.len()).filter_map(|i| set.label(i)) {
+        classes[class].count += 1;
+    }
+    Some(classes)
+}
+
+/// Equal by SHA-256. Points are drawn, and none is compared.
+fn duplicates(set: &Dataset) -> Vec<Duplicate> {
+    let mut first_with = HashMap::new();
+    let mut duplicates = Vec::new();
+    let digests = parallel::map(set.len(), |i| set.pixels(i).map(Sha256Hex::of));
+    for (i, digest) in digests.into_iter().enumerate() {
+        let first = digest.map(|digest| *first_with.entry(digest).or_insert(i));
+        if let Some(first) = first.filter(|first| *first != i) {
+            duplicates.push(Duplicate { item: set.item_name(i), equals: set.item_name(first) });
+        }
+    }
+    duplicates
+}

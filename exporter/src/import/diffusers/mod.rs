@@ -1,0 +1,171 @@
+//! Folders of the diffusers library: a `UNet2DModel` with its scheduler.
+//!
+//! ```text
+//! model_index.json                           which parts there are
+//! scheduler/scheduler_config.json            [`scheduler`]: schedule, prediction, variance, sampler
+//! unet/config.json                           [`unet`]: the network
+//! unet/diffusion_pytorch_model.safetensors   the weights; or .bin
+//! ```
+//!
+//! Older folders are flat: everything in one folder. A folder of a UNet alone works too, if the user says how
+//! it was trained. A key or a value that is not known here is refused by name: diffusers would have drawn
+//! other pictures.
+
+mod keys;
+
+mod unet;
+
+mod scheduler;
+
+use std::path::{Path, PathBuf};
+
+use tch::Tensor;
+
+use super::weights::Weights;
+use super::{ImportError, Imported, Known, Meaning};
+use crate::model::{DiffusersUnetConfig, ModelConfig};
+use keys::Keys;
+
+const CONFIG: &str = "config.json";
+const SCHEDULER: &str = "scheduler_config.json";
+const WEIGHTS: [&str; 2] = ["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"];
+const CLASSES: &str = "class_embedding.weight";
+
+/// Whether a path looks like such a folder.
+#[must_use]
+pub fn is_folder(path: &Path) -> bool {
+    ["model_index.json", CONFIG, "unet"].iter().any(|part| path.join(part).exists())
+}
+
+/// Reads a folder.
+///
+/// # Errors
+///
+/// [`ImportError`] with what cannot be read, is not supported, or must be said.
+pub fn import(path: &Path, known: &Known) -> Result<Imported, ImportError> {
+    refuse_foreign_flags(path, known)?;
+    check_index(path)?;
+    let mut assumptions = Vec::new();
+    let config_path = find(path, "unet", CONFIG)?;
+    let mut config = unet::config(&config_path, known, &mut assumptions)?;
+    let meaning = match find(path, "scheduler", SCHEDULER) {
+        Ok(file) => scheduler::meaning(Some(&file), &config, known, &mut assumptions)?,
+        Err(_) => scheduler::meaning(None, &config, known, &mut assumptions)?,
+    };
+    check(&config, &meaning)?;
+    let mut state = weights(path)?.read(|name| Some(modern(name)))?;
+    if let Some(rows) = config.num_classes {
+        config.num_classes = Some(classes(rows, &mut state, known, &mut assumptions)?);
+    }
+    let count = config.num_classes.unwrap_or(0);
+    Ok(Imported {
+        source: "diffusers UNet2DModel".to_owned(),
+        model: ModelConfig::Diffusers(config),
+        state,
+        meaning,
+        classes: (0..count).map(|label| label.to_string()).collect(),
+        assumptions,
+    })
+}
+
+/// What only checkpoints of ddpm-torch need.
+fn refuse_foreign_flags(path: &Path, known: &Known) -> Result<(), ImportError> {
+    let given = [
+        ("--config", known.config.is_some()),
+        ("--block-size", known.block_size.is_some()),
+        ("--raw-weights", known.raw_weights),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        Some((flag, _)) => {
+            let problem = format!("{flag} is for checkpoints of ddpm-torch, and this is a folder");
+            Err(ImportError::format(path, &problem))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Parts that this is not a pipeline of a UNet and a scheduler for.
+fn check_index(folder: &Path) -> Result<(), ImportError> {
+    let path = folder.join("model_index.json");
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut keys = Keys::open(&path)?;
+    let _: serde_json::Value = keys.take("unet", serde_json::Value::Null)?;
+    let _: serde_json::Value = keys.take("scheduler", serde_json::Value::Null)?;
+    keys.finish("pipelines here have a unet and a scheduler").map(drop)
+}
+
+/// `folder/part/file`, or `folder/file` of a flat folder.
+fn find(folder: &Path, part: &str, file: &str) -> Result<PathBuf, ImportError> {
+    let places = [folder.join(part).join(file), folder.join(file)];
+    places.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        ImportError::format(folder, &format!("it has neither {part}/{file} nor {file}"))
+    })
+}
+
+fn weights(folder: &Path) -> Result<Weights, ImportError> {
+    let found = WEIGHTS.into_iter().find_map(|file| find(folder, "unet", file).ok());
+    match found {
+        Some(path) => Weights::open(&path),
+        None => {
+            let problem = format!("it has no {} in unet/ or beside it", WEIGHTS.join(" and no "));
+            Err(ImportError::format(folder, &problem))
+        }
+    }
+}
+
+/// Today's name of a parameter: until 2023 attention had its own.
+fn modern(name: &str) -> String {
+    let part = |part: &str| {
+        match part {
+            "query" => "to_q",
+            "key" => "to_k",
+            "value" => "to_v",
+            "proj_attn" => "to_out.0",
+            part => part,
+        }
+        .to_owned()
+    };
+    name.split('.').map(part).collect::<Vec<_>>().join(".")
+}
+
+/// Outputs must be what their meaning needs.
+fn check(config: &DiffusersUnetConfig, meaning: &Meaning) -> Result<(), ImportError> {
+    let Meaning { schedule, prediction, variance, .. } = meaning;
+    let process = schedule.process()?;
+    ddpm_diffusion::Network { process, prediction: *prediction, variance: *variance }.check()?;
+    let factor = if variance.is_learned() { 2 } else { 1 };
+    if config.out_channels == factor * config.in_channels {
+        return Ok(());
+    }
+    Err(ImportError::Contradiction {
+        key: "out_channels".into(),
+        said: (factor * config.in_channels).to_string(),
+        source_of_said: format!("the variance, which is {}", variance.name()),
+        found: config.out_channels.to_string(),
+    })
+}
+
+/// The number of classes; the table gets a row for "no label" unless its last one is that.
+fn classes(
+    rows: i64,
+    state: &mut [(String, Tensor)],
+    known: &Known,
+    assumptions: &mut Vec<String>,
+) -> Result<i64, ImportError> {
+    if known.null_class {
+        return Ok(rows - 1);
+    }
+    for (_, table) in state.iter_mut().filter(|(name, _)| name == CLASSES) {
+        let width = table.size().get(1).copied().unwrap_or(0);
+        let none = Tensor::f_zeros([1, width], (table.kind(), table.device()))?;
+        *table = Tensor::f_cat(&[&*table, &none], 0)?;
+    }
+    assumptions.push(
+        "all classes are classes, and no label adds nothing; if the last one was trained as \"no \
+         label\", say --null-class"
+            .to_owned(),
+    );
+    Ok(rows)
+}

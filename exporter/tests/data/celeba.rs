@@ -1,0 +1,185 @@
+//! CelebA and CelebA-HQ in the layouts that they are downloaded in.
+
+use super::*;
+
+/// `img_align_celeba` below `folder` with copies of the aligned picture, and a partition if there is one.
+fn faces(folder: &str, names: &[&str], partition: Option<&str>) -> TempDir {
+    let dir = tempdir().unwrap();
+    let folder = dir.path().join(folder);
+    fs::create_dir_all(folder.join("img_align_celeba")).unwrap();
+    for name in names {
+        fs::copy(fixture("data/aligned.jpg"), folder.join("img_align_celeba").join(name)).unwrap();
+    }
+    if let Some(text) = partition {
+        fs::write(folder.join("list_eval_partition.txt"), text).unwrap();
+    }
+    dir
+}
+
+fn source(dir: &TempDir) -> Source {
+    Source::CelebA(dir.path().to_path_buf())
+}
+
+fn of(split: Split) -> LoadOptions {
+    LoadOptions { split, ..Default::default() }
+}
+
+fn names(set: &Dataset) -> Vec<String> {
+    let name = |i| set.item_name(i).rsplit('/').next().unwrap().to_owned();
+    (0..set.len()).map(name).collect()
+}
+
+const THREE: [&str; 3] = ["000001.jpg", "000002.jpg", "000003.jpg"];
+const PARTITION: &str = "000001.jpg 0\n000002.jpg 1\n000003.jpg 2\n";
+
+/// The reference's picture of the aligned one, `[3, 64, 64]`.
+fn expected(name: &str) -> Vec<u8> {
+    let picture =
+        ImageReader::open(fixture("data").join(name)).unwrap().decode().unwrap().to_rgb8();
+    (0..3)
+        .flat_map(|channel| picture.pixels().map(move |pixel| pixel.0[channel]))
+        .collect::<Vec<_>>()
+}
+
+#[test]
+fn crop_and_resize_are_the_reference_s_to_the_bit() {
+    let dir = faces("", &[], None);
+    // What is called .jpg may be a PNG, which all programs decode alike.
+    fs::copy(fixture("data/aligned.png"), dir.path().join("img_align_celeba/000001.jpg")).unwrap();
+    let set = load(&source(&dir), &of(Split::All)).unwrap();
+    assert_eq!(set.kind(), Kind::Images { channels: 3, height: 64, width: 64 });
+    assert!(set.flips());
+    assert_eq!(set.pixels(0).unwrap(), expected("aligned_64.png"));
+}
+
+#[test]
+fn a_jpeg_differs_from_the_reference_by_what_jpeg_decoders_differ() {
+    let set = load(&source(&faces("", &THREE, None)), &of(Split::All)).unwrap();
+    let expected = expected("aligned_jpg_64.png");
+    let differences: Vec<u8> =
+        set.pixels(2).unwrap().iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).collect();
+    let mean = differences.iter().map(|&d| f64::from(d)).sum::<f64>() / differences.len() as f64;
+    // The standard allows each sample an error of a level; conversion from chroma adds to it.
+    let worst = differences.iter().max().unwrap();
+    assert!(*worst <= 3 && mean < 0.5, "largest {worst}, mean {mean}");
+}
+
+#[test]
+fn the_partition_says_what_belongs_to_a_split() {
+    for folder in ["", "celeba"] {
+        let dir = faces(folder, &THREE, Some(PARTITION));
+        for (split, expected) in [
+            (Split::Train, &THREE[..1]),
+            (Split::Valid, &THREE[1..2]),
+            (Split::Test, &THREE[2..]),
+            (Split::All, &THREE[..]),
+        ] {
+            assert_eq!(names(&load(&source(&dir), &of(split)).unwrap()), expected, "{split:?}");
+        }
+    }
+}
+
+#[test]
+fn training_uses_all_faces_unless_told_otherwise() {
+    assert_eq!("celeba:x".parse::<Source>().unwrap().default_split(), Split::All);
+    assert_eq!("celebahq:x".parse::<Source>().unwrap().default_split(), Split::Train);
+}
+
+#[test]
+fn the_archive_equals_the_folder_with_the_partition_beside_it() {
+    let dir = faces("", &THREE, Some(PARTITION));
+    let packed = tempdir().unwrap();
+    let path = packed.path().join("img_align_celeba.zip");
+    let mut zip = ::zip::ZipWriter::new(fs::File::create(&path).unwrap());
+    for name in THREE {
+        let options = ::zip::write::SimpleFileOptions::default();
+        zip.start_file(format!("img_align_celeba/{name}"), options).unwrap();
+        std::io::Write::write_all(&mut zip, &fs::read(fixture("data/aligned.jpg")).unwrap())
+            .unwrap();
+    }
+    zip.finish().unwrap();
+    fs::write(packed.path().join("list_eval_partition.txt"), PARTITION).unwrap();
+    let plain = load(&source(&dir), &of(Split::Valid)).unwrap();
+    for place in [packed.path(), &path] {
+        let set = load(&Source::CelebA(place.to_path_buf()), &of(Split::Valid)).unwrap();
+        assert_eq!((names(&set), set.pixels(0)), (names(&plain), plain.pixels(0)));
+    }
+}
+
+#[test]
+fn a_split_without_the_partition_is_refused_and_all_is_not() {
+    let dir = faces("", &THREE, None);
+    let message = refusal(&source(&dir), &of(Split::Train));
+    assert!(
+        message.contains("list_eval_partition.txt") && message.contains("use all"),
+        "{message}"
+    );
+    assert_eq!(load(&source(&dir), &of(Split::All)).unwrap().len(), 3);
+}
+
+#[test]
+fn a_line_that_is_none_is_refused_by_number() {
+    for text in [
+        "000001.jpg 0\n\n000002.jpg 3\n",
+        "000001.jpg 0\n\n000002.jpg\n",
+        "000001.jpg 0\n\na b 1\n",
+    ] {
+        let message = refusal(&source(&faces("", &THREE, Some(text))), &of(Split::All));
+        assert!(message.contains("line 3 is `"), "{message}");
+    }
+}
+
+#[test]
+fn pictures_and_partition_that_disagree_are_broken_pictures() {
+    let dir = faces("", &["000001.jpg", "stray.jpg"], Some(PARTITION));
+    let message = refusal(&source(&dir), &of(Split::All));
+    assert!(message.contains("3 of 4 pictures"), "{message}");
+    let set =
+        load(&source(&dir), &LoadOptions { on_broken: OnBroken::Skip, ..of(Split::All) }).unwrap();
+    let left_out: Vec<_> = set
+        .skipped()
+        .iter()
+        .map(|(path, reason)| {
+            (path.file_name().unwrap().to_str().unwrap(), reason.contains("not there"))
+        })
+        .collect();
+    assert_eq!(left_out, [("000002.jpg", true), ("000003.jpg", true), ("stray.jpg", false)]);
+    assert_eq!(names(&set), ["000001.jpg"]);
+}
+
+#[test]
+fn a_face_that_is_not_aligned_is_broken() {
+    let dir = faces("", &THREE, None);
+    fs::copy(fixture("data/turned.jpg"), dir.path().join("img_align_celeba/000002.jpg")).unwrap();
+    let message = refusal(&source(&dir), &of(Split::All));
+    assert!(message.contains("000002.jpg") && message.contains("178x218"), "{message}");
+}
+
+#[test]
+fn another_size_is_resized_from_the_same_square() {
+    let dir = faces("", &THREE, None);
+    let whole =
+        load(&source(&dir), &LoadOptions { image_size: Some(148), ..of(Split::All) }).unwrap();
+    let decoded =
+        ImageReader::open(fixture("data/aligned.jpg")).unwrap().decode().unwrap().to_rgb8();
+    for (x, y) in [(0, 0), (147, 0), (70, 147)] {
+        assert_eq!(pixel(&whole, 0, x, y), decoded.get_pixel(x as u32 + 15, y as u32 + 40).0);
+    }
+}
+
+#[test]
+fn celeba_hq_comes_in_the_order_of_its_numbers_at_its_own_size() {
+    for folder in ["img_celeba_hq", "celeba_hq/img_celeba_hq", ""] {
+        let dir = tempdir().unwrap();
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+        for number in [2, 10, 0, 1] {
+            let picture = RgbImage::from_pixel(4, 4, image::Rgb([number; 3]));
+            picture.save(dir.path().join(folder).join(format!("{number}.png"))).unwrap();
+        }
+        let set =
+            load(&Source::CelebAHq(dir.path().to_path_buf()), &LoadOptions::default()).unwrap();
+        assert_eq!(set.kind(), Kind::Images { channels: 3, height: 4, width: 4 });
+        let order: Vec<u8> = (0..4).map(|i| set.pixels(i).unwrap()[0]).collect();
+        assert_eq!((order, set.class_names(), set.flips()), (vec![0, 1, 2, 10], None, true));
+    }
+}
