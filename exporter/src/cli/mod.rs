@@ -11,6 +11,12 @@ mod names;
 
 mod settings;
 
+mod layers;
+
+mod dry_run;
+
+mod presets;
+
 mod train;
 
 mod data;
@@ -30,6 +36,8 @@ mod verify;
 mod inspect;
 
 mod random;
+
+mod doctor;
 
 use std::process::ExitCode;
 
@@ -58,6 +66,10 @@ Examples:
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Print the settings of published results, as files for --config.
+    Presets(presets::PresetsArgs),
+    /// Write a file of settings to edit, for --config.
+    Init(presets::InitArgs),
     /// Look at a data set before training.
     Data(data::Args),
     /// Train a model, then write and verify its package.
@@ -76,6 +88,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Write a package of untrained weights, for benchmarks and checks of devices.
     Random(random::Args),
+    /// Say what this machine has, what of it works, and what to do about the rest.
+    Doctor(doctor::Args),
 }
 
 impl Cli {
@@ -85,6 +99,8 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         start_logging();
         let result = match self.command {
+            Command::Presets(args) => args.run(),
+            Command::Init(args) => args.run(),
             Command::Data(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Sample(args) => args.run(),
@@ -94,6 +110,7 @@ impl Cli {
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Random(args) => args.run(),
+            Command::Doctor(args) => args.run(),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::Failure;
 use super::device::DeviceArgs;
+use super::dry_run::dry_run;
 use super::export::Job;
+use super::layers::{DataKeys, Layer, Layers, from_environment};
 use super::settings::{Pace, Recipe};
 use super::verify::OrtArgs;
 use crate::data::{self, Dataset, Source, Split};
@@ -15,13 +17,13 @@ use crate::train::{
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
-#[command(group(clap::ArgGroup::new("what").args(["data", "resume"]).required(true)))]
 pub(super) struct Args {
     #[command(flatten)]
-    new: Option<NewRun>,
+    new: NewRun,
 
     /// Folder of a run to go on with, exactly where its newest checkpoint left it.
-    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["NewRun", "Recipe"])]
+    #[arg(long, value_name = "RUN_DIR")]
+    #[arg(conflicts_with_all = ["NewRun", "Network", "Diffusion", "Training"])]
     resume: Option<PathBuf>,
 
     #[command(flatten)]
@@ -32,6 +34,11 @@ pub(super) struct Args {
 
     #[command(flatten)]
     device: DeviceArgs,
+
+    /// Take one update, say what the run would cost, prove that its folder can be written, and leave
+    /// nothing.
+    #[arg(long)]
+    dry_run: bool,
 
     /// Do not write a package at the end.
     #[arg(long)]
@@ -47,7 +54,12 @@ pub(super) struct Args {
 }
 
 const EXAMPLES: &str = "\
+Flags beat the environment (DDPM_BATCH_SIZE is --batch-size, and so on), which beats --config, which
+beats --preset, which beats what suits the data.
+
 Examples:
+  ddpm-exporter train --preset small --out runs/small
+  ddpm-exporter train --preset cifar10 --data cifar10:DIR --out runs/cifar10 --dry-run
   ddpm-exporter train --data gaussian8 --out runs/toy
   ddpm-exporter train --data glyphs --out runs/glyphs --steps 40000 --lr 1e-3
   ddpm-exporter train --data mnist:tests/fixtures/digits --out runs/digits --name digits
@@ -55,19 +67,26 @@ Examples:
   ddpm-exporter train --resume runs/cifar10 --steps 900000";
 
 /// A run that has not begun.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 struct NewRun {
     /// What to train on: swissroll, gaussian8, gaussian25 or glyphs (a count may follow, as in
     /// glyphs:5000), gaussian8-labels or gaussian25-labels (the mode of a point is its class),
     /// mnist:DIR, cifar10:PATH, celeba:PATH, celebahq:PATH, parquet:PATH, or folder:PATH (any
     /// pictures, in a folder or a zip archive).
-    #[arg(long, value_name = "SOURCE", requires = "out")]
-    #[arg(help_heading = "Data", required = false)]
-    data: Source,
+    #[arg(long, value_name = "SOURCE", help_heading = "Data")]
+    data: Option<Source>,
 
     /// Folder of the run: checkpoints, log, grids of samples and the package.
-    #[arg(long, value_name = "DIR", help_heading = "Data", required = false)]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    out: Option<PathBuf>,
+
+    /// Settings to begin with, by name: see `ddpm-exporter presets`.
+    #[arg(long, value_name = "NAME", help_heading = "Settings")]
+    preset: Option<String>,
+
+    /// Settings in a file: TOML as `ddpm-exporter init` writes it, or JSON of ddpm-torch.
+    #[arg(long, value_name = "FILE", help_heading = "Settings")]
+    config: Option<PathBuf>,
 
     /// Name of the model [default: that of the data].
     #[arg(long, help_heading = "Data")]
@@ -113,7 +132,7 @@ pub(super) enum OnBroken {
 
 /// A run that is ready for its next step.
 struct Ready {
-    run: RunDir,
+    run: PathBuf,
     config: TrainConfig,
     dataset: Arc<Dataset>,
     trainer: Trainer,
@@ -121,14 +140,21 @@ struct Ready {
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let mut ready = match (&self.resume, &self.new) {
-            (Some(path), _) => self.resumed(path)?,
-            (None, Some(new)) => self.begun(new)?,
-            (None, None) => unreachable!("clap asks for --data or --resume"),
+        let mut ready = match &self.resume {
+            Some(path) => self.resumed(path)?,
+            None => self.begun()?,
         };
         ready.announce();
+        if self.dry_run {
+            let Ready { run, config, dataset, trainer } = &mut ready;
+            return dry_run(run, config, Arc::clone(dataset), trainer);
+        }
         let stop = Stop::on_signals().map_err(TrainError::Signals)?;
-        let Ready { run: folder, config, dataset, trainer } = &mut ready;
+        let Ready { run: path, config, dataset, trainer } = &mut ready;
+        let folder = &match self.resume {
+            Some(_) => RunDir::open(path)?,
+            None => RunDir::create(path)?,
+        };
         match run(folder, config, Arc::clone(dataset), trainer, &stop, &mut |_| ())? {
             Outcome::Stopped(signal, checkpoint) => {
                 eprintln!("saved {}", checkpoint.display());
@@ -152,20 +178,42 @@ impl Args {
         }
     }
 
-    fn begun(&self, new: &NewRun) -> Result<Ready, Failure> {
+    fn begun(&self) -> Result<Ready, Failure> {
+        let layers = self.layers()?;
+        let (source, out) = (layers.source()?, self.out()?);
         let device = self.device.choose()?;
-        let mut data = new.data_config().map_err(TrainError::write(&new.out))?;
-        let dataset = load(&data, self.recipe.seed.unwrap_or(0))?;
-        data.items = Some(dataset.len());
-        let classes = dataset.class_names().filter(|_| data.labels).unwrap_or_default().to_vec();
-        let name = new.name.clone().unwrap_or_else(|| new.default_name());
-        let mut config = TrainConfig::defaults(name, data, classes, dataset.kind());
-        self.recipe.apply(&mut config)?;
-        self.pace.apply(&mut config);
-        config.validate()?;
-        let run = RunDir::create(&new.out)?;
+        let source = source.absolute().map_err(TrainError::write(&out))?;
+        let (name, data) = (layers.name(&source), layers.data(&source));
+        let dataset = load(&data, layers.seed())?;
+        let config = layers.config(name, data, &dataset)?;
+        if !self.dry_run {
+            RunDir::create(&out)?;
+        }
         let trainer = Trainer::new(&config, device)?;
-        Ok(Ready { run, config, dataset: Arc::new(dataset), trainer })
+        Ok(Ready { run: out, config, dataset: Arc::new(dataset), trainer })
+    }
+
+    /// What was said of the run: by a preset and a file, in the environment, by flags.
+    fn layers(&self) -> Result<Layers, Failure> {
+        let environment: NewRun = from_environment(variable)?;
+        let recipe = Recipe {
+            network: from_environment(variable)?,
+            diffusion: from_environment(variable)?,
+            training: from_environment(variable)?,
+        };
+        let said = vec![
+            environment.layer(&recipe, &from_environment(variable)?),
+            self.new.layer(&self.recipe, &self.pace),
+        ];
+        let file = self.new.config.as_deref().or(environment.config.as_deref());
+        let preset = self.new.preset.as_deref().or(environment.preset.as_deref());
+        Layers::stack(said, file, preset)
+    }
+
+    fn out(&self) -> Result<PathBuf, Failure> {
+        let environment: NewRun = from_environment(variable)?;
+        let missing = || Failure::Usage("name the folder of the run with --out".to_owned());
+        self.new.out.clone().or(environment.out).ok_or_else(missing)
     }
 
     fn resumed(&self, path: &Path) -> Result<Ready, Failure> {
@@ -173,37 +221,44 @@ impl Args {
         let run = RunDir::open(path)?;
         let checkpoint = run.newest_checkpoint()?;
         let mut config = checkpoint.config().clone();
-        self.pace.apply(&mut config);
-        config.validate()?;
         let dataset = Arc::new(load(&config.data, config.seed)?);
+        for pace in [&from_environment(variable)?, &self.pace] {
+            pace.apply(&mut config, dataset.len());
+        }
+        config.validate()?;
         let trainer = checkpoint.trainer(device)?;
-        Ok(Ready { run, config, dataset, trainer })
+        Ok(Ready { run: run.path().to_path_buf(), config, dataset, trainer })
     }
 }
 
 impl NewRun {
-    fn data_config(&self) -> std::io::Result<DataConfig> {
-        Ok(DataConfig {
-            source: self.data.clone().absolute()?.to_string(),
-            split: self.split.unwrap_or(self.data.default_split()),
-            image_size: self.image_size,
-            greyscale: self.greyscale,
-            skip_broken: self.on_broken == Some(OnBroken::Skip),
-            labels: !self.no_labels,
-            flip: match (self.flip, self.no_flip) {
-                (true, _) => Some(true),
-                (_, true) => Some(false),
-                _ => None,
+    /// What was said by flags, or in the environment.
+    fn layer(&self, recipe: &Recipe, pace: &Pace) -> Layer {
+        Layer {
+            name: self.name.clone(),
+            data: DataKeys {
+                source: self.data.as_ref().map(ToString::to_string),
+                split: self.split,
+                image_size: self.image_size,
+                greyscale: self.greyscale.then_some(true),
+                skip_broken: self.on_broken.map(|on_broken| on_broken == OnBroken::Skip),
+                labels: self.no_labels.then_some(false),
+                flip: match (self.flip, self.no_flip) {
+                    (true, _) => Some(true),
+                    (_, true) => Some(false),
+                    _ => None,
+                },
             },
-            items: None,
-        })
+            recipe: recipe.clone(),
+            pace: pace.clone(),
+            ..Layer::default()
+        }
     }
+}
 
-    /// `mnist:a/b` is called mnist, `glyphs:500` glyphs.
-    fn default_name(&self) -> String {
-        let text = self.data.to_string();
-        text.split(':').next().unwrap_or(&text).to_owned()
-    }
+/// A variable of the environment.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn load(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
@@ -227,6 +282,6 @@ impl Ready {
             self.config.diffusion.prediction.name()
         );
         let (done, steps) = (self.trainer.steps_done(), self.config.steps);
-        eprintln!("run {} from step {done} to {steps}", self.run.path().display());
+        eprintln!("run {} from step {done} to {steps}", self.run.display());
     }
 }

@@ -14,7 +14,7 @@ mod error;
 pub use error::TrainError;
 
 mod config;
-pub use config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig};
+pub use config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig};
 
 mod diffusion;
 pub use diffusion::{DiffusionConfig, EdmConfig, Loss, ProcessKind};
@@ -33,8 +33,12 @@ mod loss;
 pub use loss::{Term, Variational};
 pub(crate) use loss::{discretised_nll, gaussian_kl, gaussian_nll};
 
+mod held_out;
+
 mod batch;
 pub use batch::{Batch, Batches};
+
+mod parts;
 
 mod prefetch;
 pub use prefetch::Prefetch;
@@ -57,15 +61,24 @@ pub use run_dir::RunDir;
 mod checkpoint;
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointState};
 
+mod proof;
+pub use proof::prove_checkpoint;
+
 mod meter;
 pub use meter::{Meter, Reading};
 
 mod progress;
 pub use progress::Progress;
 
+mod events;
+
 mod metrics;
 
 mod preview;
+
+mod animation;
+
+mod summary;
 
 mod stop;
 pub use stop::Stop;

@@ -17,6 +17,7 @@ pub struct Trainer {
     draws: Draws,
     diffusion: DiffusionConfig,
     precision: Precision,
+    accumulation: usize,
     device: Device,
     channels_last: bool,
     steps_done: u32,
@@ -69,6 +70,7 @@ impl Trainer {
             draws: Draws::new(config.seed),
             diffusion: config.diffusion,
             precision: config.precision,
+            accumulation: config.accumulation,
             device,
             channels_last,
             steps_done: 0,
@@ -90,10 +92,14 @@ impl Trainer {
         assert_eq!(batch.step, step, "steps are taken in order");
         tch::manual_seed(self.draws.dropout_seed(step));
         self.optimizer.zero_grad();
-        let loss = self.loss(batch)?;
-        loss.f_backward()?;
+        let mut loss = 0.0;
+        for (share, part) in batch.parts(self.accumulation) {
+            let part = self.loss(&self.network, true, &part)? * share;
+            part.f_backward()?;
+            loss += part.f_double_value(&[])?;
+        }
         let grad_norm = self.optimizer.clip()?;
-        let loss = finite(step, "loss", loss.f_double_value(&[])?)?;
+        let loss = finite(step, "loss", loss)?;
         let grad_norm = finite(step, "norm of the gradients", grad_norm)?;
         let lr = self.optimizer.lr(step);
         self.optimizer.step(step)?;
@@ -109,13 +115,49 @@ impl Trainer {
     ///
     /// [`TrainError::NotFinite`] if their loss on `batch` is not finite.
     pub fn prove(&self, batch: &Batch) -> Result<(), TrainError> {
-        let _no_grad = tch::no_grad_guard();
-        let loss = self.loss(batch)?.f_double_value(&[])?;
+        let loss = self.mean_loss(&self.network, true, batch)?;
         finite(self.steps_done, "loss after the last update", loss).map(|_| ())
     }
 
-    /// The loss of the run on a batch, a scalar that knows its gradient.
-    fn loss(&self, batch: &Batch) -> Result<Tensor, TrainError> {
+    /// The loss of the averaged weights on a batch, without dropout: what is exported, judged.
+    ///
+    /// # Errors
+    ///
+    /// libtorch's, if memory is short.
+    pub fn judge(&self, batch: &Batch) -> Result<f64, TrainError> {
+        self.mean_loss(self.ema.network(), false, batch)
+    }
+
+    /// As [`Trainer::judge`], on all rows of several batches.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trainer::judge`]; what the batches fail with.
+    pub fn judge_all(
+        &self,
+        batches: impl Iterator<Item = Result<Batch, TrainError>>,
+    ) -> Result<f64, TrainError> {
+        let (mut sum, mut rows) = (0.0, 0.0);
+        for batch in batches {
+            let batch = batch?;
+            sum += self.judge(&batch)? * batch.len() as f64;
+            rows += batch.len() as f64;
+        }
+        Ok(sum / rows)
+    }
+
+    /// The loss on a batch, as a number.
+    fn mean_loss(&self, network: &Network, train: bool, batch: &Batch) -> Result<f64, TrainError> {
+        let _no_grad = tch::no_grad_guard();
+        let mut loss = 0.0;
+        for (share, part) in batch.parts(self.accumulation) {
+            loss += share * self.loss(network, train, &part)?.f_double_value(&[])?;
+        }
+        Ok(loss)
+    }
+
+    /// The loss of a network on a batch, a scalar that knows its gradient.
+    fn loss(&self, network: &Network, train: bool, batch: &Batch) -> Result<Tensor, TrainError> {
         let (inputs, target) = batch.tensors(self.device)?;
         if self.channels_last {
             set_channels_last(&inputs.sample)?;
@@ -124,14 +166,13 @@ impl Trainer {
             Precision::Fp32 => None,
             Precision::Bf16 => Some(Autocast::bf16(self.device)?),
         };
-        let predicted = self.network.forward(&Eager { train: true }, &inputs);
+        let predicted = network.forward(&Eager { train }, &inputs);
         Ok(loss(
-            self.diffusion.loss(),
-            self.diffusion.variance,
-            self.diffusion.timesteps,
+            self.diffusion.objective(),
             &predicted.f_to_kind(Kind::Float)?,
             &inputs.sample,
             &target,
+            batch.weights.as_deref(),
             batch.variational.as_ref(),
         )?)
     }
