@@ -1,6 +1,8 @@
 //! Sampling in libtorch: the same programs, kernel and noise as the server's, so the same samples up
 //! to the last bits of the network's arithmetic.
 
+use std::ops::Range;
+
 use ddpm_diffusion::{
     Clip, Evals, GridSpec, Kernel, Network as Meaning, Noise, Prediction, Process, Program, Recipe,
     Row, Sampler, State,
@@ -108,9 +110,27 @@ pub fn draw(
     device: Device,
     request: &Request<'_>,
 ) -> Result<Vec<f32>, TchError> {
+    draw_range(network, device, request, 0..request.count)
+}
+
+/// Draws those of the samples of a [`draw`] whose indices are in a range: `[indices, …sample shape]`.
+///
+/// # Errors
+///
+/// As [`draw`].
+///
+/// # Panics
+///
+/// As [`draw`].
+pub fn draw_range(
+    network: &Network,
+    device: Device,
+    request: &Request<'_>,
+    indices: Range<usize>,
+) -> Result<Vec<f32>, TchError> {
     let len = network.config().sample_shape().iter().product::<i64>() as usize;
-    let indices: Vec<usize> = (0..request.count).collect();
-    let mut samples = Vec::with_capacity(request.count * len);
+    let indices: Vec<usize> = indices.collect();
+    let mut samples = Vec::with_capacity(indices.len() * len);
     for chunk in indices.chunks((BATCH_ELEMENTS / len).clamp(1, MAX_BATCH)) {
         let labels = request.labels.map(|labels| &labels[chunk[0]..][..chunk.len()]);
         let part = Part { network, device, labels, len };

@@ -59,15 +59,17 @@ Backend make_gloo(const Store& store, int rank, int size, const char* interface,
   return c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);
 }
 
-Backend make_nccl(const Store& store, int rank, int size, milliseconds timeout) {
 #ifdef USE_C10D_NCCL
+Backend make_nccl(const Store& store, int rank, int size, milliseconds timeout) {
   auto options = c10d::ProcessGroupNCCL::Options::create();
   options->timeout = timeout;
   return c10::make_intrusive<c10d::ProcessGroupNCCL>(store, rank, size, options);
-#else
-  TORCH_CHECK(false, "built without NCCL");
-#endif
 }
+#else
+Backend make_nccl(const Store&, int, int, milliseconds) {
+  TORCH_CHECK(false, "built without NCCL");
+}
+#endif
 
 }  // namespace
 

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ddpm_torch::distributed::GroupError;
+
 use crate::export::package::ExportError;
 use crate::export::read::ReadError;
 use crate::export::verify::VerifyError;
@@ -77,7 +79,17 @@ impl From<TrainError> for Failure {
             | TrainError::Diffusion(_)
             | TrainError::Data(_) => Self::Refused(error.into()),
             TrainError::Checkpoint(error) => error.into(),
+            TrainError::Group(error) => error.into(),
             _ => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<GroupError> for Failure {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::Launch(_) | GroupError::NoNccl => Self::Refused(error.into()),
+            GroupError::Join { .. } | GroupError::Lost { .. } => Self::Failed(error.into()),
         }
     }
 }

@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tch::Device;
+
 use super::Failure;
 use super::device::DeviceArgs;
+use super::distributed::DistributedArgs;
 use super::export::Job;
 use super::settings::{Pace, Recipe};
 use super::verify::OrtArgs;
 use crate::data::{self, Dataset, Source};
+use crate::train::distributed::{Team, follow};
 use crate::train::{
     Checkpoint, DataConfig, Outcome, RunDir, Stop, TrainConfig, TrainError, Trainer, run,
 };
@@ -33,6 +37,9 @@ pub(super) struct Args {
     #[command(flatten)]
     device: DeviceArgs,
 
+    #[command(flatten)]
+    distributed: DistributedArgs,
+
     /// Do not write a package at the end.
     #[arg(long)]
     no_export: bool,
@@ -47,7 +54,9 @@ Examples:
   ddpm-exporter train --data glyphs --out runs/glyphs --steps 40000 --lr 1e-3
   ddpm-exporter train --data mnist:tests/fixtures/digits --out runs/digits --name digits
   ddpm-exporter train --data cifar10:cifar-10-batches-bin --out runs/cifar10 --precision bf16
-  ddpm-exporter train --resume runs/cifar10 --steps 900000";
+  ddpm-exporter train --resume runs/cifar10 --steps 900000
+  torchrun --no-python --nproc_per_node 8 --max-restarts 3 \
+    ddpm-exporter train --distributed --data cifar10:cifar-10-batches-bin --out runs/cifar10";
 
 /// A run that has not begun.
 #[derive(Debug, Clone, clap::Args)]
@@ -61,6 +70,11 @@ struct NewRun {
     /// Folder of the run: checkpoints, log, grids of samples and the package.
     #[arg(long, value_name = "DIR", help_heading = "Data", required = false)]
     out: PathBuf,
+
+    /// If --out holds a run of the same settings already, go on with it. A launcher that starts
+    /// failed processes again (torchrun --max-restarts, Slurm's requeue) has that effect without it.
+    #[arg(long, help_heading = "Data")]
+    resume_or_start: bool,
 
     /// Name of the model [default: that of the data].
     #[arg(long, help_heading = "Data")]
@@ -110,14 +124,27 @@ struct Ready {
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
+        let launch = self.distributed.launch()?;
+        let device = self.device.choose_for(launch.as_ref())?;
+        let team = launch.map(|launch| self.distributed.join(launch, device)).transpose()?;
+        match team {
+            Some(team) if !team.leads() => self.follow(&team, device),
+            team => self.lead(team.as_ref(), device),
+        }
+    }
+
+    fn lead(&self, team: Option<&Arc<Team>>, device: Device) -> Result<(), Failure> {
         let mut ready = match (&self.resume, &self.new) {
-            (Some(path), _) => self.resumed(path)?,
-            (None, Some(new)) => self.begun(new)?,
+            (Some(path), _) => self.resumed(path, team, device)?,
+            (None, Some(new)) => self.begun(new, team, device)?,
             (None, None) => unreachable!("clap asks for --data or --resume"),
         };
         ready.announce();
         let stop = Stop::on_signals().map_err(TrainError::Signals)?;
         let Ready { run: folder, config, dataset, trainer } = &mut ready;
+        if let Some(team) = team {
+            trainer.join(Arc::clone(team), stop.clone())?;
+        }
         match run(folder, config, Arc::clone(dataset), trainer, &stop, &mut |_| ())? {
             Outcome::Stopped(signal, checkpoint) => {
                 eprintln!("saved {}", checkpoint.display());
@@ -140,8 +167,26 @@ impl Args {
         }
     }
 
-    fn begun(&self, new: &NewRun) -> Result<Ready, Failure> {
-        let device = self.device.choose()?;
+    /// What ranks other than 0 do. The settings are those of rank 0; data is read by each of them.
+    fn follow(&self, team: &Arc<Team>, device: Device) -> Result<(), Failure> {
+        let config: TrainConfig = team.tell(None)?;
+        team.share(config.batch_size)?;
+        let dataset = Arc::new(open(&config.data, config.seed)?);
+        let mut trainer = Trainer::new(&config, device)?;
+        let stop = Stop::on_signals().map_err(TrainError::Signals)?;
+        trainer.join(Arc::clone(team), stop)?;
+        match follow(&config, dataset, &mut trainer)? {
+            Some(signal) => Err(Failure::Stopped { signal, run: self.folder().to_path_buf() }),
+            None => Ok(()),
+        }
+    }
+
+    fn begun(
+        &self,
+        new: &NewRun,
+        team: Option<&Arc<Team>>,
+        device: Device,
+    ) -> Result<Ready, Failure> {
         let mut data = new.data_config().map_err(TrainError::write(&new.out))?;
         let dataset = load(&data, self.recipe.seed.unwrap_or(0))?;
         data.items = Some(dataset.len());
@@ -151,22 +196,53 @@ impl Args {
         self.recipe.apply(&mut config)?;
         self.pace.apply(&mut config);
         config.validate()?;
+        share(&config, team)?;
+        let goes_on = new.resume_or_start || team.is_some_and(|team| team.restarted());
+        let dataset = Arc::new(dataset);
+        if let Some(run) = RunDir::begun(&new.out)?.filter(|_| goes_on) {
+            let checkpoint = run.newest_checkpoint()?;
+            checkpoint.config().check_same(&config)?;
+            let trainer = checkpoint.trainer(device)?;
+            return Ok(Ready { run, config, dataset, trainer });
+        }
         let run = RunDir::create(&new.out)?;
         let trainer = Trainer::new(&config, device)?;
-        Ok(Ready { run, config, dataset: Arc::new(dataset), trainer })
+        Ok(Ready { run, config, dataset, trainer })
     }
 
-    fn resumed(&self, path: &Path) -> Result<Ready, Failure> {
-        let device = self.device.choose()?;
+    fn resumed(
+        &self,
+        path: &Path,
+        team: Option<&Arc<Team>>,
+        device: Device,
+    ) -> Result<Ready, Failure> {
         let run = RunDir::open(path)?;
         let checkpoint = run.newest_checkpoint()?;
         let mut config = checkpoint.config().clone();
         self.pace.apply(&mut config);
         config.validate()?;
+        share(&config, team)?;
         let dataset = Arc::new(load(&config.data, config.seed)?);
         let trainer = checkpoint.trainer(device)?;
         Ok(Ready { run, config, dataset, trainer })
     }
+
+    /// The folder of the run, as it was named.
+    fn folder(&self) -> &Path {
+        match (&self.resume, &self.new) {
+            (Some(run), _) | (None, Some(NewRun { out: run, .. })) => run,
+            (None, None) => unreachable!("clap asks for --data or --resume"),
+        }
+    }
+}
+
+/// Tells the other processes the settings, and checks that the batch can be shared with them.
+fn share(config: &TrainConfig, team: Option<&Arc<Team>>) -> Result<(), TrainError> {
+    if let Some(team) = team {
+        team.tell(Some(config))?;
+        team.share(config.batch_size)?;
+    }
+    Ok(())
 }
 
 impl NewRun {
@@ -203,8 +279,13 @@ fn absolute(source: &Source) -> std::io::Result<Source> {
     })
 }
 
+fn open(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
+    Ok(data::load(&data.source()?, &data.load_options(seed))?)
+}
+
+/// Opens the data, and says what it is.
 fn load(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
-    let dataset = data::load(&data.source()?, &data.load_options(seed))?;
+    let dataset = open(data, seed)?;
     eprintln!("data {}", dataset.summary());
     for (path, reason) in dataset.skipped() {
         eprintln!("left out {}: {reason}", path.display());

@@ -1,12 +1,15 @@
 //! What one step sees: x_t, t, labels and the target, from the data set and the draws.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ddpm_diffusion::{Evaluation, Network, q_sample, target};
 use tch::{Device, TchError, Tensor};
 
 use super::validate::sample_shape;
-use super::{DiffusionConfig, Draws, Loss, Order, Term, TrainConfig, TrainError, Variational};
+use super::{
+    DiffusionConfig, Draws, Loss, Order, Term, TrainConfig, TrainError, Trainer, Variational,
+};
 use crate::data::{Dataset, Kind};
 use crate::model::Inputs;
 
@@ -62,6 +65,8 @@ pub struct Batches {
     network: Network,
     num_classes: Option<usize>,
     label_dropout: f64,
+    /// Which positions of the whole batch are made.
+    positions: Range<usize>,
 }
 
 impl Batches {
@@ -82,8 +87,23 @@ impl Batches {
             network: config.diffusion.network()?,
             num_classes: (!config.classes.is_empty()).then_some(config.classes.len()),
             label_dropout: config.label_dropout,
+            positions: 0..config.batch_size,
             dataset,
         })
+    }
+
+    /// Those rows of every batch that are a trainer's: all of them, or its share if it trains with
+    /// other processes.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Setting`] if the batch cannot be shared evenly.
+    pub fn share_of(self, trainer: &Trainer) -> Result<Self, TrainError> {
+        let positions = match trainer.team() {
+            Some(team) => team.share(self.positions.len())?,
+            None => self.positions,
+        };
+        Ok(Self { positions, ..self })
     }
 
     /// The batch of a step: a pure function of the run's settings, the data and `step`.
@@ -93,14 +113,14 @@ impl Batches {
     /// [`TrainError::Diffusion`] if the network predicts nothing at some timestep, which
     /// [`TrainConfig::validate`] finds.
     pub fn make(&self, step: u32) -> Result<Batch, TrainError> {
-        let items = self.order.batch(step);
+        let items = &self.order.batch(step)[self.positions.clone()];
         let len = self.dataset.kind().num_elements();
         let mut batch = Batch {
             step,
             shape: sample_shape(self.dataset.kind()),
             x_t: vec![0.0; items.len() * len],
             timestep: Vec::with_capacity(items.len()),
-            class_labels: self.num_classes.map(|none| self.labels(step, &items, none)),
+            class_labels: self.num_classes.map(|none| self.labels(step, items, none)),
             target: vec![0.0; items.len() * len],
             variational: None,
         };
@@ -108,7 +128,7 @@ impl Batches {
         let (mut x_0s, mut terms) = (Vec::new(), Vec::new());
         let (mut x_0, mut noise) = (vec![0.0; len], vec![0.0; len]);
         let rows = batch.x_t.chunks_exact_mut(len).zip(batch.target.chunks_exact_mut(len));
-        for ((position, &item), (x_t, wanted)) in items.iter().enumerate().zip(rows) {
+        for ((position, &item), (x_t, wanted)) in self.positions.clone().zip(items).zip(rows) {
             let flip = self.dataset.flips() && self.draws.flips(step, position);
             self.dataset.x_0(item, flip, &mut x_0);
             self.draws.noise(step, position, &mut noise);
@@ -137,6 +157,6 @@ impl Batches {
             let label = self.dataset.label(item).filter(|_| !drop);
             label.unwrap_or(none) as i64
         };
-        items.iter().enumerate().map(label).collect()
+        self.positions.clone().zip(items).map(label).collect()
     }
 }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use ddpm_package::Kind;
 
+use super::distributed::draw;
 use super::{RunDir, TrainConfig, TrainError, Trainer};
 use crate::picture;
-use crate::sample::{self, Request};
 
 /// Pictures of a grid: a square of them.
 const PICTURES: usize = 64;
@@ -25,10 +25,7 @@ pub(super) fn write(
         Kind::Image => PICTURES,
         Kind::Points2d => POINTS,
     };
-    let (program, labels) = (config.default_program()?, config.labels_in_turn(count));
-    let labels = labels.as_deref();
-    let request = Request { program: &program, seed: config.seed, count, labels, initial: None };
-    let samples = sample::draw(trainer.averaged(), trainer.device(), &request)?;
+    let samples = draw(config, trainer, count, config.seed)?;
     let text = [("ddpm.step", u64::from(trainer.steps_done())), ("ddpm.seed", config.seed)]
         .map(|(key, value)| (key.to_owned(), value.to_string()));
     let path = run.samples().join(format!("step-{:07}.png", trainer.steps_done()));

@@ -36,7 +36,7 @@ pub fn run(
     stop: &Stop,
     watch: &mut dyn FnMut(&StepReport),
 ) -> Result<Outcome, TrainError> {
-    let batches = Batches::new(config, dataset)?;
+    let batches = Batches::new(config, dataset)?.share_of(trainer)?;
     let mut metrics = Metrics::open(run, trainer.steps_done(), config.batch_size)?;
     let mut progress = Progress::new(config.steps, trainer.steps_done(), config.batch_size);
     let mut saved = run.newest_checkpoint().ok();
@@ -70,10 +70,9 @@ pub fn run(
         }
     };
     let folder = newest.folder().to_path_buf();
-    Ok(match stop.requested() {
-        Some(signal) if trainer.steps_done() < config.steps => Outcome::Stopped(signal, folder),
-        _ => Outcome::Finished(folder),
-    })
+    let signal = stop.requested().filter(|_| trainer.steps_done() < config.steps);
+    trainer.end(signal)?;
+    Ok(signal.map_or(Outcome::Finished(folder.clone()), |signal| Outcome::Stopped(signal, folder)))
 }
 
 fn save(

@@ -66,8 +66,8 @@ impl Launch {
     }
 
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, LaunchError> {
-        let by_slurm = variable(PLAIN[0]).is_none()
-            && SLURM.iter().all(|name| variable(name).is_some());
+        let by_slurm =
+            variable(PLAIN[0]).is_none() && SLURM.iter().all(|name| variable(name).is_some());
         let [rank_name, size_name, local_name] = if by_slurm { SLURM } else { PLAIN };
         let world_size = needed(&variable, size_name)?;
         if world_size == 0 {
@@ -186,7 +186,10 @@ mod tests {
             (&[], "WORLD_SIZE is not set"),
             (&[("WORLD_SIZE", "two")], "WORLD_SIZE is \"two\": invalid digit"),
             (&[("WORLD_SIZE", "0")], "must be at least 1"),
-            (&[("WORLD_SIZE", "2"), ("RANK", "2")], "RANK is \"2\": ranks of 2 processes are 0 to 1"),
+            (
+                &[("WORLD_SIZE", "2"), ("RANK", "2")],
+                "RANK is \"2\": ranks of 2 processes are 0 to 1",
+            ),
             (&[("WORLD_SIZE", "2"), ("RANK", "1"), ("LOCAL_RANK", "1")], "MASTER_ADDR is not set"),
         ];
         for (variables, sentence) in cases {
