@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use ddpm_torch::distributed::{Backend, GroupError, Launch, ProcessGroup, Reduce, Reducer};
+use ddpm_torch::distributed::{Backend, GroupError, Launch, ProcessGroup, Reduce, Reducer, Work};
 use tch::{Device, Kind, Tensor};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -140,7 +140,7 @@ fn a_rank_that_leaves_makes_the_others_fail_and_not_wait() {
         let error = loop {
             let mut tensor = tensor(&[1.0]);
             let work = group.all_reduce(&mut tensor, Reduce::Sum);
-            if let Err(error) = work.and_then(|work| work.wait()) {
+            if let Err(error) = work.and_then(Work::wait) {
                 break error;
             }
         };

@@ -71,12 +71,12 @@ impl Launch {
         let [rank_name, size_name, local_name] = if by_slurm { SLURM } else { PLAIN };
         let world_size = needed(&variable, size_name)?;
         if world_size == 0 {
-            return Err(wrong(size_name, &world_size, "must be at least 1"));
+            return Err(wrong(size_name, &world_size, &"must be at least 1"));
         }
         let rank = needed(&variable, rank_name)?;
         if rank >= world_size {
             let problem = format!("ranks of {world_size} processes are 0 to {}", world_size - 1);
-            return Err(wrong(rank_name, &rank, problem));
+            return Err(wrong(rank_name, &rank, &problem));
         }
         let restarts = if by_slurm { "SLURM_RESTART_COUNT" } else { "TORCHELASTIC_RESTART_COUNT" };
         Ok(Self {
@@ -109,10 +109,10 @@ fn optional<T: FromStr<Err: Display>>(
     name: &'static str,
 ) -> Result<Option<T>, LaunchError> {
     let Some(value) = variable(name).filter(|value| !value.is_empty()) else { return Ok(None) };
-    value.parse().map(Some).map_err(|problem| wrong(name, &value, problem))
+    value.parse().map(Some).map_err(|problem| wrong(name, &value, &problem))
 }
 
-fn wrong(name: &'static str, value: &dyn ToString, problem: impl ToString) -> LaunchError {
+fn wrong(name: &'static str, value: &dyn Display, problem: &dyn Display) -> LaunchError {
     LaunchError::Wrong { name, value: value.to_string(), problem: problem.to_string() }
 }
 
