@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Event {
     /// Always first; after an interruption once more.
-    Accepted(Accepted),
+    Accepted(Box<Accepted>),
     /// Now and then.
     Progress(Progress),
     /// If the request watches samples.
@@ -65,7 +65,7 @@ impl Accepted {
 }
 
 /// How far a run is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Samples that have not had their first step.
     pub samples_waiting: u32,

@@ -175,7 +175,7 @@ impl Generation {
         match event {
             Event::Accepted(accepted) => {
                 let news = !std::mem::take(&mut self.goes_on);
-                let accepted = self.accepted(accepted);
+                let accepted = Box::new(self.accepted(*accepted));
                 return news.then_some(Event::Accepted(accepted));
             }
             Event::Progress(progress) => return Some(Event::Progress(self.over_all(progress))),

@@ -46,8 +46,10 @@ impl Indices {
     /// # Errors
     ///
     /// Overlapping ranges, or more than 2^32 - 1 indices.
-    pub fn from_ranges(mut ranges: Vec<Range<u64>>) -> Result<Self, ParseIndicesError> {
-        ranges.retain(|range| !range.is_empty());
+    pub fn from_ranges(
+        ranges: impl IntoIterator<Item = Range<u64>>,
+    ) -> Result<Self, ParseIndicesError> {
+        let mut ranges: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
         ranges.sort_by_key(|range| range.start);
         let mut joined: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
         let mut count = 0u64;
@@ -96,7 +98,7 @@ impl Indices {
     #[must_use]
     pub fn without(&self, done: &BTreeSet<u64>) -> Self {
         let missing = self.iter().filter(|index| !done.contains(index));
-        Self::from_ranges(missing.map(|index| index..index + 1).collect())
+        Self::from_ranges(missing.map(|index| index..index + 1))
             .expect("a part of a set is a smaller set")
     }
 
@@ -150,7 +152,7 @@ impl FromStr for Indices {
 
     /// Reads single indices and closed ranges, separated by commas.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::from_ranges(text.split(',').map(parse_part).collect::<Result<_, _>>()?)
+        Self::from_ranges(text.split(',').map(parse_part).collect::<Result<Vec<_>, _>>()?)
     }
 }
 
@@ -240,7 +242,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_set_reads_back_from_its_text(set in prop::collection::btree_set(0u64..200, 1..60)) {
-            let singles = set.iter().map(|&index| index..index + 1).collect();
+            let singles = set.iter().map(|&index| index..index + 1);
             let indices = Indices::from_ranges(singles).unwrap();
 
             prop_assert_eq!(indices.to_string().parse::<Indices>().unwrap(), indices.clone());

@@ -81,7 +81,9 @@ impl Protocol {
 
     fn read(&mut self, wire: Wire) -> Result<Option<Event>, Error> {
         match wire {
-            Wire::Accepted(accepted) => self.accepted(accepted).map(Event::Accepted).map(Some),
+            Wire::Accepted(accepted) => {
+                Ok(Some(Event::Accepted(Box::new(self.accepted(accepted)?))))
+            }
             Wire::Progress(progress) => Ok(Some(Event::Progress(Progress::from_proto(&progress)?))),
             Wire::Previews(previews) => Ok(Some(Event::Previews(read_previews(previews)?))),
             Wire::Samples(samples) => {

@@ -314,7 +314,7 @@ mod tests {
 
         let whole = whole.to_proto().unwrap();
         assert_eq!((part.initial, part.inpaint), (whole.initial, whole.inpaint));
-        assert_eq!(part.samples, Some(Indices::from_ranges(vec![3..5]).unwrap().to_proto()));
+        assert_eq!(part.samples, Some("3-4".parse::<Indices>().unwrap().to_proto()));
     }
 
     #[test]

@@ -86,13 +86,17 @@ impl SamplerChoice {
 
     pub(crate) fn from_proto(sampler: Option<v1::Sampler>) -> Result<Self, Error> {
         let missing = || Error::Protocol("a sampler is missing".to_owned());
-        Ok(match sampler_from_proto(sampler.ok_or_else(missing)?).map_err(broken)? {
-            convert::SamplerChoice::Sampler(sampler) => Self::Sampler(sampler),
-            convert::SamplerChoice::Auto => Self::Auto,
-            convert::SamplerChoice::Program(program) => {
-                Self::Program(Program::from_proto(program).map_err(Error::Protocol)?)
-            }
-        })
+        Ok(
+            match sampler_from_proto(sampler.ok_or_else(missing)?)
+                .map_err(|fault| broken(&fault))?
+            {
+                convert::SamplerChoice::Sampler(sampler) => Self::Sampler(sampler),
+                convert::SamplerChoice::Auto => Self::Auto,
+                convert::SamplerChoice::Program(program) => {
+                    Self::Program(Program::from_proto(program).map_err(Error::Protocol)?)
+                }
+            },
+        )
     }
 }
 
@@ -143,7 +147,7 @@ pub(crate) fn grid_from_wire(
     num_steps: u32,
 ) -> Result<Option<Grid>, Error> {
     let wire = v1::Grid::try_from(grid).map_err(|_| unknown("Grid", grid))?;
-    grid_from_proto(wire, options, Some(num_steps)).map_err(broken)
+    grid_from_proto(wire, options, Some(num_steps)).map_err(|fault| broken(&fault))
 }
 
 /// A clip rule with its numbers; `None` where the wire says nothing.
@@ -152,11 +156,11 @@ pub(crate) fn clip_from_wire(
     threshold: Option<v1::DynamicThreshold>,
 ) -> Result<Option<Clip>, Error> {
     let wire = v1::Clip::try_from(clip).map_err(|_| unknown("Clip", clip))?;
-    clip_from_proto(wire, threshold).map_err(broken)
+    clip_from_proto(wire, threshold).map_err(|fault| broken(&fault))
 }
 
 /// What cannot be read of an answer.
-fn broken(fault: Fault) -> Error {
+fn broken(fault: &Fault) -> Error {
     Error::Protocol(format!("{}: {}", fault.field, fault.description))
 }
 

@@ -57,7 +57,8 @@ pub struct Kernel<F> {
     now: Now<F>,
     next: Vec<F>,
     next_y: Vec<F>,
-    sorted: Vec<F>,
+    /// Of the elements of x_0, for a quantile.
+    sizes: Vec<f64>,
 }
 
 /// What the present row computed, before it mixes.
@@ -82,7 +83,7 @@ impl<F: Real> Kernel<F> {
     pub fn new(len: usize) -> Self {
         let buffer = || vec![F::ZERO; len];
         let now = Now { f: buffer(), x_0: buffer(), z: buffer() };
-        Self { now, next: buffer(), next_y: buffer(), sorted: Vec::new() }
+        Self { now, next: buffer(), next_y: buffer(), sizes: Vec::with_capacity(len) }
     }
 
     /// The prediction of x_0 of the row that was applied last.
@@ -128,13 +129,13 @@ impl<F: Real> Kernel<F> {
         let keeps_y = row.y == Mix { y: 1.0, ..Mix::ZERO };
         if !state.y.is_empty() && !keeps_y {
             mix(&row.y, &self.now.operands(state, image), &mut self.next_y);
-            state.y.copy_from_slice(&self.next_y);
+            std::mem::swap(&mut state.y, &mut self.next_y);
         }
         if let Mask::ReplaceXt = row.mask {
             blend(&mut self.next, &state.u, expect_known(known).mask);
         }
         self.push(row, state);
-        state.u.copy_from_slice(&self.next);
+        std::mem::swap(&mut state.u, &mut self.next);
     }
 
     /// F, the prediction channels of the evals, weighted.
@@ -169,20 +170,30 @@ impl<F: Real> Kernel<F> {
         }
     }
 
-    /// Dynamic thresholding of x_0; the quantile interpolates linearly.
+    /// Dynamic thresholding of x_0; the quantile interpolates linearly. A sample
+    /// with a prediction that is not finite becomes NaN as a whole.
     fn threshold(&mut self, quantile: f64, max: f64) {
-        self.sorted.clear();
-        self.sorted
-            .extend(self.now.x_0.iter().map(|x| if *x < F::ZERO { F::ZERO - *x } else { *x }));
-        self.sorted.sort_by(|a, b| a.to_f64().total_cmp(&b.to_f64()));
-        let place = quantile * (self.sorted.len() - 1) as f64;
-        let (below, above) =
-            (self.sorted[place.floor() as usize], self.sorted[place.ceil() as usize]);
-        let size = below.to_f64() + (above.to_f64() - below.to_f64()) * place.fract();
+        let Some(size) = self.quantile_of_size(quantile) else {
+            return self.now.x_0.fill(F::from_f64(f64::NAN));
+        };
         let size = size.clamp(1.0, max);
         clamp(&mut self.now.x_0, F::from_f64(size));
         let scale = F::from_f64(1.0 / size);
         self.now.x_0.iter_mut().for_each(|x| *x = *x * scale);
+    }
+
+    /// The quantile of |x_0|, if all of it is finite.
+    fn quantile_of_size(&mut self, quantile: f64) -> Option<f64> {
+        self.sizes.clear();
+        self.sizes.extend(self.now.x_0.iter().map(|x| x.to_f64().abs()));
+        if !self.sizes.iter().all(|size| size.is_finite()) {
+            return None;
+        }
+        let place = quantile * (self.sizes.len() - 1) as f64;
+        let (_, below, larger) =
+            self.sizes.select_nth_unstable_by(place.floor() as usize, f64::total_cmp);
+        let above = larger.iter().copied().min_by(f64::total_cmp).unwrap_or(*below);
+        Some(*below + (above - *below) * place.fract())
     }
 
     fn push(&self, row: &Row, state: &mut State<F>) {
@@ -335,6 +346,17 @@ mod tests {
         let got = run(vec![row], &[-8.0, 0.0, 1.0, -2.0, 3.0], &[&[0.0; LEN]], None);
         for (got, want) in got.iter().zip([-1.0, 0.0, 1.0 / 3.0, -2.0 / 3.0, 1.0]) {
             assert!((got - want).abs() < 1e-15, "{got} against {want}");
+        }
+    }
+
+    #[test]
+    fn a_prediction_that_is_not_finite_is_lost_and_nothing_else() {
+        for (quantile, bad) in [(0.1, f64::INFINITY), (0.5, f64::NAN), (1.0, f64::NEG_INFINITY)] {
+            let mut row = last(Row::at(0.0));
+            row.x_0.clip = Clip::Dynamic { quantile, max: 10.0 };
+            row.u = Mix { x_0: 1.0, ..Mix::ZERO };
+            let got = run(vec![row], &[1.0, bad, -2.0, 0.0, 3.0], &[&[0.0; LEN]], None);
+            assert!(got.iter().all(|x| x.is_nan()), "{bad}: {got:?}");
         }
     }
 

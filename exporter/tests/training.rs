@@ -263,7 +263,10 @@ fn what_cannot_be_trained_is_refused_with_what_to_use_instead() {
     assert!(learned.contains("outputs [4]"), "{learned}");
     let hybrid = message(&|config| config.diffusion.loss = Some(Loss::Hybrid));
     assert!(hybrid.contains("use mse or kl"), "{hybrid}");
-    let edm = message(&|config| config.diffusion.process = ProcessKind::Edm);
+    let edm = message(&|config| {
+        config.diffusion.process = ProcessKind::Edm;
+        config.diffusion.prediction = Prediction::V;
+    });
     assert!(edm.contains("predicts edm"), "{edm}");
     let lr = message(&|config| config.optimizer.lr = f64::NAN);
     assert_eq!(lr, "lr must be above 0 and finite, got NaN");

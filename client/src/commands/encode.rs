@@ -79,9 +79,9 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
         model: model.name,
     };
     if context.json {
-        output::print_json(&report)?
+        output::print_json(&report)?;
     } else {
-        output::print(&lines(&report))?
+        output::print(&lines(&report))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@
 //! decodes all of them.
 
 use std::{
+    iter,
     num::NonZeroU32,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -187,7 +188,7 @@ impl Ends<'_> {
 
     /// x_T of an index: what a program does that adds nothing to it.
     async fn noise(&self, seed: u64, index: u64) -> Result<Data, Error> {
-        let indices = Indices::from_ranges(vec![index..index.saturating_add(1)])
+        let indices = Indices::from_ranges(iter::once(index..index.saturating_add(1)))
             .map_err(|error| Error::Request(error.to_string()))?;
         let request = Request::new(&self.model.name, indices)
             .seed(seed)
