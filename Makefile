@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip use all cores by themselves.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup bench agreement models dist clean
+.PHONY: help demo test check setup-server setup bench agreement kills models dist clean
 
 # `make TARGET DEVICE=cuda` builds and runs with the libraries of .runtime-cuda/. Otherwise
 # .cargo/config.toml says where they are.
@@ -57,6 +57,10 @@ bench: setup ## Measure the server beside PyTorch on a CIFAR-10-size network (AR
 agreement: setup ## Let a classifier judge 256 samples of the embedded glyphs
 	@tools/preflight.sh rust c++
 	cargo run --release -p ddpm-exporter --example glyph_agreement -- models/glyphs --out docs/pictures/glyphs.png
+
+kills: setup ## Kill a training run at fifty random times, and compare what comes of it, bit for bit
+	@tools/preflight.sh rust c++
+	cargo test -p ddpm-exporter --test killed -- --ignored --nocapture
 
 models: setup ## Train the embedded models again (hours on two cores)
 	@tools/preflight.sh rust c++

@@ -171,6 +171,26 @@ fn two_ranks_and_one_process_train_the_same_network_for_pictures() {
 }
 
 #[test]
+fn parts_of_a_batch_add_up_before_their_gradients_are_averaged() {
+    // 25 rows a rank, in parts of 8, 8 and 9.
+    two_ranks_learn_what_one_process_learns(&[TOY, &["--accumulation", "3"]].concat());
+}
+
+#[test]
+fn a_dry_run_of_two_ranks_takes_its_updates_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    // Shorter than the dry run itself.
+    let flags = ["--dry-run", "--steps", "1", "--out", text(&out)];
+    let outputs = together(2, 0, &[TOY, COMMON, &flags]);
+    assert_ok(&outputs);
+    let said = |rank: usize| String::from_utf8_lossy(&outputs[rank].stdout);
+    assert!(said(0).contains("first update      loss"), "{}", said(0));
+    assert_eq!(said(1), "", "rank 0 speaks for all");
+    assert!(!out.join("checkpoints").exists());
+}
+
+#[test]
 fn samples_drawn_by_three_ranks_are_those_of_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let [one, three] = ["one", "three"].map(|name| folder.path().join(name));

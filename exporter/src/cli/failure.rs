@@ -15,6 +15,8 @@ use crate::train::{CheckpointError, TrainError};
 /// Grouped by exit code.
 #[derive(Debug)]
 pub enum Failure {
+    /// Exit code 2: what was asked for is not complete.
+    Usage(String),
     /// Exit code 1: something went wrong on the way.
     Failed(Box<dyn Error + Send + Sync>),
     /// Exit code 3: settings, data or a package that cannot be used.
@@ -36,6 +38,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Failed(_) => ExitCode::from(1),
+            Self::Usage(_) => ExitCode::from(2),
             Self::Refused(_) => ExitCode::from(3),
             Self::CheckFailed(_) => ExitCode::from(6),
             Self::Stopped { signal, .. } => ExitCode::from((128 + signal) as u8),
@@ -50,6 +53,7 @@ impl fmt::Display for Failure {
                 write!(f, "error: {error}")?;
                 write_causes(f, error.as_ref())
             }
+            Self::Usage(reason) => write!(f, "error: {reason}"),
             Self::CheckFailed(reason) => write!(f, "check failed: {reason}"),
             Self::Stopped { run, .. } => {
                 write!(f, "stopped; go on with: ddpm-exporter train --resume {}", run.display())

@@ -13,6 +13,12 @@ mod names;
 
 mod settings;
 
+mod layers;
+
+mod dry_run;
+
+mod presets;
+
 mod train;
 
 mod sample;
@@ -26,6 +32,8 @@ mod verify;
 mod inspect;
 
 mod random;
+
+mod doctor;
 
 use std::process::ExitCode;
 
@@ -51,6 +59,10 @@ Examples:
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Print the settings of published results, as files for --config.
+    Presets(presets::PresetsArgs),
+    /// Write a file of settings to edit, for --config.
+    Init(presets::InitArgs),
     /// Train a model, then write and verify its package.
     Train(Box<train::Args>),
     /// Draw samples in libtorch: those that the server draws for the same seed.
@@ -63,6 +75,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Write a package of untrained weights, for benchmarks and checks of devices.
     Random(random::Args),
+    /// Say what this machine has, what of it works, and what to do about the rest.
+    Doctor(doctor::Args),
 }
 
 impl Cli {
@@ -72,12 +86,15 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         start_logging();
         let result = match self.command {
+            Command::Presets(args) => args.run(),
+            Command::Init(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Sample(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Random(args) => args.run(),
+            Command::Doctor(args) => args.run(),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ enum Purpose {
     Flip,
     LabelDrop,
     Dropout,
+    HeldOut,
 }
 
 /// All random choices of a run.
@@ -51,6 +52,12 @@ impl Draws {
     #[must_use]
     pub fn order_seed(&self) -> u64 {
         seed_of(&self.root, Purpose::Order)
+    }
+
+    /// The choices for the items held out: the same whenever they are looked at.
+    #[must_use]
+    pub fn held_out(&self) -> Self {
+        Self::new(seed_of(&self.root, Purpose::HeldOut))
     }
 
     /// Seed of the dropout of a step on a rank, for libtorch's generator.

@@ -15,7 +15,7 @@ mod error;
 pub use error::TrainError;
 
 mod config;
-pub use config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig};
+pub use config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig};
 
 mod diffusion;
 pub use diffusion::{DiffusionConfig, EdmConfig, Loss, ProcessKind};
@@ -35,8 +35,12 @@ pub use order::Order;
 mod loss;
 pub use loss::{Term, Variational};
 
+mod held_out;
+
 mod batch;
 pub use batch::{Batch, Batches};
+
+mod parts;
 
 mod prefetch;
 pub use prefetch::Prefetch;
@@ -58,15 +62,24 @@ pub use run_dir::RunDir;
 mod checkpoint;
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointState};
 
+mod proof;
+pub use proof::prove_checkpoint;
+
 mod meter;
 pub use meter::{Meter, Reading};
 
 mod progress;
 pub use progress::Progress;
 
+mod events;
+
 mod metrics;
 
 mod preview;
+
+mod animation;
+
+mod summary;
 
 pub mod distributed;
 

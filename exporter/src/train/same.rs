@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{TrainConfig, TrainError};
+use super::{TrainConfig, TrainError, WatchConfig};
 
 impl TrainConfig {
     /// Checks that a run of these settings may go on with `given`: how long it takes and what it
@@ -12,7 +12,10 @@ impl TrainConfig {
     ///
     /// [`TrainError::Setting`] that names what differs.
     pub fn check_same(&self, given: &Self) -> Result<(), TrainError> {
-        let paced = Self { steps: given.steps, intervals: given.intervals, ..self.clone() };
+        // Items held out are not trained on.
+        let watch = WatchConfig { held_out: self.watch.held_out, ..given.watch };
+        let (steps, intervals) = (given.steps, given.intervals);
+        let paced = Self { steps, intervals, watch, ..self.clone() };
         let [ours, theirs] =
             [&paced, given].map(|config| serde_json::to_value(config).unwrap_or_default());
         let mut differences = Vec::new();

@@ -22,6 +22,7 @@ pub struct Trainer {
     draws: Draws,
     diffusion: DiffusionConfig,
     precision: Precision,
+    accumulation: usize,
     device: Device,
     channels_last: bool,
     steps_done: u32,
@@ -76,6 +77,7 @@ impl Trainer {
             draws: Draws::new(config.seed),
             diffusion: config.diffusion,
             precision: config.precision,
+            accumulation: config.accumulation,
             device,
             channels_last,
             steps_done: 0,
@@ -101,10 +103,19 @@ impl Trainer {
         let rank = replica.map_or(0, |replica| replica.team().rank());
         tch::manual_seed(self.draws.dropout_seed(step, rank));
         self.optimizer.zero_grad();
-        let loss = self.loss(batch)?;
-        replica.map_or_else(|| Ok(loss.f_backward()?), |replica| replica.backward(&loss))?;
+        let mut loss = 0.0;
+        let mut parts = batch.parts(self.accumulation).peekable();
+        while let Some((share, part)) = parts.next() {
+            let part = self.loss(&self.network, true, &part)? * share;
+            match replica {
+                // With the last part's gradients, those of all parts are there.
+                Some(replica) if parts.peek().is_none() => replica.backward(&part)?,
+                _ => part.f_backward()?,
+            }
+            loss += part.f_double_value(&[])?;
+        }
+        drop(parts);
         let grad_norm = self.optimizer.clip()?;
-        let loss = loss.f_double_value(&[])?;
         let loss = replica.map_or(Ok(loss), |replica| replica.end_step(loss))?;
         let loss = finite(step, "loss", loss)?;
         let grad_norm = finite(step, "norm of the gradients", grad_norm)?;
@@ -124,13 +135,49 @@ impl Trainer {
     ///
     /// [`TrainError::NotFinite`] if their loss on `batch` is not finite.
     pub fn prove(&self, batch: &Batch) -> Result<(), TrainError> {
-        let _no_grad = tch::no_grad_guard();
-        let loss = self.loss(batch)?.f_double_value(&[])?;
+        let loss = self.mean_loss(&self.network, true, batch)?;
         finite(self.steps_done, "loss after the last update", loss).map(|_| ())
     }
 
-    /// The loss of the run on a batch, a scalar that knows its gradient.
-    fn loss(&self, batch: &Batch) -> Result<Tensor, TrainError> {
+    /// The loss of the averaged weights on a batch, without dropout: what is exported, judged.
+    ///
+    /// # Errors
+    ///
+    /// libtorch's, if memory is short.
+    pub fn judge(&self, batch: &Batch) -> Result<f64, TrainError> {
+        self.mean_loss(self.ema.network(), false, batch)
+    }
+
+    /// As [`Trainer::judge`], on all rows of several batches.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trainer::judge`]; what the batches fail with.
+    pub fn judge_all(
+        &self,
+        batches: impl Iterator<Item = Result<Batch, TrainError>>,
+    ) -> Result<f64, TrainError> {
+        let (mut sum, mut rows) = (0.0, 0.0);
+        for batch in batches {
+            let batch = batch?;
+            sum += self.judge(&batch)? * batch.len() as f64;
+            rows += batch.len() as f64;
+        }
+        Ok(sum / rows)
+    }
+
+    /// The loss on a batch, as a number.
+    fn mean_loss(&self, network: &Network, train: bool, batch: &Batch) -> Result<f64, TrainError> {
+        let _no_grad = tch::no_grad_guard();
+        let mut loss = 0.0;
+        for (share, part) in batch.parts(self.accumulation) {
+            loss += share * self.loss(network, train, &part)?.f_double_value(&[])?;
+        }
+        Ok(loss)
+    }
+
+    /// The loss of a network on a batch, a scalar that knows its gradient.
+    fn loss(&self, network: &Network, train: bool, batch: &Batch) -> Result<Tensor, TrainError> {
         let (inputs, target) = batch.tensors(self.device)?;
         if self.channels_last {
             set_channels_last(&inputs.sample)?;
@@ -139,14 +186,13 @@ impl Trainer {
             Precision::Fp32 => None,
             Precision::Bf16 => Some(Autocast::bf16(self.device)?),
         };
-        let predicted = self.network.forward(&Eager { train: true }, &inputs);
+        let predicted = network.forward(&Eager { train }, &inputs);
         Ok(loss(
-            self.diffusion.loss(),
-            self.diffusion.variance,
-            self.diffusion.timesteps,
+            self.diffusion.objective(),
             &predicted.f_to_kind(Kind::Float)?,
             &inputs.sample,
             &target,
+            batch.weights.as_deref(),
             batch.variational.as_ref(),
         )?)
     }
@@ -174,12 +220,15 @@ impl Trainer {
         self.replica.as_ref().map(Replica::team)
     }
 
-    /// Tells the other processes that there are no more steps, or waits until all have heard.
+    /// Tells the other processes that there are no more steps, and waits until all have heard. It
+    /// does nothing if there are none.
+    ///
+    /// * `signal`: what the run was stopped by, if it was.
     ///
     /// # Errors
     ///
     /// [`TrainError::Group`] if a rank is lost.
-    pub(super) fn end(&self, signal: Option<i32>) -> Result<(), TrainError> {
+    pub fn end(&self, signal: Option<i32>) -> Result<(), TrainError> {
         self.replica.as_ref().map_or(Ok(()), |replica| replica.end(signal))
     }
 

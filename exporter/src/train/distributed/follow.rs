@@ -24,12 +24,13 @@ pub fn follow(
     trainer: &mut Trainer,
 ) -> Result<Option<i32>, TrainError> {
     let batches = Batches::new(config, dataset)?.share_of(trainer)?;
-    let mut batches = Prefetch::start(batches, trainer.steps_done(), config.steps);
+    // A dry run takes more steps than a short run has.
+    let mut batches = Prefetch::start(batches, trainer.steps_done(), u32::MAX);
     loop {
         let team = trainer.team().expect("only a team has followers");
         match Order::take(team)? {
             Order::Step => {
-                let batch = batches.next().expect("rank 0 told how many steps there are");
+                let batch = batches.next().expect("batches do not end");
                 trainer.step(&batch?)?;
             }
             Order::Draw { count, seed } => {
