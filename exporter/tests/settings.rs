@@ -202,3 +202,21 @@ fn presets_and_the_template_are_printed_and_written() {
     assert!(stderr(&again).contains("--force"), "{}", stderr(&again));
     ok(exporter(&init).arg("--force"));
 }
+
+#[test]
+fn the_doctor_says_what_works_and_what_to_do_about_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = ok(&mut exporter(&["doctor", "--dir", text(folder.path())]));
+    for line in ["libtorch", "2.11.0", "onnxruntime", "threads", "disk", "both engines"] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let json = ok(&mut exporter(&["doctor", "--json", "--dir", text(folder.path())]));
+    let found: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(found.as_array().unwrap().iter().any(|entry| entry["what"] == "self-test"));
+
+    let missing = folder.path().join("missing");
+    let output = exporter(&["doctor", "--dir", text(&missing)]).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("FAILED disk") && printed.contains("name another --dir"), "{printed}");
+}

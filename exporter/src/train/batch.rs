@@ -189,7 +189,7 @@ impl Batches {
         let items = self.order.batch(step);
         let items: Vec<usize> =
             items.into_iter().map(|number| self.held_out.train_item(number)).collect();
-        self.of(&items, step, self.positions.clone())
+        self.of(&items[self.positions.clone()], step, self.positions.start)
     }
 
     /// Batches of the items held out: each once, unflipped, with its own label, at a timestep and
@@ -212,20 +212,17 @@ impl Batches {
         let count = self.held_out.items().len().div_ceil(self.batch_size);
         (0..count).map(move |chunk| {
             let items = fixed.held_out.items().chunks(fixed.batch_size).nth(chunk);
-            let items = items.unwrap_or_default();
-            fixed.of(items, chunk as u32, 0..items.len())
+            fixed.of(items.unwrap_or_default(), 0, chunk * fixed.batch_size)
         })
     }
 
-    /// The rows of some positions of a batch of these items, with the draws of a step.
-    fn of(&self, items: &[usize], step: u32, positions: Range<usize>) -> Result<Batch, TrainError> {
+    /// The batch of these items, with the draws of a step from position `first` on.
+    fn of(&self, items: &[usize], step: u32, first: usize) -> Result<Batch, TrainError> {
         let len = self.dataset.kind().num_elements();
         let mut batch = Batch::begin(step, sample_shape(self.dataset.kind()), &self.diffusion);
-        let labels = |none| self.labels(step, items, none, positions.clone());
-        batch.class_labels = self.num_classes.map(labels);
+        batch.class_labels = self.num_classes.map(|none| self.labels(step, first, items, none));
         let (mut x_0, mut noise) = (vec![0.0; len], vec![0.0; len]);
-        for position in positions {
-            let item = items[position];
+        for (position, &item) in (first..).zip(items) {
             let flip = self.dataset.flips() && self.draws.flips(step, position);
             self.dataset.x_0(item, flip, &mut x_0);
             self.draws.noise(step, position, &mut noise);
@@ -236,12 +233,12 @@ impl Batches {
     }
 
     /// The labels of a step, some of them dropped; `none` is the label of no label.
-    fn labels(&self, step: u32, items: &[usize], none: usize, positions: Range<usize>) -> Vec<i64> {
-        let label = |position: usize| {
+    fn labels(&self, step: u32, first: usize, items: &[usize], none: usize) -> Vec<i64> {
+        let label = |(position, &item): (usize, &usize)| {
             let drop = self.draws.drops_label(step, position, self.label_dropout);
-            let label = self.dataset.label(items[position]).filter(|_| !drop);
+            let label = self.dataset.label(item).filter(|_| !drop);
             label.unwrap_or(none) as i64
         };
-        positions.map(label).collect()
+        (first..).zip(items).map(label).collect()
     }
 }
