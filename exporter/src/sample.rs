@@ -1,6 +1,8 @@
 //! Sampling in libtorch: the same programs, kernel and noise as the server's, so the same samples up
 //! to the last bits of the network's arithmetic.
 
+use std::ops::Range;
+
 use ddpm_diffusion::{
     Clip, Evals, GridSpec, Kernel, Network as Meaning, Noise, Prediction, Process, Program, Recipe,
     Row, Sampler, State,
@@ -114,17 +116,37 @@ pub fn draw(
     device: Device,
     request: &Request<'_>,
 ) -> Result<Vec<f32>, TchError> {
+    draw_range(network, device, request, 0..request.count)
+}
+
+/// Draws those of the samples of a [`draw`] whose indices are in a range: `[indices, …sample shape]`.
+///
+/// # Errors
+///
+/// As [`draw`].
+///
+/// # Panics
+///
+/// As [`draw`].
+pub fn draw_range(
+    network: &Network,
+    device: Device,
+    request: &Request<'_>,
+    indices: Range<usize>,
+) -> Result<Vec<f32>, TchError> {
     let config = network.config();
     let len = config.sample_shape().iter().product::<i64>() as usize;
-    let mut values = Vec::with_capacity(request.count * len);
+    let mut values = Vec::with_capacity(indices.len() * len);
     let evaluate = |sample: &[f32], timestep: &[f32], labels: Option<&[i64]>| {
         forward(network, device, sample, timestep, labels)
     };
-    draw_with(len, config.num_classes(), request, evaluate, |part| values.extend(part))?;
+    let none = config.num_classes();
+    draw_with(len, none, request, indices, evaluate, |part| values.extend(part))?;
     Ok(values)
 }
 
-/// Draws samples with whatever evaluates the network, and hands them on as they are done.
+/// Draws samples of a range of indices with whatever evaluates the network, and hands them on as
+/// they are done.
 ///
 /// * `len`: numbers in a sample; `none`: the label that means "no label" of a conditional network.
 /// * `evaluate`: `[B, …sample shape]`, timesteps `[B]` and labels `[B]` to outputs `[B, …]`.
@@ -141,10 +163,11 @@ pub fn draw_with<E>(
     len: usize,
     none: Option<i64>,
     request: &Request<'_>,
+    indices: Range<usize>,
     mut evaluate: impl FnMut(&[f32], &[f32], Option<&[i64]>) -> Result<Vec<f32>, E>,
     mut done: impl FnMut(Vec<f32>),
 ) -> Result<(), E> {
-    let indices: Vec<usize> = (0..request.count).collect();
+    let indices: Vec<usize> = indices.collect();
     for chunk in indices.chunks(batch_size(len)) {
         let labels = request.labels.map(|labels| &labels[chunk[0]..][..chunk.len()]);
         let mut part = Part { evaluate: &mut evaluate, none, labels, len };

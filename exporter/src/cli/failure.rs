@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ddpm_torch::distributed::GroupError;
+
 use crate::evaluate::EvaluateError;
 use crate::export::package::ExportError;
 use crate::export::read::ReadError;
@@ -83,7 +85,17 @@ impl From<TrainError> for Failure {
             | TrainError::Diffusion(_)
             | TrainError::Data(_) => Self::Refused(error.into()),
             TrainError::Checkpoint(error) => error.into(),
+            TrainError::Group(error) => error.into(),
             _ => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<GroupError> for Failure {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::Launch(_) | GroupError::NoNccl => Self::Refused(error.into()),
+            GroupError::Join { .. } | GroupError::Lost { .. } => Self::Failed(error.into()),
         }
     }
 }

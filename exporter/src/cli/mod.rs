@@ -2,6 +2,8 @@
 
 mod device;
 
+mod distributed;
+
 mod failure;
 pub use failure::Failure;
 

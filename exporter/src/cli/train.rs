@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tch::Device;
+
 use super::Failure;
 use super::device::DeviceArgs;
+use super::distributed::DistributedArgs;
 use super::dry_run::dry_run;
 use super::export::Job;
 use super::layers::{DataKeys, Layer, Layers, from_environment};
 use super::settings::{Pace, Recipe};
 use super::verify::OrtArgs;
 use crate::data::{self, Dataset, Source, Split};
+use crate::train::distributed::{Team, follow};
 use crate::train::{
     Checkpoint, DataConfig, Outcome, RunDir, Stop, TrainConfig, TrainError, Trainer, run,
 };
@@ -34,6 +38,14 @@ pub(super) struct Args {
 
     #[command(flatten)]
     device: DeviceArgs,
+
+    #[command(flatten)]
+    distributed: DistributedArgs,
+
+    /// If --out holds a run of the same settings already, go on with it. A launcher that starts
+    /// failed processes again (torchrun --max-restarts, Slurm's requeue) has that effect without it.
+    #[arg(long, conflicts_with = "resume")]
+    resume_or_start: bool,
 
     /// Take one update, say what the run would cost, prove that its folder can be written, and leave
     /// nothing.
@@ -64,7 +76,9 @@ Examples:
   ddpm-exporter train --data glyphs --out runs/glyphs --steps 40000 --lr 1e-3
   ddpm-exporter train --data mnist:tests/fixtures/digits --out runs/digits --name digits
   ddpm-exporter train --data cifar10:cifar-10-batches-bin --out runs/cifar10 --precision bf16
-  ddpm-exporter train --resume runs/cifar10 --steps 900000";
+  ddpm-exporter train --resume runs/cifar10 --steps 900000
+  torchrun --no-python --nproc_per_node 8 --max-restarts 3 \
+    ddpm-exporter train --distributed --preset cifar10 --data cifar10:DIR --out runs/cifar10";
 
 /// A run that has not begun.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -133,6 +147,8 @@ pub(super) enum OnBroken {
 /// A run that is ready for its next step.
 struct Ready {
     run: PathBuf,
+    /// Whether its folder holds its checkpoints already.
+    goes_on: bool,
     config: TrainConfig,
     dataset: Arc<Dataset>,
     trainer: Trainer,
@@ -140,21 +156,39 @@ struct Ready {
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let mut ready = match &self.resume {
-            Some(path) => self.resumed(path)?,
-            None => self.begun()?,
+        let launch = self.distributed.launch()?;
+        // What is wrong with the command line is found out before devices and processes are.
+        let layers = self.resume.is_none().then(|| self.layers()).transpose()?;
+        layers.as_ref().map(Layers::source).transpose()?;
+        let out = self.folder()?;
+        let device = self.device.choose_for(launch.as_ref())?;
+        let team = launch.map(|launch| self.distributed.join(launch, device)).transpose()?;
+        match team {
+            Some(team) if !team.leads() => self.follow(&team, &out, device),
+            team => self.lead(team.as_ref(), layers.as_ref(), out, device),
+        }
+    }
+
+    fn lead(
+        &self,
+        team: Option<&Arc<Team>>,
+        layers: Option<&Layers>,
+        out: PathBuf,
+        device: Device,
+    ) -> Result<(), Failure> {
+        let mut ready = match layers {
+            None => self.resumed(&out, team, device)?,
+            Some(layers) => self.begun(layers, out, team, device)?,
         };
         ready.announce();
+        let Ready { run: path, goes_on, config, dataset, trainer } = &mut ready;
         if self.dry_run {
-            let Ready { run, config, dataset, trainer } = &mut ready;
-            return dry_run(run, config, Arc::clone(dataset), trainer);
+            join(trainer, team, &Stop::new())?;
+            return dry_run(path, config, Arc::clone(dataset), trainer);
         }
         let stop = Stop::on_signals().map_err(TrainError::Signals)?;
-        let Ready { run: path, config, dataset, trainer } = &mut ready;
-        let folder = &match self.resume {
-            Some(_) => RunDir::open(path)?,
-            None => RunDir::create(path)?,
-        };
+        join(trainer, team, &stop)?;
+        let folder = &if *goes_on { RunDir::open(path)? } else { RunDir::create(path)? };
         match run(folder, config, Arc::clone(dataset), trainer, &stop, &mut |_| ())? {
             Outcome::Stopped(signal, checkpoint) => {
                 eprintln!("saved {}", checkpoint.display());
@@ -178,19 +212,44 @@ impl Args {
         }
     }
 
-    fn begun(&self) -> Result<Ready, Failure> {
-        let layers = self.layers()?;
-        let (source, out) = (layers.source()?, self.out()?);
-        let device = self.device.choose()?;
-        let source = source.absolute().map_err(TrainError::write(&out))?;
+    /// What ranks other than 0 do. The settings are those of rank 0; data is read by each of them.
+    fn follow(&self, team: &Arc<Team>, out: &Path, device: Device) -> Result<(), Failure> {
+        let config: TrainConfig = team.tell(None)?;
+        team.share(config.batch_size)?;
+        let dataset = Arc::new(open(&config.data, config.seed)?);
+        let mut trainer = Trainer::new(&config, device)?;
+        let stop = Stop::on_signals().map_err(TrainError::Signals)?;
+        join(&mut trainer, Some(team), &stop)?;
+        match follow(&config, dataset, &mut trainer)? {
+            Some(signal) => Err(Failure::Stopped { signal, run: out.to_path_buf() }),
+            None => Ok(()),
+        }
+    }
+
+    fn begun(
+        &self,
+        layers: &Layers,
+        out: PathBuf,
+        team: Option<&Arc<Team>>,
+        device: Device,
+    ) -> Result<Ready, Failure> {
+        let source = layers.source()?.absolute().map_err(TrainError::write(&out))?;
         let (name, data) = (layers.name(&source), layers.data(&source));
-        let dataset = load(&data, layers.seed())?;
+        let dataset = Arc::new(load(&data, layers.seed())?);
         let config = layers.config(name, data, &dataset)?;
+        share(&config, team)?;
+        let may_go_on = self.resume_or_start || team.is_some_and(|team| team.restarted());
+        if let Some(run) = RunDir::begun(&out)?.filter(|_| may_go_on) {
+            let checkpoint = run.newest_checkpoint()?;
+            checkpoint.config().check_same(&config)?;
+            let trainer = checkpoint.trainer(device)?;
+            return Ok(Ready { run: out, goes_on: true, config, dataset, trainer });
+        }
         if !self.dry_run {
             RunDir::create(&out)?;
         }
         let trainer = Trainer::new(&config, device)?;
-        Ok(Ready { run: out, config, dataset: Arc::new(dataset), trainer })
+        Ok(Ready { run: out, goes_on: false, config, dataset, trainer })
     }
 
     /// What was said of the run: by a preset and a file, in the environment, by flags.
@@ -210,14 +269,22 @@ impl Args {
         Layers::stack(said, file, preset)
     }
 
-    fn out(&self) -> Result<PathBuf, Failure> {
+    /// The folder of the run, as it was named.
+    fn folder(&self) -> Result<PathBuf, Failure> {
+        if let Some(run) = &self.resume {
+            return Ok(run.clone());
+        }
         let environment: NewRun = from_environment(variable)?;
         let missing = || Failure::Usage("name the folder of the run with --out".to_owned());
         self.new.out.clone().or(environment.out).ok_or_else(missing)
     }
 
-    fn resumed(&self, path: &Path) -> Result<Ready, Failure> {
-        let device = self.device.choose()?;
+    fn resumed(
+        &self,
+        path: &Path,
+        team: Option<&Arc<Team>>,
+        device: Device,
+    ) -> Result<Ready, Failure> {
         let run = RunDir::open(path)?;
         let checkpoint = run.newest_checkpoint()?;
         let mut config = checkpoint.config().clone();
@@ -226,9 +293,24 @@ impl Args {
             pace.apply(&mut config, dataset.len());
         }
         config.validate()?;
+        share(&config, team)?;
         let trainer = checkpoint.trainer(device)?;
-        Ok(Ready { run: run.path().to_path_buf(), config, dataset, trainer })
+        Ok(Ready { run: run.path().to_path_buf(), goes_on: true, config, dataset, trainer })
     }
+}
+
+/// Tells the other processes the settings, and checks that the batch can be shared with them.
+fn share(config: &TrainConfig, team: Option<&Arc<Team>>) -> Result<(), TrainError> {
+    if let Some(team) = team {
+        team.tell(Some(config))?;
+        team.share(config.batch_size)?;
+    }
+    Ok(())
+}
+
+/// Makes a trainer one of a team, if there is one.
+fn join(trainer: &mut Trainer, team: Option<&Arc<Team>>, stop: &Stop) -> Result<(), TrainError> {
+    team.map_or(Ok(()), |team| trainer.join(Arc::clone(team), stop.clone()))
 }
 
 impl NewRun {
@@ -261,8 +343,13 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+fn open(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
+    Ok(data::load(&data.source()?, &data.load_options(seed))?)
+}
+
+/// Opens the data, and says what it is.
 fn load(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
-    let dataset = data::load(&data.source()?, &data.load_options(seed))?;
+    let dataset = open(data, seed)?;
     eprintln!("data {}", dataset.summary());
     for (path, reason) in dataset.skipped() {
         eprintln!("left out {}: {reason}", path.display());

@@ -1,5 +1,6 @@
 //! What one step sees: x_t, t, labels and the target, from the data set and the draws.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ddpm_diffusion::{Evaluation, Network, Point, q_sample, target};
@@ -7,7 +8,9 @@ use tch::{Device, TchError, Tensor};
 
 use super::held_out::HeldOut;
 use super::validate::sample_shape;
-use super::{DiffusionConfig, Draws, Loss, Order, Term, TrainConfig, TrainError, Variational};
+use super::{
+    DiffusionConfig, Draws, Loss, Order, Term, TrainConfig, TrainError, Trainer, Variational,
+};
 use crate::data::Dataset;
 use crate::model::Inputs;
 
@@ -125,6 +128,8 @@ pub struct Batches {
     network: Network,
     num_classes: Option<usize>,
     label_dropout: f64,
+    /// Which positions of the whole batch are made.
+    positions: Range<usize>,
 }
 
 impl Batches {
@@ -149,8 +154,23 @@ impl Batches {
             network: config.diffusion.network()?,
             num_classes: (!config.classes.is_empty()).then_some(config.classes.len()),
             label_dropout: config.label_dropout,
+            positions: 0..config.batch_size,
             dataset,
         })
+    }
+
+    /// Those rows of every batch that are a trainer's: all of them, or its share if it trains with
+    /// other processes.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Setting`] if the batch cannot be shared evenly.
+    pub fn share_of(self, trainer: &Trainer) -> Result<Self, TrainError> {
+        let positions = match trainer.team() {
+            Some(team) => team.share(self.batch_size)?,
+            None => self.positions,
+        };
+        Ok(Self { positions, ..self })
     }
 
     /// How many items are trained on: all but those held out.
@@ -169,7 +189,7 @@ impl Batches {
         let items = self.order.batch(step);
         let items: Vec<usize> =
             items.into_iter().map(|number| self.held_out.train_item(number)).collect();
-        self.of(&items, step, 0)
+        self.of(&items[self.positions.clone()], step, self.positions.start)
     }
 
     /// Batches of the items held out: each once, unflipped, with its own label, at a timestep and
@@ -186,6 +206,7 @@ impl Batches {
             label_dropout: 0.0,
             held_out: self.held_out.clone(),
             order: self.order.clone(),
+            positions: self.positions.clone(),
             ..*self
         };
         let count = self.held_out.items().len().div_ceil(self.batch_size);

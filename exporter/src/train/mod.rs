@@ -9,6 +9,7 @@
 //! * `draws`, [`Order`], [`Batches`]: what a step sees.
 //! * [`Trainer`]: the state and one step of it, with [`Optimizer`] and [`Ema`].
 //! * [`RunDir`], [`Checkpoint`]: the state on disk, whole or not at all.
+//! * [`distributed`]: the same run on several processes.
 
 mod error;
 pub use error::TrainError;
@@ -20,6 +21,8 @@ mod diffusion;
 pub use diffusion::{DiffusionConfig, EdmConfig, Loss, ProcessKind};
 
 mod validate;
+
+mod same;
 
 mod defaults;
 
@@ -79,6 +82,8 @@ mod preview;
 mod animation;
 
 mod summary;
+
+pub mod distributed;
 
 mod stop;
 pub use stop::Stop;

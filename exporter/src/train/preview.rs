@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use ddpm_package::Kind;
 use ddpm_pictures::View;
 
+use super::distributed::draw;
 use super::{RunDir, TrainConfig, TrainError, Trainer};
 use crate::data::Dataset;
 use crate::picture;
-use crate::sample::{self, Request};
 
 /// Pictures of a grid: a square of them.
 const PICTURES: usize = 64;
@@ -53,12 +53,7 @@ impl Preview {
         config: &TrainConfig,
         trainer: &Trainer,
     ) -> Result<Shown, TrainError> {
-        let count = self.count;
-        let (program, labels) = (config.default_program()?, config.labels_in_turn(count));
-        let labels = labels.as_deref();
-        let request =
-            Request { program: &program, seed: config.seed, count, labels, initial: None };
-        let samples = sample::draw(trainer.averaged(), trainer.device(), &request)?;
+        let samples = draw(config, trainer, self.count, config.seed)?;
         let text = [("ddpm.step", u64::from(trainer.steps_done())), ("ddpm.seed", config.seed)]
             .map(|(key, value)| (key.to_owned(), value.to_string()));
         let path = run.samples().join(format!("step-{:07}.png", trainer.steps_done()));

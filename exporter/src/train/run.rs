@@ -41,7 +41,7 @@ pub fn run(
 ) -> Result<Outcome, TrainError> {
     let (start, begun_at) = (Instant::now(), trainer.steps_done());
     run.remove_unfinished()?;
-    let batches = Batches::new(config, Arc::clone(&dataset))?;
+    let batches = Batches::new(config, Arc::clone(&dataset))?.share_of(trainer)?;
     let mut show = Show {
         run,
         config,
@@ -90,6 +90,7 @@ pub fn run(
     if stopped.is_none() && last.is_some() {
         show.last_words(trainer)?;
     }
+    trainer.end(stopped)?;
     show.progress.finish();
     let taken = trainer.steps_done() - begun_at;
     let summary = Summary {

@@ -35,6 +35,17 @@ impl RunDir {
         Ok(run)
     }
 
+    /// The folder of a run, if one has left a checkpoint there.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Read`] if that cannot be found out.
+    pub fn begun(path: &Path) -> Result<Option<Self>, CheckpointError> {
+        let run = Self(std::path::absolute(path).map_err(CheckpointError::write(path))?);
+        let has_checkpoints = !run.checkpoint_folders()?.is_empty();
+        Ok(has_checkpoints.then_some(run))
+    }
+
     /// The folder of a run that has begun.
     ///
     /// # Errors

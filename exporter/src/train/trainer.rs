@@ -1,10 +1,15 @@
 //! The state of a run, and one step of it.
 
+use std::sync::Arc;
+
 use ddpm_torch::{Autocast, set_channels_last};
 use tch::{Device, Kind, Tensor, nn};
 
+use super::distributed::{Replica, Team};
 use super::loss::loss;
-use super::{Batch, DiffusionConfig, Draws, Ema, Optimizer, Precision, TrainConfig, TrainError};
+use super::{
+    Batch, DiffusionConfig, Draws, Ema, Optimizer, Precision, Stop, TrainConfig, TrainError,
+};
 use crate::model::{Eager, ModelConfig, Network};
 
 /// Everything that a step changes.
@@ -21,6 +26,8 @@ pub struct Trainer {
     device: Device,
     channels_last: bool,
     steps_done: u32,
+    /// If other processes train with this one.
+    replica: Option<Replica>,
 }
 
 /// What a step has to say.
@@ -74,6 +81,7 @@ impl Trainer {
             device,
             channels_last,
             steps_done: 0,
+            replica: None,
         })
     }
 
@@ -90,20 +98,32 @@ impl Trainer {
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport, TrainError> {
         let step = self.steps_done;
         assert_eq!(batch.step, step, "steps are taken in order");
-        tch::manual_seed(self.draws.dropout_seed(step));
+        let replica = self.replica.as_ref();
+        replica.map_or(Ok(()), Replica::begin_step)?;
+        let rank = replica.map_or(0, |replica| replica.team().rank());
+        tch::manual_seed(self.draws.dropout_seed(step, rank));
         self.optimizer.zero_grad();
         let mut loss = 0.0;
-        for (share, part) in batch.parts(self.accumulation) {
+        let mut parts = batch.parts(self.accumulation).peekable();
+        while let Some((share, part)) = parts.next() {
             let part = self.loss(&self.network, true, &part)? * share;
-            part.f_backward()?;
+            match replica {
+                // With the last part's gradients, those of all parts are there.
+                Some(replica) if parts.peek().is_none() => replica.backward(&part)?,
+                _ => part.f_backward()?,
+            }
             loss += part.f_double_value(&[])?;
         }
+        drop(parts);
         let grad_norm = self.optimizer.clip()?;
+        let loss = replica.map_or(Ok(loss), |replica| replica.end_step(loss))?;
         let loss = finite(step, "loss", loss)?;
         let grad_norm = finite(step, "norm of the gradients", grad_norm)?;
         let lr = self.optimizer.lr(step);
         self.optimizer.step(step)?;
-        self.ema.update(&self.parameters, step)?;
+        if rank == 0 {
+            self.ema.update(&self.parameters, step)?;
+        }
         self.steps_done += 1;
         Ok(StepReport { step, loss, grad_norm, lr })
     }
@@ -175,6 +195,41 @@ impl Trainer {
             batch.weights.as_deref(),
             batch.variational.as_ref(),
         )?)
+    }
+
+    /// Trains with other processes from here on. Whatever the state of this one was, it becomes that
+    /// of rank 0.
+    ///
+    /// * `stop`: is asked, on every rank at the same step, as soon as that of any rank is.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Group`] if a rank is lost.
+    pub fn join(&mut self, team: Arc<Team>, stop: Stop) -> Result<(), TrainError> {
+        self.steps_done = team.tell(team.leads().then_some(&self.steps_done))?;
+        for part in [self.weights(), self.averaged().parameters(), self.optimizer_state()] {
+            team.spread(part)?;
+        }
+        self.replica = Some(Replica::new(team, &self.parameters, stop)?);
+        Ok(())
+    }
+
+    /// The processes that it trains with, if it does not train alone.
+    #[must_use]
+    pub fn team(&self) -> Option<&Team> {
+        self.replica.as_ref().map(Replica::team)
+    }
+
+    /// Tells the other processes that there are no more steps, and waits until all have heard. It
+    /// does nothing if there are none.
+    ///
+    /// * `signal`: what the run was stopped by, if it was.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Group`] if a rank is lost.
+    pub fn end(&self, signal: Option<i32>) -> Result<(), TrainError> {
+        self.replica.as_ref().map_or(Ok(()), |replica| replica.end(signal))
     }
 
     /// Steps taken so far; the number of the next one.

@@ -60,7 +60,7 @@ impl Drawing<'_> {
             evaluator.evaluate(sample, timestep, labels)
         };
         let none = model.network.config().num_classes();
-        draw_with(drawn.len, none, &request, evaluate, |part| drawn.add(&part))?;
+        draw_with(drawn.len, none, &request, 0..request.count, evaluate, |part| drawn.add(&part))?;
         bar.finish_and_clear();
 
         let report = Drawn {
