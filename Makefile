@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip use all cores by themselves.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup bench agreement quality diffusers models dist clean
+.PHONY: help demo test check setup-server setup bench agreement kills quality diffusers models extractor dist clean
 
 # `make TARGET DEVICE=cuda` builds and runs with the libraries of .runtime-cuda/. Otherwise
 # .cargo/config.toml says where they are.
@@ -58,6 +58,10 @@ agreement: setup ## Let a classifier judge 256 samples of the embedded glyphs
 	@tools/preflight.sh rust c++
 	cargo run --release -p ddpm-exporter --example glyph_agreement -- models/glyphs --out docs/pictures/glyphs.png
 
+kills: setup ## Kill a training run at fifty random times, and compare what comes of it, bit for bit
+	@tools/preflight.sh rust c++
+	cargo test -p ddpm-exporter --test killed -- --ignored --nocapture
+
 quality: setup ## Measure samplers against evaluations on the shipped models (an hour on two cores)
 	@tools/preflight.sh rust c++
 	tools/quality.sh
@@ -75,6 +79,10 @@ diffusers: setup ## Let Python's diffusers read packages of ours and compare (2.
 models: setup ## Train the embedded models again (hours on two cores)
 	@tools/preflight.sh rust c++
 	tools/train-models.sh
+
+extractor: setup ## Train the small feature extractor of `ddpm-exporter eval` again (minutes)
+	@tools/preflight.sh rust c++
+	cargo run --release -p ddpm-exporter --example small_extractor
 
 dist: setup ## Make dist/, a folder to copy to a machine with neither Rust nor network
 	@tools/preflight.sh rust c++

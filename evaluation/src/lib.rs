@@ -3,7 +3,8 @@
 //! Every measure compares two sets of rows: features of pictures, or points of the
 //! plane. Rows arrive in batches, into [`Features`] where a measure needs them all, or
 //! into [`Statistics`], which keep a mean and a covariance. All arithmetic is f64
-//! unless said otherwise; nothing here does I/O but for [`StatisticsFile`].
+//! unless said otherwise; nothing here does I/O but for [`StatisticsFile`] and
+//! [`NumpyArray`].
 //!
 //! | measure | of | best |
 //! |---|---|---|
@@ -70,6 +71,9 @@ mod modes;
 pub use modes::{ModeCoverage, mode_coverage};
 
 mod npy;
+
+mod numpy_array;
+pub use numpy_array::{Elements, NumpyArray};
 
 mod statistics_file;
 pub use statistics_file::StatisticsFile;

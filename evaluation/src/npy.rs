@@ -15,10 +15,11 @@ pub(crate) struct Header {
     /// Type of an element, as `<f8`.
     pub(crate) descr: String,
     pub(crate) shape: Vec<usize>,
+    /// Whether the first axis varies fastest.
+    pub(crate) fortran_order: bool,
 }
 
-/// Reads the header and leaves `input` at the data. The order of the axes is not told:
-/// what is read here is of one axis, or symmetric.
+/// Reads the header and leaves `input` at the data.
 ///
 /// # Errors
 ///
@@ -148,10 +149,16 @@ fn parse(header: &str) -> Option<Header> {
     Some(Header {
         descr: descr.to_owned(),
         shape: sides.map(|s| s.parse().ok()).collect::<Option<_>>()?,
+        fortran_order: after("fortran_order")?.starts_with("True"),
     })
 }
 
-fn read_whole(input: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
+/// Reads exactly `length` bytes, to the end of `input`.
+///
+/// # Errors
+///
+/// As [`read_floats`].
+pub(crate) fn read_whole(input: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One more than expected, so that a longer array shows, and the reader reaches the end,
     // where an archive checks its sum.
@@ -187,7 +194,8 @@ mod tests {
             let file = written("<f8", shape, b"data");
             let mut rest = &file[..];
             let header = read_header(&mut rest).unwrap();
-            assert_eq!(header, Header { descr: "<f8".into(), shape: shape.to_vec() });
+            let descr = "<f8".into();
+            assert_eq!(header, Header { descr, shape: shape.to_vec(), fortran_order: false });
             assert_eq!(rest, b"data");
             assert_eq!((file.len() - 4) % 64, 0);
         }
@@ -196,9 +204,11 @@ mod tests {
     #[test]
     fn a_literal_in_other_order_and_spacing_is_read() {
         let header = parse("{'shape' : (5,) , 'fortran_order':True,'descr':'<f4'}").unwrap();
-        assert_eq!(header, Header { descr: "<f4".into(), shape: vec![5] });
-        assert_eq!(parse("{'descr': [('a', '<f4')], 'shape': (5,)}"), None);
-        assert_eq!(parse("{'descr': '<f4', 'shape': (-5,)}"), None);
+        let descr = "<f4".into();
+        assert_eq!(header, Header { descr, shape: vec![5], fortran_order: true });
+        let plain = "'fortran_order': False";
+        assert_eq!(parse(&format!("{{'descr': [('a', '<f4')], {plain}, 'shape': (5,)}}")), None);
+        assert_eq!(parse(&format!("{{'descr': '<f4', {plain}, 'shape': (-5,)}}")), None);
     }
 
     #[test]

@@ -28,6 +28,18 @@ pub struct StatisticsFile {
 }
 
 impl StatisticsFile {
+    /// Whether `path` is an `.npz` file with `mu` and `sigma` in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be read.
+    pub fn is_at(path: &Path) -> Result<bool, Error> {
+        let file = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let Ok(archive) = ZipArchive::new(BufReader::new(file)) else { return Ok(false) };
+        let has = |name| archive.index_for_name(name).is_some();
+        Ok(has("mu.npy") && has("sigma.npy"))
+    }
+
     /// Reads `path`.
     ///
     /// # Errors

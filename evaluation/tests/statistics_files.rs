@@ -31,6 +31,7 @@ fn what_is_written_reads_back_to_the_bit_and_equal_statistics_are_equal_files() 
         assert_eq!(StatisticsFile::read(&one).unwrap(), statistics);
         assert_eq!(fs::read(&one).unwrap(), fs::read(&two).unwrap());
     }
+    assert!(StatisticsFile::is_at(&one).unwrap());
     // Nothing is left beside them.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
@@ -112,6 +113,17 @@ fn a_damaged_file_is_refused_by_its_checksum() {
     assert!(refusal(&bytes).contains("mu"));
     bytes.truncate(bytes.len() / 2);
     refusal(&bytes);
+}
+
+#[test]
+fn a_file_without_mu_and_sigma_is_no_statistics_file() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("features.npz");
+    for bytes in [archive(&[("mu.npy", b"")]), b"text".to_vec()] {
+        fs::write(&path, bytes).unwrap();
+        assert!(!StatisticsFile::is_at(&path).unwrap());
+    }
+    assert!(StatisticsFile::is_at(&fixture("stored_f64.npz")).unwrap());
 }
 
 #[test]

@@ -14,16 +14,20 @@ const VERSION: &str = "2.11.0";
 fn main() -> ExitCode {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-changed=cpp");
-    match libtorch() {
-        Ok(torch) => {
-            compile(&torch);
-            ExitCode::SUCCESS
-        }
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("{reason}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn build() -> Result<(), String> {
+    let torch = libtorch()?;
+    let nccl = env::var_os("CARGO_FEATURE_NCCL").map(|_| nccl_headers(&torch)).transpose()?;
+    compile(&torch, nccl.as_deref());
+    Ok(())
 }
 
 /// The folder of a libtorch of the right version, or a sentence that says what to do.
@@ -56,8 +60,31 @@ fn version(text: &str) -> Option<&str> {
     line.split('\'').nth(1)?.split('+').next()
 }
 
-fn compile(torch: &Path) {
-    cc::Build::new()
+/// The folders of the headers that NCCL's part of libtorch includes, beside a CUDA libtorch.
+fn nccl_headers(torch: &Path) -> Result<Vec<PathBuf>, String> {
+    let nvidia = torch.parent().unwrap_or(torch).join("nvidia");
+    let folders = [
+        ("nccl/include", "nccl.h"),
+        ("cu13/include", "cuda_runtime.h"),
+        ("cu13/include", "crt/host_defines.h"),
+        ("cu13/include/cccl", "cuda/std/version"),
+    ];
+    for (folder, header) in folders {
+        let header = nvidia.join(folder).join(header);
+        if !header.is_file() {
+            return Err(format!(
+                "the feature `nccl` needs {}, which is not there: run `make setup DEVICE=cuda`, and \
+                 build with DEVICE=cuda; or build without the feature.",
+                header.display()
+            ));
+        }
+    }
+    Ok(folders.iter().map(|(folder, _)| nvidia.join(folder)).collect())
+}
+
+fn compile(torch: &Path, nccl_headers: Option<&[PathBuf]>) {
+    let mut build = cc::Build::new();
+    build
         .cpp(true)
         .std("c++17")
         .opt_level(1)
@@ -67,12 +94,23 @@ fn compile(torch: &Path) {
         .flag(torch.join("include"))
         .flag("-isystem")
         .flag(torch.join("include/torch/csrc/api/include"))
-        .file("cpp/shim.cpp")
-        .compile("ddpm_torch_shim");
+        .flag("-isystem")
+        .flag("cpp/gloo")
+        .define("USE_DISTRIBUTED", None)
+        .define("USE_C10D_GLOO", None)
+        .files(["cpp/shim.cpp", "cpp/distributed.cpp"]);
+    if let Some(folders) = nccl_headers {
+        build.define("USE_C10D_NCCL", None);
+        for folder in folders {
+            build.flag("-isystem").flag(folder);
+        }
+    }
+    build.compile("ddpm_torch_shim");
 
     let lib = torch.join("lib");
     println!("cargo:rustc-link-search=native={}", lib.display());
-    for library in ["torch_cpu", "c10"] {
+    let cuda: &[&str] = if nccl_headers.is_some() { &["torch_cuda", "c10_cuda"] } else { &[] };
+    for library in ["torch_cpu", "c10"].iter().chain(cuda) {
         println!("cargo:rustc-link-lib={library}");
     }
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());

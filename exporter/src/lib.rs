@@ -8,6 +8,7 @@
 //! * [`train`]: loss, optimiser, EMA and checkpoints in one readable loop;
 //! * [`export`]: a trained network becomes an ONNX model package, and is verified;
 //! * [`import`]: models of other programs become packages too;
+//! * [`evaluate`]: samples against data, and data under the model;
 //! * [`cli`]: the commands, and the flags that override the defaults.
 
 pub mod data;
@@ -23,5 +24,7 @@ pub mod train;
 pub mod export;
 
 pub mod import;
+
+pub mod evaluate;
 
 pub mod cli;

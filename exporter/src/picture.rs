@@ -31,6 +31,22 @@ pub fn png(samples: &[f32], shape: &[i64], text: &[(String, String)]) -> io::Res
     Ok(file)
 }
 
+/// Draws points in a given part of the plane and returns the file.
+///
+/// * `samples`: `[N, 2]` at model scale.
+/// * `text`: keywords (1 to 79 Latin letters) and values.
+///
+/// # Errors
+///
+/// What encoding the file fails with.
+pub fn scatter_png(samples: &[f32], view: &View, text: &[(String, String)]) -> io::Result<Vec<u8>> {
+    let (points, _) = samples.as_chunks::<2>();
+    let picture = scatter(points, view, SCATTER_SIDE).map_err(io::Error::other)?;
+    let mut file = Vec::new();
+    write_png(&mut file, &picture, text)?;
+    Ok(file)
+}
+
 fn pictures(samples: &[f32], shape: [i64; 3]) -> Result<Picture, ddpm_pictures::Error> {
     let shape = shape.map(|extent| extent as u32);
     let len = shape.iter().product::<u32>() as usize;

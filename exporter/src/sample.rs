@@ -1,6 +1,8 @@
 //! Sampling in libtorch: the same programs, kernel and noise as the server's, so the same samples up
 //! to the last bits of the network's arithmetic.
 
+use std::ops::Range;
+
 use ddpm_diffusion::{
     Clip, Evals, GridSpec, Kernel, Network as Meaning, Noise, Prediction, Process, Program, Recipe,
     Row, Sampler, State,
@@ -93,6 +95,12 @@ pub fn compile(
     .compile(network)
 }
 
+/// How many samples of `len` numbers go through the network together.
+#[must_use]
+pub fn batch_size(len: usize) -> usize {
+    (BATCH_ELEMENTS / len).clamp(1, MAX_BATCH)
+}
+
 /// Draws samples, `[count, …sample shape]`.
 ///
 /// # Errors
@@ -108,27 +116,76 @@ pub fn draw(
     device: Device,
     request: &Request<'_>,
 ) -> Result<Vec<f32>, TchError> {
-    let len = network.config().sample_shape().iter().product::<i64>() as usize;
-    let indices: Vec<usize> = (0..request.count).collect();
-    let mut samples = Vec::with_capacity(request.count * len);
-    for chunk in indices.chunks((BATCH_ELEMENTS / len).clamp(1, MAX_BATCH)) {
+    draw_range(network, device, request, 0..request.count)
+}
+
+/// Draws those of the samples of a [`draw`] whose indices are in a range: `[indices, …sample shape]`.
+///
+/// # Errors
+///
+/// As [`draw`].
+///
+/// # Panics
+///
+/// As [`draw`].
+pub fn draw_range(
+    network: &Network,
+    device: Device,
+    request: &Request<'_>,
+    indices: Range<usize>,
+) -> Result<Vec<f32>, TchError> {
+    let config = network.config();
+    let len = config.sample_shape().iter().product::<i64>() as usize;
+    let mut values = Vec::with_capacity(indices.len() * len);
+    let evaluate = |sample: &[f32], timestep: &[f32], labels: Option<&[i64]>| {
+        forward(network, device, sample, timestep, labels)
+    };
+    let none = config.num_classes();
+    draw_with(len, none, request, indices, evaluate, |part| values.extend(part))?;
+    Ok(values)
+}
+
+/// Draws samples of a range of indices with whatever evaluates the network, and hands them on as
+/// they are done.
+///
+/// * `len`: numbers in a sample; `none`: the label that means "no label" of a conditional network.
+/// * `evaluate`: `[B, …sample shape]`, timesteps `[B]` and labels `[B]` to outputs `[B, …]`.
+/// * `done`: is given `[B, …sample shape]`, in the order of the indices.
+///
+/// # Errors
+///
+/// What `evaluate` fails with.
+///
+/// # Panics
+///
+/// As [`draw`].
+pub fn draw_with<E>(
+    len: usize,
+    none: Option<i64>,
+    request: &Request<'_>,
+    indices: Range<usize>,
+    mut evaluate: impl FnMut(&[f32], &[f32], Option<&[i64]>) -> Result<Vec<f32>, E>,
+    mut done: impl FnMut(Vec<f32>),
+) -> Result<(), E> {
+    let indices: Vec<usize> = indices.collect();
+    for chunk in indices.chunks(batch_size(len)) {
         let labels = request.labels.map(|labels| &labels[chunk[0]..][..chunk.len()]);
-        let part = Part { network, device, labels, len };
-        samples.extend(part.draw(request, chunk)?);
+        let mut part = Part { evaluate: &mut evaluate, none, labels, len };
+        done(part.draw(request, chunk)?);
     }
-    Ok(samples)
+    Ok(())
 }
 
 /// Samples that go through the program together, all at the same row.
-struct Part<'a> {
-    network: &'a Network,
-    device: Device,
+struct Part<'a, F> {
+    evaluate: &'a mut F,
+    none: Option<i64>,
     labels: Option<&'a [i64]>,
     len: usize,
 }
 
-impl Part<'_> {
-    fn draw(&self, request: &Request<'_>, indices: &[usize]) -> Result<Vec<f32>, TchError> {
+impl<E, F: FnMut(&[f32], &[f32], Option<&[i64]>) -> Result<Vec<f32>, E>> Part<'_, F> {
+    fn draw(&mut self, request: &Request<'_>, indices: &[usize]) -> Result<Vec<f32>, E> {
         let (program, noise) = (request.program, Noise::new(request.seed));
         let start = |&index: &usize| match request.initial {
             Some(given) => State::from_point(program, given[index % given.len()].clone()),
@@ -137,7 +194,7 @@ impl Part<'_> {
         let mut states: Vec<State<f32>> = indices.iter().map(start).collect();
         let mut kernel = Kernel::new(self.len);
         for (position, row) in program.rows().iter().enumerate() {
-            let outputs = self.evaluate(row, &states)?;
+            let outputs = self.outputs(row, &states)?;
             for (i, (state, &index)) in states.iter_mut().zip(indices).enumerate() {
                 let of_sample: Vec<&[f32]> = outputs
                     .iter()
@@ -153,24 +210,25 @@ impl Part<'_> {
     }
 
     /// The network's outputs on all samples, one an eval of the row.
-    fn evaluate(&self, row: &Row, states: &[State<f32>]) -> Result<Vec<Vec<f32>>, TchError> {
-        let none = self.network.config().num_classes().map(|none| vec![none; states.len()]);
-        let labelled = || self.forward(row, states, self.labels);
-        let unlabelled = || self.forward(row, states, none.as_deref());
+    fn outputs(&mut self, row: &Row, states: &[State<f32>]) -> Result<Vec<Vec<f32>>, E> {
+        let none = self.none.map(|none| vec![none; states.len()]);
+        let (labels, none) = (self.labels, none.as_deref());
         match row.evals {
             Evals::Zero => Ok(Vec::new()),
-            Evals::One => Ok(vec![labelled()?]),
-            Evals::Unconditional => Ok(vec![unlabelled()?]),
-            Evals::Guided { .. } => Ok(vec![labelled()?, unlabelled()?]),
+            Evals::One => Ok(vec![self.output(row, states, labels)?]),
+            Evals::Unconditional => Ok(vec![self.output(row, states, none)?]),
+            Evals::Guided { .. } => {
+                Ok(vec![self.output(row, states, labels)?, self.output(row, states, none)?])
+            }
         }
     }
 
-    fn forward(
-        &self,
+    fn output(
+        &mut self,
         row: &Row,
         states: &[State<f32>],
         labels: Option<&[i64]>,
-    ) -> Result<Vec<f32>, TchError> {
+    ) -> Result<Vec<f32>, E> {
         let c_in = row.c_in as f32;
         let values: Vec<f32> = states
             .iter()
@@ -178,7 +236,7 @@ impl Part<'_> {
             .map(|u| if c_in == 1.0 { *u } else { c_in * *u })
             .collect();
         let timestep = vec![row.t as f32; states.len()];
-        forward(self.network, self.device, &values, &timestep, labels)
+        (self.evaluate)(&values, &timestep, labels)
     }
 }
 

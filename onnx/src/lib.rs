@@ -6,6 +6,7 @@
 //! * [`Runtime`]: the library, found and loaded once a process.
 //! * [`Device`]: where graphs run, with the reason for the choice.
 //! * [`Denoiser`]: one graph of a package, ready to evaluate.
+//! * [`Extractor`]: a graph from pictures to features, for evaluation.
 
 mod error;
 pub use error::Error;
@@ -18,3 +19,6 @@ pub use device::{Device, DeviceChoice};
 
 mod denoiser;
 pub use denoiser::{Batch, Denoiser};
+
+mod extractor;
+pub use extractor::Extractor;

@@ -135,9 +135,10 @@ impl Admission {
 }
 
 impl Counts {
-    /// When there may be room again: when what was taken is done.
+    /// When it is worth to ask again: when what was taken is done, but soon, as
+    /// others may leave before.
     fn retry_after(&self) -> Duration {
-        Duration::from_secs_f64(self.seconds.clamp(1.0, 600.0))
+        Duration::from_secs_f64(self.seconds.clamp(1.0, 10.0))
     }
 }
 
@@ -243,11 +244,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_the_time_to_come_back() {
         let admission = admission(10, 100);
-        let (_permit, before) = admit(&admission, 8, 80, 0.25).unwrap();
+        let (_permit, before) = admit(&admission, 8, 80, 0.05).unwrap();
         assert_eq!(before, Counts::default());
         match admit(&admission, 3, 30, 0.25) {
             Err(Error::Full { limit: 10, retry_after, .. }) => {
-                assert_eq!(retry_after, Duration::from_secs(20));
+                assert_eq!(retry_after, Duration::from_secs(4));
             }
             other => panic!("{other:?}"),
         }

@@ -280,10 +280,9 @@ fn pictures_are_encoded_to_an_array_and_the_way_back_is_told() {
     assert_eq!(request.class_labels, [1]);
     let array = fs::read(folder.path().join("z/x.npy")).unwrap();
     assert!(text(&array[10..100]).contains("'shape': (2, 3, 8, 8)"));
-    assert!(
-        report.contains("--sampler ddim --steps 10 --grid trailing --initial z/x.npy"),
-        "{report}"
-    );
+    // Grid and clip are those of the receipt.
+    let back = "--label 1 --sampler ddim --steps 10 --grid trailing --clip unit --initial z/x.npy";
+    assert!(report.contains(back), "{report}");
 }
 
 #[test]

@@ -1,8 +1,6 @@
 // The few functions of libtorch that tch does not bind, with C linkage.
-//
-// Every function returns nullptr, or the reason why it failed: a string that the next failure on
-// the same thread overwrites. No C++ exception crosses into Rust. Tensors are borrowed: an
-// `at::Tensor*` is what tch's `Tensor::as_ptr` returns.
+
+#include "common.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
@@ -11,39 +9,13 @@
 #include <dlfcn.h>
 
 #include <cmath>
-#include <string>
 #include <vector>
 
 namespace {
 
-using Tensors = const at::Tensor* const*;
-
-thread_local std::string last_error;
-
-template <typename Body>
-const char* guarded(Body body) {
-  try {
-    body();
-    return nullptr;
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  } catch (...) {
-    last_error = "an unknown C++ exception";
-  }
-  return last_error.c_str();
-}
-
-std::vector<at::Tensor> list(const char* what, Tensors tensors, size_t len) {
-  std::vector<at::Tensor> out;
-  out.reserve(len);
-  for (size_t i = 0; i < len; i++) {
-    TORCH_CHECK(tensors[i]->defined(), what, "[", i, "] is undefined: run backward() first");
-    out.push_back(*tensors[i]);
-  }
-  return out;
-}
+using ddpm::guarded;
+using ddpm::list;
+using ddpm::Tensors;
 
 // The fused kernels index all lists by the sizes of the first one and check nothing.
 void check_same_layout(const char* what, const std::vector<at::Tensor>& tensors,

@@ -47,6 +47,57 @@ unsafe extern "C" {
     pub(crate) fn ddpm_torch_autocast_enter_bf16(cuda: c_int) -> Status;
     pub(crate) fn ddpm_torch_autocast_leave(cuda: c_int, enabled: c_int, dtype: c_int) -> Status;
     pub(crate) fn ddpm_torch_set_channels_last(tensor: RawTensor) -> Status;
+    pub(crate) fn ddpm_torch_group_join(
+        host: *const c_char,
+        port: u16,
+        serves: c_int,
+        rank: c_int,
+        size: c_int,
+        prefix: *const c_char,
+        greeting: *const c_char,
+        use_nccl: c_int,
+        interface: *const c_char,
+        join_ms: i64,
+        timeout_ms: i64,
+        out: *mut *mut c_void,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_group_free(group: *mut c_void);
+    pub(crate) fn ddpm_torch_all_reduce(
+        group: *mut c_void,
+        tensor: RawTensor,
+        max: c_int,
+        out: *mut *mut c_void,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_broadcast(
+        group: *mut c_void,
+        tensor: RawTensor,
+        root: c_int,
+        out: *mut *mut c_void,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_gather(
+        group: *mut c_void,
+        tensor: RawTensor,
+        parts: *const RawTensor,
+        len: usize,
+        root: c_int,
+        out: *mut *mut c_void,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_barrier(
+        group: *mut c_void,
+        cuda: c_int,
+        out: *mut *mut c_void,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_work_wait(work: *mut c_void) -> Status;
+    pub(crate) fn ddpm_torch_work_free(work: *mut c_void);
+    pub(crate) fn ddpm_torch_reducer_new(
+        group: *mut c_void,
+        params: *const RawTensor,
+        len: usize,
+        bucket_bytes: usize,
+        out: *mut *mut c_void,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_reducer_prepare(reducer: *mut c_void) -> Status;
+    pub(crate) fn ddpm_torch_reducer_free(reducer: *mut c_void);
 }
 
 pub(crate) fn raw(tensor: &Tensor) -> RawTensor {

@@ -3,9 +3,10 @@
 //! * [`load_cuda`]: takes up CUDA at run time, so one binary serves machines with and without;
 //! * [`fused_adam`], [`lerp`], [`clip_grad_norm`]: one call for all tensors of a network;
 //! * [`Autocast`]: bf16 compute while a guard lives, on CPU and CUDA;
-//! * [`set_channels_last`]: the memory format that convolutions like best.
+//! * [`set_channels_last`]: the memory format that convolutions like best;
+//! * [`distributed`]: c10d's process groups, and the averaging of gradients over them.
 //!
-//! The C++ is `cpp/shim.cpp`. Its functions catch every exception; here they become [`Error`].
+//! The C++ is in `cpp/`. Its functions catch every exception; here they become [`Error`].
 
 mod ffi;
 
@@ -20,6 +21,8 @@ pub use autocast::Autocast;
 
 mod memory;
 pub use memory::set_channels_last;
+
+pub mod distributed;
 
 /// Why a call into libtorch did nothing or not all of its work.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! Where libtorch computes, with the reason; never a silent fall back.
 
 use ddpm_onnx::DeviceChoice;
+use ddpm_torch::distributed::Launch;
 use tch::{Cuda, Device};
 
 use super::Failure;
@@ -18,6 +19,11 @@ pub(super) struct DeviceArgs {
 }
 
 impl DeviceArgs {
+    /// What was asked for, for ONNX Runtime.
+    pub(super) fn choice(&self) -> DeviceChoice {
+        self.device.unwrap_or_default()
+    }
+
     /// Chooses the device and prints the choice. To be called before anything else asks libtorch
     /// for CUDA, which would remember "none".
     ///
@@ -25,27 +31,39 @@ impl DeviceArgs {
     ///
     /// [`Failure::Refused`] if CUDA was asked for and does not work, with the reason.
     pub(super) fn choose(&self) -> Result<Device, Failure> {
-        let (device, reason) = choose(self.device.unwrap_or_default())
+        self.choose_for(None)
+    }
+
+    /// Chooses the device of one process of several: its GPU is the one that was asked for, or the
+    /// first, plus its rank on the machine.
+    ///
+    /// # Errors
+    ///
+    /// As [`DeviceArgs::choose`].
+    pub(super) fn choose_for(&self, launch: Option<&Launch>) -> Result<Device, Failure> {
+        let first_gpu = launch.map_or(0, |launch| launch.local_rank as u32);
+        let (device, reason) = choose(self.device.unwrap_or_default(), first_gpu)
             .map_err(|reason| Failure::Refused(reason.into()))?;
         if let Some(threads) = self.threads {
             tch::set_num_threads(i32::from(threads.get().min(1024)));
         }
+        let who = launch.map_or(String::new(), |launch| format!("rank {}: ", launch.rank));
         match device {
-            Device::Cuda(number) => eprintln!("device cuda:{number} ({reason})"),
-            _ => eprintln!("device cpu, {} threads ({reason})", tch::get_num_threads()),
+            Device::Cuda(number) => eprintln!("{who}device cuda:{number} ({reason})"),
+            _ => eprintln!("{who}device cpu, {} threads ({reason})", tch::get_num_threads()),
         }
         Ok(device)
     }
 }
 
-fn choose(choice: DeviceChoice) -> Result<(Device, String), String> {
+fn choose(choice: DeviceChoice, first_gpu: u32) -> Result<(Device, String), String> {
     match choice {
         DeviceChoice::Cpu => Ok((Device::Cpu, "asked for".to_owned())),
-        DeviceChoice::Cuda(number) => match cuda(number) {
+        DeviceChoice::Cuda(number) => match cuda(number.saturating_add(first_gpu)) {
             Ok(device) => Ok((device, "asked for".to_owned())),
             Err(reason) => Err(format!("device {choice} cannot be used: {reason}")),
         },
-        DeviceChoice::Auto => Ok(match cuda(0) {
+        DeviceChoice::Auto => Ok(match cuda(first_gpu) {
             Ok(device) => (device, "CUDA works".to_owned()),
             Err(reason) => (Device::Cpu, format!("no CUDA: {reason}")),
         }),

@@ -5,6 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ddpm_torch::distributed::GroupError;
+
+use crate::evaluate::EvaluateError;
 use crate::export::package::ExportError;
 use crate::export::read::ReadError;
 use crate::export::verify::VerifyError;
@@ -14,6 +17,8 @@ use crate::train::{CheckpointError, TrainError};
 /// Grouped by exit code.
 #[derive(Debug)]
 pub enum Failure {
+    /// Exit code 2: what was asked for is not complete.
+    Usage(String),
     /// Exit code 1: something went wrong on the way.
     Failed(Box<dyn Error + Send + Sync>),
     /// Exit code 3: settings, data or a package that cannot be used.
@@ -35,6 +40,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Failed(_) => ExitCode::from(1),
+            Self::Usage(_) => ExitCode::from(2),
             Self::Refused(_) => ExitCode::from(3),
             Self::CheckFailed(_) => ExitCode::from(6),
             Self::Stopped { signal, .. } => ExitCode::from((128 + signal) as u8),
@@ -49,6 +55,7 @@ impl fmt::Display for Failure {
                 write!(f, "error: {error}")?;
                 write_causes(f, error.as_ref())
             }
+            Self::Usage(reason) => write!(f, "error: {reason}"),
             Self::CheckFailed(reason) => write!(f, "check failed: {reason}"),
             Self::Stopped { run, .. } => {
                 write!(f, "stopped; go on with: ddpm-exporter train --resume {}", run.display())
@@ -78,7 +85,17 @@ impl From<TrainError> for Failure {
             | TrainError::Diffusion(_)
             | TrainError::Data(_) => Self::Refused(error.into()),
             TrainError::Checkpoint(error) => error.into(),
+            TrainError::Group(error) => error.into(),
             _ => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<GroupError> for Failure {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::Launch(_) | GroupError::NoNccl => Self::Refused(error.into()),
+            GroupError::Join { .. } | GroupError::Lost { .. } => Self::Failed(error.into()),
         }
     }
 }
@@ -133,6 +150,17 @@ impl From<VerifyError> for Failure {
         match error {
             VerifyError::Package(_) | VerifyError::Read(_) => Self::Refused(error.into()),
             VerifyError::Onnx(_) | VerifyError::Torch(_) => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<EvaluateError> for Failure {
+    fn from(error: EvaluateError) -> Self {
+        match error {
+            EvaluateError::Onnx(_) | EvaluateError::Torch(_) | EvaluateError::Write { .. } => {
+                Self::Failed(error.into())
+            }
+            _ => Self::Refused(error.into()),
         }
     }
 }

@@ -52,6 +52,18 @@ fn interval(text: &str) -> Result<(f64, f64), String> {
 }
 
 impl How {
+    /// The first of these flags that was given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--sampler", self.sampler.is_some()),
+            ("--steps", self.steps.is_some()),
+            ("--grid", self.grid.is_some()),
+            ("--clip", self.clip.is_some()),
+            ("--guidance", self.guidance.is_some()),
+        ];
+        flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag)
+    }
+
     /// What was asked for.
     ///
     /// * `given`: whether samples start from given states.

@@ -2,6 +2,8 @@
 
 mod device;
 
+mod distributed;
+
 mod failure;
 pub use failure::Failure;
 
@@ -11,11 +13,19 @@ mod names;
 
 mod settings;
 
+mod layers;
+
+mod dry_run;
+
+mod presets;
+
 mod train;
 
 mod data;
 
 mod sample;
+
+mod eval;
 
 mod export;
 
@@ -28,6 +38,8 @@ mod verify;
 mod inspect;
 
 mod random;
+
+mod doctor;
 
 use std::process::ExitCode;
 
@@ -48,6 +60,7 @@ Examples:
   ddpm-exporter train --data folder:PICTURES --image-size 32 --out runs/mine
   ddpm-exporter train --resume runs/mine
   ddpm-exporter sample runs/mine --count 16 --out samples
+  ddpm-exporter eval runs/mine --count 1000
   ddpm-exporter export runs/mine --output models/mine
   ddpm-exporter import cifar10.pt --config cifar10.json --output models/cifar10
   ddpm-exporter verify models/mine
@@ -55,12 +68,18 @@ Examples:
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Print the settings of published results, as files for --config.
+    Presets(presets::PresetsArgs),
+    /// Write a file of settings to edit, for --config.
+    Init(presets::InitArgs),
     /// Look at a data set before training.
     Data(data::Args),
     /// Train a model, then write and verify its package.
     Train(Box<train::Args>),
     /// Draw samples in libtorch: those that the server draws for the same seed.
     Sample(sample::Args),
+    /// Compare samples with data: Fréchet distance, KID, precision and recall, toy measures.
+    Eval(Box<eval::Args>),
     /// Write the package of a checkpoint, and verify it.
     Export(export::Args),
     /// Make a package of another program's model, and verify it.
@@ -71,6 +90,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Write a package of untrained weights, for benchmarks and checks of devices.
     Random(random::Args),
+    /// Say what this machine has, what of it works, and what to do about the rest.
+    Doctor(doctor::Args),
 }
 
 impl Cli {
@@ -80,14 +101,18 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         start_logging();
         let result = match self.command {
+            Command::Presets(args) => args.run(),
+            Command::Init(args) => args.run(),
             Command::Data(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Sample(args) => args.run(),
+            Command::Eval(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Import(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Random(args) => args.run(),
+            Command::Doctor(args) => args.run(),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

@@ -31,7 +31,7 @@ impl Model {
         }
     }
 
-    fn of_package(package: &Package, device: Device) -> Result<Self, Failure> {
+    pub(super) fn of_package(package: &Package, device: Device) -> Result<Self, Failure> {
         let manifest = package.manifest();
         Ok(Self {
             name: manifest.name.clone(),
@@ -43,7 +43,7 @@ impl Model {
         })
     }
 
-    fn of_checkpoint(checkpoint: &Checkpoint, device: Device) -> Result<Self, Failure> {
+    pub(super) fn of_checkpoint(checkpoint: &Checkpoint, device: Device) -> Result<Self, Failure> {
         let config = checkpoint.config();
         Ok(Self {
             name: config.name.clone(),

@@ -68,11 +68,35 @@ pub enum GraphError {
 ///
 /// [`GraphError`] if a parameter is not finite or not f32, or the file would exceed 2 GB.
 pub fn portable(network: &Network, metadata: &[(&str, String)]) -> Result<Vec<u8>, GraphError> {
+    encoded(graph(network)?, metadata)
+}
+
+/// Writes a graph from pictures to features: input `pictures`, output `features`, in the dialect of
+/// [`portable`].
+///
+/// * `shape`: of a picture, `[C, H, W]`.
+/// * `network`: what is recorded.
+///
+/// # Errors
+///
+/// As [`portable`].
+pub(crate) fn feature_graph(
+    shape: [i64; 3],
+    network: impl FnOnce(&Trace, &Value) -> Value,
+) -> Result<Vec<u8>, GraphError> {
+    let trace = Trace::default();
+    let features = network(&trace, &Value::new("pictures", &shape));
+    let input = vec![info("pictures", DataType::Float, &shape)];
+    let output = (&features, info("features", DataType::Float, &features.shape));
+    encoded(assembled("extractor", trace, input, output)?, &[])
+}
+
+fn encoded(graph: GraphProto, metadata: &[(&str, String)]) -> Result<Vec<u8>, GraphError> {
     let model = ModelProto {
         ir_version: Some(IR_VERSION),
         producer_name: Some(env!("CARGO_PKG_NAME").to_owned()),
         producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-        graph: Some(graph(network)?),
+        graph: Some(graph),
         opset_import: vec![OperatorSetIdProto {
             domain: Some(String::new()),
             version: Some(OPSET),
@@ -98,21 +122,32 @@ fn graph(network: &Network) -> Result<GraphProto, GraphError> {
     };
     let result = network.forward(&trace, &inputs);
 
+    let mut input =
+        vec![info("sample", DataType::Float, &sample), info("timestep", DataType::Float, &[])];
+    input.extend(labelled.then(|| info("class_labels", DataType::Int64, &[])));
+    let output = (&result, info("out_sample", DataType::Float, &out_sample));
+    assembled("denoiser", trace, input, output)
+}
+
+/// What was recorded, with its inputs and its output.
+fn assembled(
+    name: &str,
+    trace: Trace,
+    input: Vec<ValueInfoProto>,
+    (result, output): (&Value, ValueInfoProto),
+) -> Result<GraphProto, GraphError> {
     let mut recorded = trace.into_recorded();
-    recorded.nodes.push(name_result(&result, "out_sample"));
+    recorded.nodes.push(name_result(result, output.name()));
     let mut initializer = recorded.constants;
     for (name, value) in &recorded.parameters {
         initializer.push(initializer_of(name, value)?);
     }
-    let mut input =
-        vec![info("sample", DataType::Float, &sample), info("timestep", DataType::Float, &[])];
-    input.extend(labelled.then(|| info("class_labels", DataType::Int64, &[])));
     Ok(GraphProto {
         node: recorded.nodes,
-        name: Some("denoiser".to_owned()),
+        name: Some(name.to_owned()),
         initializer,
         input,
-        output: vec![info("out_sample", DataType::Float, &out_sample)],
+        output: vec![output],
     })
 }
 

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use super::run_dir::PREFIX;
+use super::run_dir::{PREFIX, UNFINISHED};
 use super::tensors::serialize;
 use super::{RunDir, TrainConfig, TrainError, Trainer};
 use crate::model::Network;
@@ -127,7 +127,7 @@ impl Checkpoint {
         let parent = run.checkpoints();
         let target = parent.join(format!("{PREFIX}{steps_done:07}"));
         let folder = tempfile::Builder::new()
-            .prefix(".writing-")
+            .prefix(UNFINISHED)
             .tempdir_in(&parent)
             .map_err(CheckpointError::write(&parent))?;
         let parts = [

@@ -26,6 +26,9 @@ pub struct TrainConfig {
     pub diffusion: DiffusionConfig,
     /// Items a step, at least 1.
     pub batch_size: usize,
+    /// In how many parts they go through the network, for want of memory; the step is the same.
+    #[serde(default = "one")]
+    pub accumulation: usize,
     /// Steps in total.
     pub steps: u32,
     /// Adam and what goes with it.
@@ -40,6 +43,13 @@ pub struct TrainConfig {
     pub precision: Precision,
     /// How often things happen.
     pub intervals: Intervals,
+    /// What is shown of it.
+    #[serde(default)]
+    pub watch: WatchConfig,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Which data, and how it is loaded.
@@ -104,6 +114,26 @@ pub struct Intervals {
     pub sample_every: u32,
     /// Checkpoints kept, newest first; at least 1.
     pub keep: usize,
+}
+
+/// What is shown of a run while it trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WatchConfig {
+    /// Steps between lines of the log; at least 1.
+    pub log_every: u32,
+    /// Items that are kept out of training, to judge it by; 0: none.
+    pub held_out: usize,
+    /// Steps between losses on the items held out; 0: only at the end.
+    pub held_out_every: u32,
+    /// Samples in a picture; 0: as suits the kind.
+    pub samples: usize,
+}
+
+impl Default for WatchConfig {
+    fn default() -> Self {
+        Self { log_every: 50, held_out: 0, held_out_every: 1000, samples: 0 }
+    }
 }
 
 impl DataConfig {

@@ -2,7 +2,7 @@
 
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 
-use super::config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig};
+use super::config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig};
 use super::{DiffusionConfig, EdmConfig, ProcessKind};
 use crate::data::Kind;
 use crate::model::{ModelConfig, ToyConfig, UnetConfig};
@@ -28,6 +28,7 @@ impl TrainConfig {
             model: ModelConfig::Toy(ToyConfig { num_classes, ..ToyConfig::default() }),
             diffusion: POINTS,
             batch_size: 1000,
+            accumulation: 1,
             steps: 20_000,
             optimizer: OptimizerConfig { lr: 1e-3, warmup: 0, ..optimizer },
             ema_decay: 0.9999,
@@ -35,6 +36,7 @@ impl TrainConfig {
             seed: 0,
             precision: Precision::Fp32,
             intervals: Intervals { checkpoint_every: 2000, sample_every: 2000, keep: 3 },
+            watch: WatchConfig::default(),
         };
         match kind {
             Kind::Points2d => common,
@@ -66,6 +68,7 @@ const POINTS: DiffusionConfig = DiffusionConfig {
     prediction: Prediction::Eps,
     variance: Variance::FixedSmall,
     loss: None,
+    min_snr: None,
 };
 
 /// The process of Ho et al. 2020.
@@ -79,6 +82,7 @@ const IMAGES: DiffusionConfig = DiffusionConfig {
     prediction: Prediction::Eps,
     variance: Variance::FixedLarge,
     loss: None,
+    min_snr: None,
 };
 
 /// How large a network pictures of a size need, and how long it trains.

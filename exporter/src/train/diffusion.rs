@@ -1,8 +1,11 @@
 //! What a network learns: the forward process, what it predicts, and the loss.
 
-use ddpm_diffusion::{BetaSchedule, Edm, Network, Point, Prediction, Process, Schedule, Variance};
+use ddpm_diffusion::{
+    BetaSchedule, Edm, Evaluation, Network, Point, Prediction, Process, Schedule, Variance,
+};
 use serde::{Deserialize, Serialize};
 
+use super::loss::Objective;
 use super::{Draws, TrainError};
 
 /// The diffusion process, what the network predicts, and how it is judged.
@@ -29,6 +32,10 @@ pub struct DiffusionConfig {
     /// What is minimised; absent: `hybrid` with a learned variance, `mse` otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<Loss>,
+    /// γ: the squared error of x_0 counts min(SNR, γ) times (Hang et al. 2023, section 3.4,
+    /// <https://arxiv.org/abs/2303.09556>); absent: the squared error of the prediction counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_snr: Option<f64>,
 }
 
 /// A forward process.
@@ -127,6 +134,21 @@ impl DiffusionConfig {
     pub fn loss(&self) -> Loss {
         let default = if self.variance.is_learned() { Loss::Hybrid } else { Loss::Mse };
         self.loss.unwrap_or(default)
+    }
+
+    /// What the loss is of.
+    pub(super) fn objective(&self) -> Objective {
+        let Self { variance, timesteps, .. } = *self;
+        Objective { kind: self.loss(), variance, timesteps }
+    }
+
+    /// How often the squared error of a prediction counts, if not once.
+    ///
+    /// An error of F is one of p_F F in x_0, so min(SNR, γ) p_F² is the weight of the paper for
+    /// every prediction: min(SNR, γ) / SNR for eps, min(SNR, γ) / (SNR + 1) for v.
+    pub(super) fn weight(&self, point: &Point, evaluation: &Evaluation) -> Option<f64> {
+        let snr = (point.alpha / point.sigma).powi(2);
+        self.min_snr.map(|gamma| snr.min(gamma) * evaluation.p_f.powi(2))
     }
 
     /// Where on the process one item of a batch is trained.

@@ -12,6 +12,7 @@ enum Purpose {
     Flip,
     LabelDrop,
     Dropout,
+    HeldOut,
 }
 
 /// All random choices of a run.
@@ -53,10 +54,16 @@ impl Draws {
         seed_of(&self.root, Purpose::Order)
     }
 
-    /// Seed of the dropout of a step, for libtorch's generator.
+    /// The choices for the items held out: the same whenever they are looked at.
     #[must_use]
-    pub fn dropout_seed(&self, step: u32) -> i64 {
-        self.dropout.bits(0, step) as i64
+    pub fn held_out(&self) -> Self {
+        Self::new(seed_of(&self.root, Purpose::HeldOut))
+    }
+
+    /// Seed of the dropout of a step on a rank, for libtorch's generator.
+    #[must_use]
+    pub fn dropout_seed(&self, step: u32, rank: usize) -> i64 {
+        self.dropout.bits(rank as u64, step) as i64
     }
 
     /// t, uniform over 0..`timesteps`; the bias is below `timesteps` / 2^64.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use ddpm_torch::distributed::GroupError;
+
 use super::CheckpointError;
 use crate::data::DataError;
 use crate::model::{ConfigError, StateError};
@@ -60,6 +62,9 @@ pub enum TrainError {
     /// libtorch failed; most often memory is short.
     #[error("libtorch failed: {0}; if memory is short, lower the batch size")]
     Torch(#[from] tch::TchError),
+    /// The processes of a run do not meet, or one is lost.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// Our part of libtorch failed.
     #[error(transparent)]
     Shim(#[from] ddpm_torch::Error),

@@ -69,27 +69,39 @@ impl Term {
     }
 }
 
+/// What is minimised, and of which outputs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Objective {
+    pub(super) kind: Loss,
+    pub(super) variance: Variance,
+    pub(super) timesteps: usize,
+}
+
 /// The loss of a batch, a scalar.
 ///
 /// * `output`: `[B, …]`, with the variance channels behind the prediction, if there are any.
 /// * `x_t`, `target`: `[B, …shape]`.
+/// * `weights`: how often the squared error of each item counts, `[B]`; absent: once.
 /// * `variational`: for `kl` and `hybrid`.
 ///
 /// # Errors
 ///
 /// libtorch's.
 pub(super) fn loss(
-    kind: Loss,
-    variance: Variance,
-    timesteps: usize,
+    objective: Objective,
     output: &Tensor,
     x_t: &Tensor,
     target: &Tensor,
+    weights: Option<&[f32]>,
     variational: Option<&Variational>,
 ) -> Result<Tensor, TchError> {
+    let Objective { kind, variance, timesteps } = objective;
     let channels = target.size()[1];
     let prediction = output.f_narrow(1, 0, channels)?;
-    let mse = || prediction.f_mse_loss(target, Reduction::Mean);
+    let mse = || match weights {
+        None => prediction.f_mse_loss(target, Reduction::Mean),
+        Some(weights) => weighted_mse(&prediction, target, weights),
+    };
     let Some(variational) = variational else { return mse() };
     let raw = variance.is_learned().then(|| output.f_narrow(1, channels, channels)).transpose()?;
     let bound = |prediction: &Tensor| {
@@ -104,6 +116,13 @@ pub(super) fn loss(
             mse()?.f_add(&(bound(&prediction.f_detach()?)? * (timesteps as f64 / 1000.0)))
         }
     }
+}
+
+/// The mean of the items' mean squared errors, each of which counts as often as its weight says.
+fn weighted_mse(prediction: &Tensor, target: &Tensor, weights: &[f32]) -> Result<Tensor, TchError> {
+    let weights = Tensor::f_from_slice(weights)?.f_to_device(target.device())?;
+    let errors = (prediction - target).f_square()?.f_flatten(1, -1)?;
+    (errors.f_mean_dim(1, false, Kind::Float)? * weights).f_mean(Kind::Float)
 }
 
 /// One term of the variational bound a sample, in bits per dimension: `[B]`.
@@ -162,19 +181,19 @@ fn column(
 }
 
 /// KL(N(m₁, v₁) ‖ N(m₂, v₂)) an element, in nats.
-fn gaussian_kl(m_1: &Tensor, ln_v_1: &Tensor, m_2: &Tensor, ln_v_2: &Tensor) -> Tensor {
+pub(crate) fn gaussian_kl(m_1: &Tensor, ln_v_1: &Tensor, m_2: &Tensor, ln_v_2: &Tensor) -> Tensor {
     let shift = (m_1 - m_2).square() * (-ln_v_2).exp();
     0.5f64 * (ln_v_2 - ln_v_1 + (ln_v_1 - ln_v_2).exp() + shift - 1.0)
 }
 
 /// −ln N(x; mean, variance) an element, in nats.
-fn gaussian_nll(x: &Tensor, mean: &Tensor, ln_variance: &Tensor) -> Tensor {
+pub(crate) fn gaussian_nll(x: &Tensor, mean: &Tensor, ln_variance: &Tensor) -> Tensor {
     0.5f64 * ((2.0 * PI).ln() + ln_variance + (x - mean).square() * (-ln_variance).exp())
 }
 
 /// −ln of the probability of x's bin, an element, in nats (Ho et al. 2020, equation 13). The outer bins
 /// are open; the normal distribution function is its usual approximation by tanh.
-fn discretised_nll(x: &Tensor, mean: &Tensor, ln_variance: &Tensor) -> Tensor {
+pub(crate) fn discretised_nll(x: &Tensor, mean: &Tensor, ln_variance: &Tensor) -> Tensor {
     let inverse = (ln_variance * -0.5f64).exp();
     let below = |edge: f64| normal_cdf(&((x - mean + edge) * &inverse));
     let (upper, lower) = (below(HALF_BIN), below(-HALF_BIN));

@@ -1,54 +1,125 @@
-//! The log of a run, for plots: a line of JSON every few steps.
+//! The log of a run, for plots: a line of JSON every few steps, and the same for TensorBoard.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Meter, Reading, RunDir, StepReport, TrainError};
+use super::events::Events;
+use super::{Meter, Reading, RunDir, StepReport, TrainConfig, TrainError};
 
-/// Steps between lines.
-const EVERY: u32 = 50;
-
-/// Appends to `metrics.jsonl`.
+/// Appends to `metrics.jsonl` and to an event file.
 #[derive(Debug)]
 pub(super) struct Metrics {
     path: PathBuf,
     file: File,
+    events: Events,
     meter: Meter,
+    every: u32,
+    /// Steps that see as many items as there are to train on.
+    epoch: f64,
+    since: Instant,
     last: Option<Reading>,
+    held_out: Option<f64>,
+}
+
+/// A line about the steps since the one before.
+#[derive(Serialize)]
+struct Line {
+    #[serde(flatten)]
+    reading: Reading,
+    /// Passes over the data so far.
+    epoch: f64,
+    /// Time since this process began to train.
+    seconds: f64,
+}
+
+/// A line about the items held out.
+#[derive(Serialize)]
+struct HeldOutLine {
+    step: u32,
+    held_out_loss: f64,
 }
 
 impl Metrics {
     /// The log of a run that goes on after `steps_done` steps. Lines of later steps, from before an
     /// interruption, are dropped: those steps will be taken again.
+    ///
+    /// * `trained`: items that are trained on.
     pub(super) fn open(
         run: &RunDir,
         steps_done: u32,
-        batch_size: usize,
+        config: &TrainConfig,
+        trained: usize,
     ) -> Result<Self, TrainError> {
         let path = run.metrics();
         let file = reopen(&path, steps_done).map_err(TrainError::write(&path))?;
-        Ok(Self { path, file, meter: Meter::new(batch_size), last: None })
+        Ok(Self {
+            path,
+            file,
+            events: Events::open(&run.events(), steps_done)?,
+            meter: Meter::new(config.batch_size),
+            every: config.watch.log_every,
+            epoch: trained as f64 / config.batch_size as f64,
+            since: Instant::now(),
+            last: None,
+            held_out: None,
+        })
     }
 
     /// Counts a step.
     pub(super) fn step(&mut self, report: &StepReport) -> Result<(), TrainError> {
         self.meter.add(report);
-        if (report.step + 1).is_multiple_of(EVERY) {
+        if (report.step + 1).is_multiple_of(self.every) {
             let reading = self.meter.take(report);
             self.last = Some(reading);
-            let line = serde_json::to_string(&reading).map_err(io::Error::other);
-            line.and_then(|line| writeln!(self.file, "{line}"))
-                .map_err(TrainError::write(&self.path))?;
+            let epoch = f64::from(reading.step) / self.epoch;
+            self.line(&Line { reading, epoch, seconds: self.since.elapsed().as_secs_f64() })?;
+            let Reading { step, loss, grad_norm, lr, items_per_s } = reading;
+            let scalars = [
+                ("train/loss", loss),
+                ("train/grad_norm", grad_norm),
+                ("train/lr", lr),
+                ("train/epoch", epoch),
+                ("train/items_per_s", items_per_s),
+            ];
+            self.events.scalars(step, &scalars)?;
         }
         Ok(())
+    }
+
+    /// Time that went to something else does not count.
+    pub(super) fn pause(&mut self, time: Duration) {
+        self.meter.pause(time);
+    }
+
+    /// Logs the loss on the items held out.
+    pub(super) fn held_out(&mut self, step: u32, loss: f64) -> Result<(), TrainError> {
+        self.held_out = Some(loss);
+        self.line(&HeldOutLine { step, held_out_loss: loss })?;
+        self.events.scalars(step, &[("held_out/loss", loss)])
+    }
+
+    /// Shows a picture of samples.
+    pub(super) fn picture(&mut self, step: u32, png: &[u8]) -> Result<(), TrainError> {
+        self.events.picture(step, "samples", png)
     }
 
     /// The mean loss of the last line.
     pub(super) fn loss(&self) -> Option<f64> {
         self.last.map(|reading| reading.loss)
+    }
+
+    /// The last loss on the items held out.
+    pub(super) fn held_out_loss(&self) -> Option<f64> {
+        self.held_out
+    }
+
+    fn line(&mut self, line: &impl Serialize) -> Result<(), TrainError> {
+        let line = serde_json::to_string(line).map_err(io::Error::other);
+        line.and_then(|line| writeln!(self.file, "{line}")).map_err(TrainError::write(&self.path))
     }
 }
 

@@ -9,17 +9,20 @@
 //! * `draws`, [`Order`], [`Batches`]: what a step sees.
 //! * [`Trainer`]: the state and one step of it, with [`Optimizer`] and [`Ema`].
 //! * [`RunDir`], [`Checkpoint`]: the state on disk, whole or not at all.
+//! * [`distributed`]: the same run on several processes.
 
 mod error;
 pub use error::TrainError;
 
 mod config;
-pub use config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig};
+pub use config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig};
 
 mod diffusion;
 pub use diffusion::{DiffusionConfig, EdmConfig, Loss, ProcessKind};
 
 mod validate;
+
+mod same;
 
 mod defaults;
 
@@ -31,9 +34,14 @@ pub use order::Order;
 
 mod loss;
 pub use loss::{Term, Variational};
+pub(crate) use loss::{discretised_nll, gaussian_kl, gaussian_nll};
+
+mod held_out;
 
 mod batch;
 pub use batch::{Batch, Batches};
+
+mod parts;
 
 mod prefetch;
 pub use prefetch::Prefetch;
@@ -56,15 +64,26 @@ pub use run_dir::RunDir;
 mod checkpoint;
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointState};
 
+mod proof;
+pub use proof::prove_checkpoint;
+
 mod meter;
 pub use meter::{Meter, Reading};
 
 mod progress;
 pub use progress::Progress;
 
+mod events;
+
 mod metrics;
 
 mod preview;
+
+mod animation;
+
+mod summary;
+
+pub mod distributed;
 
 mod stop;
 pub use stop::Stop;

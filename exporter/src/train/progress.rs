@@ -1,7 +1,7 @@
 //! Progress for a person, on stderr: a bar on a terminal, a line now and then elsewhere.
 
 use std::io::{IsTerminal, stderr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -61,12 +61,9 @@ impl Progress {
         }
     }
 
-    /// Does something that is not a step, and leaves its time out of the rates.
-    pub fn aside<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let result = work();
-        self.meter.pause(start.elapsed());
-        result
+    /// Leaves time that went to something else than steps out of the rates.
+    pub fn pause(&mut self, time: Duration) {
+        self.meter.pause(time);
     }
 
     /// Leaves the bar as it is.

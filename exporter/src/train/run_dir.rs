@@ -8,6 +8,9 @@ use super::{Checkpoint, CheckpointError};
 /// How the name of a checkpoint's folder begins; the number of steps follows.
 pub(super) const PREFIX: &str = "step-";
 
+/// How the name of a checkpoint's folder begins while it is written.
+pub(super) const UNFINISHED: &str = ".writing-";
+
 /// The folder of a run.
 #[derive(Debug, Clone)]
 pub struct RunDir(PathBuf);
@@ -30,6 +33,17 @@ impl RunDir {
             fs::create_dir_all(&folder).map_err(CheckpointError::write(&folder))?;
         }
         Ok(run)
+    }
+
+    /// The folder of a run, if one has left a checkpoint there.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Read`] if that cannot be found out.
+    pub fn begun(path: &Path) -> Result<Option<Self>, CheckpointError> {
+        let run = Self(std::path::absolute(path).map_err(CheckpointError::write(path))?);
+        let has_checkpoints = !run.checkpoint_folders()?.is_empty();
+        Ok(has_checkpoints.then_some(run))
     }
 
     /// The folder of a run that has begun.
@@ -68,6 +82,18 @@ impl RunDir {
         self.0.join("metrics.jsonl")
     }
 
+    /// Event files for TensorBoard.
+    #[must_use]
+    pub fn events(&self) -> PathBuf {
+        self.0.join("tensorboard")
+    }
+
+    /// All pictures of samples, played one after the other.
+    #[must_use]
+    pub fn animation(&self) -> PathBuf {
+        self.samples().join("training.gif")
+    }
+
     /// Where the finished model goes.
     #[must_use]
     pub fn package(&self) -> PathBuf {
@@ -83,6 +109,19 @@ impl RunDir {
     pub fn newest_checkpoint(&self) -> Result<Checkpoint, CheckpointError> {
         let newest = self.checkpoint_folders()?.pop();
         Checkpoint::open(&newest.ok_or_else(|| CheckpointError::NoCheckpoint(self.0.clone()))?)
+    }
+
+    /// Removes what a run that was killed while it wrote a checkpoint has left.
+    pub(super) fn remove_unfinished(&self) -> Result<(), CheckpointError> {
+        let folder = self.checkpoints();
+        for entry in fs::read_dir(&folder).map_err(CheckpointError::read(&folder))? {
+            let path = entry.map_err(CheckpointError::read(&folder))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|name| name.starts_with(UNFINISHED)) {
+                fs::remove_dir_all(&path).map_err(CheckpointError::write(&path))?;
+            }
+        }
+        Ok(())
     }
 
     /// The folders of all checkpoints, oldest first.

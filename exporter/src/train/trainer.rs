@@ -1,10 +1,15 @@
 //! The state of a run, and one step of it.
 
+use std::sync::Arc;
+
 use ddpm_torch::{Autocast, set_channels_last};
 use tch::{Device, Kind, Tensor, nn};
 
+use super::distributed::{Replica, Team};
 use super::loss::loss;
-use super::{Batch, DiffusionConfig, Draws, Ema, Optimizer, Precision, TrainConfig, TrainError};
+use super::{
+    Batch, DiffusionConfig, Draws, Ema, Optimizer, Precision, Stop, TrainConfig, TrainError,
+};
 use crate::model::{Eager, ModelConfig, Network};
 
 /// Everything that a step changes.
@@ -17,9 +22,12 @@ pub struct Trainer {
     draws: Draws,
     diffusion: DiffusionConfig,
     precision: Precision,
+    accumulation: usize,
     device: Device,
     channels_last: bool,
     steps_done: u32,
+    /// If other processes train with this one.
+    replica: Option<Replica>,
 }
 
 /// What a step has to say.
@@ -69,9 +77,11 @@ impl Trainer {
             draws: Draws::new(config.seed),
             diffusion: config.diffusion,
             precision: config.precision,
+            accumulation: config.accumulation,
             device,
             channels_last,
             steps_done: 0,
+            replica: None,
         })
     }
 
@@ -88,16 +98,32 @@ impl Trainer {
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport, TrainError> {
         let step = self.steps_done;
         assert_eq!(batch.step, step, "steps are taken in order");
-        tch::manual_seed(self.draws.dropout_seed(step));
+        let replica = self.replica.as_ref();
+        replica.map_or(Ok(()), Replica::begin_step)?;
+        let rank = replica.map_or(0, |replica| replica.team().rank());
+        tch::manual_seed(self.draws.dropout_seed(step, rank));
         self.optimizer.zero_grad();
-        let loss = self.loss(batch)?;
-        loss.f_backward()?;
+        let mut loss = 0.0;
+        let mut parts = batch.parts(self.accumulation).peekable();
+        while let Some((share, part)) = parts.next() {
+            let part = self.loss(&self.network, true, &part)? * share;
+            match replica {
+                // With the last part's gradients, those of all parts are there.
+                Some(replica) if parts.peek().is_none() => replica.backward(&part)?,
+                _ => part.f_backward()?,
+            }
+            loss += part.f_double_value(&[])?;
+        }
+        drop(parts);
         let grad_norm = self.optimizer.clip()?;
-        let loss = finite(step, "loss", loss.f_double_value(&[])?)?;
+        let loss = replica.map_or(Ok(loss), |replica| replica.end_step(loss))?;
+        let loss = finite(step, "loss", loss)?;
         let grad_norm = finite(step, "norm of the gradients", grad_norm)?;
         let lr = self.optimizer.lr(step);
         self.optimizer.step(step)?;
-        self.ema.update(&self.parameters, step)?;
+        if rank == 0 {
+            self.ema.update(&self.parameters, step)?;
+        }
         self.steps_done += 1;
         Ok(StepReport { step, loss, grad_norm, lr })
     }
@@ -109,13 +135,49 @@ impl Trainer {
     ///
     /// [`TrainError::NotFinite`] if their loss on `batch` is not finite.
     pub fn prove(&self, batch: &Batch) -> Result<(), TrainError> {
-        let _no_grad = tch::no_grad_guard();
-        let loss = self.loss(batch)?.f_double_value(&[])?;
+        let loss = self.mean_loss(&self.network, true, batch)?;
         finite(self.steps_done, "loss after the last update", loss).map(|_| ())
     }
 
-    /// The loss of the run on a batch, a scalar that knows its gradient.
-    fn loss(&self, batch: &Batch) -> Result<Tensor, TrainError> {
+    /// The loss of the averaged weights on a batch, without dropout: what is exported, judged.
+    ///
+    /// # Errors
+    ///
+    /// libtorch's, if memory is short.
+    pub fn judge(&self, batch: &Batch) -> Result<f64, TrainError> {
+        self.mean_loss(self.ema.network(), false, batch)
+    }
+
+    /// As [`Trainer::judge`], on all rows of several batches.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trainer::judge`]; what the batches fail with.
+    pub fn judge_all(
+        &self,
+        batches: impl Iterator<Item = Result<Batch, TrainError>>,
+    ) -> Result<f64, TrainError> {
+        let (mut sum, mut rows) = (0.0, 0.0);
+        for batch in batches {
+            let batch = batch?;
+            sum += self.judge(&batch)? * batch.len() as f64;
+            rows += batch.len() as f64;
+        }
+        Ok(sum / rows)
+    }
+
+    /// The loss on a batch, as a number.
+    fn mean_loss(&self, network: &Network, train: bool, batch: &Batch) -> Result<f64, TrainError> {
+        let _no_grad = tch::no_grad_guard();
+        let mut loss = 0.0;
+        for (share, part) in batch.parts(self.accumulation) {
+            loss += share * self.loss(network, train, &part)?.f_double_value(&[])?;
+        }
+        Ok(loss)
+    }
+
+    /// The loss of a network on a batch, a scalar that knows its gradient.
+    fn loss(&self, network: &Network, train: bool, batch: &Batch) -> Result<Tensor, TrainError> {
         let (inputs, target) = batch.tensors(self.device)?;
         if self.channels_last {
             set_channels_last(&inputs.sample)?;
@@ -124,16 +186,50 @@ impl Trainer {
             Precision::Fp32 => None,
             Precision::Bf16 => Some(Autocast::bf16(self.device)?),
         };
-        let predicted = self.network.forward(&Eager { train: true }, &inputs);
+        let predicted = network.forward(&Eager { train }, &inputs);
         Ok(loss(
-            self.diffusion.loss(),
-            self.diffusion.variance,
-            self.diffusion.timesteps,
+            self.diffusion.objective(),
             &predicted.f_to_kind(Kind::Float)?,
             &inputs.sample,
             &target,
+            batch.weights.as_deref(),
             batch.variational.as_ref(),
         )?)
+    }
+
+    /// Trains with other processes from here on. Whatever the state of this one was, it becomes that
+    /// of rank 0.
+    ///
+    /// * `stop`: is asked, on every rank at the same step, as soon as that of any rank is.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Group`] if a rank is lost.
+    pub fn join(&mut self, team: Arc<Team>, stop: Stop) -> Result<(), TrainError> {
+        self.steps_done = team.tell(team.leads().then_some(&self.steps_done))?;
+        for part in [self.weights(), self.averaged().parameters(), self.optimizer_state()] {
+            team.spread(part)?;
+        }
+        self.replica = Some(Replica::new(team, &self.parameters, stop)?);
+        Ok(())
+    }
+
+    /// The processes that it trains with, if it does not train alone.
+    #[must_use]
+    pub fn team(&self) -> Option<&Team> {
+        self.replica.as_ref().map(Replica::team)
+    }
+
+    /// Tells the other processes that there are no more steps, and waits until all have heard. It
+    /// does nothing if there are none.
+    ///
+    /// * `signal`: what the run was stopped by, if it was.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Group`] if a rank is lost.
+    pub fn end(&self, signal: Option<i32>) -> Result<(), TrainError> {
+        self.replica.as_ref().map_or(Ok(()), |replica| replica.end(signal))
     }
 
     /// Steps taken so far; the number of the next one.

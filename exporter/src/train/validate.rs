@@ -1,7 +1,7 @@
 //! Which settings make a run, and a sentence for those that do not: nothing may fail hours later.
 
 use super::{
-    DataConfig, DiffusionConfig, EdmConfig, OptimizerConfig, TrainConfig, TrainError, loss,
+    DataConfig, DiffusionConfig, EdmConfig, Loss, OptimizerConfig, TrainConfig, TrainError, loss,
 };
 use crate::data::Kind;
 
@@ -11,6 +11,12 @@ impl DiffusionConfig {
         let EdmConfig { p_mean, p_std, .. } = self.edm;
         within("p_mean", p_mean, "in [-10, 10]", p_mean.abs() <= 10.0)?;
         within("p_std", p_std, "in (0, 10]", p_std > 0.0 && p_std <= 10.0)?;
+        if let Some(gamma) = self.min_snr {
+            within("min_snr", gamma, "above 0 and finite", gamma > 0.0 && gamma.is_finite())?;
+            if self.loss() == Loss::Kl {
+                return setting("min_snr", "weights squared errors, and kl has none: use mse");
+            }
+        }
         match loss::objection(self.loss(), &network) {
             Some(problem) => setting("loss", problem),
             None => Ok(()),
@@ -47,6 +53,13 @@ impl TrainConfig {
         let OptimizerConfig { lr, beta1, beta2, grad_norm, .. } = self.optimizer;
         let batch_size = (1..=1 << 20).contains(&self.batch_size);
         within("batch_size", self.batch_size as f64, "in 1..=1048576", batch_size)?;
+        let parts = format!("in 1..={} (the batch size)", self.batch_size);
+        let accumulation = (1..=self.batch_size).contains(&self.accumulation);
+        within("accumulation", self.accumulation as f64, &parts, accumulation)?;
+        let log_every = self.watch.log_every;
+        within("log_every", log_every.into(), "at least 1", log_every >= 1)?;
+        let samples = self.watch.samples;
+        within("samples", samples as f64, "at most 1000000", samples <= 1_000_000)?;
         within("steps", self.steps.into(), "at least 1", self.steps >= 1)?;
         within("keep", self.intervals.keep as f64, "at least 1", self.intervals.keep >= 1)?;
         within("lr", lr, "above 0 and finite", lr > 0.0 && lr.is_finite())?;
@@ -104,6 +117,15 @@ impl TrainConfig {
             return setting("label_dropout", "needs labels, and there are none: set it to 0");
         }
         Ok(())
+    }
+
+    /// How many items are held out, of as many as there are.
+    pub(super) fn check_held_out(&self, items: usize) -> Result<usize, TrainError> {
+        let held_out = self.watch.held_out;
+        if held_out < items {
+            return Ok(held_out);
+        }
+        setting("held_out", format!("must leave some of the {items} items, got {held_out}"))
     }
 
     /// Checks that the network's samples are what the data set has.

@@ -1,6 +1,7 @@
 use ddpm_diffusion::{Edm, Schedule};
 
 use super::*;
+use crate::train::{Batch, DiffusionConfig, EdmConfig, ProcessKind};
 
 fn term(first: bool) -> Term {
     Term {
@@ -78,8 +79,10 @@ fn with_hybrid_the_prediction_learns_from_the_squared_error_alone() {
     let output = row(&[0.4, -0.3, 0.2, 0.1]).set_requires_grad(true);
     let (x_t, target) = (row(&[0.1, 0.2]), row(&[0.5, -0.25]));
     let of = variational(&[0.5, -0.25], false, true);
-    let loss =
-        |kind| loss(kind, Variance::LearnedRange, 1000, &output, &x_t, &target, Some(&of)).unwrap();
+    let loss = |kind| {
+        let objective = Objective { kind, variance: Variance::LearnedRange, timesteps: 1000 };
+        loss(objective, &output, &x_t, &target, None, Some(&of)).unwrap()
+    };
     loss(Loss::Hybrid).backward();
     let hybrid = Vec::<f32>::try_from(output.grad().flatten(0, -1)).unwrap();
     // d/dF mean (F − target)² = (F − target).
@@ -116,4 +119,48 @@ fn losses_that_do_not_suit_a_network_are_refused() {
     assert!(refuses(Loss::Hybrid, &network(Variance::FixedSmall)));
     assert!(refuses(Loss::Kl, &Network::edm(Edm::PAPER)));
     assert!(!refuses(Loss::Mse, &Network::flow()));
+}
+
+#[test]
+fn min_snr_makes_every_prediction_learn_the_same_of_x_0() {
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let (x_0, noise, guess) = ([0.5f32, -0.25], [0.3f32, -1.2], [0.1f32, 0.2]);
+    let error = (0.4f64.powi(2) + 0.45f64.powi(2)) / 2.0;
+    for prediction in [Prediction::Eps, Prediction::X0, Prediction::V, Prediction::Mean] {
+        let network = Network::discrete(schedule.clone(), prediction, Variance::FixedLarge);
+        let diffusion = DiffusionConfig {
+            process: ProcessKind::Discrete,
+            beta_schedule: ddpm_diffusion::BetaSchedule::Linear,
+            timesteps: 1000,
+            beta_start: 1e-4,
+            beta_end: 0.02,
+            edm: EdmConfig::PAPER,
+            prediction,
+            variance: Variance::FixedLarge,
+            loss: None,
+            min_snr: Some(5.0),
+        };
+        for t in [10, 400, 900] {
+            let point = network.process.at_timestep(f64::from(t)).unwrap();
+            let mut batch = Batch::begin(0, vec![2], &diffusion);
+            batch.push(&diffusion, &network, &point, &x_0, &noise).unwrap();
+            let evaluation = network.at(&point).unwrap();
+            // The output that stands for the guess of x_0 = p_u x_t + p_F F.
+            let output: Vec<f32> = guess
+                .iter()
+                .zip(&batch.x_t)
+                .map(|(guess, x_t)| (f64::from(*guess), f64::from(*x_t)))
+                .map(|(guess, x_t)| ((guess - evaluation.p_u * x_t) / evaluation.p_f) as f32)
+                .collect();
+            let (output, x_t, target) = (row(&output), row(&batch.x_t), row(&batch.target));
+            let objective = diffusion.objective();
+            let weights = batch.weights.as_deref();
+            let got = loss(objective, &output, &x_t, &target, weights, None).unwrap();
+
+            let snr = (point.alpha / point.sigma).powi(2);
+            let (got, want) = (got.double_value(&[]), snr.min(5.0) * error);
+            // Eps at small t is x_t − α x_0 over a small σ: it loses digits of f32.
+            assert!((got / want - 1.0).abs() < 1e-3, "{prediction:?}, t {t}: {got}, {want}");
+        }
+    }
 }

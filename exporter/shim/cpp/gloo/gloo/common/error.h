@@ -1,0 +1,3 @@
+// Empty: ProcessGroupGloo.hpp includes it and uses nothing of it. See ../context.h.
+
+#pragma once

@@ -1,0 +1,10 @@
+// Names only; see ../context.h.
+
+#pragma once
+
+namespace gloo::transport {
+
+class Device;
+class UnboundBuffer;
+
+}  // namespace gloo::transport

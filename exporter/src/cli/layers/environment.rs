@@ -1,0 +1,91 @@
+//! Flags from the environment: `DDPM_BATCH_SIZE` is `--batch-size`.
+//!
+//! clap could read them itself, but would then refuse them beside `--resume`, where they have been
+//! set for a whole machine and not for this run.
+
+use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
+
+use super::super::Failure;
+
+/// The flags of `A` that are set in the environment.
+///
+/// * `lookup`: the value of a variable.
+///
+/// # Errors
+///
+/// [`Failure::Refused`] for a value that the flag would refuse, with the name of the variable.
+pub(in crate::cli) fn from_environment<A: Args + FromArgMatches>(
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<A, Failure> {
+    let command = || A::augment_args(Command::new("environment").no_binary_name(true));
+    let mut flags = Vec::new();
+    for argument in command().get_arguments() {
+        let Some(long) = argument.get_long() else { continue };
+        let variable = format!("DDPM_{}", long.to_uppercase().replace('-', "_"));
+        let Some(value) = lookup(&variable) else { continue };
+        let flag = flag(argument, long, &value);
+        let checked = flag.and_then(|flag| match &flag {
+            Some(flag) => match command().try_get_matches_from([flag]) {
+                Ok(_) => Ok(Some(flag.clone())),
+                Err(error) => Err(first_line(&error.to_string())),
+            },
+            None => Ok(None),
+        });
+        flags.extend(checked.map_err(|problem| refused(&format!("{variable}: {problem}")))?);
+    }
+    // Each is right by itself; together they may exclude each other.
+    let matches = command().try_get_matches_from(flags);
+    let parsed = matches.and_then(|matches| A::from_arg_matches(&matches));
+    parsed
+        .map_err(|error| refused(&format!("DDPM_* variables: {}", first_line(&error.to_string()))))
+}
+
+/// The flag with its value; `None` for a switch that is off.
+fn flag(argument: &Arg, long: &str, value: &str) -> Result<Option<String>, String> {
+    match argument.get_action() {
+        ArgAction::SetTrue => match value {
+            "1" | "true" => Ok(Some(format!("--{long}"))),
+            "0" | "false" | "" => Ok(None),
+            _ => Err(format!("true or false, got {value:?}")),
+        },
+        _ => Ok(Some(format!("--{long}={value}"))),
+    }
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+fn refused(reason: &str) -> Failure {
+    Failure::Refused(reason.to_owned().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::settings::{Pace, Training};
+
+    fn from<A: Args + FromArgMatches>(set: &'static [(&str, &str)]) -> Result<A, Failure> {
+        let find = |name: &str| set.iter().find(|(known, _)| *known == name);
+        from_environment(|name| find(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn a_variable_is_the_flag_of_its_name() {
+        let training: Training =
+            from(&[("DDPM_LR", "1e-4"), ("DDPM_SEED", "7"), ("DDPM_OTHER", "?")]).unwrap();
+        let written: Training = toml::from_str("lr = 1e-4\nseed = 7").unwrap();
+        assert_eq!(training, written);
+        assert_eq!(from::<Training>(&[]).unwrap(), Training::default());
+    }
+
+    #[test]
+    fn a_value_that_the_flag_would_refuse_is_refused_by_the_name_of_the_variable() {
+        let message = |set| from::<Pace>(set).unwrap_err().to_string();
+        let steps = message(&[("DDPM_STEPS", "many")]);
+        assert!(steps.contains("DDPM_STEPS") && steps.contains("5ep"), "{steps}");
+        let both = message(&[("DDPM_STEPS", "1"), ("DDPM_EPOCHS", "1")]);
+        assert!(both.contains("cannot be used with"), "{both}");
+    }
+}

@@ -1,0 +1,95 @@
+//! The reference's JSON, in our words.
+//!
+//! Its intervals and its length are epochs; `use_ema: false` is an average that forgets at once;
+//! `dataset` and `in_channels` say what the file is for.
+
+use serde_json::{Map, Value, json};
+
+use super::Layer;
+
+/// Keys of its sections that are called otherwise here: (section, key, our section, our key).
+const RENAMED: [(&str, &str, &str, &str); 9] = [
+    ("diffusion", "model_mean_type", "diffusion", "prediction"),
+    ("diffusion", "model_var_type", "diffusion", "variance"),
+    ("diffusion", "loss_type", "diffusion", "loss"),
+    ("train", "num_accum", "train", "accumulation"),
+    ("train", "num_samples", "run", "samples"),
+    ("train", "epochs", "run", "epochs"),
+    ("train", "chkpt_intv", "run", "checkpoint_every"),
+    ("train", "image_intv", "run", "sample_every"),
+    ("train", "seed", "train", "seed"),
+];
+
+/// Intervals are epochs there.
+const IN_EPOCHS: [&str; 2] = ["chkpt_intv", "image_intv"];
+
+/// Reads a file of the reference.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(super) fn read(text: &str) -> Result<Layer, String> {
+    let fault = |error: serde_json::Error| error.to_string();
+    let given: Map<String, Value> = serde_json::from_str(text).map_err(fault)?;
+    let mut ours = Map::new();
+    for (section, content) in given {
+        match (section.as_str(), content) {
+            ("seed", seed) => put(&mut ours, "train", "seed", seed),
+            // Its oldest files call the network so.
+            ("model" | "denoise", Value::Object(keys)) => network(&mut ours, keys),
+            (_, Value::Object(keys)) => {
+                keys.into_iter().for_each(|(key, value)| entry(&mut ours, &section, &key, value));
+            }
+            (_, value) => {
+                ours.insert(section, value);
+            }
+        }
+    }
+    serde_json::from_value(Value::Object(ours)).map_err(fault)
+}
+
+fn network(ours: &mut Map<String, Value>, keys: Map<String, Value>) {
+    let levels = keys.get("ch_multipliers").and_then(Value::as_array).map_or(0, Vec::len);
+    for (key, value) in keys {
+        match key.as_str() {
+            "in_channels" => {
+                ours.insert(key, value);
+            }
+            // One for all levels is one for each.
+            "apply_attn" if value.is_boolean() => {
+                put(ours, "model", &key, json!(vec![value; levels]));
+            }
+            // Follows from the variance.
+            "out_channels" => {}
+            _ => put(ours, "model", &key, value),
+        }
+    }
+}
+
+fn entry(ours: &mut Map<String, Value>, section: &str, key: &str, value: Value) {
+    if (section, key) == ("train", "use_ema") {
+        if value == json!(false) {
+            put(ours, "train", "ema_decay", json!(0.0));
+        }
+        return;
+    }
+    // `use_ema: false` came first, or will come.
+    let averaged = |ours: &Map<String, Value>| ours["train"]["ema_decay"] != json!(0.0);
+    if (section, key) == ("train", "ema_decay") && ours.contains_key("train") && !averaged(ours) {
+        return;
+    }
+    let value = match value.as_u64() {
+        Some(epochs) if IN_EPOCHS.contains(&key) => json!(format!("{epochs}ep")),
+        _ => value,
+    };
+    let renamed = RENAMED.iter().find(|(of, name, ..)| (*of, *name) == (section, key));
+    match renamed {
+        Some((_, _, section, key)) => put(ours, section, key, value),
+        None => put(ours, section, key, value),
+    }
+}
+
+fn put(ours: &mut Map<String, Value>, section: &str, key: &str, value: Value) {
+    let section = ours.entry(section).or_insert_with(|| json!({}));
+    section[key] = value;
+}

@@ -1,0 +1,92 @@
+//! Measures of points of the plane: the toy sets.
+
+use ddpm_evaluation::{
+    Features, HistogramKl, ModeCoverage, SlicedOptions, mode_coverage, sliced_wasserstein,
+};
+use serde::Serialize;
+
+use super::EvaluateError;
+use super::measures::{Results, check_plane};
+use crate::data::ToyKind;
+
+/// Rows that ddpm-torch counts of the data: its batch.
+const REFERENCE_BATCH: usize = 1000;
+
+/// Measures of points.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Points {
+    /// Divergences between histograms, in nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kl: Option<Kl>,
+    /// The modes of a Gaussian toy set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modes: Option<Modes>,
+    /// Sliced 2-Wasserstein distance, in the units of the points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sliced_wasserstein: Option<f64>,
+}
+
+/// KL(data ‖ samples) between histograms of 54 × 54 bins, in nats.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Kl {
+    /// With all of the data counted.
+    pub kl: f64,
+    /// As ddpm-torch computes it: of the data, only the first 1000 points are counted.
+    pub kl_of_first_batch: f64,
+}
+
+/// What samples do with the modes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Modes {
+    /// Modes with a sample within three standard deviations.
+    pub hit: usize,
+    /// Modes there are.
+    pub of: usize,
+    /// Share of the samples within three standard deviations of a mode; of the data 98.9 %.
+    pub high_quality: f64,
+    /// KL divergence of the samples' weights of the modes from equal ones, in nats.
+    pub weights_kl: f64,
+    /// Samples within three standard deviations of each mode.
+    pub counts: Vec<u64>,
+}
+
+/// Where the measures of points go.
+pub(super) fn of(results: &mut Results) -> &mut Points {
+    results.points.get_or_insert_default()
+}
+
+/// Divergence of the data from the samples, `(samples, data)`.
+pub(super) fn kl((samples, data): (&Features, &Features)) -> Result<Kl, EvaluateError> {
+    check_plane(samples)?;
+    Ok(Kl {
+        kl: HistogramKl::new(data)?.kl(samples)?,
+        kl_of_first_batch: HistogramKl::of_first(data, REFERENCE_BATCH)?.kl(samples)?,
+    })
+}
+
+/// The modes of a toy set that the samples reach.
+pub(super) fn modes(
+    (samples, _): (&Features, &Features),
+    toy: Option<ToyKind>,
+) -> Result<Modes, EvaluateError> {
+    check_plane(samples)?;
+    let known = toy.and_then(|toy| Some((toy.mode_centres(), toy.mode_stdev()?)));
+    let Some((centres, stdev)) = known else {
+        return Err(EvaluateError::Mismatch(
+            "the reference must be a toy set with modes: gaussian8 or gaussian25".to_owned(),
+        ));
+    };
+    let ModeCoverage { counts, modes_hit, high_quality, weights_kl } =
+        mode_coverage(samples, &centres, stdev)?;
+    Ok(Modes { hit: modes_hit, of: centres.len(), high_quality, weights_kl, counts })
+}
+
+/// The sliced Wasserstein distance along 256 directions.
+pub(super) fn sliced(
+    (samples, data): (&Features, &Features),
+    seed: u64,
+) -> Result<f64, EvaluateError> {
+    check_plane(samples)?;
+    let options = SlicedOptions { seed, ..SlicedOptions::default() };
+    Ok(sliced_wasserstein(samples, data, &options)?)
+}

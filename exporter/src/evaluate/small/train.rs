@@ -1,0 +1,165 @@
+//! Makes the extractor: glyphs from the procedure, digits from files, one classifier for both.
+
+use std::path::Path;
+
+use tch::nn::{self, OptimizerConfig};
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::network::{DIMENSION, Features, SIDE};
+use crate::data::{self, DataError, LoadOptions, Source, Split, glyphs};
+use crate::evaluate::preprocessing::{Filter, Layout, Preprocessing};
+use crate::export::graph::{GraphError, feature_graph};
+use crate::model::Eager;
+
+/// Glyphs to learn from, and how often each digit is seen beside them.
+const GLYPHS: usize = 24_000;
+const DIGIT_REPEATS: i64 = 4;
+const EPOCHS: u32 = 6;
+const BATCH: i64 = 128;
+const LR: f64 = 2e-3;
+/// Standard deviation of noise added while learning: samples are not as clean as data.
+const NOISE: f64 = 0.08;
+/// Of the glyphs, the weights and everything else here.
+const SEED: u64 = 1;
+/// Glyphs to measure by what was learned.
+const HELD_OUT: usize = 2048;
+/// Glyphs first, then digits.
+const CLASSES: i64 = glyphs::CLASS_NAMES.len() as i64 + 10;
+
+/// A trained extractor.
+#[derive(Debug)]
+pub struct Trained {
+    /// The ONNX file.
+    pub onnx: Vec<u8>,
+    /// Share of held-out glyphs that it tells right, in [0, 1].
+    pub glyph_accuracy: f64,
+    /// The same of held-out digits.
+    pub digit_accuracy: f64,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum SmallError {
+    /// The digits are not there.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The network cannot be written.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// libtorch failed; most often memory is short.
+    #[error("libtorch failed: {0}")]
+    Torch(#[from] TchError),
+}
+
+/// What the extractor is fed.
+#[must_use]
+pub fn preprocessing() -> Preprocessing {
+    Preprocessing {
+        version: 1,
+        features: "ddpm-small".to_owned(),
+        dimension: DIMENSION as usize,
+        size: Some([SIDE as usize; 2]),
+        filter: Filter::Bilinear,
+        antialias: true,
+        range: [-1.0, 1.0],
+        mean: None,
+        std: None,
+        layout: Layout::Nchw,
+        output: None,
+        arguments: Vec::new(),
+    }
+}
+
+/// Trains on the CPU, some minutes, and says on stderr how it goes.
+///
+/// * `digits`: folder in MNIST's file format, with both splits.
+///
+/// # Errors
+///
+/// [`SmallError::Data`] if the digits are not there.
+pub fn train(digits: &Path) -> Result<Trained, SmallError> {
+    tch::manual_seed(SEED as i64);
+    let variables = nn::VarStore::new(Device::Cpu);
+    let classifier = Classifier::new(&variables.root());
+    let mut optimizer = nn::Adam::default().build(&variables, LR)?;
+    let (glyph_pictures, glyph_labels) = load(&Source::Glyphs { size: GLYPHS }, Split::Train, 0)?;
+    let (digit_pictures, digit_labels) = load(&Source::Idx(digits.into()), Split::Train, 16)?;
+    let repeated = |first: &Tensor, again: &Tensor| {
+        let parts: Vec<&Tensor> =
+            std::iter::once(first).chain((0..DIGIT_REPEATS).map(|_| again)).collect();
+        Tensor::f_cat(&parts, 0)
+    };
+    let pictures = repeated(&glyph_pictures, &digit_pictures)?;
+    let labels = repeated(&glyph_labels, &digit_labels)?;
+    for epoch in 0..EPOCHS {
+        // Linear decay to 0 over the epochs.
+        optimizer.set_lr(LR * f64::from(EPOCHS - epoch) / f64::from(EPOCHS));
+        let loss = classifier.epoch(&mut optimizer, &pictures, &labels)?;
+        eprintln!("epoch {} of {EPOCHS}, loss {loss:.4}", epoch + 1);
+    }
+    Ok(Trained {
+        onnx: feature_graph([3, SIDE, SIDE], |trace, x| classifier.features.forward(trace, x))?,
+        glyph_accuracy: classifier.accuracy(&Source::Glyphs { size: HELD_OUT }, 0)?,
+        digit_accuracy: classifier.accuracy(&Source::Idx(digits.into()), 16)?,
+    })
+}
+
+struct Classifier {
+    features: Features,
+    head: nn::Linear,
+}
+
+impl Classifier {
+    fn new(path: &nn::Path<'_>) -> Self {
+        let head = nn::linear(path / "head", DIMENSION, CLASSES, nn::LinearConfig::default());
+        Self { features: Features::new(path), head }
+    }
+
+    fn logits(&self, pictures: &Tensor, train: bool) -> Tensor {
+        self.features.forward(&Eager { train }, pictures).flatten(1, -1).apply(&self.head)
+    }
+
+    /// Sees every picture once, in random order, and returns the mean loss.
+    fn epoch(
+        &self,
+        optimizer: &mut nn::Optimizer,
+        pictures: &Tensor,
+        labels: &Tensor,
+    ) -> Result<f64, TchError> {
+        let order = Tensor::f_randperm(pictures.size()[0], (Kind::Int64, Device::Cpu))?;
+        let mut losses = Vec::new();
+        for chosen in order.split(BATCH, 0) {
+            let x = pictures.f_index_select(0, &chosen)?;
+            let logits = self.logits(&(&x + x.f_randn_like()? * NOISE), true);
+            let loss = logits.cross_entropy_for_logits(&labels.f_index_select(0, &chosen)?);
+            optimizer.backward_step(&loss);
+            losses.push(loss.f_double_value(&[])?);
+        }
+        Ok(losses.iter().sum::<f64>() / losses.len() as f64)
+    }
+
+    fn accuracy(&self, source: &Source, first_class: i64) -> Result<f64, SmallError> {
+        let (pictures, labels) = load(source, Split::Test, first_class)?;
+        let classes = tch::no_grad(|| self.logits(&pictures, false).argmax(1, false));
+        Ok(classes.f_eq_tensor(&labels)?.f_mean(Kind::Float)?.f_double_value(&[])?)
+    }
+}
+
+/// Pictures as the extractor is fed them, `[N, 3, 32, 32]`, and their classes `[N]`, counted from
+/// `first_class`.
+fn load(source: &Source, split: Split, first_class: i64) -> Result<(Tensor, Tensor), SmallError> {
+    let image_size = Some(SIDE as usize);
+    let options = LoadOptions { image_size, seed: SEED, split, ..LoadOptions::default() };
+    let dataset = data::load(source, &options)?;
+    let len = dataset.kind().num_elements();
+    let mut values = vec![0.0; dataset.len() * len];
+    for (i, picture) in values.chunks_exact_mut(len).enumerate() {
+        dataset.x_0(i, false, picture);
+    }
+    let class = |i| first_class + dataset.label(i).map_or(0, |label| label as i64);
+    let labels: Vec<i64> = (0..dataset.len()).map(class).collect();
+    let channels = (len as i64) / (SIDE * SIDE);
+    let pictures = Tensor::f_from_slice(&values)?.f_reshape([-1, channels, SIDE, SIDE])?;
+    let pictures = pictures.f_expand([-1, 3, SIDE, SIDE], false)?.f_contiguous()?;
+    Ok((pictures, Tensor::f_from_slice(&labels)?))
+}

@@ -1,0 +1,222 @@
+//! Promises about settings: which word counts, and what is said before a run begins.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use ddpm_diffusion::{Prediction, Variance};
+use ddpm_exporter::model::{ModelConfig, UnetConfig};
+use ddpm_exporter::train::{Checkpoint, TrainConfig};
+
+/// A run of one step on a few pictures.
+const SHORT: [&str; 8] =
+    ["--data", "glyphs:60", "--batch-size", "4", "--no-export", "--device", "cpu", "--keep=1"];
+
+/// The program, in an environment without settings.
+fn exporter(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ddpm-exporter"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DDPM_")) {
+        command.env_remove(name);
+    }
+    command.env("OMP_NUM_THREADS", "1").args(arguments);
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn ok(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// What a run was trained with.
+fn config_of(run: &Path) -> TrainConfig {
+    Checkpoint::find(run).unwrap().config().clone()
+}
+
+fn unet_of(config: &TrainConfig) -> UnetConfig {
+    match &config.model {
+        ModelConfig::Unet(unet) => unet.clone(),
+        _ => panic!("pictures get a UNet"),
+    }
+}
+
+#[test]
+fn flags_beat_the_environment_which_beats_the_file_which_beats_the_preset() {
+    let folder = tempfile::tempdir().unwrap();
+    let [run, file] = ["run", "mine.toml"].map(|name| folder.path().join(name));
+    let written = "preset = \"small\"\nname = \"mine\"\n\
+                   [train]\nlr = 1e-2\nwarmup = 3\nbeta2 = 0.9\n\
+                   [run]\nsteps = 1\nsample_every = 0\n";
+    fs::write(&file, written).unwrap();
+    let flags = ["--config", text(&file), "--lr", "1e-4"];
+    let mut command = exporter(&["train", "--out", text(&run)]);
+    command.args(SHORT).args(flags).env("DDPM_LR", "1e-3").env("DDPM_WARMUP", "7");
+    ok(&mut command);
+
+    let config = config_of(&run);
+    assert_eq!(config.optimizer.lr, 1e-4, "the flag");
+    assert_eq!(config.optimizer.warmup, 7, "the environment");
+    assert_eq!(config.optimizer.beta2, 0.9, "the file");
+    assert_eq!(config.diffusion.prediction, Prediction::V, "the preset");
+    assert_eq!(config.optimizer.beta1, 0.9, "what suits the data");
+    assert_eq!((config.name.as_str(), config.steps), ("mine", 1));
+    // One in fifty of sixty.
+    assert_eq!(config.watch.held_out, 1);
+}
+
+#[test]
+fn a_file_of_the_reference_trains_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let [run, file] = ["run", "seed.json"].map(|name| folder.path().join(name));
+    let json = r#"{
+        "dataset": "cifar10", "seed": 77,
+        "diffusion": {"timesteps": 50, "beta_start": 0.001, "beta_end": 0.2,
+            "beta_schedule": "quad", "model_mean_type": "x_0", "model_var_type": "fixed-small",
+            "loss_type": "kl"},
+        "model": {"in_channels": 3, "hid_channels": 8, "ch_multipliers": [1, 2],
+            "num_res_blocks": 1, "apply_attn": false, "drop_rate": 0.25},
+        "train": {"lr": 0.003, "batch_size": 20, "epochs": 2, "grad_norm": 0.5, "warmup": 9,
+            "use_ema": false, "ema_decay": 0.9999, "num_accum": 4, "chkpt_intv": 1,
+            "image_intv": 0, "num_samples": 16}}"#;
+    fs::write(&file, json).unwrap();
+    let data = ["--data", "glyphs:64", "--no-labels", "--num-groups", "4", "--held-out", "4"];
+    let flags = ["--config", text(&file), "--out", text(&run), "--no-export", "--device", "cpu"];
+    ok(exporter(&["train"]).args(data).args(flags));
+
+    let config = config_of(&run);
+    let unet = unet_of(&config);
+    assert_eq!((config.seed, config.diffusion.timesteps), (77, 50));
+    assert_eq!(config.diffusion.prediction, Prediction::X0);
+    assert_eq!(config.diffusion.variance, Variance::FixedSmall);
+    assert_eq!((unet.hid_channels, unet.drop_rate), (8, 0.25));
+    assert_eq!(unet.apply_attn, [false, false]);
+    assert_eq!((config.batch_size, config.accumulation), (20, 4));
+    assert_eq!((config.optimizer.lr, config.optimizer.warmup), (0.003, 9));
+    assert_eq!(config.ema_decay, 0.0, "use_ema: false");
+    // Two epochs of the three whole batches of 60 pictures; a checkpoint an epoch.
+    assert_eq!((config.steps, config.intervals.checkpoint_every), (6, 3));
+    assert_eq!((config.intervals.sample_every, config.watch.samples), (0, 16));
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    };
+    let unknown = file("unknown.toml", "[train]\nlearning_rate = 1");
+    let no_toml = file("no.toml", "[train");
+    let grey = file("grey.json", r#"{"model": {"in_channels": 1}}"#);
+    let nowhere = file("nowhere.json", r#"{"dataset": "celeba"}"#);
+    let glyphs = ["--data", "glyphs:9"];
+    let cases: [(&[&str], i32, &[&str]); 7] = [
+        (&["--config", text(&unknown)], 3, &["unknown.toml", "learning_rate"]),
+        (&["--config", text(&no_toml)], 3, &["no.toml", "line 1"]),
+        (&["--config", text(&grey)], 3, &["in_channels is 1, but the data has 3"]),
+        (&["--config", "missing.toml"], 3, &["missing.toml: cannot be read"]),
+        (&["--preset", "cifar"], 3, &["no preset \"cifar\"", "cifar10, celeba"]),
+        (&["--accumulation", "500"], 3, &["accumulation must be in 1..=128"]),
+        (&["--held-out", "9"], 3, &["held_out must leave some of the 9 items"]),
+    ];
+    for (flags, code, sentences) in cases {
+        let mut command = exporter(&["train", "--device", "cpu", "--out", text(&out)]);
+        let output = command.args(glyphs).args(flags).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{flags:?}: {said}");
+        assert!(sentences.iter().all(|sentence| said.contains(sentence)), "{flags:?}: {said}");
+    }
+    let incomplete = ["--config", text(&nowhere), "--out", text(&out)];
+    let output = exporter(&["train"]).args(incomplete).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("is for celeba"), "{}", stderr(&output));
+    let variable =
+        exporter(&["train", "--out", text(&out)]).env("DDPM_LR", "fast").output().unwrap();
+    assert_eq!(variable.status.code(), Some(3));
+    assert!(stderr(&variable).contains("DDPM_LR"), "{}", stderr(&variable));
+}
+
+#[test]
+fn a_dry_run_takes_an_update_says_what_a_run_costs_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("runs/dry");
+    let flags = ["--dry-run", "--steps", "1000", "--preset", "small", "--out", text(&run)];
+    let said = ok(exporter(&["train"]).args(SHORT).args(flags));
+
+    for line in ["parameters", "first update", "memory", "for 1000 steps", "read back and removed"]
+    {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+
+    let file = folder.path().join("file");
+    fs::write(&file, b"not a folder").unwrap();
+    let blocked = ["--dry-run", "--out", text(&file)];
+    let output = exporter(&["train"]).args(SHORT).args(blocked).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot be written"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_run_that_goes_on_keeps_its_recipe_whatever_the_environment_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let short = ["--steps", "1", "--sample-every", "0", "--hid-channels=8", "--num-groups=4"];
+    ok(exporter(&["train", "--out", text(&run)]).args(SHORT).args(short));
+    let before = config_of(&run);
+    let mut command = exporter(&["train", "--no-export", "--device", "cpu"]);
+    command.env("DDPM_LR", "1").env("DDPM_PRESET", "mnist").env("DDPM_STEPS", "2");
+    ok(command.args(["--resume", text(&run)]));
+    let after = config_of(&run);
+    assert_eq!((after.optimizer, after.steps), (before.optimizer, 2));
+}
+
+#[test]
+fn presets_and_the_template_are_printed_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let listed = ok(&mut exporter(&["presets"]));
+    for name in ["cifar10", "celeba", "celebahq", "mnist", "small"] {
+        assert!(listed.contains(name), "{listed}");
+    }
+    assert!(ok(&mut exporter(&["presets", "cifar10"])).contains("epochs = 2040"));
+    assert_eq!(exporter(&["presets", "none"]).output().unwrap().status.code(), Some(3));
+
+    let init = ["init", text(&file), "--preset", "small"];
+    assert_eq!(ok(&mut exporter(&init)).trim(), text(&file));
+    assert!(fs::read_to_string(&file).unwrap().contains("preset = \"small\""));
+    let again = exporter(&init).output().unwrap();
+    assert_eq!(again.status.code(), Some(3));
+    assert!(stderr(&again).contains("--force"), "{}", stderr(&again));
+    ok(exporter(&init).arg("--force"));
+}
+
+#[test]
+fn the_doctor_says_what_works_and_what_to_do_about_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = ok(&mut exporter(&["doctor", "--dir", text(folder.path())]));
+    for line in ["libtorch", "2.11.0", "onnxruntime", "threads", "disk", "both engines"] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let json = ok(&mut exporter(&["doctor", "--json", "--dir", text(folder.path())]));
+    let found: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(found.as_array().unwrap().iter().any(|entry| entry["what"] == "self-test"));
+
+    let missing = folder.path().join("missing");
+    let output = exporter(&["doctor", "--dir", text(&missing)]).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("FAILED disk") && printed.contains("name another --dir"), "{printed}");
+}
