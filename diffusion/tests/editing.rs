@@ -272,8 +272,12 @@ fn every_network() -> Vec<Network> {
 }
 
 fn suits(sampler: Sampler, network: &Network) -> bool {
-    let ancestral = matches!(sampler, Sampler::Ddpm { .. });
-    sampler != Sampler::DdimInverse && (ancestral || network.prediction != Prediction::Mean)
+    match sampler {
+        Sampler::DdimInverse => false,
+        Sampler::Ddpm { .. } => true,
+        Sampler::Lcm if matches!(network.process, Process::Edm(_)) => false,
+        _ => network.prediction != Prediction::Mean,
+    }
 }
 
 #[test]

@@ -261,26 +261,10 @@ fn jumps_along_the_ode_to_the_data_and_back_are_exact_in_any_number_of_steps() {
 }
 
 #[test]
-fn lcm_jumps_to_the_data_from_any_sigma_of_an_edm_network() {
+fn lcm_is_refused_for_an_edm_network_which_has_no_timesteps_to_count() {
     let network = &predictions()[3];
-    let perfect = Perfect::new(network, &data());
-    let jump = |row: &Row, u: &[f64]| {
-        let x_0 = data().flow(perfect.place(row.t), (1.0, 0.0), u);
-        // The output from which EDM's coefficients make that jump.
-        let of = |(x_0, u): (&f64, &f64)| (x_0 - row.x_0.p_u * u) / row.x_0.p_f;
-        vec![x_0.iter().zip(u).map(of).collect()]
-    };
-    for sigmas in [vec![80.0, 0.0], vec![80.0, 2.0, 0.5, 0.0], vec![3.0, 0.9, 0.1, 0.0]] {
-        let (first, num_steps) = (sigmas[0], sigmas.len() - 1);
-        let recipe = Recipe::new("lcm".parse().unwrap(), network);
-        let grid = GridSpec::Sigmas(sigmas);
-        let program = Recipe { grid, num_steps, start: Start::State, ..recipe };
-        let program = program.compile(network).unwrap();
-        let end = marginal(&data(), 1.0, first).run(program.rows(), jump, no_spread);
-        // The skip connection at sigma = 0.1 is 0.25/(10 · 91)².
-        let off = errors(&end, 1.0, &data());
-        assert!(off.0 < 1e-5 && off.1 < 1e-5, "{num_steps}: {off:?}");
-    }
+    let refused = Recipe::new("lcm".parse().unwrap(), network).compile(network).unwrap_err();
+    assert!(refused.to_string().contains("use consistency"), "{refused}");
 }
 
 #[test]

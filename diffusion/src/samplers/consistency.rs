@@ -1,5 +1,6 @@
 //! Samplers of networks that jump to the data at once: consistency models and
-//! their latent kin. They run on any network, and pay on those trained for it.
+//! their latent kin. They run on networks that were not trained for it, and pay on
+//! those that were.
 
 use super::{Denoiser, Step, step::one_row_a_step};
 use crate::{Edm, Error, Grid, Mix, Point, Process, Row};
@@ -62,8 +63,7 @@ fn shift_boundary(
 /// # Source
 ///
 /// Luo et al. 2023, equation 9 and algorithm 3, <https://arxiv.org/abs/2310.04378>,
-/// with σ_data = 0.5 and timesteps scaled by 10 as in diffusers. An EDM network, which
-/// has no timesteps, gets those of a flow: 1000 σ/(1 + σ), also 0 at the data.
+/// with σ_data = 0.5 and timesteps scaled by 10 as in diffusers.
 pub(crate) fn lcm(denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error> {
     const SIGMA_DATA: f64 = 0.5;
     const TIMESTEP_SCALING: f64 = 10.0;
@@ -73,11 +73,7 @@ pub(crate) fn lcm(denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Err
     }
     one_row_a_step(grid, |_, from, to| {
         let mut row = denoiser.row(&from)?;
-        let timestep = match denoiser.network.process {
-            Process::Edm(_) => 1000.0 * from.sigma / (1.0 + from.sigma),
-            Process::Discrete(_) | Process::Flow => from.t,
-        };
-        let scaled = timestep * TIMESTEP_SCALING;
+        let scaled = from.t * TIMESTEP_SCALING;
         let c_skip = SIGMA_DATA * SIGMA_DATA / (scaled * scaled + SIGMA_DATA * SIGMA_DATA);
         let c_out = scaled / scaled.hypot(SIGMA_DATA);
         row.u = Mix { u: to.alpha * c_skip, x_0: to.alpha * c_out, z: to.sigma, ..Mix::ZERO };
