@@ -1,20 +1,24 @@
 //! Flags that say how to sample.
 
-use ddpm_diffusion::{Clip, GridSpec, Guidance, Recipe, Sampler, Start};
+use std::str::FromStr;
+
+use ddpm_diffusion::{Clip, Error, GridSpec, Guidance, Recipe, Sampler, Start, auto};
+use ddpm_package::Kind;
 
 use super::Failure;
 use super::model::Model;
 use crate::sample::default_clip;
+use crate::train::TrainError;
 
 /// How samples come to be; everything that is not said is the model's own.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct How {
-    /// A sampler with its options, such as ddim:eta=0.5 or dpm++:order=3 [default: as suits the
-    /// model].
+    /// A sampler with its options, such as ddim:eta=0.5 or dpm++:order=3; auto chooses sampler and
+    /// grid for so many evaluations as --steps says [default: as suits the model].
     #[arg(long, value_name = "SPEC", help_heading = "Sampling", long_help = long_help())]
-    sampler: Option<Sampler>,
+    sampler: Option<Choice>,
 
-    /// Steps of the sampler.
+    /// Steps of the sampler; for auto evaluations of the network.
     #[arg(long, value_name = "N", help_heading = "Sampling")]
     steps: Option<usize>,
 
@@ -37,11 +41,27 @@ pub(super) struct How {
     guidance_interval: Option<(f64, f64)>,
 }
 
+/// A sampler, or that it is chosen.
+#[derive(Debug, Clone, Copy)]
+enum Choice {
+    Auto,
+    Sampler(Sampler),
+}
+
+impl FromStr for Choice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Sampler) }
+    }
+}
+
 fn long_help() -> String {
     let names = Sampler::ALL.map(Sampler::name).join(", ");
     format!(
-        "A sampler with its options, such as ddim:eta=0.5 or dpm++:order=3 [default: as suits the \
-         model]. There are {names}"
+        "A sampler with its options, such as ddim:eta=0.5 or dpm++:order=3; auto chooses sampler \
+         and grid for so many evaluations as --steps says [default: as suits the model]. There are \
+         {names}"
     )
 }
 
@@ -75,15 +95,16 @@ impl How {
         labelled: bool,
     ) -> Result<Recipe, Failure> {
         let default = &model.default_sampler;
-        let sampler = self.sampler.unwrap_or(default.sampler);
+        let sampler = match self.sampler {
+            Some(Choice::Auto) => return self.chosen(model, given, labelled),
+            Some(Choice::Sampler(sampler)) => sampler,
+            None => default.sampler,
+        };
         let encodes = sampler == Sampler::DdimInverse;
         if encodes && !given {
             return Err(Failure::Refused("ddim-inverse encodes: give it --initial".into()));
         }
-        if self.guidance.is_some() && !labelled {
-            let reason = format!("{} knows no classes to be guided to", model.name);
-            return Err(Failure::Refused(reason.into()));
-        }
+        let guidance = self.guidance(model, labelled)?;
         let fallback = Recipe::new(sampler, &model.meaning);
         let own = std::mem::discriminant(&sampler) == std::mem::discriminant(&default.sampler);
         let grid = self.grid.clone().unwrap_or_else(|| match sampler {
@@ -92,14 +113,51 @@ impl How {
         });
         let otherwise = if own { default.num_steps } else { fallback.num_steps };
         let clip = if encodes { Clip::None } else { default_clip(model.kind) };
-        let (sigma_min, sigma_max) = self.guidance_interval.unwrap_or((0.0, f64::INFINITY));
         Ok(Recipe {
             num_steps: self.steps.or(grid.fixed_steps()).unwrap_or(otherwise),
             grid,
             clip: self.clip.unwrap_or(clip),
-            guidance: self.guidance.map(|scale| Guidance { scale, sigma_min, sigma_max }),
-            start: if given { Start::State } else { Start::Noise },
+            guidance,
+            start: start(given),
             ..fallback
         })
     }
+
+    /// What suits the model best within the evaluations that were named.
+    fn chosen(&self, model: &Model, given: bool, labelled: bool) -> Result<Recipe, Failure> {
+        if self.grid.is_some() {
+            let reason = "auto chooses the grid: leave --grid out, or name a sampler";
+            return Err(Failure::Refused(reason.into()));
+        }
+        let guidance = self.guidance(model, labelled)?;
+        let samples = match model.kind {
+            Kind::Image => auto::Samples::Pictures,
+            Kind::Points2d => auto::Samples::Points,
+        };
+        let evals = self.steps.unwrap_or(auto::DEFAULT_EVALS);
+        let (sampler, grid, num_steps) =
+            auto::choose(&model.meaning, samples, evals, guidance, None)
+                .map_err(TrainError::from)?;
+        Ok(Recipe {
+            grid,
+            num_steps,
+            clip: self.clip.unwrap_or(default_clip(model.kind)),
+            guidance,
+            start: start(given),
+            ..Recipe::new(sampler, &model.meaning)
+        })
+    }
+
+    fn guidance(&self, model: &Model, labelled: bool) -> Result<Option<Guidance>, Failure> {
+        if self.guidance.is_some() && !labelled {
+            let reason = format!("{} knows no classes to be guided to", model.name);
+            return Err(Failure::Refused(reason.into()));
+        }
+        let (sigma_min, sigma_max) = self.guidance_interval.unwrap_or((0.0, f64::INFINITY));
+        Ok(self.guidance.map(|scale| Guidance { scale, sigma_min, sigma_max }))
+    }
+}
+
+fn start(given: bool) -> Start {
+    if given { Start::State } else { Start::Noise }
 }
