@@ -1,6 +1,6 @@
 //! How good a model is: samples against data, and data under the model.
 //!
-//! What is compared is a [`Side`]: rows of features, or only their mean and covariance.
+//! What is compared is a side: rows of features, or only their mean and covariance.
 //!
 //! ```text
 //! folder, data, samples → pictures → extractor → ┐

@@ -1,7 +1,7 @@
 //! Checkpoints of ddpm-torch: `.pt` files of its image and toy networks, of 2022 and of today.
 //!
-//! The file holds the weights and nothing about how they are used; see [`architecture`] for what their
-//! names and shapes tell, [`settings`] for what its JSON says.
+//! The file holds the weights and nothing about how they are used; see `architecture` for what their
+//! names and shapes tell, `settings` for what its JSON says.
 //!
 //! # Source
 //!
