@@ -98,20 +98,6 @@ impl Program {
         self.reads_known
     }
 
-    /// Whether a row runs the network with the sample's label beside it without
-    /// one, or without it.
-    #[must_use]
-    pub fn is_guided(&self) -> bool {
-        let guided = |row: &Row| matches!(row.evals, Evals::Guided { .. } | Evals::Unconditional);
-        self.rows.iter().any(guided)
-    }
-
-    /// Whether a row scales its noise by variance channels of the network.
-    #[must_use]
-    pub fn reads_variance(&self) -> bool {
-        self.rows.iter().any(|row| row.variance != RawVariance::None)
-    }
-
     /// SHA-256 over every number that decides the samples, as 64 hex digits.
     /// Labels do not count, so programs that differ only in what they show are
     /// the same.

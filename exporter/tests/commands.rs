@@ -98,6 +98,34 @@ fn a_run_and_its_package_draw_the_same_samples() {
 }
 
 #[test]
+fn auto_draws_what_the_sampler_that_it_chooses_draws() {
+    let folder = tempfile::tempdir().unwrap();
+    let toy = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/toy");
+    let drawn = |how: &[&str]| {
+        let out = folder.path().join(how.join(" "));
+        ok(&[&["sample", toy, "--count", "3", "--device", "cpu", "--out", text(&out)], how]
+            .concat());
+        fs::read(out.join("samples.npy")).unwrap()
+    };
+    // What docs/samplers/quality.md says for points on betas.
+    let chosen =
+        ["--sampler", "ddpm:variance=fixed-small", "--grid", "exponential", "--steps", "10"];
+    assert_eq!(drawn(&["--sampler", "auto", "--steps", "10"]), drawn(&chosen));
+
+    let refused = exporter(&[
+        "sample",
+        toy,
+        "--out",
+        text(folder.path()),
+        "--sampler",
+        "auto",
+        "--grid",
+        "karras",
+    ]);
+    assert!(stderr(&refused).contains("leave --grid out"), "{}", stderr(&refused));
+}
+
+#[test]
 fn golden_outputs_that_are_not_the_graphs_fail_the_check_with_exit_code_6() {
     let folder = tempfile::tempdir().unwrap();
     let [right, wrong] = ["right", "wrong"].map(|name| folder.path().join(name));

@@ -113,7 +113,7 @@ impl Args {
             None if !pictures => Ok(None),
             None => Ok(Some(Extractor::shipped(&self.onnx())?)),
             Some(path) => {
-                if let Some(preset) = self.preset {
+                if let Some(preset) = self.preset.filter(|_| path.is_file()) {
                     preset.preprocessing().write_beside(path)?;
                 }
                 let preprocessing = Preprocessing::read_beside(path)?;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use super::Failure;
 use super::layers::{PRESETS, preset};
-use crate::train::TrainError;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct PresetsArgs {
@@ -72,7 +71,11 @@ impl InitArgs {
                 Err(Failure::Refused(reason.into()))
             }
             written => {
-                written.map_err(TrainError::write(&path))?;
+                written.map_err(|cause| {
+                    Failure::Refused(
+                        format!("{}: cannot be written: {cause}", path.display()).into(),
+                    )
+                })?;
                 println!("{}", path.display());
                 Ok(())
             }

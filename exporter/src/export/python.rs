@@ -14,6 +14,7 @@ pub(super) fn section(manifest: &Manifest, pipeline: &Pipeline) -> String {
     };
     let shape: Vec<String> = manifest.sample_shape.iter().map(usize::to_string).collect();
     let shape = shape.join(", ");
+    let timestep = some_timestep(manifest);
     let diffusers = diffusers(manifest, pipeline);
     format!(
         "\n## In Python\n\n\
@@ -22,11 +23,21 @@ pub(super) fn section(manifest: &Manifest, pipeline: &Pipeline) -> String {
          import numpy as np, onnxruntime\n\
          unet = onnxruntime.InferenceSession(\"unet/model.onnx\")\n\
          inputs = {{\"sample\": np.random.randn(4, {shape}).astype(np.float32),\n          \
-         {labels}\"timestep\": np.full(4, 500, np.float32)}}\n\
+         {labels}\"timestep\": np.full(4, {timestep}, np.float32)}}\n\
          (out_sample,) = unet.run(None, inputs)\n\
          ```\n\n\
          {diffusers}\n"
     )
+}
+
+/// What the network may be told: the middle of a schedule, σ = 1 for EDM (ln σ / 4), t = ½ of a flow
+/// (1000 t).
+fn some_timestep(manifest: &Manifest) -> usize {
+    match manifest.schedule.betas.len() {
+        0 if manifest.schedule.edm.is_some() => 0,
+        0 => 500,
+        timesteps => timesteps / 2,
+    }
 }
 
 fn diffusers(manifest: &Manifest, pipeline: &Pipeline) -> String {

@@ -65,10 +65,15 @@ fn replace(repository: &Path, target: &Path, config: &[u8], graph: &[u8]) -> io:
         file.write_all(bytes)?;
         file.sync_all()?;
     }
+    let old = folder.path().join("old");
     if target.exists() {
-        fs::rename(target, folder.path().join("old"))?;
+        fs::rename(target, &old)?;
     }
-    fs::rename(&model, target)?;
+    if let Err(cause) = fs::rename(&model, target) {
+        // The old one goes back; what matters is why the new one could not come.
+        let _ = fs::rename(&old, target);
+        return Err(cause);
+    }
     File::open(repository)?.sync_all()
 }
 

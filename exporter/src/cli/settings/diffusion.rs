@@ -66,7 +66,7 @@ pub(in crate::cli) struct Diffusion {
 
     /// Count the squared error of x_0 at most GAMMA times, such as 5, where there is little noise
     /// (min-SNR); 0: do not [default: 0].
-    #[arg(long, value_name = "GAMMA", help_heading = "Diffusion")]
+    #[arg(long, value_name = "GAMMA", help_heading = "Diffusion", allow_hyphen_values = true)]
     min_snr: Option<f64>,
 }
 
