@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use std::net::TcpListener;
+use std::sync::Once;
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +17,17 @@ fn port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// Several ranks in one process are for tests alone: libtorch's flight recorder, of which a process
+/// has one, takes entries of one rank only and crashes now and then with more.
+fn without_flight_recorder() {
+    static DONE: Once = Once::new();
+    // SAFETY: every test comes here before it calls libtorch, and waits until it is done; nothing
+    // else reads or writes the environment meanwhile.
+    DONE.call_once(|| unsafe { std::env::set_var("TORCH_FR_BUFFER_SIZE", "0") });
+}
+
 fn launch(rank: usize, world_size: usize, master_port: u16) -> Launch {
+    without_flight_recorder();
     Launch {
         rank,
         world_size,
