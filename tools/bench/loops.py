@@ -12,19 +12,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-DECAY = 0.9999
-
 
 class Loop:
     """A network and all that a step changes."""
 
-    def __init__(self, network, data, betas, *, batch, lr, warmup, tuned, channels_last=False):
-        """`data` is [N, …]: u8 for pictures, f32 for points.
+    def __init__(self, network, data, betas, *, batch, lr, warmup, tuned, channels_last=False,
+                 flips=True, decay=0.9999):
+        """`data` is [N, …]: u8 for pictures, f32 for points. `flips` mirrors half of the pictures.
 
         With `tuned`, Adam and the average are updates of all tensors in one call; without, they
         are as the reference has them: stock Adam, and an average a tensor.
         """
-        self._data, self._batch = data, batch
+        self._data, self._batch, self._flips, self._decay = data, batch, flips, decay
+        self._order = torch.empty(0, dtype=torch.int64)
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._network = network.train().to(memory_format=self._format)
         bar = torch.cumprod(1.0 - betas, 0)
@@ -34,7 +34,7 @@ class Loop:
             self._adam, lambda step: min((step + 1) / warmup, 1.0) if warmup else 1.0)
         self._average = average_at_once if tuned else average_each
         self._parameters = dict(network.named_parameters())
-        self._averages = {name: p.detach().clone() for name, p in self._parameters.items()}
+        self.averages = {name: p.detach().clone() for name, p in self._parameters.items()}
         self._steps = 0
 
     def step(self):
@@ -48,17 +48,21 @@ class Loop:
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
         self._adam.step()
         self._schedule.step()
-        decay = min(DECAY, (1 + self._steps) / (10 + self._steps))
-        self._average(self._averages, self._parameters, 1.0 - decay)
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        self._average(self.averages, self._parameters, 1.0 - decay)
         self._steps += 1
         return loss.item()
 
     def _draw(self):
-        x_0 = self._data[torch.randint(len(self._data), (self._batch,))]
+        if len(self._order) < self._batch:
+            self._order = torch.randperm(len(self._data))
+        items, self._order = self._order[:self._batch], self._order[self._batch:]
+        x_0 = self._data[items]
         if x_0.dtype == torch.uint8:
             x_0 = x_0.float() / 127.5 - 1.0
-            flips = torch.rand(self._batch) < 0.5
-            x_0 = torch.where(flips[:, None, None, None], x_0.flip(-1), x_0)
+            if self._flips:
+                flips = torch.rand(self._batch) < 0.5
+                x_0 = torch.where(flips[:, None, None, None], x_0.flip(-1), x_0)
             x_0 = x_0.contiguous(memory_format=self._format)
         return x_0, torch.randn_like(x_0), torch.randint(len(self._alpha), (self._batch,))
 

@@ -1,7 +1,7 @@
 //! The vocabulary, computed at once by libtorch; differentiable unless autograd is off.
 
 use ddpm_torch::Generator;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::ops::{Ops, Param};
 
@@ -150,6 +150,19 @@ impl Ops for Eager<'_> {
     fn outer(&self, x: &Tensor, row: &[f32]) -> Tensor {
         let row = Tensor::from_slice(row).to_device(x.device());
         x.to_kind(Kind::Float).unsqueeze(1) * row
+    }
+
+    fn by_timestep(&self, timestep: &Tensor, of: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        // On a GPU, to count them would wait for it.
+        if timestep.device() != Device::Cpu {
+            return of(timestep);
+        }
+        let (sorted, return_inverse, return_counts) = (true, true, false);
+        let (distinct, which, _) = timestep.unique_dim(0, sorted, return_inverse, return_counts);
+        if 2 * distinct.numel() > timestep.numel() {
+            return of(timestep);
+        }
+        of(&distinct).index_select(0, &which)
     }
 
     fn sin(&self, x: &Tensor) -> Tensor {

@@ -7,7 +7,7 @@ use tch::{Device, Tensor, nn};
 
 use super::distributed::{Replica, Team};
 use super::pass::Pass;
-use super::workers::{OneThread, Workers, threads};
+use super::workers::{Workers, threads};
 use super::{Batch, Draws, Ema, Optimizer, Precision, Stop, TrainConfig, TrainError};
 use crate::model::{Eager, ModelConfig, Network};
 
@@ -99,7 +99,7 @@ impl Trainer {
         assert_eq!(batch.step, step, "steps are taken in order");
         let replica = self.replica.as_ref();
         replica.map_or(Ok(()), Replica::begin_step)?;
-        let _narrow = self.workers.is_some().then(OneThread::begin);
+        let _narrow = self.workers.as_ref().and_then(Workers::narrow);
         let rank = replica.map_or(0, |replica| replica.team().rank());
         self.optimizer.zero_grad()?;
         let loss = match &mut self.workers {

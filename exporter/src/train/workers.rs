@@ -19,9 +19,15 @@ use crate::model::{Eager, Network};
 /// Every worker has gradients of its own: this is how much memory those of all may take.
 const GRADIENT_BYTES: usize = 1 << 30;
 
+/// Updates of fewer bytes of parameters are over before other threads have woken up.
+const SMALL_BYTES: usize = 4 << 20;
+
 /// Threads that share the work of a pass.
 #[derive(Debug)]
-pub(super) struct Workers(Vec<Worker>);
+pub(super) struct Workers {
+    workers: Vec<Worker>,
+    bytes: usize,
+}
 
 /// While it lives, operations of this thread are not split over others. After one that is, the
 /// others look out for the next for some milliseconds, and take their cores from the workers.
@@ -41,8 +47,8 @@ struct Job {
     rows: Batch,
     /// What their loss counts.
     share: f64,
-    /// Where dropout begins again, if a step does.
-    seed: Option<u64>,
+    /// Of its dropout.
+    seed: u64,
 }
 
 impl Workers {
@@ -66,7 +72,12 @@ impl Workers {
         let workers = workers.collect::<Result<_, _>>()?;
         // libtorch takes what the last thread asked for itself as what new ones should begin with.
         tch::set_num_threads(threads as i32);
-        Ok(Some(Self(workers)))
+        Ok(Some(Self { workers, bytes }))
+    }
+
+    /// Whether this thread had better update the weights alone.
+    pub(super) fn narrow(&self) -> Option<OneThread> {
+        (self.bytes < SMALL_BYTES).then(OneThread::begin)
     }
 
     /// Takes a batch in `accumulation` parts through the network and back.
@@ -79,31 +90,26 @@ impl Workers {
         draws: &Draws,
         parameters: &[Tensor],
     ) -> Result<f64, TrainError> {
-        for worker in &self.0 {
+        for worker in &self.workers {
             clear_grads(&worker.parameters)?;
         }
-        let (mut loss, mut begins) = (0.0, true);
+        let (mut loss, mut jobs) = (0.0, 0);
         for (part_share, part) in batch.parts(accumulation) {
-            let shares = part.parts(self.0.len());
-            let busy: Vec<_> = self
-                .0
-                .iter_mut()
-                .zip(shares)
-                .enumerate()
-                .map(|(number, (worker, (share, rows)))| {
-                    let seed = begins.then(|| draws.dropout_seed(batch.step, number) as u64);
-                    worker.give(Job { rows: rows.into_owned(), share: part_share * share, seed });
-                    worker
-                })
-                .collect();
+            let mut busy = Vec::new();
+            let shares = part.parts(self.workers.len());
+            for (worker, (share, rows)) in self.workers.iter_mut().zip(shares) {
+                let seed = draws.dropout_seed(batch.step, jobs) as u64;
+                worker.give(Job { rows: rows.into_owned(), share: part_share * share, seed });
+                busy.push(worker);
+                jobs += 1;
+            }
             // All are heard, so that none is at work when a step is given up.
             let losses: Vec<_> = busy.into_iter().map(Worker::hear).collect();
             for share in losses {
                 loss += share?;
             }
-            begins = false;
         }
-        for worker in &self.0 {
+        for worker in &self.workers {
             move_grads(&worker.parameters, parameters)?;
         }
         Ok(loss)
@@ -111,7 +117,7 @@ impl Workers {
 }
 
 impl OneThread {
-    pub(super) fn begin() -> Self {
+    fn begin() -> Self {
         tch::set_num_threads(1);
         Self(())
     }
@@ -189,7 +195,7 @@ fn work(
     generator: &Generator,
     job: &Job,
 ) -> Result<f64, TrainError> {
-    job.seed.map_or(Ok(()), |seed| generator.seed(seed))?;
+    generator.seed(job.seed)?;
     let eager = Eager { train: true, generator: Some(generator) };
     let loss = pass.loss(network, &eager, &job.rows)? * job.share;
     loss.f_backward()?;

@@ -39,7 +39,7 @@ fn network(drop_rate: f64) -> Network {
             + number as f64)
             .sin()
             .reshape(parameter.size());
-        tch::no_grad(|| parameter.shallow_clone().f_add_(&(shift * 0.1)).unwrap());
+        let _ = tch::no_grad(|| parameter.shallow_clone().f_add_(&(shift * 0.1)).unwrap());
     }
     network
 }
@@ -117,7 +117,7 @@ fn workers_see_every_change_of_the_weights() {
 fn there_are_no_more_workers_than_threads_rows_and_memory_allow() {
     let network = network(0.0);
     let count = |pass: Pass, rows, threads| {
-        Workers::start(&network, pass, rows, threads).unwrap().map(|workers| workers.0.len())
+        Workers::start(&network, pass, rows, threads).unwrap().map(|workers| workers.workers.len())
     };
     assert_eq!(count(PASS, ROWS, 1), None);
     assert_eq!(count(PASS, 1, 8), None);
