@@ -122,7 +122,7 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
     let grey = file("grey.json", r#"{"model": {"in_channels": 1}}"#);
     let nowhere = file("nowhere.json", r#"{"dataset": "celeba"}"#);
     let glyphs = ["--data", "glyphs:9"];
-    let cases: [(&[&str], i32, &[&str]); 7] = [
+    let cases: [(&[&str], i32, &[&str]); 9] = [
         (&["--config", text(&unknown)], 3, &["unknown.toml", "learning_rate"]),
         (&["--config", text(&no_toml)], 3, &["no.toml", "line 1"]),
         (&["--config", text(&grey)], 3, &["in_channels is 1, but the data has 3"]),
@@ -130,6 +130,20 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
         (&["--preset", "cifar"], 3, &["no preset \"cifar\"", "cifar10, celeba"]),
         (&["--accumulation", "500"], 3, &["accumulation must be in 1..=128"]),
         (&["--held-out", "9"], 3, &["held_out must leave some of the 9 items"]),
+        // Nine steps an epoch.
+        (
+            &["--batch-size", "1", "--epochs", "500000000"],
+            3,
+            &[
+                "epochs has 500000000 epochs of 9 steps each: 4500000000 steps",
+                "at most 4294967295",
+            ],
+        ),
+        (
+            &["--batch-size", "1", "--sample-every", "500000000ep"],
+            3,
+            &["sample_every has 500000000"],
+        ),
     ];
     for (flags, code, sentences) in cases {
         let mut command = exporter(&["train", "--device", "cpu", "--out", text(&out)]);

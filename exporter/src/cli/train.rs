@@ -290,7 +290,7 @@ impl Args {
         let mut config = checkpoint.config().clone();
         let dataset = Arc::new(load(&config.data, config.seed)?);
         for pace in [&from_environment(variable)?, &self.pace] {
-            pace.apply(&mut config, dataset.len());
+            pace.apply(&mut config, dataset.len())?;
         }
         config.validate()?;
         share(&config, team)?;
