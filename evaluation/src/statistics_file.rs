@@ -1,9 +1,8 @@
 //! Means and covariances in files: the `.npz` that FID programs exchange.
 
 use std::{
-    fs::{File, Permissions},
-    io::{self, BufReader, BufWriter, Read, Seek, Write},
-    os::unix::fs::PermissionsExt,
+    fs::File,
+    io::{self, BufReader, Read, Seek, Write},
     path::Path,
 };
 
@@ -66,7 +65,8 @@ impl StatisticsFile {
             let reason = "must have at most 4096 characters, the last not NUL".into();
             return Err(Error::Option { option: "digest", reason });
         }
-        self.write_whole(path).map_err(|source| Error::Io { path: path.into(), source })
+        ddpm_files::write_whole(path, |out| self.write_into(out))
+            .map_err(|source| Error::Io { path: path.into(), source })
     }
 
     fn read_from(input: impl Read + Seek) -> Result<Self, String> {
@@ -88,16 +88,8 @@ impl StatisticsFile {
         Ok(Self { gaussian, count, digest })
     }
 
-    fn write_whole(&self, path: &Path) -> io::Result<()> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let temporary = tempfile::Builder::new()
-            .prefix(".ddpm-statistics-")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)?;
-        let mut archive = ZipWriter::new(BufWriter::new(temporary));
+    fn write_into(&self, out: &mut (impl Write + Seek)) -> io::Result<()> {
+        let mut archive = ZipWriter::new(out);
         let dim = self.gaussian.dim();
         add(&mut archive, "mu", "<f8", &[dim], &bytes(self.gaussian.mean()))?;
         add(&mut archive, "sigma", "<f8", &[dim, dim], &bytes(self.gaussian.covariance()))?;
@@ -111,11 +103,7 @@ impl StatisticsFile {
             let descr = format!("<U{}", digest.chars().count());
             add(&mut archive, "digest", &descr, &[], &characters)?;
         }
-        let mut file = archive.finish().map_err(io::Error::from)?;
-        file.flush()?;
-        let temporary = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(path)?;
+        archive.finish().map_err(io::Error::from)?;
         Ok(())
     }
 }
