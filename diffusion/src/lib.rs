@@ -62,8 +62,6 @@ pub use network::{Evaluation, Network};
 mod forward;
 pub use forward::{q_sample, target, x_0_from};
 
-mod timesteps;
-
 mod grid;
 pub use grid::{Grid, GridSpec};
 
