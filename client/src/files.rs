@@ -11,8 +11,6 @@ pub use ddpm_files::folder_of;
 
 use crate::error::Error;
 
-mod npy;
-
 mod read;
 pub use read::{read_images, read_mask, read_states};
 

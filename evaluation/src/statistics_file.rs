@@ -6,9 +6,10 @@ use std::{
     path::Path,
 };
 
+use ddpm_files::npy;
 use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
-use crate::{Error, Gaussian, MAX_DIM, npy};
+use crate::{Error, Gaussian, MAX_DIM};
 
 /// What a statistics file holds.
 ///
@@ -121,7 +122,7 @@ fn floats(
                 format!("has the shape {shape:?}, must have {axes} axes of 1 to {MAX_DIM}");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        let values = npy::read_floats(input, &header.descr, shape.iter().product())?;
+        let values = npy::read_floats(input, header)?;
         Ok((shape.clone(), values))
     };
     optional(archive, name, read)?.ok_or_else(|| {
@@ -141,7 +142,7 @@ fn optional<T>(
         Err(ZipError::FileNotFound) => return Ok(None),
         Err(fault) => return Err(format!("array {name:?}: {fault}")),
     };
-    let value = npy::read_header(&mut member).and_then(|header| read(&mut member, &header));
+    let value = npy::Header::read(&mut member).and_then(|header| read(&mut member, &header));
     value.map(Some).map_err(|fault| format!("array {name:?} {fault}"))
 }
 

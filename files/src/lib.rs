@@ -1,4 +1,6 @@
-//! Files that are written whole or not at all, whatever they hold.
+//! Files that are written whole or not at all, and arrays in NumPy's format.
 
 mod whole;
 pub use whole::{check_writable, folder_of, write_whole};
+
+pub mod npy;

@@ -4,8 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ddpm_files::write_whole;
-use ddpm_pictures::write_npy;
+use ddpm_files::{npy, write_whole};
 use tch::Tensor;
 
 use super::Failure;
@@ -151,7 +150,7 @@ fn write(
     let path = out.join("samples.npy");
     let rows: Vec<&[f32]> = samples.chunks_exact(shape.iter().product::<i64>() as usize).collect();
     let shape_of_one: Vec<u32> = shape.iter().map(|&extent| extent as u32).collect();
-    write_whole(&path, |out| write_npy(out, &shape_of_one, &rows))
+    write_whole(&path, |out| npy::write_rows(out, &shape_of_one, &rows))
         .map_err(TrainError::write(&path))?;
     println!("{}", path.display());
     let path = out.join("grid.png");

@@ -7,10 +7,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ddpm_evaluation::{Elements, Features, NumpyArray, Statistics, StatisticsFile};
+use ddpm_evaluation::{Features, Statistics, StatisticsFile, read_array};
+use ddpm_files::npy::{self, Elements};
 use ddpm_files::write_whole;
 use ddpm_package::Sha256Hex;
-use ddpm_pictures::write_npy;
 
 use super::EvaluateError;
 use super::extractor::Extractor;
@@ -113,7 +113,7 @@ fn remembered(folder: &Path, key: &Key, count: usize, extractor: &Extractor) -> 
 fn read(folder: &Path, key: &Key, count: usize, dim: usize) -> Result<Side, EvaluateError> {
     let (rows_path, path) = (key.file(folder, "npy"), key.file(folder, "npz"));
     let file = StatisticsFile::read(&path)?;
-    let array = NumpyArray::read(&rows_path, &[])?;
+    let array = read_array(&rows_path, &[])?;
     let Elements::Floats(values) = array.elements else {
         return Err(EvaluateError::file(&rows_path, "does not hold features"));
     };
@@ -132,5 +132,5 @@ fn read(folder: &Path, key: &Key, count: usize, dim: usize) -> Result<Side, Eval
 pub fn write_rows(path: &Path, rows: &Features) -> Result<(), EvaluateError> {
     let all: Vec<&[f32]> = rows.rows().collect();
     let shape = [rows.dim() as u32];
-    write_whole(path, |out| write_npy(out, &shape, &all)).map_err(EvaluateError::write(path))
+    write_whole(path, |out| npy::write_rows(out, &shape, &all)).map_err(EvaluateError::write(path))
 }
