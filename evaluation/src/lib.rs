@@ -38,7 +38,6 @@ pub use features::Features;
 
 mod draws;
 mod matrix;
-mod parallel;
 
 mod gaussian;
 pub use gaussian::{Gaussian, MAX_DIM};

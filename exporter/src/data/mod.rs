@@ -22,7 +22,6 @@ mod idx;
 mod jpeg;
 mod labels;
 mod load;
-mod parallel;
 mod parquet;
 mod picture;
 mod picture_files;
