@@ -11,6 +11,8 @@ pub use ddpm_files::folder_of;
 
 use crate::error::Error;
 
+mod png;
+
 mod read;
 pub use read::{read_images, read_mask, read_states};
 
