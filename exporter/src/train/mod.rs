@@ -10,7 +10,8 @@
 //! * [`TrainConfig`] with [`DiffusionConfig`]: what a run is, part of every checkpoint; `defaults` that
 //!   suit the data, `validate` and `same` say which settings make a run, and the same one;
 //! * [`Order`], [`Draws`], `held_out`, [`Batches`], [`Prefetch`]: what a step sees, made ahead;
-//! * `loss`, `parts`, [`Optimizer`], [`Ema`], [`Trainer`]: the state and one step of it;
+//! * `loss`, `parts`, `pass`, `workers`: a batch through the network and back, each thread with its share;
+//! * [`Optimizer`], [`Ema`], [`Trainer`]: the state and one step of it;
 //! * [`RunDir`], [`Checkpoint`], `tensors`, `proof`: the state on disk, whole or not at all;
 //! * [`Meter`], [`Progress`], `metrics`, `events`, `preview`, `animation`, `summary`: what a run shows;
 //! * [`distributed`]: the same run on several processes; [`Stop`]: being asked to end it;
@@ -48,15 +49,15 @@ pub(crate) use loss::{discretised_nll, gaussian_kl, gaussian_nll};
 
 mod parts;
 
+mod pass;
+
+mod workers;
+
 mod optimizer;
 pub use optimizer::Optimizer;
 
 mod ema;
 pub use ema::Ema;
-
-mod pass;
-
-mod workers;
 
 mod trainer;
 pub use trainer::{StepReport, Trainer};
