@@ -16,9 +16,10 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     connection::Client,
     error::Error,
-    events::{Accepted, Completed, Event, Progress, Receipt, Sample, SampleError},
+    events::{Accepted, Completed, Event, Progress, Sample, SampleError},
     parts::parts,
     protocol::Protocol,
+    receipt::Receipt,
     request::Request,
     resume::{Resume, Retry},
 };

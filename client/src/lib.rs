@@ -48,14 +48,16 @@ pub use settings::{
 mod compiled;
 mod events;
 mod models;
+mod receipt;
 mod server_info;
 
 pub use compiled::Compiled;
 pub use events::{
-    Accepted, Completed, Data, Event, Interruption, Preview, Previews, Progress, Receipt, Sample,
+    Accepted, Completed, Data, Event, Interruption, Preview, Previews, Progress, Sample,
     SampleError,
 };
 pub use models::{Model, ModelKind};
+pub use receipt::Receipt;
 pub use server_info::{Device, Limits, Load, ServerInfo};
 
 // From one to the other.

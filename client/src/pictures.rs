@@ -9,7 +9,7 @@ use crate::{
 mod description;
 pub use description::describe;
 
-pub use ddpm_pictures::{Animation, Picture, View, grid, grid_of, scatter, write_npy, write_png};
+pub use ddpm_pictures::{Animation, Picture, View, grid, grid_of, scatter, write_png};
 
 /// The picture of a sample: its pixels, or its values clamped to pixels.
 ///

@@ -11,8 +11,9 @@ use ddpm_proto::v1::{self, generate_event::Event as Wire};
 use crate::{
     assembly::{self, Assembly},
     error::Error,
-    events::{Accepted, Completed, Event, Preview, Previews, Progress, Receipt, Sample},
+    events::{Accepted, Completed, Event, Preview, Previews, Progress, Sample},
     indices::Indices,
+    receipt::Receipt,
     request::{Expect, Request},
     settings::PreviewKind,
 };

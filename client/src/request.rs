@@ -10,9 +10,9 @@ use ddpm_proto::{
 
 use crate::{
     error::Error,
-    events::Receipt,
     indices::Indices,
     initial::{Initial, Known},
+    receipt::Receipt,
     settings::{Clip, Delivery, Format, Frames, Grid, Guidance, SamplerChoice, SharedNoise},
 };
 

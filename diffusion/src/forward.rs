@@ -1,6 +1,6 @@
 //! The forward process q(x_t given x_0), and what networks are trained to predict.
 
-use crate::{Error, Evaluation, Network, Point, Real};
+use crate::{Error, Network, Point, Real};
 
 /// x_t = α x_0 + σ ε, element by element into `x_t`.
 ///
@@ -37,29 +37,6 @@ pub fn target<F: Real>(
 ) -> Result<(), Error> {
     let (of_x_0, of_noise) = network.target(point)?;
     mix(of_x_0, x_0, of_noise, noise, out);
-    Ok(())
-}
-
-/// The x_0 that an output stands for, not clipped, into `x_0`.
-///
-/// * `x_t`, `output`, `x_0`: of equal length.
-///
-/// # Errors
-///
-/// As [`target`].
-///
-/// # Panics
-///
-/// If the lengths differ.
-pub fn x_0_from<F: Real>(
-    network: &Network,
-    point: &Point,
-    x_t: &[F],
-    output: &[F],
-    x_0: &mut [F],
-) -> Result<(), Error> {
-    let Evaluation { p_u, p_f, .. } = network.at(point)?;
-    mix(p_u, x_t, p_f, output, x_0);
     Ok(())
 }
 

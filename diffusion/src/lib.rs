@@ -60,9 +60,7 @@ mod network;
 pub use network::{Evaluation, Network};
 
 mod forward;
-pub use forward::{q_sample, target, x_0_from};
-
-mod timesteps;
+pub use forward::{q_sample, target};
 
 mod grid;
 pub use grid::{Grid, GridSpec};

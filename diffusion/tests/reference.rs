@@ -7,8 +7,8 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use ddpm_diffusion::{
-    BetaSchedule, Clip, ClippedEps, GridSpec, Kernel, Network, Noise, Point, Prediction, Program,
-    Recipe, Row, Sampler, Schedule, State, Variance, q_sample, x_0_from,
+    BetaSchedule, Clip, ClippedEps, Evaluation, GridSpec, Kernel, Network, Noise, Point,
+    Prediction, Program, Recipe, Row, Sampler, Schedule, State, Variance, q_sample,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -177,8 +177,10 @@ fn the_forward_process_and_its_inversions_agree() {
         let mut got = vec![0.0f32; len];
         q_sample(&point, of("x_0"), of("noise"), &mut got);
         assert_near(&got, of("x_t"), &format!("x_t at {t}"));
-        x_0_from(&network, &point, of("x_t"), of("noise"), &mut got).unwrap();
-        assert_near(&got, of("pred_x0_from_eps"), &format!("x_0 from eps at {t}"));
+        let Evaluation { p_u, p_f, .. } = network.at(&point).unwrap();
+        let x_0 = of("x_t").iter().zip(of("noise"));
+        let x_0: Vec<f32> = x_0.map(|(x_t, eps)| p_u as f32 * x_t + p_f as f32 * eps).collect();
+        assert_near(&x_0, of("pred_x0_from_eps"), &format!("x_0 from eps at {t}"));
 
         let (of_x_0, of_x_t) = schedule.posterior_mean_coefficients(t);
         let mean: Vec<f32> = of("x_0")

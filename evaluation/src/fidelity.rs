@@ -1,12 +1,13 @@
 //! Precision and recall, density and coverage: do samples look like data, and does
 //! all data have its like among the samples?
 
+use rayon::prelude::*;
+
 use crate::{
     Error, Manifold,
     distances::TILE,
     features::check_pair,
     manifold::{for_each_tile, tile_at},
-    parallel::in_parallel,
 };
 
 /// Which neighbours make the balls.
@@ -72,7 +73,7 @@ pub fn fidelity(
     let sample_balls = samples.measures(options.precision_neighbours)?;
     let density_balls = data.measures(options.density_neighbours)?;
 
-    let counts = in_parallel(rows.len().div_ceil(TILE.0), |tile| {
+    let counts = (0..rows.len().div_ceil(TILE.0)).into_par_iter().map(|tile| {
         let range = tile_at(tile, TILE.0, rows.len());
         let mut counts = Counts::new(range.len(), columns.len());
         for_each_tile(&data.set, range.clone(), &samples.set, |measures, columns| {
@@ -91,7 +92,7 @@ pub fn fidelity(
         });
         counts
     });
-    let all = counts.into_iter().reduce(Counts::joined).expect("a manifold has rows");
+    let all = counts.reduce_with(Counts::joined).expect("a manifold has rows");
     let share = |hits: &[bool]| hits.iter().filter(|&&hit| hit).count() as f64 / hits.len() as f64;
     let expected = options.density_neighbours as f64 * columns.len() as f64;
     Ok(Fidelity {

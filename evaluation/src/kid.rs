@@ -1,11 +1,12 @@
 //! Kernel distance: the unbiased squared maximum mean discrepancy.
 
+use rayon::prelude::*;
+
 use crate::{
     Error, Features,
     draws::{Draws, Purpose},
     features::check_pair,
     matrix::{inner_products, widened},
-    parallel::in_parallel,
 };
 
 /// How the kernel distance is averaged.
@@ -62,11 +63,12 @@ pub fn kid(left: &Features, right: &Features, options: &KidOptions) -> Result<Ki
     }
     let first = Draws::new(seed, Purpose::FirstSubset);
     let second = Draws::new(seed, Purpose::SecondSubset);
-    let estimates = in_parallel(subsets, |index| {
+    let estimates = (0..subsets).into_par_iter().map(|index| {
         let left = gathered(left, &first.subset(index, left.len(), subset_size));
         let right = gathered(right, &second.subset(index, right.len(), subset_size));
         mmd2(&left, &right, dim)
     });
+    let estimates: Vec<f64> = estimates.collect();
     let mean = estimates.iter().sum::<f64>() / subsets as f64;
     let variance = estimates.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / subsets as f64;
     Ok(Kid { mean, stdev: variance.sqrt() })

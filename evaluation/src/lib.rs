@@ -4,7 +4,7 @@
 //! plane. Rows arrive in batches, into [`Features`] where a measure needs them all, or
 //! into [`Statistics`], which keep a mean and a covariance. All arithmetic is f64
 //! unless said otherwise; nothing here does I/O but for [`StatisticsFile`] and
-//! [`NumpyArray`].
+//! [`read_array`].
 //!
 //! | measure | of | best |
 //! |---|---|---|
@@ -38,7 +38,6 @@ pub use features::Features;
 
 mod draws;
 mod matrix;
-mod parallel;
 
 mod gaussian;
 pub use gaussian::{Gaussian, MAX_DIM};
@@ -70,10 +69,8 @@ pub use histogram::{HistogramKl, histogram_kl};
 mod modes;
 pub use modes::{ModeCoverage, mode_coverage};
 
-mod npy;
-
-mod numpy_array;
-pub use numpy_array::{Elements, NumpyArray};
+mod array_file;
+pub use array_file::read_array;
 
 mod statistics_file;
 pub use statistics_file::StatisticsFile;

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::{
     Error, Features,
     distances::{Arithmetic, Normed, TILE},
-    parallel::in_parallel,
 };
 
 /// A set of features with, for each row, the distances to its nearest neighbours.
@@ -40,7 +41,7 @@ impl<'a> Manifold<'a> {
         }
         let set = Normed::new(features, arithmetic)?;
         let kept = neighbours + 1;
-        let nearest = in_parallel(features.len().div_ceil(TILE.0), |tile| {
+        let tiles = (0..features.len().div_ceil(TILE.0)).into_par_iter().map(|tile| {
             let rows = tile_at(tile, TILE.0, features.len());
             let mut nearest = vec![f64::INFINITY; rows.len() * kept];
             for_each_tile(&set, rows, &set, |measures, columns| {
@@ -50,8 +51,8 @@ impl<'a> Manifold<'a> {
                 }
             });
             nearest
-        })
-        .concat();
+        });
+        let nearest = tiles.collect::<Vec<_>>().concat();
         if let Some(at) = nearest.iter().position(|measure| measure.is_infinite()) {
             let what = "the squared distance to a neighbour";
             return Err(Error::Binary16 { row: at / kept, what, value: f64::INFINITY });

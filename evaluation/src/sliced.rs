@@ -1,12 +1,13 @@
 //! Sliced Wasserstein distance: transport on a line is sorting, and a set is known by
 //! how it looks from every direction.
 
+use rayon::prelude::*;
+
 use crate::{
     Error, Features,
     draws::{Draws, Purpose},
     features::check_pair,
     matrix::{inner_products, widened},
-    parallel::in_parallel,
 };
 
 /// What moving by a distance costs.
@@ -80,13 +81,14 @@ pub fn sliced_wasserstein_along(
         return Err(Error::Shape(message));
     }
     // Few directions at a time keep the projections of large sets small.
-    let bundles: Vec<&[f64]> = directions.chunks(16 * dim).collect();
-    let costs = in_parallel(bundles.len(), |bundle| {
-        let mut left = projections(left, bundles[bundle]);
-        let mut right = projections(right, bundles[bundle]);
+    let bundles = directions.par_chunks(16 * dim);
+    let costs = bundles.map(|bundle| {
+        let mut left = projections(left, bundle);
+        let mut right = projections(right, bundle);
         left.iter_mut().zip(&mut right).map(|(u, v)| transport_cost(u, v, order)).sum::<f64>()
     });
-    let mean = costs.iter().sum::<f64>() / (directions.len() / dim) as f64;
+    // One after the other: the sum does not depend on who computed what.
+    let mean = costs.collect::<Vec<_>>().iter().sum::<f64>() / (directions.len() / dim) as f64;
     Ok(match order {
         Order::First => mean,
         Order::Second => mean.sqrt(),

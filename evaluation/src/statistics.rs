@@ -71,23 +71,6 @@ impl Statistics {
         Ok(())
     }
 
-    /// Adds what `other` has seen, as if its rows had been pushed here, up to rounding.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Dimension`] if the rows have different numbers of features.
-    pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
-        if self.dim() != other.dim() {
-            return Err(Error::Dimension { left: self.dim(), right: other.dim() });
-        }
-        let mut other = other.clone();
-        other.settle();
-        self.settle();
-        self.scatter.iter_mut().zip(&other.scatter).for_each(|(ours, theirs)| *ours += theirs);
-        self.shift(other.settled, &other.mean, Vec::new());
-        Ok(())
-    }
-
     /// D, features a row.
     #[must_use]
     pub fn dim(&self) -> usize {
@@ -262,23 +245,6 @@ mod tests {
     }
 
     #[test]
-    fn merged_parts_are_the_whole() {
-        let rows = rows(3.0);
-        let of = |rows: &[f32]| {
-            let mut statistics = Statistics::new(3).unwrap();
-            statistics.push(rows).unwrap();
-            statistics
-        };
-        let mut merged = of(&rows[..300]);
-        merged.merge(&of(&rows[300..1800])).unwrap();
-        merged.merge(&of(&[])).unwrap();
-        merged.push(&rows[1800..]).unwrap();
-        let (whole, merged) = (of(&rows).gaussian().unwrap(), merged.gaussian().unwrap());
-        assert_close(merged.mean(), whole.mean(), 1e-14);
-        assert_close(merged.covariance(), whole.covariance(), 1e-13);
-    }
-
-    #[test]
     fn faults_are_named() {
         let mut statistics = Statistics::new(2).unwrap();
         statistics.push(&[0.0; 2]).unwrap();
@@ -286,8 +252,6 @@ mod tests {
         let fault = statistics.push(&[0.0, 1.0, f32::INFINITY, 0.0]).unwrap_err();
         assert!(matches!(fault, Error::NotFinite { row: 2, column: 0, .. }), "{fault}");
         assert_eq!(statistics.count(), 1);
-        let other = Statistics::new(3).unwrap();
-        assert!(matches!(statistics.merge(&other), Err(Error::Dimension { left: 2, right: 3 })));
         assert!(matches!(Statistics::new(MAX_DIM + 1), Err(Error::Shape(_))));
     }
 }

@@ -1,15 +1,15 @@
 //! Means and covariances in files: the `.npz` that FID programs exchange.
 
 use std::{
-    fs::{File, Permissions},
-    io::{self, BufReader, BufWriter, Read, Seek, Write},
-    os::unix::fs::PermissionsExt,
+    fs::File,
+    io::{self, BufReader, Read, Seek, Write},
     path::Path,
 };
 
+use ddpm_files::npy;
 use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
-use crate::{Error, Gaussian, MAX_DIM, npy};
+use crate::{Error, Gaussian, MAX_DIM};
 
 /// What a statistics file holds.
 ///
@@ -66,7 +66,8 @@ impl StatisticsFile {
             let reason = "must have at most 4096 characters, the last not NUL".into();
             return Err(Error::Option { option: "digest", reason });
         }
-        self.write_whole(path).map_err(|source| Error::Io { path: path.into(), source })
+        ddpm_files::write_whole(path, |out| self.write_into(out))
+            .map_err(|source| Error::Io { path: path.into(), source })
     }
 
     fn read_from(input: impl Read + Seek) -> Result<Self, String> {
@@ -88,16 +89,8 @@ impl StatisticsFile {
         Ok(Self { gaussian, count, digest })
     }
 
-    fn write_whole(&self, path: &Path) -> io::Result<()> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let temporary = tempfile::Builder::new()
-            .prefix(".ddpm-statistics-")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)?;
-        let mut archive = ZipWriter::new(BufWriter::new(temporary));
+    fn write_into(&self, out: &mut (impl Write + Seek)) -> io::Result<()> {
+        let mut archive = ZipWriter::new(out);
         let dim = self.gaussian.dim();
         add(&mut archive, "mu", "<f8", &[dim], &bytes(self.gaussian.mean()))?;
         add(&mut archive, "sigma", "<f8", &[dim, dim], &bytes(self.gaussian.covariance()))?;
@@ -111,11 +104,7 @@ impl StatisticsFile {
             let descr = format!("<U{}", digest.chars().count());
             add(&mut archive, "digest", &descr, &[], &characters)?;
         }
-        let mut file = archive.finish().map_err(io::Error::from)?;
-        file.flush()?;
-        let temporary = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(path)?;
+        archive.finish().map_err(io::Error::from)?;
         Ok(())
     }
 }
@@ -133,7 +122,7 @@ fn floats(
                 format!("has the shape {shape:?}, must have {axes} axes of 1 to {MAX_DIM}");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        let values = npy::read_floats(input, &header.descr, shape.iter().product())?;
+        let values = npy::read_floats(input, header)?;
         Ok((shape.clone(), values))
     };
     optional(archive, name, read)?.ok_or_else(|| {
@@ -153,7 +142,7 @@ fn optional<T>(
         Err(ZipError::FileNotFound) => return Ok(None),
         Err(fault) => return Err(format!("array {name:?}: {fault}")),
     };
-    let value = npy::read_header(&mut member).and_then(|header| read(&mut member, &header));
+    let value = npy::Header::read(&mut member).and_then(|header| read(&mut member, &header));
     value.map(Some).map_err(|fault| format!("array {name:?} {fault}"))
 }
 

@@ -11,6 +11,8 @@
 //! * [`evaluate`]: samples against data, and data under the model;
 //! * [`cli`]: the commands, and the flags that override the defaults.
 
+mod splitmix;
+
 pub mod data;
 
 pub mod model;

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use ddpm_diffusion::Noise;
 use ddpm_exporter::train::{Checkpoint, RunDir};
 use serde_json::Value;
 use tch::Device;
@@ -86,19 +87,13 @@ fn weights(run: &Path) -> Vec<Vec<u8>> {
     files.map(|name| fs::read(checkpoint.folder().join(name)).unwrap()).to_vec()
 }
 
-/// SplitMix64's finaliser: when the next kill comes.
-fn mix(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 /// Trains and kills, `kills` times in all, over as many runs as it takes, and compares each with one
 /// that was left alone. Every third time the signal is SIGTERM, otherwise SIGKILL.
 fn kill_often(kills: u64) {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
     to_the_end(&whole);
+    let pauses = Noise::new(1);
     let (mut killed, mut number) = (0, 0);
     while killed < kills {
         let run = folder.path().join(format!("run-{number}"));
@@ -108,7 +103,7 @@ fn kill_often(kills: u64) {
             let mut child =
                 begin(&run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             // From before the first step to somewhere in the run, whatever the machine's speed.
-            sleep(Duration::from_millis(100 + mix(killed + 1) % 1900));
+            sleep(Duration::from_millis(100 + pauses.bits(killed, 0) % 1900));
             if child.try_wait().unwrap().is_some() {
                 break;
             }

@@ -122,14 +122,29 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
     let grey = file("grey.json", r#"{"model": {"in_channels": 1}}"#);
     let nowhere = file("nowhere.json", r#"{"dataset": "celeba"}"#);
     let glyphs = ["--data", "glyphs:9"];
-    let cases: [(&[&str], i32, &[&str]); 7] = [
+    let cases: [(&[&str], i32, &[&str]); 10] = [
         (&["--config", text(&unknown)], 3, &["unknown.toml", "learning_rate"]),
         (&["--config", text(&no_toml)], 3, &["no.toml", "line 1"]),
         (&["--config", text(&grey)], 3, &["in_channels is 1, but the data has 3"]),
         (&["--config", "missing.toml"], 3, &["missing.toml: cannot be read"]),
+        (&["--block-size", "5"], 3, &["image_size has 16, which model.block_size = 5 does not"]),
         (&["--preset", "cifar"], 3, &["no preset \"cifar\"", "cifar10, celeba"]),
         (&["--accumulation", "500"], 3, &["accumulation must be in 1..=128"]),
         (&["--held-out", "9"], 3, &["held_out must leave some of the 9 items"]),
+        // Nine steps an epoch.
+        (
+            &["--batch-size", "1", "--epochs", "500000000"],
+            3,
+            &[
+                "epochs has 500000000 epochs of 9 steps each: 4500000000 steps",
+                "at most 4294967295",
+            ],
+        ),
+        (
+            &["--batch-size", "1", "--sample-every", "500000000ep"],
+            3,
+            &["sample_every has 500000000"],
+        ),
     ];
     for (flags, code, sentences) in cases {
         let mut command = exporter(&["train", "--device", "cpu", "--out", text(&out)]);
@@ -146,6 +161,35 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
         exporter(&["train", "--out", text(&out)]).env("DDPM_LR", "fast").output().unwrap();
     assert_eq!(variable.status.code(), Some(3));
     assert!(stderr(&variable).contains("DDPM_LR"), "{}", stderr(&variable));
+}
+
+#[test]
+fn blocks_and_attention_without_a_norm_come_from_the_command_line_into_the_package() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let tiny = ["--hid-channels", "8", "--num-groups", "4", "--num-res-blocks", "1"];
+    let levels = ["--ch-multipliers", "1,1", "--apply-attn", "false,true"];
+    let asked = ["--block-size", "4", "--attn-norm", "false"];
+    let data = ["--data", "glyphs:60", "--batch-size", "4", "--device", "cpu"];
+    // As far as it takes for its outputs to be told from zero.
+    let short = ["--steps", "10", "--lr", "1e-2", "--warmup", "0", "--ema-decay", "0"];
+    let short = [&short[..], &["--sample-every", "0", "--no-weights"]].concat();
+    let mut train = exporter(&["train", "--out", text(&run)]);
+    ok(train.args(data).args(short).args(tiny).args(levels).args(asked));
+
+    let unet = unet_of(&config_of(&run));
+    assert_eq!((unet.block_size, unet.attn_norm), (4, false));
+    let graph = run.join("package/unet/model.onnx");
+    let said = ok(&mut exporter(&["inspect", "--json", text(&graph)]));
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let model = &said["graph"]["model"];
+    assert_eq!((&model["block_size"], &model["attn_norm"]), (&4.into(), &false.into()));
+    let weights = Checkpoint::find(&run).unwrap().trainer(tch::Device::Cpu).unwrap();
+    let shape = |name: &str| {
+        weights.weights().iter().find(|(key, _)| *key == name).map(|(_, tensor)| tensor.size())
+    };
+    // Three colours of 4 x 4 pixels each are the channels of the network.
+    assert_eq!(shape("in_conv.weight"), Some(vec![8, 48, 3, 3]));
 }
 
 #[test]

@@ -1,13 +1,11 @@
-//! Writes packages whole or not at all: a temporary folder beside the target,
-//! everything flushed to disk, then one rename.
+//! Writes packages whole or not at all.
 
 use std::{
-    fs::{self, File},
-    io::Write,
+    fs,
     path::{Path, PathBuf},
 };
 
-use tempfile::TempDir;
+use ddpm_files::WholeFolder;
 
 use crate::{Error, FileEntry, MANIFEST_FILE, Manifest, Sha256Hex, read::check_relative};
 
@@ -17,7 +15,7 @@ use crate::{Error, FileEntry, MANIFEST_FILE, Manifest, Sha256Hex, read::check_re
 pub struct PackageWriter {
     target: PathBuf,
     overwrite: bool,
-    folder: TempDir,
+    folder: WholeFolder,
     files: Vec<FileEntry>,
 }
 
@@ -39,10 +37,7 @@ impl PackageWriter {
         }
         let parent = target.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(Error::io(parent))?;
-        let folder = tempfile::Builder::new()
-            .prefix(".ddpm-package-")
-            .tempdir_in(parent)
-            .map_err(Error::io(parent))?;
+        let folder = WholeFolder::create_in(parent, ".ddpm-package-").map_err(Error::io(parent))?;
         Ok(Self { target, overwrite, folder, files: Vec::new() })
     }
 
@@ -88,59 +83,12 @@ impl PackageWriter {
         let json =
             serde_json::to_vec_pretty(&manifest).map_err(|error| fault(error.to_string()))?;
         self.write(MANIFEST_FILE, &json)?;
-        sync_folders(self.folder.path())?;
-        self.put_in_place()?;
+        let Self { target, overwrite, folder, .. } = self;
+        folder.put(&target, overwrite).map_err(Error::io(&target))?;
         Ok(Sha256Hex::of(&json))
     }
 
     fn write(&self, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        let full = self.folder.path().join(path);
-        let parent = full.parent().unwrap_or(self.folder.path());
-        fs::create_dir_all(parent).map_err(Error::io(parent))?;
-        let mut file = File::create_new(&full).map_err(Error::io(&full))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(&full))
+        self.folder.add(path, bytes).map_err(Error::io(&self.target.join(path)))
     }
-
-    fn put_in_place(self) -> Result<(), Error> {
-        let Self { target, overwrite, folder, .. } = self;
-        let parent = target.parent().unwrap_or(Path::new("/")).to_path_buf();
-        // Temporary folders are private; a package is for others to read.
-        readable(folder.path())?;
-        if overwrite && target.exists() {
-            let old = folder.path().with_extension("old");
-            fs::rename(&target, &old).map_err(Error::io(&target))?;
-            if let Err(cause) = fs::rename(folder.path(), &target) {
-                // The old one goes back; what matters is why the new one could not come.
-                let _ = fs::rename(&old, &target);
-                return Err(Error::io(&target)(cause));
-            }
-            fs::remove_dir_all(&old).map_err(Error::io(&old))?;
-        } else {
-            fs::rename(folder.path(), &target).map_err(Error::io(&target))?;
-        }
-        // The folder is no longer at its temporary place.
-        let _ = folder.keep();
-        sync(&parent)
-    }
-}
-
-#[cfg(unix)]
-fn readable(folder: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(folder, mode).map_err(Error::io(folder))
-}
-
-fn sync_folders(folder: &Path) -> Result<(), Error> {
-    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
-        let path = entry.map_err(Error::io(folder))?.path();
-        if path.is_dir() {
-            sync_folders(&path)?;
-        }
-    }
-    sync(folder)
-}
-
-fn sync(folder: &Path) -> Result<(), Error> {
-    File::open(folder).and_then(|file| file.sync_all()).map_err(Error::io(folder))
 }

@@ -47,12 +47,6 @@ impl Animation {
         Ok(Self { frames })
     }
 
-    /// How many frames there are.
-    #[must_use]
-    pub fn frame_count(&self) -> usize {
-        self.frames.len()
-    }
-
     /// How long each frame stays; a multiple of 10 ms, the unit of GIF.
     pub fn delays(&self) -> impl Iterator<Item = Duration> + '_ {
         let count = self.frames.len();

@@ -1,4 +1,4 @@
-//! What to make of samples: pictures, grids, scatter plots, animations, arrays.
+//! What to make of samples: pictures, grids, scatter plots, animations.
 //!
 //! Equal samples give equal bytes: nothing here knows the time or the machine.
 
@@ -19,6 +19,3 @@ pub use scatter::{View, scatter};
 
 mod animation;
 pub use animation::Animation;
-
-mod npy;
-pub use npy::write_npy;

@@ -6,7 +6,8 @@
 //! thread ends in one of two ways:
 //!
 //! * when the last [`EngineHandle`] is dropped and every request is done;
-//! * at once, when `abort` is cancelled: streams end with [`Error::Stopped`].
+//! * at once, even if it is idle, when `abort` is cancelled: streams end with
+//!   [`Error::Stopped`].
 //!
 //! A panic in a tick is a failure of its requests, not of the engine: they end with
 //! [`Error::Runtime`], the others go on. Should the thread end by a panic
@@ -21,7 +22,10 @@ use std::{
 };
 
 use ddpm_diffusion::{Noise, Row};
-use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::{
+    runtime::{self, Runtime},
+    sync::mpsc::{self, error::TryRecvError},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
@@ -68,7 +72,7 @@ impl EngineHandle {
     ///
     /// # Errors
     ///
-    /// If the system gives no thread.
+    /// If the system gives no thread, or nothing to wait with.
     pub(crate) fn start(
         device: Box<dyn Device>,
         costs: Vec<Cost>,
@@ -84,6 +88,7 @@ impl EngineHandle {
             next_job: 0,
             outcomes: Vec::new(),
             stats: Arc::clone(&stats),
+            waiting: runtime::Builder::new_current_thread().build()?,
         };
         let ended = CancellationToken::new();
         // Dropped by a panic too.
@@ -124,6 +129,8 @@ struct Engine {
     /// Of the last tick, to be used again.
     outcomes: Vec<Result<Outcome, RuntimeError>>,
     stats: Arc<Stats>,
+    /// Where an idle engine waits for whatever comes first: a request, or the end.
+    waiting: Runtime,
 }
 
 /// A request in flight.
@@ -150,7 +157,7 @@ struct Sample {
 
 impl Engine {
     fn run(&mut self, mut submissions: mpsc::Receiver<Submission>, abort: &CancellationToken) {
-        while !abort.is_cancelled() && self.receive(&mut submissions) {
+        while !abort.is_cancelled() && self.receive(&mut submissions, abort) {
             self.forget_readers_that_left();
             self.notice_full_outboxes();
             match self.scheduler.plan(|model| self.costs[model].max_evals) {
@@ -165,11 +172,16 @@ impl Engine {
     }
 
     /// Takes what arrived; waits if there is nothing else to do. False when
-    /// everything is done and nobody can submit any more.
-    fn receive(&mut self, submissions: &mut mpsc::Receiver<Submission>) -> bool {
+    /// everything is done and nobody can submit any more, or the wait was cut short.
+    fn receive(
+        &mut self,
+        submissions: &mut mpsc::Receiver<Submission>,
+        abort: &CancellationToken,
+    ) -> bool {
         if self.jobs.is_empty() {
             self.stats.idle();
-            match submissions.blocking_recv() {
+            let first = self.waiting.block_on(abort.run_until_cancelled(submissions.recv()));
+            match first.flatten() {
                 Some(submission) => self.accept(submission),
                 None => return false,
             }

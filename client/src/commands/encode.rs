@@ -6,8 +6,8 @@ use ddpm_client::{
     Client, Clip, Collected, Data, Error, Format, Grid, Indices, Initial, Model, Receipt, Request,
     Sample, Sampler,
     files::{folder_of, prepare_folder, read_images, write_atomically},
-    pictures::write_npy,
 };
+use ddpm_files::npy;
 use serde::Serialize;
 
 use super::{Context, ask::apply, output};
@@ -149,7 +149,7 @@ fn write(args: &Args, samples: &[Sample]) -> Result<(), Error> {
     };
     let rows: Vec<&[f32]> = samples.iter().filter_map(values).collect();
     let shape = samples.first().map(|sample| sample.shape.as_slice()).unwrap_or_default();
-    write_atomically(&args.out, |out| write_npy(out, shape, &rows))
+    write_atomically(&args.out, |out| npy::write_rows(out, shape, &rows))
 }
 
 fn lines(report: &Report) -> String {

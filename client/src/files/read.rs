@@ -1,11 +1,13 @@
 //! Files → states, pictures and masks of a model. What does not fit says what was
 //! found, what the model needs, and what to try.
 
-use std::{fs, io::Cursor, path::Path};
+use std::{fs, path::Path};
+
+use ddpm_files::npy::{Array, Elements, is_npy, tuple};
 
 use super::{
     failed,
-    npy::{self, Array, Elements, tuple},
+    png::{self, Colours, is_png},
 };
 use crate::{
     error::Error,
@@ -52,7 +54,7 @@ pub fn read_images(path: &Path, model: &Model) -> Result<Vec<Data>, Error> {
         return Err(Error::Protocol(format!("{} has no shape of a picture", model.name)));
     };
     if is_png(&bytes) {
-        let pixels = png(&bytes, [channels, height, width], model, Colours::Exact);
+        let pixels = png::pixels(&bytes, [channels, height, width], model, Colours::Exact);
         return pixels.map(|pixels| vec![Data::Pixels(pixels)]).map_err(|why| wrong(path, &why));
     }
     let array = parsed(path, &bytes)?;
@@ -96,7 +98,7 @@ pub fn read_mask(path: &Path, model: &Model) -> Result<Data, Error> {
     let bytes = fs::read(path).map_err(|source| failed("read", path, source))?;
     let shape = shape(model);
     if let (true, &[_, height, width]) = (is_png(&bytes), shape.as_slice()) {
-        let pixels = png(&bytes, [1, height, width], model, Colours::Mean);
+        let pixels = png::pixels(&bytes, [1, height, width], model, Colours::Mean);
         return pixels.map(|pixels| of_bytes(&pixels)).map_err(|why| wrong(path, &why));
     }
     let array = parsed(path, &bytes)?;
@@ -135,11 +137,10 @@ fn array(path: &Path) -> Result<Array, Error> {
 }
 
 fn parsed(path: &Path, bytes: &[u8]) -> Result<Array, Error> {
-    npy::parse(bytes).map_err(|why| {
-        let neither = why.starts_with("is no NumPy array");
-        let why = if neither { "is neither a PNG file nor a NumPy array (.npy)" } else { &why };
-        wrong(path, why)
-    })
+    if !is_npy(bytes) {
+        return Err(wrong(path, "is neither a PNG file nor a NumPy array (.npy)"));
+    }
+    Array::read(&mut &*bytes).map_err(|why| wrong(path, &why.to_string()))
 }
 
 fn wrong(path: &Path, why: &str) -> Error {
@@ -197,75 +198,15 @@ fn in_scale(path: &Path, values: &[f32]) -> Result<(), Error> {
     }
 }
 
-fn is_png(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"\x89PNG\r\n\x1a\n")
-}
-
-/// What a PNG of other channels becomes.
-#[derive(Clone, Copy, PartialEq)]
-enum Colours {
-    /// Grey may become colour, and nothing else changes.
-    Exact,
-    /// One channel: the mean of all.
-    Mean,
-}
-
-/// The pixels of a PNG, `[H, W, C]`.
-fn png(
-    bytes: &[u8],
-    shape: [usize; 3],
-    model: &Model,
-    colours: Colours,
-) -> Result<Vec<u8>, String> {
-    let [channels, height, width] = shape;
-    let broken = |error: png::DecodingError| format!("is no PNG that can be read: {error}");
-    let mut decoder = png::Decoder::new(Cursor::new(bytes));
-    decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().map_err(broken)?;
-    let (found_width, found_height) = reader.info().size();
-    if (found_width as usize, found_height as usize) != (width, height) {
-        return Err(format!(
-            "is {found_width} x {found_height} pixels, but {} makes pictures of {width} x {height}: \
-             resize it, for example with `magick IN -resize {width}x{height}! OUT.png`",
-            model.name
-        ));
-    }
-    let found = reader.output_color_type().0.samples();
-    let mut pixels = vec![0; height * width * found];
-    reader.next_frame(&mut pixels).map_err(broken)?;
-    let opaque =
-        matches!(found, 1 | 3) || pixels.chunks(found).all(|pixel| pixel[found - 1] == 255);
-    if !opaque {
-        let advice = "flatten it, for example with `magick IN -background white -flatten OUT.png`";
-        return Err(format!("is transparent in part: {advice}"));
-    }
-    let colour = if found > 2 { 3 } else { 1 };
-    let pixels = pixels.chunks(found).map(|pixel| &pixel[..colour]);
-    match (colours, colour, channels) {
-        (Colours::Mean, ..) => Ok(pixels
-            .map(|pixel| {
-                let sum: usize = pixel.iter().map(|byte| usize::from(*byte)).sum();
-                (sum / pixel.len()) as u8
-            })
-            .collect()),
-        (_, 1, _) => Ok(pixels.flat_map(|pixel| pixel.repeat(channels)).collect()),
-        (_, 3, 3) => Ok(pixels.flatten().copied().collect()),
-        _ => Err(format!(
-            "is in colour, but {} makes pictures of {channels} channels: convert it, for example \
-             with `magick IN -colorspace Gray OUT.png`",
-            model.name
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
+    use ddpm_files::npy;
     use ddpm_pictures::{Picture, write_png};
     use tempfile::TempDir;
 
-    use super::{super::npy::tests::file, *};
+    use super::*;
     use crate::settings::{Sampler, SamplerChoice};
 
     fn model(kind: ModelKind, shape: &[u32]) -> Model {
@@ -297,9 +238,15 @@ mod tests {
         path
     }
 
-    fn floats(shape: &str, values: &[f32]) -> Vec<u8> {
+    fn file(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        npy::write(&mut bytes, descr, shape, data).unwrap();
+        bytes
+    }
+
+    fn floats(shape: &[usize], values: &[f32]) -> Vec<u8> {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        file("'<f4'", "False", shape, &bytes)
+        file("<f4", shape, &bytes)
     }
 
     fn png_of(width: u32, height: u32, colour: &[u8]) -> Vec<u8> {
@@ -320,8 +267,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let points = model(ModelKind::Points2d, &[2]);
 
-        let one = read_states(&write(&folder, &floats("(2,)", &[1.0, 2.0])), &points).unwrap();
-        let two = floats("(2, 2)", &[1.0, 2.0, 3.0, 4.0]);
+        let one = read_states(&write(&folder, &floats(&[2], &[1.0, 2.0])), &points).unwrap();
+        let two = floats(&[2, 2], &[1.0, 2.0, 3.0, 4.0]);
         let two = read_states(&write(&folder, &two), &points).unwrap();
 
         assert_eq!(one, [Data::Values(vec![1.0, 2.0])]);
@@ -333,15 +280,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let states = |bytes: &[u8]| sentence(read_states(&write(&folder, bytes), &image()));
 
-        let shape = states(&floats("(2, 3)", &[0.0; 6]));
+        let shape = states(&floats(&[2, 3], &[0.0; 6]));
         assert!(shape.ends_with(
             "a.file is an array of float32 of shape (2, 3), but states of m have the shape \
              (3, 1, 2), or (N, …) of it"
         ));
-        assert!(states(&floats("(0, 3, 1, 2)", &[])).contains("(0, 3, 1, 2)"));
-        assert!(states(&file("'|u1'", "False", "(3, 1, 2)", &[0; 6])).contains("holds uint8"));
+        assert!(states(&floats(&[0, 3, 1, 2], &[])).contains("(0, 3, 1, 2)"));
+        assert!(states(&file("|u1", &[3, 1, 2], &[0; 6])).contains("holds uint8"));
         assert!(
-            states(&floats("(3, 1, 2)", &[0.0, 0.0, f32::NAN, 0.0, 0.0, 0.0]))
+            states(&floats(&[3, 1, 2], &[0.0, 0.0, f32::NAN, 0.0, 0.0, 0.0]))
                 .contains("NaN as element 2")
         );
     }
@@ -353,9 +300,9 @@ mod tests {
 
         assert_eq!(read(&png_of(2, 1, &[7, 8, 9])), [Data::Pixels(vec![7, 8, 9, 7, 8, 9])]);
         assert_eq!(read(&png_of(2, 1, &[7])), [Data::Pixels(vec![7; 6])]);
-        let pixels = file("'|u1'", "False", "(2, 1, 2, 3)", &[5; 12]);
+        let pixels = file("|u1", &[2, 1, 2, 3], &[5; 12]);
         assert_eq!(read(&pixels), [Data::Pixels(vec![5; 6]), Data::Pixels(vec![5; 6])]);
-        assert_eq!(read(&floats("(3, 1, 2)", &[0.5; 6])), [Data::Values(vec![0.5; 6])]);
+        assert_eq!(read(&floats(&[3, 1, 2], &[0.5; 6])), [Data::Values(vec![0.5; 6])]);
     }
 
     #[test]
@@ -367,9 +314,9 @@ mod tests {
             read(&png_of(4, 4, &[0])).contains("is 4 x 4 pixels, but m makes pictures of 2 x 1")
         );
         assert!(read(b"JFIF").contains("neither a PNG file nor a NumPy array"));
-        let layouts = read(&file("'|u1'", "False", "(3, 1, 2)", &[0; 6]));
+        let layouts = read(&file("|u1", &[3, 1, 2], &[0; 6]));
         assert!(layouts.contains("as uint8 (1, 2, 3), as float32 (3, 1, 2)"), "{layouts}");
-        assert!(read(&floats("(3, 1, 2)", &[200.0; 6])).contains("array / 127.5 - 1"));
+        assert!(read(&floats(&[3, 1, 2], &[200.0; 6])).contains("array / 127.5 - 1"));
         let grey = model(ModelKind::Image, &[1, 1, 2]);
         let colour = read_images(&write(&folder, &png_of(2, 1, &[1, 2, 3])), &grey);
         assert!(sentence(colour).contains("colorspace Gray"));
@@ -382,10 +329,10 @@ mod tests {
         let known = |values: &[f32]| Data::Values(values.to_vec());
 
         assert_eq!(read(&png_of(2, 1, &[255, 255, 255])), known(&[1.0, 1.0]));
-        assert_eq!(read(&file("'|b1'", "False", "(1, 2)", &[0, 1])), known(&[0.0, 1.0]));
-        assert_eq!(read(&file("'|u1'", "False", "(1, 2)", &[0, 1])), known(&[0.0, 1.0]));
-        assert_eq!(read(&file("'|u1'", "False", "(1, 1, 2)", &[0, 255])), known(&[0.0, 1.0]));
-        assert_eq!(read(&floats("(3, 1, 2)", &[0.25; 6])), known(&[0.25; 6]));
+        assert_eq!(read(&file("|b1", &[1, 2], &[0, 1])), known(&[0.0, 1.0]));
+        assert_eq!(read(&file("|u1", &[1, 2], &[0, 1])), known(&[0.0, 1.0]));
+        assert_eq!(read(&file("|u1", &[1, 1, 2], &[0, 255])), known(&[0.0, 1.0]));
+        assert_eq!(read(&floats(&[3, 1, 2], &[0.25; 6])), known(&[0.25; 6]));
     }
 
     #[test]
@@ -393,7 +340,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let read = |bytes: &[u8]| sentence(read_mask(&write(&folder, bytes), &image()));
 
-        assert!(read(&floats("(2, 2)", &[0.0; 4])).contains("is (1, 2) or (3, 1, 2)"));
-        assert!(read(&floats("(1, 2)", &[0.0, 2.0])).contains("holds 2, but a mask is in 0 to 1"));
+        assert!(read(&floats(&[2, 2], &[0.0; 4])).contains("is (1, 2) or (3, 1, 2)"));
+        assert!(read(&floats(&[1, 2], &[0.0, 2.0])).contains("holds 2, but a mask is in 0 to 1"));
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use crate::{
-    events::Receipt,
+    receipt::Receipt,
     settings::{Guidance, Inpaint, SharedNoise},
 };
 

@@ -16,9 +16,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use ddpm_client::{
-    pictures::{Picture, write_npy, write_png},
+    pictures::{Picture, write_png},
     proto as v1,
 };
+use ddpm_files::npy;
 
 use crate::mock::{Mock, Script, pixels};
 
@@ -234,7 +235,7 @@ fn a_known_picture_goes_along_with_its_mask_and_method() {
 fn a_file_that_does_not_fit_is_named_with_what_is_needed() {
     let (mock, folder) = (Mock::start([]), folder());
     let mut array = File::create(folder.path().join("x.npy")).unwrap();
-    write_npy(&mut array, &[3, 4, 4], &[&[0.0; 48]]).unwrap();
+    npy::write_rows(&mut array, &[3, 4, 4], &[&[0.0; 48]]).unwrap();
 
     let output = run(&mock, "sample glyphs --initial x.npy", &folder);
 

@@ -14,7 +14,14 @@ mod step;
 pub(crate) use step::{Step, Transition, X_0};
 
 mod sampler;
-pub use sampler::{ClippedEps, Form, Sampler, UniPcVariant};
+pub use sampler::Sampler;
+
+mod options;
+pub use options::{ClippedEps, Form, UniPcVariant};
+
+mod text;
+
+mod compile;
 
 mod ancestral;
 mod consistency;

@@ -1,7 +1,9 @@
 //! `data`: what training would see of a data set, before a long run finds out.
 
-use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use ddpm_files::write_whole;
 
 use super::Failure;
 use super::train::OnBroken;
@@ -161,7 +163,8 @@ fn write_grid(path: &Path, set: &Dataset) -> Result<(), Failure> {
     let mut samples = vec![0.0; count * len];
     samples.chunks_exact_mut(len).enumerate().for_each(|(i, x_0)| set.x_0(i, false, x_0));
     let text = [("ddpm.data".to_owned(), set.name().to_owned())];
-    picture::png(&samples, &shape, &text).and_then(|png| fs::write(path, png)).map_err(|cause| {
+    let png = picture::png(&samples, &shape, &text);
+    png.and_then(|png| write_whole(path, |out| out.write_all(&png))).map_err(|cause| {
         let problem =
             format!("{}: cannot be written: {cause}; name another --grid", path.display());
         Failure::Failed(problem.into())

@@ -106,15 +106,15 @@ impl Args {
     fn package(&self, target: &Path) -> Result<Package, Failure> {
         let checkpoint = Checkpoint::find(&self.run)?;
         let dataset = self.golden_data(&checkpoint)?;
-        let job = Job {
-            checkpoint: &checkpoint,
+        let export = Export {
+            network: &checkpoint.network(self.raw_weights, Device::Cpu)?,
+            state: checkpoint.state(),
             dataset: &dataset,
             name: self.name.as_deref().unwrap_or(&checkpoint.config().name),
             version: self.version.as_deref().unwrap_or("1"),
-            raw: self.raw_weights,
             weights: !self.no_weights,
         };
-        job.verified(target, self.force, &self.ort)
+        write_verified(&export, target, self.force, &self.ort)
     }
 
     fn triton(&self, package: &Package) -> Result<(), Failure> {
@@ -138,43 +138,16 @@ impl Args {
     }
 }
 
-/// One export; the end of `train` is another.
-pub(super) struct Job<'a> {
-    pub(super) checkpoint: &'a Checkpoint,
-    pub(super) dataset: &'a Dataset,
-    pub(super) name: &'a str,
-    pub(super) version: &'a str,
-    pub(super) raw: bool,
-    pub(super) weights: bool,
-}
-
-impl Job<'_> {
-    /// Writes the package, recomputes it in both engines, and prints its folder.
-    pub(super) fn write_and_check(
-        &self,
-        target: &Path,
-        overwrite: bool,
-        ort: &OrtArgs,
-    ) -> Result<(), Failure> {
-        self.verified(target, overwrite, ort)?;
-        println!("{}", target.display());
-        Ok(())
-    }
-
-    fn verified(&self, target: &Path, overwrite: bool, ort: &OrtArgs) -> Result<Package, Failure> {
-        let network = self.checkpoint.network(self.raw, Device::Cpu)?;
-        let export = Export {
-            network: &network,
-            state: self.checkpoint.state(),
-            dataset: self.dataset,
-            name: self.name,
-            version: self.version,
-            weights: self.weights,
-        };
-        let digest = export.write(target, overwrite)?;
-        eprintln!("{} {}, digest {digest}", self.name, self.version);
-        let package = Package::open(target)?;
-        check(&package, ort)?;
-        Ok(package)
-    }
+/// Writes a package and recomputes it in both engines; the end of `train` does so too.
+pub(super) fn write_verified(
+    export: &Export<'_>,
+    target: &Path,
+    overwrite: bool,
+    ort: &OrtArgs,
+) -> Result<Package, Failure> {
+    let digest = export.write(target, overwrite)?;
+    eprintln!("{} {}, digest {digest}", export.name, export.version);
+    let package = Package::open(target)?;
+    check(&package, ort)?;
+    Ok(package)
 }

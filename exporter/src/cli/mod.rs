@@ -1,27 +1,40 @@
 //! The command line: one file a command. Results go to stdout, progress and logs to stderr.
-
-mod device;
-
-mod distributed;
+//!
+//! The commands stand in the order of a model's life; what several of them share comes before:
+//!
+//! * `failure`: why a command ended early, and its exit code;
+//! * `names`: names that people type; `device`: where libtorch computes; `model`: a trained model, from
+//!   whatever holds one; `how`: how to sample;
+//! * `settings`: the words of a run; `layers`: which of them count; `distributed`: on several processes;
+//! * `presets`, `data`, `train` with its `dry_run`, `sample`, `eval`: from settings and data to a model
+//!   that was judged;
+//! * `export`, `import`, `verify`, `inspect`: packages;
+//! * `random`, `doctor`: for the machine.
 
 mod failure;
 pub use failure::Failure;
 
+mod names;
+
+mod device;
+
 mod model;
 
-mod names;
+mod how;
 
 mod settings;
 
 mod layers;
 
-mod dry_run;
+mod distributed;
 
 mod presets;
 
+mod data;
+
 mod train;
 
-mod data;
+mod dry_run;
 
 mod sample;
 
@@ -30,8 +43,6 @@ mod eval;
 mod export;
 
 mod import;
-
-mod how;
 
 mod verify;
 

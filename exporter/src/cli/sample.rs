@@ -1,9 +1,10 @@
 //! `sample`: draws samples in libtorch, with the server's noise and kernel.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ddpm_pictures::write_npy;
+use ddpm_files::{npy, write_whole};
 use tch::Tensor;
 
 use super::Failure;
@@ -149,14 +150,12 @@ fn write(
     let path = out.join("samples.npy");
     let rows: Vec<&[f32]> = samples.chunks_exact(shape.iter().product::<i64>() as usize).collect();
     let shape_of_one: Vec<u32> = shape.iter().map(|&extent| extent as u32).collect();
-    let mut array = Vec::new();
-    write_npy(&mut array, &shape_of_one, &rows)
-        .and_then(|()| fs::write(&path, &array))
+    write_whole(&path, |out| npy::write_rows(out, &shape_of_one, &rows))
         .map_err(TrainError::write(&path))?;
     println!("{}", path.display());
     let path = out.join("grid.png");
     picture::png(samples, shape, text)
-        .and_then(|png| fs::write(&path, png))
+        .and_then(|png| write_whole(&path, |out| out.write_all(&png)))
         .map_err(TrainError::write(&path))?;
     println!("{}", path.display());
     Ok(())

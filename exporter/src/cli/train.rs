@@ -9,11 +9,12 @@ use super::Failure;
 use super::device::DeviceArgs;
 use super::distributed::DistributedArgs;
 use super::dry_run::dry_run;
-use super::export::Job;
+use super::export::write_verified;
 use super::layers::{DataKeys, Layer, Layers, from_environment};
 use super::settings::{Pace, Recipe};
 use super::verify::OrtArgs;
 use crate::data::{self, Dataset, Source, Split};
+use crate::export::package::Export;
 use crate::train::distributed::{Team, follow};
 use crate::train::{
     Checkpoint, DataConfig, Outcome, RunDir, Stop, TrainConfig, TrainError, Trainer, run,
@@ -200,15 +201,18 @@ impl Args {
                 Ok(())
             }
             Outcome::Finished(checkpoint) => {
-                let job = Job {
-                    checkpoint: &Checkpoint::open(&checkpoint)?,
+                let checkpoint = Checkpoint::open(&checkpoint)?;
+                let export = Export {
+                    network: &checkpoint.network(false, Device::Cpu)?,
+                    state: checkpoint.state(),
                     dataset,
                     name: &config.name,
                     version: "1",
-                    raw: false,
                     weights: !self.no_weights,
                 };
-                job.write_and_check(&folder.package(), true, &self.ort)
+                write_verified(&export, &folder.package(), true, &self.ort)?;
+                println!("{}", folder.package().display());
+                Ok(())
             }
         }
     }
@@ -291,7 +295,7 @@ impl Args {
         let mut config = checkpoint.config().clone();
         let dataset = Arc::new(load(&config.data, config.seed)?);
         for pace in [&from_environment(variable)?, &self.pace] {
-            pace.apply(&mut config, dataset.len());
+            pace.apply(&mut config, dataset.len())?;
         }
         config.validate()?;
         share(&config, team)?;

@@ -1,14 +1,11 @@
 //! Random draws that are addressed, never streamed: item i does not depend on items 0..i.
 //!
-//! SplitMix64 (Steele, Lea and Flood 2014, <https://doi.org/10.1145/2714064.2660195>) started at a hash of
-//! (seed, split, index).
+//! SplitMix64, started at a hash of (seed, split, index).
 
 use std::f64::consts::TAU;
 
 use super::Split;
-
-/// 2^64 divided by the golden ratio: the step of SplitMix64's counter.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+use crate::splitmix::{GOLDEN, mix};
 
 /// The draws of one item.
 pub(super) struct Draws {
@@ -53,13 +50,6 @@ impl Draws {
         self.state = self.state.wrapping_add(GOLDEN);
         mix(self.state)
     }
-}
-
-/// SplitMix64's finaliser: a bijection of the 64-bit words.
-fn mix(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::picture::{Decoded, Form};
 use super::pictures::Pictures;
-use super::{DataError, LoadOptions, OnBroken, parallel};
+use super::{DataError, LoadOptions, OnBroken};
 
 /// Pictures decoded side by side before they are put into the block.
 const PORTION: usize = 256;
@@ -100,9 +102,8 @@ impl Gather {
     ) -> Result<(), DataError> {
         for begin in (0..count).step_by(PORTION) {
             let portion = PORTION.min(count - begin);
-            for (i, outcome) in
-                (begin..).zip(parallel::map(portion, |offset| picture(begin + offset)))
-            {
+            let decoded = (begin..begin + portion).into_par_iter().map(&picture);
+            for (i, outcome) in (begin..).zip(decoded.collect::<Vec<_>>()) {
                 match outcome {
                     Ok(decoded) => self.keep(decoded, path(i))?,
                     Err(reason) => self.skipped.push((path(i), reason)),

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::dataset::Items;
 use super::gather::{Gathered, Preparation};
 use super::labels::Labels;
 use super::picture::Form;
 use super::pictures::Pictures;
 use super::{
-    DataError, Dataset, Source, ToyKind, celeba, celebahq, cifar10, folder, glyphs, idx, parallel,
-    parquet, toy,
+    DataError, Dataset, Source, ToyKind, celeba, celebahq, cifar10, folder, glyphs, idx, parquet,
+    toy,
 };
 
 /// Largest side of a picture that a network is trained on here.
@@ -163,7 +165,8 @@ fn labels_of_modes(kind: ToyKind, count: usize) -> Labels {
 /// Glyphs are drawn at the size that is asked for, so nothing is lost to resizing.
 fn load_glyphs(source: &Source, count: usize, options: &LoadOptions) -> Dataset {
     let size = options.image_size.unwrap_or(glyphs::SIZE);
-    let drawn = parallel::map(count, |i| glyphs::draw(options.seed, options.split, i, size));
+    let draw = |i| glyphs::draw(options.seed, options.split, i, size);
+    let drawn: Vec<_> = (0..count).into_par_iter().map(draw).collect();
     let names = glyphs::CLASS_NAMES.map(str::to_owned).to_vec();
     let labels = Labels { names, of: drawn.iter().map(|glyph| glyph.class).collect() };
     let pixels = drawn.into_iter().flat_map(|glyph| glyph.pixels).collect();

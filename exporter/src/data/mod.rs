@@ -8,44 +8,66 @@
 //! * procedural items are a pure function of (seed, split, index);
 //! * all pictures are decoded, on all cores, before the first is used: nothing that is broken shows up in epoch 3;
 //! * nothing is downloaded, and a file that cannot be used is an error or is listed, never silently left out.
+//!
+//! The modules stand in the order of the flow:
+//!
+//! * `source`: what a user names; `load`: checks what fits together, then asks the format;
+//! * by a procedure: [`toy`] points and [`glyphs`], from the addressed `draws`;
+//! * from files: `idx` (MNIST), `cifar10`, and of pictures `folder`, `celeba`, `celebahq` and `parquet`;
+//! * where pictures lie: `picture_files`, and `gzip` and `positioned`, which files are read through;
+//! * one picture: `picture` decodes it, `jpeg` says what decoders do not tell, `resize` fits it;
+//! * all of them: `gather` joins them to `pictures` in memory, with `labels`;
+//! * `dataset`: what training draws from; `report`: what its owner looks at before; `error`: why there is none.
 
-mod celeba;
-mod celebahq;
-mod cifar10;
-mod dataset;
-mod draws;
-mod error;
-mod folder;
-mod gather;
-mod gzip;
-mod idx;
-mod jpeg;
-mod labels;
-mod load;
-mod parallel;
-mod parquet;
-mod picture;
-mod picture_files;
-mod pictures;
-mod positioned;
-mod report;
-mod resize;
 mod source;
+pub use source::Source;
+
+mod load;
+pub use load::{FolderLabels, LoadOptions, OnBroken, Split, load};
+
+mod draws;
+
+pub mod toy;
+pub use toy::ToyKind;
 
 pub mod glyphs;
 
-pub mod toy;
+mod idx;
 
-pub use dataset::{Dataset, Kind};
+mod cifar10;
 
-pub use error::DataError;
+mod folder;
 
-pub use load::{FolderLabels, LoadOptions, OnBroken, Split, load};
+mod celeba;
 
+mod celebahq;
+
+mod parquet;
+
+mod picture_files;
+
+mod gzip;
+
+mod positioned;
+
+mod picture;
 pub use picture::Form;
 
+mod jpeg;
+
+mod resize;
+
+mod gather;
+
+mod pictures;
+
+mod labels;
+
+mod dataset;
+pub use dataset::{Dataset, Kind};
+
+mod report;
 pub use report::Report;
 
-pub use source::Source;
-
-pub use toy::ToyKind;
+mod error;
+pub use error::DataError;

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use ddpm_package::Sha256Hex;
+use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Dataset, Kind, parallel};
+use super::{Dataset, Kind};
 
 /// What was loaded, as a machine reads it.
 #[derive(Debug, Serialize)]
@@ -121,8 +122,8 @@ fn classes(set: &Dataset) -> Option<Vec<Class>> {
 fn duplicates(set: &Dataset) -> Vec<Duplicate> {
     let mut first_with = HashMap::new();
     let mut duplicates = Vec::new();
-    let digests = parallel::map(set.len(), |i| set.pixels(i).map(Sha256Hex::of));
-    for (i, digest) in digests.into_iter().enumerate() {
+    let digests = (0..set.len()).into_par_iter().map(|i| set.pixels(i).map(Sha256Hex::of));
+    for (i, digest) in digests.collect::<Vec<_>>().into_iter().enumerate() {
         let first = digest.map(|digest| *first_with.entry(digest).or_insert(i));
         if let Some(first) = first.filter(|first| *first != i) {
             duplicates.push(Duplicate { item: set.item_name(i), equals: set.item_name(first) });

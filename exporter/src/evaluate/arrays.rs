@@ -12,7 +12,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use ddpm_evaluation::{Elements, Features, NumpyArray, StatisticsFile};
+use ddpm_evaluation::{Features, StatisticsFile, read_array};
+use ddpm_files::npy::{self, Elements};
 use tch::{Kind, Tensor};
 
 use super::EvaluateError;
@@ -50,13 +51,12 @@ pub fn read(path: &Path) -> Result<Array, EvaluateError> {
     if has("npz") && StatisticsFile::is_at(path)? {
         return Ok(Array::Statistics(StatisticsFile::read(path)?));
     }
-    let array =
-        if has("safetensors") { safetensors(path)? } else { NumpyArray::read(path, &NAMES)? };
+    let array = if has("safetensors") { safetensors(path)? } else { read_array(path, &NAMES)? };
     interpret(path, array)
 }
 
-fn interpret(path: &Path, array: NumpyArray) -> Result<Array, EvaluateError> {
-    let NumpyArray { shape, elements } = array;
+fn interpret(path: &Path, array: npy::Array) -> Result<Array, EvaluateError> {
+    let npy::Array { shape, elements } = array;
     let fault = |problem: &str| {
         let problem = format!("holds an array of shape {shape:?}: {problem}");
         Err(EvaluateError::file(path, problem))
@@ -101,7 +101,7 @@ fn channels_first(pixels: &[u8], area: usize, channels: usize) -> Vec<u8> {
     pictures.flat_map(planes).collect()
 }
 
-fn safetensors(path: &Path) -> Result<NumpyArray, EvaluateError> {
+fn safetensors(path: &Path) -> Result<npy::Array, EvaluateError> {
     let unreadable = |cause: &dyn std::fmt::Display| {
         EvaluateError::file(path, format!("cannot be read as safetensors: {cause}"))
     };
@@ -130,7 +130,7 @@ fn safetensors(path: &Path) -> Result<NumpyArray, EvaluateError> {
             return Err(EvaluateError::file(path, problem));
         }
     };
-    Ok(NumpyArray { shape, elements })
+    Ok(npy::Array { shape, elements })
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn of(shape: &[usize], elements: Elements) -> Result<Array, EvaluateError> {
-        interpret(Path::new("a.npy"), NumpyArray { shape: shape.to_vec(), elements })
+        interpret(Path::new("a.npy"), npy::Array { shape: shape.to_vec(), elements })
     }
 
     #[test]

@@ -4,14 +4,13 @@
 //! Their name is a digest of the pictures, the extractor and its preprocessing, so nothing in the folder
 //! is ever stale. A file that is damaged is told and made again.
 
-use std::fs::{self, Permissions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use ddpm_evaluation::{Elements, Features, NumpyArray, Statistics, StatisticsFile};
+use ddpm_evaluation::{Features, Statistics, StatisticsFile, read_array};
+use ddpm_files::npy::{self, Elements};
+use ddpm_files::write_whole;
 use ddpm_package::Sha256Hex;
-use ddpm_pictures::write_npy;
 
 use super::EvaluateError;
 use super::extractor::Extractor;
@@ -114,7 +113,7 @@ fn remembered(folder: &Path, key: &Key, count: usize, extractor: &Extractor) -> 
 fn read(folder: &Path, key: &Key, count: usize, dim: usize) -> Result<Side, EvaluateError> {
     let (rows_path, path) = (key.file(folder, "npy"), key.file(folder, "npz"));
     let file = StatisticsFile::read(&path)?;
-    let array = NumpyArray::read(&rows_path, &[])?;
+    let array = read_array(&rows_path, &[])?;
     let Elements::Floats(values) = array.elements else {
         return Err(EvaluateError::file(&rows_path, "does not hold features"));
     };
@@ -131,23 +130,7 @@ fn read(folder: &Path, key: &Key, count: usize, dim: usize) -> Result<Side, Eval
 ///
 /// [`EvaluateError::Write`].
 pub fn write_rows(path: &Path, rows: &Features) -> Result<(), EvaluateError> {
-    let write = || -> io::Result<()> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let file = tempfile::Builder::new()
-            .prefix(".ddpm-features-")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)?;
-        let mut out = BufWriter::new(file);
-        let all: Vec<&[f32]> = rows.rows().collect();
-        write_npy(&mut out, &[rows.dim() as u32], &all)?;
-        out.flush()?;
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(EvaluateError::write(path))
+    let all: Vec<&[f32]> = rows.rows().collect();
+    let shape = [rows.dim() as u32];
+    write_whole(path, |out| npy::write_rows(out, &shape, &all)).map_err(EvaluateError::write(path))
 }

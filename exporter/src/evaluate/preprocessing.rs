@@ -29,8 +29,10 @@
 //! Grey pictures are given three equal channels. Unknown keys are refused.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use ddpm_files::write_whole;
 use ddpm_package::Sha256Hex;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
@@ -224,7 +226,7 @@ impl Preprocessing {
         }
         let text = serde_json::to_string_pretty(self)
             .map_err(|error| EvaluateError::file(&path, error.to_string()))?;
-        fs::write(&path, text + "\n").map_err(EvaluateError::write(path))
+        write_whole(&path, |out| writeln!(out, "{text}")).map_err(EvaluateError::write(path))
     }
 
     /// Whether distances of these features may be called FID.

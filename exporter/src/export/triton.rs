@@ -16,10 +16,11 @@
 //! <https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/user_guide/model_configuration.html>
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use ddpm_files::WholeFolder;
 use ddpm_package::{Manifest, Package};
 
 use super::package::ExportError;
@@ -57,24 +58,10 @@ pub fn write(
 
 fn replace(repository: &Path, target: &Path, config: &[u8], graph: &[u8]) -> io::Result<()> {
     fs::create_dir_all(repository)?;
-    let folder = tempfile::Builder::new().prefix(".triton-").tempdir_in(repository)?;
-    let model = folder.path().join("model");
-    fs::create_dir_all(model.join("1"))?;
-    for (path, bytes) in [(CONFIG, config), ("1/model.onnx", graph)] {
-        let mut file = File::create_new(model.join(path))?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-    }
-    let old = folder.path().join("old");
-    if target.exists() {
-        fs::rename(target, &old)?;
-    }
-    if let Err(cause) = fs::rename(&model, target) {
-        // The old one goes back; what matters is why the new one could not come.
-        let _ = fs::rename(&old, target);
-        return Err(cause);
-    }
-    File::open(repository)?.sync_all()
+    let folder = WholeFolder::create_in(repository, ".triton-")?;
+    folder.add(CONFIG, config)?;
+    folder.add("1/model.onnx", graph)?;
+    folder.put(target, true)
 }
 
 /// `config.pbtxt`, in the text format of protocol buffers.

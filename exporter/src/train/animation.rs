@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ddpm_files::write_whole;
 use ddpm_pictures::{Animation, Picture};
 
 use super::{RunDir, TrainError};
@@ -28,11 +29,9 @@ pub(super) fn write(run: &RunDir) -> Result<Option<PathBuf>, TrainError> {
     let size = |frame: &Picture| (frame.width(), frame.height(), frame.channels());
     let last = frames.last().map(size);
     let frames = frames.into_iter().filter(|frame| Some(size(frame)) == last).collect();
-    let mut file = Vec::new();
     Animation::new(frames)
         .map_err(io::Error::other)
-        .and_then(|animation| animation.write_gif(&mut file))
-        .and_then(|()| fs::write(&path, &file))
+        .and_then(|animation| write_whole(&path, |out| animation.write_gif(out)))
         .map_err(TrainError::write(&path))?;
     Ok(Some(path))
 }

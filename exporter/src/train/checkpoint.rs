@@ -12,9 +12,10 @@
 //! disk leaves the checkpoints that were there.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use ddpm_files::WholeFolder;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -126,10 +127,8 @@ impl Checkpoint {
         let state = CheckpointState { version: VERSION, steps_done, loss, config: config.clone() };
         let parent = run.checkpoints();
         let target = parent.join(format!("{PREFIX}{steps_done:07}"));
-        let folder = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .tempdir_in(&parent)
-            .map_err(CheckpointError::write(&parent))?;
+        let folder =
+            WholeFolder::create_in(&parent, UNFINISHED).map_err(CheckpointError::write(&parent))?;
         let parts = [
             (WEIGHTS, trainer.weights()),
             (EMA, trainer.averaged().parameters()),
@@ -139,13 +138,13 @@ impl Checkpoint {
             let path = target.join(name);
             let bytes =
                 serialize(&tensors).map_err(|error| CheckpointError::format(&path, &error))?;
-            write(&folder.path().join(name), &bytes).map_err(CheckpointError::write(path))?;
+            folder.add(name, &bytes).map_err(CheckpointError::write(path))?;
         }
         let path = target.join(STATE);
         let json = serde_json::to_vec_pretty(&state)
             .map_err(|error| CheckpointError::format(&path, &error))?;
-        write(&folder.path().join(STATE), &json).map_err(CheckpointError::write(path))?;
-        put_in_place(folder, &target).map_err(CheckpointError::write(&target))?;
+        folder.add(STATE, &json).map_err(CheckpointError::write(path))?;
+        folder.put(&target, false).map_err(CheckpointError::write(&target))?;
         remove_old(run, config.intervals.keep)?;
         Ok(Self { folder: target, state })
     }
@@ -229,28 +228,6 @@ impl Checkpoint {
         File::open(&path).map_err(CheckpointError::read(&path))?;
         Tensor::read_safetensors(&path).map_err(|error| CheckpointError::format(&path, &error))
     }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Flushes the folder and gives it its name.
-fn put_in_place(folder: tempfile::TempDir, target: &Path) -> io::Result<()> {
-    File::open(folder.path())?.sync_all()?;
-    fs::rename(folder.path(), target)?;
-    // It is no longer at its temporary place, so there is nothing to clean up.
-    let _ = folder.keep();
-    readable(target)?;
-    target.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
-}
-
-/// Temporary folders are private; a checkpoint is for others to read.
-fn readable(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
 }
 
 fn remove_old(run: &RunDir, keep: usize) -> Result<(), CheckpointError> {

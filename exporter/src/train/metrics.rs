@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ddpm_files::write_whole;
 use serde::{Deserialize, Serialize};
 
 use super::events::Events;
@@ -145,11 +146,7 @@ fn reopen(path: &Path, steps_done: u32) -> io::Result<File> {
             }
         }
     }
-    // Beside it and renamed: on a full disk the old one stays whole.
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
-    new.write_all(&kept)?;
-    new.as_file().sync_all()?;
-    new.persist(path).map_err(|error| error.error)?;
+    // On a full disk the old one stays whole.
+    write_whole(path, |out| out.write_all(&kept))?;
     File::options().append(true).open(path)
 }

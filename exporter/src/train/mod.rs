@@ -5,14 +5,17 @@
 //! position in the batch), and dropout is reseeded. So threads and restarts change nothing, and a
 //! resumed run gives, on one CPU, the same bits as one that was never interrupted.
 //!
-//! * [`TrainConfig`]: what a run is; part of every checkpoint.
-//! * `draws`, [`Order`], [`Batches`]: what a step sees.
-//! * [`Trainer`]: the state and one step of it, with [`Optimizer`] and [`Ema`].
-//! * [`RunDir`], [`Checkpoint`]: the state on disk, whole or not at all.
-//! * [`distributed`]: the same run on several processes.
-
-mod error;
-pub use error::TrainError;
+//! The modules stand in the order of the flow:
+//!
+//! * [`TrainConfig`] with [`DiffusionConfig`]: what a run is, part of every checkpoint; `defaults` that
+//!   suit the data, `validate` and `same` say which settings make a run, and the same one;
+//! * [`Order`], [`Draws`], `held_out`, [`Batches`], [`Prefetch`]: what a step sees, made ahead;
+//! * `loss`, `parts`, `pass`, `workers`: a batch through the network and back, each thread with its share;
+//! * [`Optimizer`], [`Ema`], [`Trainer`]: the state and one step of it;
+//! * [`RunDir`], [`Checkpoint`], `tensors`, `proof`: the state on disk, whole or not at all;
+//! * [`Meter`], [`Progress`], `metrics`, `events`, `preview`, `animation`, `summary`: what a run shows;
+//! * [`distributed`]: the same run on several processes; [`Stop`]: being asked to end it;
+//! * [`run()`]: the loop over all of it; [`TrainError`]: why it does not start or go on.
 
 mod config;
 pub use config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig};
@@ -20,31 +23,35 @@ pub use config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig,
 mod diffusion;
 pub use diffusion::{DiffusionConfig, EdmConfig, Loss, ProcessKind};
 
+mod defaults;
+
 mod validate;
 
 mod same;
 
-mod defaults;
-
-mod draws;
-pub use draws::Draws;
-
 mod order;
 pub use order::Order;
 
-mod loss;
-pub use loss::{Term, Variational};
-pub(crate) use loss::{discretised_nll, gaussian_kl, gaussian_nll};
+mod draws;
+pub use draws::Draws;
 
 mod held_out;
 
 mod batch;
 pub use batch::{Batch, Batches};
 
-mod parts;
-
 mod prefetch;
 pub use prefetch::Prefetch;
+
+mod loss;
+pub use loss::{Term, Variational};
+pub(crate) use loss::{discretised_nll, gaussian_kl, gaussian_nll};
+
+mod parts;
+
+mod pass;
+
+mod workers;
 
 mod optimizer;
 pub use optimizer::Optimizer;
@@ -52,21 +59,17 @@ pub use optimizer::Optimizer;
 mod ema;
 pub use ema::Ema;
 
-mod pass;
-
-mod workers;
-
 mod trainer;
 pub use trainer::{StepReport, Trainer};
-
-mod tensors;
-pub(crate) use tensors::serialize_with;
 
 mod run_dir;
 pub use run_dir::RunDir;
 
 mod checkpoint;
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointState};
+
+mod tensors;
+pub(crate) use tensors::serialize_with;
 
 mod proof;
 pub use proof::prove_checkpoint;
@@ -77,9 +80,9 @@ pub use meter::{Meter, Reading};
 mod progress;
 pub use progress::Progress;
 
-mod events;
-
 mod metrics;
+
+mod events;
 
 mod preview;
 
@@ -94,3 +97,6 @@ pub use stop::Stop;
 
 mod run;
 pub use run::{Outcome, run};
+
+mod error;
+pub use error::TrainError;

@@ -7,6 +7,8 @@
 
 use ddpm_diffusion::Noise;
 
+use crate::splitmix::mix;
+
 /// Enough that no statistics of an order are visible; this is no cipher.
 const ROUNDS: usize = 6;
 
@@ -74,13 +76,6 @@ impl Permutation {
         }
         left << self.half_bits | right
     }
-}
-
-/// SplitMix64's finaliser.
-fn mix(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Pictures of samples while training, from the averaged weights: the same noise and labels every
 //! time, so that pictures of different steps can be compared, and played as an animation.
 
-use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 
+use ddpm_files::write_whole;
 use ddpm_package::Kind;
 use ddpm_pictures::View;
 
@@ -62,7 +63,7 @@ impl Preview {
             Some(view) => picture::scatter_png(&samples, view, &text),
         }
         .map_err(TrainError::write(&path))?;
-        fs::write(&path, &png).map_err(TrainError::write(&path))?;
+        write_whole(&path, |out| out.write_all(&png)).map_err(TrainError::write(&path))?;
         Ok(Shown { path, png })
     }
 }

@@ -343,6 +343,19 @@ async fn an_aborted_engine_ends_every_stream_with_an_error() {
 }
 
 #[tokio::test]
+async fn an_idle_engine_that_is_aborted_ends_although_requests_could_come() {
+    let bench = Bench::start(4);
+    bench.run(request(ddim(3, 0.0), 1, 1)).await;
+    bench.idle().await;
+    let handle = bench.handle.clone().unwrap();
+
+    bench.abort.cancel();
+
+    let ended = tokio::time::timeout(Duration::from_secs(60), handle.ended().cancelled_owned());
+    ended.await.expect("the engine waits for requests for ever");
+}
+
+#[tokio::test]
 async fn samples_do_not_depend_on_the_batch_or_on_which_indices_are_asked_for() {
     let whole = Bench::start(16).run(request(ddpm(20), 4, 10)).await.samples;
     let mut part = request(ddpm(20), 4, 1);

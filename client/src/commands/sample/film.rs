@@ -128,7 +128,7 @@ mod tests {
 
         let animation = film.develop(ModelKind::Image, &[0, 1], Frames::Xt, 1).unwrap();
 
-        assert_eq!(animation.frame_count(), 3);
+        assert_eq!(animation.delays().count(), 3);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::{io::Write, path::PathBuf};
 use ddpm_client::{
     Completed, Data, Error, Previews, Receipt, Sample, SampleError,
     files::write_atomically,
-    pictures::{Animation, Picture, View, describe, grid_of, picture_of, write_npy, write_png},
+    pictures::{Animation, Picture, View, describe, grid_of, picture_of, write_png},
 };
+use ddpm_files::npy;
 
 use super::{
     film::Film,
@@ -118,7 +119,7 @@ impl Gallery {
         };
         let rows: Vec<&[f32]> = self.samples.iter().filter_map(values).collect();
         let path = self.plan.path(self.receipt(), ".npy");
-        write_atomically(&path, |out| write_npy(out, &self.samples[0].shape, &rows))?;
+        write_atomically(&path, |out| npy::write_rows(out, &self.samples[0].shape, &rows))?;
         Ok(Some(File::of_all(FileKind::Array, path)))
     }
 

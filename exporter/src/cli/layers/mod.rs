@@ -111,7 +111,7 @@ impl Layers {
             layer.recipe.apply(&mut config)?;
         }
         for layer in &self.0 {
-            layer.pace.apply(&mut config, dataset.len());
+            layer.pace.apply(&mut config, dataset.len())?;
         }
         config.validate()?;
         Ok(config)

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::set;
-use crate::train::TrainConfig;
+use crate::train::{TrainConfig, TrainError};
 
 /// How long to train and what to leave on the way: may change when a run goes on.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize)]
@@ -48,18 +48,32 @@ impl Pace {
     /// Overrides what was given.
     ///
     /// * `items`: how many the data set has.
-    pub(in crate::cli) fn apply(&self, config: &mut TrainConfig, items: usize) {
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Setting`] for epochs of more steps than a run can count.
+    pub(in crate::cli) fn apply(
+        &self,
+        config: &mut TrainConfig,
+        items: usize,
+    ) -> Result<(), TrainError> {
         let trained = items.saturating_sub(config.watch.held_out);
         let epoch = (trained / config.batch_size.max(1)).max(1);
-        let steps = |span: Option<Span>| span.map(|span| span.steps(epoch));
-        set(&mut config.steps, steps(self.epochs.map(Span::Epochs)));
-        set(&mut config.steps, steps(self.steps));
-        set(&mut config.intervals.checkpoint_every, steps(self.checkpoint_every));
-        set(&mut config.intervals.sample_every, steps(self.sample_every));
-        set(&mut config.intervals.keep, self.keep);
-        set(&mut config.watch.held_out_every, steps(self.held_out_every));
-        set(&mut config.watch.samples, self.samples);
-        set(&mut config.watch.log_every, self.log_every);
+        let steps = |setting: &'static str, span: Option<Span>| {
+            let steps = span.map(|span| span.steps(epoch)).transpose();
+            steps.map_err(|problem| TrainError::Setting { setting, problem })
+        };
+        set(&mut config.steps, steps("epochs", self.epochs.map(Span::Epochs))?);
+        set(&mut config.steps, steps("steps", self.steps)?);
+        let intervals = &mut config.intervals;
+        set(&mut intervals.checkpoint_every, steps("checkpoint_every", self.checkpoint_every)?);
+        set(&mut intervals.sample_every, steps("sample_every", self.sample_every)?);
+        set(&mut intervals.keep, self.keep);
+        let watch = &mut config.watch;
+        set(&mut watch.held_out_every, steps("held_out_every", self.held_out_every)?);
+        set(&mut watch.samples, self.samples);
+        set(&mut watch.log_every, self.log_every);
+        Ok(())
     }
 }
 
@@ -72,13 +86,26 @@ pub(super) enum Span {
 }
 
 impl Span {
-    fn steps(self, epoch: usize) -> u32 {
-        match self {
-            Self::Steps(steps) => steps,
-            Self::Epochs(epochs) => {
-                u32::try_from(u64::from(epochs) * epoch as u64).unwrap_or(u32::MAX)
-            }
-        }
+    /// Counts steps.
+    ///
+    /// * `epoch`: steps that an epoch has.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, if it is more steps than a run can count.
+    fn steps(self, epoch: usize) -> Result<u32, String> {
+        let epochs = match self {
+            Self::Steps(steps) => return Ok(steps),
+            Self::Epochs(epochs) => epochs,
+        };
+        let steps = u128::from(epochs) * epoch as u128;
+        u32::try_from(steps).map_err(|_| {
+            let (most, fit) = (u32::MAX, u32::MAX as usize / epoch);
+            format!(
+                "has {epochs} epochs of {epoch} steps each: {steps} steps, but a run has at most \
+                 {most}; ask for at most {fit} epochs"
+            )
+        })
     }
 }
 
@@ -120,10 +147,19 @@ mod tests {
 
     #[test]
     fn epochs_are_as_many_steps_as_there_are_whole_batches() {
-        assert_eq!("2040ep".parse::<Span>().unwrap().steps(50_000 / 128), 795_600);
-        assert_eq!("7".parse::<Span>().unwrap().steps(390), 7);
-        assert_eq!(Span::Epochs(u32::MAX).steps(390), u32::MAX);
+        assert_eq!("2040ep".parse::<Span>().unwrap().steps(50_000 / 128), Ok(795_600));
+        assert_eq!("7".parse::<Span>().unwrap().steps(390), Ok(7));
         assert!("5 pages".parse::<Span>().unwrap_err().contains("5ep"));
+    }
+
+    #[test]
+    fn epochs_of_more_steps_than_a_run_can_count_are_refused() {
+        // 2^32 - 1 = 5 * 858,993,459.
+        assert_eq!(Span::Epochs(858_993_459).steps(5), Ok(u32::MAX));
+        let refused = Span::Epochs(858_993_460).steps(5).unwrap_err();
+        for said in ["858993460 epochs", "4294967300 steps", "4294967295", "858993459 epochs"] {
+            assert!(refused.contains(said), "{said}: {refused}");
+        }
     }
 
     #[test]

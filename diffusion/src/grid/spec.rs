@@ -1,14 +1,7 @@
-//! Which points of the forward process a run visits.
+//! The rules by name, and the points that each of them visits.
 
-use std::{fmt, str::FromStr};
-
-use crate::{
-    Error, Point, Process, Program,
-    process::at_time,
-    schedule::linspace,
-    spec::{Spec, Text, serde_as_text},
-    timesteps,
-};
+use super::{Grid, timesteps};
+use crate::{Error, Point, Process, Program, process::at_time, schedule::linspace};
 
 /// A rule that turns a number of steps into a [`Grid`].
 ///
@@ -271,119 +264,6 @@ fn flow(process: &Process, num_steps: usize, shift: f64) -> Result<Grid, Error> 
     Grid { points, end: Point::DATA }.decreasing()
 }
 
-/// The points of a run, noisiest first, and where its last interval ends.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Grid {
-    points: Vec<Point>,
-    end: Point,
-}
-
-impl Grid {
-    /// The points where steps begin, noisiest first.
-    #[must_use]
-    pub fn points(&self) -> &[Point] {
-        &self.points
-    }
-
-    /// Where the last step ends: the data, unless the grid stops short of it.
-    #[must_use]
-    pub fn end(&self) -> Point {
-        self.end
-    }
-
-    /// The intervals, noisiest first.
-    pub fn intervals(&self) -> impl Iterator<Item = (Point, Point)> + '_ {
-        let ends = self.points.iter().skip(1).chain([&self.end]);
-        self.points.iter().copied().zip(ends.copied())
-    }
-
-    /// The interval that begins at pure noise (α = 0), if one does, and the grid
-    /// behind it. There ρ and λ are infinite, so a solver that steps in them takes
-    /// the first interval in closed form, and its history begins behind it.
-    pub(crate) fn leave_pure_noise(&self) -> (Option<(Point, Point)>, Self) {
-        let first = self.intervals().next().filter(|(from, _)| from.is_pure_noise());
-        (first, self.last(self.points.len() - usize::from(first.is_some())))
-    }
-
-    /// The last `num_steps` intervals.
-    #[must_use]
-    pub(crate) fn last(&self, num_steps: usize) -> Self {
-        let first = self.points.len().saturating_sub(num_steps);
-        Self { points: self.points[first..].to_vec(), end: self.end }
-    }
-
-    fn decreasing(self) -> Result<Self, Error> {
-        if self.points.is_empty() {
-            return Err(Error::Grid("needs at least one point".into()));
-        }
-        let rising = self.intervals().find(|(from, to)| to.noise_level() >= from.noise_level());
-        match rising {
-            None => Ok(self),
-            Some((from, to)) => Err(Error::Grid(format!(
-                "the noise must decrease from point to point, but sigma {} follows {}",
-                to.rho(),
-                from.rho()
-            ))),
-        }
-    }
-}
-
-impl FromStr for GridSpec {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let mut spec = Spec::parse("grid", text)?;
-        let positive = |name: &str, value: f64| match value {
-            value if value > 0.0 && value <= 100.0 => Ok(value),
-            _ => Err(Error::Grid(format!("{name} must be in (0, 100], got {value}"))),
-        };
-        let grid = match spec.name {
-            "leading" => Self::Leading { offset: spec.take("offset", 0)? },
-            "trailing" => Self::Trailing,
-            "linspace" => Self::Linspace,
-            "quadratic" => Self::Quadratic,
-            "ddpm-torch-linear" => Self::DdpmTorchLinear,
-            "ddpm-torch-quadratic" => Self::DdpmTorchQuadratic,
-            "sections" => Self::Sections(spec.take_list()?),
-            "ddim" => match spec.take_list()?[..] {
-                [steps] => Self::DdimStride(steps),
-                _ => return Err(Error::Grid("ddim wants one number, as in ddim:25".into())),
-            },
-            "karras" => Self::Karras { rho: positive("rho", spec.take("rho", 7.0)?)? },
-            "exponential" | "log-snr" => Self::Exponential,
-            "flow" => Self::Flow { shift: positive("shift", spec.take("shift", 1.0)?)? },
-            "timesteps" => Self::Timesteps(spec.take_list()?),
-            "sigmas" => Self::Sigmas(spec.take_list()?),
-            _ => return Err(spec.unknown(Self::NAMES)),
-        };
-        spec.finish()?;
-        Ok(grid)
-    }
-}
-
-impl fmt::Display for GridSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = Text::new(self.name());
-        let text = match self {
-            Self::Leading { offset } => text.option("offset", offset, &0),
-            Self::Sections(counts) => text.list(counts),
-            Self::DdimStride(steps) => text.list(&[*steps]),
-            Self::Karras { rho } => text.option("rho", rho, &7.0),
-            Self::Flow { shift } => text.option("shift", shift, &1.0),
-            Self::Timesteps(list) | Self::Sigmas(list) => text.list(list),
-            Self::Trailing
-            | Self::Linspace
-            | Self::Quadratic
-            | Self::DdpmTorchLinear
-            | Self::DdpmTorchQuadratic
-            | Self::Exponential => text,
-        };
-        text.fmt(f)
-    }
-}
-
-serde_as_text!(GridSpec);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,44 +275,6 @@ mod tests {
 
     fn grid(text: &str, process: &Process, steps: usize) -> Result<Grid, Error> {
         text.parse::<GridSpec>()?.grid(process, steps)
-    }
-
-    #[test]
-    fn every_grid_reads_back_from_its_text() {
-        let texts = [
-            "leading",
-            "leading:offset=1",
-            "trailing",
-            "linspace",
-            "quadratic",
-            "ddpm-torch-linear",
-            "ddpm-torch-quadratic",
-            "sections:10-15-20",
-            "ddim:25",
-            "karras",
-            "karras:rho=5",
-            "exponential",
-            "flow",
-            "flow:shift=3",
-            "timesteps:999-500.5-0",
-            "sigmas:80-5.5-0",
-        ];
-        for text in texts {
-            assert_eq!(text.parse::<GridSpec>().unwrap().to_string(), text);
-        }
-        for name in GridSpec::NAMES {
-            assert!(texts.iter().any(|text| text.split(':').next() == Some(name)), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_grid_that_is_not_there_names_those_that_are() {
-        let error = grid("karas", &linear(), 5).unwrap_err().to_string();
-        assert!(error.contains("there is no grid `karas`") && error.contains("karras"), "{error}");
-        let error = grid("trailing:offset=1", &linear(), 5).unwrap_err().to_string();
-        assert_eq!(error, "the grid `trailing` has no option `offset`");
-        assert!(grid("karras:rho=x", &linear(), 5).is_err());
-        assert!(grid("karras:rho=0", &linear(), 5).is_err());
     }
 
     #[test]
@@ -500,14 +342,5 @@ mod tests {
                 process.at_rho(process.rho_range().1).unwrap().rho()
             );
         }
-    }
-
-    #[test]
-    fn numbers_of_lists_may_have_exponents() {
-        let list = |text: &str| text.parse::<GridSpec>().unwrap();
-        assert_eq!(list("sigmas:80-1e-3-0"), GridSpec::Sigmas(vec![80.0, 1e-3, 0.0]));
-        assert_eq!(list("sigmas:1E2-2.5e+0-1e-1"), GridSpec::Sigmas(vec![100.0, 2.5, 0.1]));
-        let error = "sigmas:80-1e-0.5".parse::<GridSpec>().unwrap_err().to_string();
-        assert!(error.contains("`1e-0.5`"), "{error}");
     }
 }
