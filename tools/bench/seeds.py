@@ -150,7 +150,7 @@ def judged(weights, scratch):
     report = json.loads(exporter("eval", scratch / "samples.npy", "--against", f"mnist:{DIGITS}",
                                  "--measures", "frechet", "--device", "cpu", "--json",
                                  "--ort-lib", checkout.onnxruntime()))
-    return loss, report["frechet"]["distance"]
+    return loss, report["frechet_distance"]
 
 
 def fixed_loss(net, bar, random, repeats=16):
