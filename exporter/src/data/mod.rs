@@ -36,7 +36,7 @@ pub mod glyphs;
 
 pub mod toy;
 
-pub use dataset::{Dataset, Kind};
+pub use dataset::{Dataset, Kind, model_scale};
 
 pub use error::DataError;
 

@@ -15,7 +15,9 @@ mod error;
 pub use error::TrainError;
 
 mod config;
-pub use config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig};
+pub use config::{
+    DataConfig, DataOn, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig,
+};
 
 mod diffusion;
 pub use diffusion::{DiffusionConfig, EdmConfig, Loss, ProcessKind};
@@ -38,8 +40,13 @@ pub(crate) use loss::{discretised_nll, gaussian_kl, gaussian_nll};
 
 mod held_out;
 
+mod rows;
+pub use rows::{Batch, Rows};
+
+mod resident;
+
 mod batch;
-pub use batch::{Batch, Batches};
+pub use batch::Batches;
 
 mod parts;
 

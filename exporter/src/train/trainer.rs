@@ -106,7 +106,7 @@ impl Trainer {
         let mut loss = 0.0;
         let mut parts = batch.parts(self.accumulation).peekable();
         while let Some((share, part)) = parts.next() {
-            let part = self.loss(&self.network, true, &part)? * share;
+            let part = self.loss(&self.network, true, &part?)? * share;
             match replica {
                 // With the last part's gradients, those of all parts are there.
                 Some(replica) if parts.peek().is_none() => replica.backward(&part)?,
@@ -171,7 +171,7 @@ impl Trainer {
         let _no_grad = tch::no_grad_guard();
         let mut loss = 0.0;
         for (share, part) in batch.parts(self.accumulation) {
-            loss += share * self.loss(network, train, &part)?.f_double_value(&[])?;
+            loss += share * self.loss(network, train, &part?)?.f_double_value(&[])?;
         }
         Ok(loss)
     }
