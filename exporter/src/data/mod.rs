@@ -22,6 +22,7 @@ mod idx;
 mod jpeg;
 mod labels;
 mod load;
+mod lsun;
 mod parallel;
 mod parquet;
 mod picture;
