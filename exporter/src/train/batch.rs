@@ -67,7 +67,7 @@ impl Batches {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Torch`] if the device has not enough memory.
+    /// [`TrainError::Setting`] if the device has not enough memory.
     pub fn on(self, device: Device) -> Result<Self, TrainError> {
         let resident = Resident::of(&self.dataset, self.data_on, device)?;
         Ok(Self { device, resident, ..self })

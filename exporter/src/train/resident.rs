@@ -47,7 +47,7 @@ impl Resident {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Torch`] if the device has not enough memory.
+    /// [`TrainError::Setting`] if the device has not enough memory.
     pub(super) fn of(
         dataset: &Dataset,
         data_on: DataOn,
@@ -65,11 +65,21 @@ impl Resident {
             return Ok(None);
         }
         let shape = [-1, channels as i64, height as i64, width as i64];
+        Self::upload(pixels, shape, device).map(Some).map_err(|cause| TrainError::Setting {
+            setting: "data_on",
+            problem: format!(
+                "puts {} MiB of pictures on {device:?}, which fails ({cause}): use host",
+                pixels.len() >> 20
+            ),
+        })
+    }
+
+    fn upload(pixels: &[u8], shape: [i64; 4], device: Device) -> Result<Self, TchError> {
         let levels: Vec<f32> = (0..=u8::MAX).map(model_scale).collect();
-        Ok(Some(Self {
+        Ok(Self {
             pixels: Tensor::f_from_slice(pixels)?.f_reshape(shape)?.f_to_device(device)?,
             levels: Tensor::f_from_slice(&levels)?.f_to_device(device)?,
-        }))
+        })
     }
 
     /// The samples of the rows that were picked.
