@@ -45,7 +45,7 @@ pub(super) fn cuda() -> Result<String, String> {
 /// Whether GPUs can train one network together.
 pub(super) fn nccl() -> Result<String, String> {
     if HAS_NCCL {
-        Ok("in this build: train --distributed works on GPUs".to_owned())
+        Ok("in this build, for train --distributed on GPUs".to_owned())
     } else {
         Err("not in this build: train --distributed works on the CPU only; with the CUDA libraries of \
              `make setup DEVICE=cuda` it is"
