@@ -1,17 +1,20 @@
 //! The vocabulary, computed at once by libtorch; differentiable unless autograd is off.
 
+use ddpm_torch::Generator;
 use tch::{Kind, Tensor};
 
 use super::ops::{Ops, Param};
 
 /// Computes with tch, on the device of its operands.
 #[derive(Debug, Clone, Copy)]
-pub struct Eager {
-    /// Whether dropout drops (libtorch's global generator decides what).
+pub struct Eager<'a> {
+    /// Whether dropout drops.
     pub train: bool,
+    /// Who decides what it drops, on the CPU; absent: libtorch's global generator.
+    pub generator: Option<&'a Generator>,
 }
 
-impl Ops for Eager {
+impl Ops for Eager<'_> {
     type T = Tensor;
 
     fn conv2d(
@@ -66,12 +69,22 @@ impl Ops for Eager {
     }
 
     fn leaky_relu(&self, x: &Tensor, slope: f64) -> Tensor {
-        // tch binds leaky_relu with PyTorch's slope of 0.01 only.
-        x.maximum(&(x * slope))
+        ddpm_torch::leaky_relu(x, slope).expect("libtorch has a leaky ReLU of any floats")
     }
 
     fn dropout(&self, x: Tensor, rate: f64) -> Tensor {
-        if self.train && rate > 0.0 { x.dropout(rate, true) } else { x }
+        match self.generator {
+            _ if !self.train || rate == 0.0 => x,
+            None => x.dropout(rate, true),
+            Some(generator) => {
+                let mut kept = x.empty_like();
+                let drawn = generator.bernoulli(&mut kept, 1.0 - rate);
+                drawn.expect(
+                    "rates of dropout are in [0, 1), and generators for tensors on the CPU",
+                );
+                x * (kept / (1.0 - rate))
+            }
+        }
     }
 
     fn attention(&self, qkv: &Tensor, heads: i64) -> Tensor {

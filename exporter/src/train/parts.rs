@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
 use super::{Batch, Variational};
 
@@ -18,35 +18,31 @@ impl Batch {
 
     /// Some of the rows, as a batch of their own; their samples share the memory of all.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// libtorch's, if memory is short.
-    pub fn rows(&self, rows: Range<usize>) -> Result<Batch, TchError> {
+    /// If there are no such rows.
+    #[must_use]
+    pub fn rows(&self, rows: Range<usize>) -> Batch {
         let (start, len) = (rows.start as i64, rows.len() as i64);
-        let samples = |all: &Tensor| all.f_narrow(0, start, len);
-        let of_variational = |variational: &Variational| -> Result<_, TchError> {
-            Ok(Variational {
-                x_0: samples(&variational.x_0)?,
-                terms: variational.terms[rows.clone()].to_vec(),
-                discretised: variational.discretised,
-            })
+        let samples = |all: &Tensor| all.narrow(0, start, len);
+        let of_variational = |variational: &Variational| Variational {
+            x_0: samples(&variational.x_0),
+            terms: variational.terms[rows.clone()].to_vec(),
+            discretised: variational.discretised,
         };
-        Ok(Batch {
+        Batch {
             step: self.step,
-            x_t: samples(&self.x_t)?,
+            x_t: samples(&self.x_t),
             timestep: self.timestep[rows.clone()].to_vec(),
             class_labels: self.class_labels.as_ref().map(|labels| labels[rows.clone()].to_vec()),
-            target: samples(&self.target)?,
+            target: samples(&self.target),
             weights: self.weights.as_ref().map(|weights| weights[rows.clone()].to_vec()),
-            variational: self.variational.as_ref().map(of_variational).transpose()?,
-        })
+            variational: self.variational.as_ref().map(of_variational),
+        }
     }
 
     /// At most `count` parts of nearly equal size, in order, each with its share of the rows.
-    pub(super) fn parts(
-        &self,
-        count: usize,
-    ) -> impl Iterator<Item = (f64, Result<Batch, TchError>)> {
+    pub(super) fn parts(&self, count: usize) -> impl Iterator<Item = (f64, Batch)> {
         let (len, count) = (self.len(), count.min(self.len()));
         (0..count).map(move |part| {
             let rows = part * len / count..(part + 1) * len / count;
