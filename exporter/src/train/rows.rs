@@ -146,7 +146,7 @@ impl Rows {
     /// # Errors
     ///
     /// [`TrainError::Torch`] if memory is short.
-    pub fn finish(mut self, device: Device) -> Result<Batch, TrainError> {
+    pub fn finish(self, device: Device) -> Result<Batch, TrainError> {
         let shape = |rows: usize| [&[rows as i64], &self.shape[..]].concat();
         let tensor = |values: &[f32], rows: usize| {
             Tensor::f_from_slice(values)?.f_reshape(shape(rows))?.f_to_device(device)
@@ -157,7 +157,6 @@ impl Rows {
             target: tensor(&self.target, rows)?,
             x_0: tensor(&self.x_0, if self.terms.is_some() { rows } else { 0 })?,
         };
-        (self.x_t, self.target, self.x_0) = Default::default();
         Ok(self.with(samples))
     }
 
