@@ -14,6 +14,8 @@ use ddpm_exporter::train::{
 };
 use tch::Device;
 
+type Change<'a> = &'a dyn Fn(&mut DiffusionConfig);
+
 /// Labelled pictures, mirrored at random, some of them held out; steps in three uneven parts.
 fn config(change: impl Fn(&mut DiffusionConfig)) -> (TrainConfig, Arc<Dataset>) {
     let data = DataConfig {
@@ -66,7 +68,7 @@ fn a_batch_has_the_same_bits_wherever_it_is_made() {
     let flow = |of: &mut DiffusionConfig| {
         (of.process, of.prediction) = (ProcessKind::Flow, Prediction::Flow);
     };
-    let changes: [(&str, &dyn Fn(&mut DiffusionConfig)); 9] = [
+    let changes: [(&str, Change<'_>); 9] = [
         ("eps", &predicts(Prediction::Eps)),
         ("x_0", &predicts(Prediction::X0)),
         ("v", &predicts(Prediction::V)),

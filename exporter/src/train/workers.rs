@@ -153,7 +153,9 @@ impl Worker {
 
     fn give(&self, job: Job) {
         // Who cannot take it has panicked, which `hear` passes on.
-        let _ = self.jobs.as_ref().map(|jobs| jobs.send(job));
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job);
+        }
     }
 
     /// The loss of the job that was given, counted by its share.

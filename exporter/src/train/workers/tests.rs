@@ -39,7 +39,7 @@ fn network(drop_rate: f64) -> Network {
             + number as f64)
             .sin()
             .reshape(parameter.size());
-        tch::no_grad(|| parameter.shallow_clone().f_add_(&(shift * 0.1)).unwrap());
+        let _ = tch::no_grad(|| parameter.shallow_clone().f_add_(&(shift * 0.1)).unwrap());
     }
     network
 }
