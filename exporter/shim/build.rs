@@ -2,6 +2,9 @@
 //!
 //! torch-sys checks no version for a libtorch that comes from a wheel, and a wrong one shows itself
 //! as pages of C++ errors or as a crash. So it is checked here, in one sentence.
+//!
+//! NCCL is part of the shim wherever its headers lie beside libtorch, as `make setup DEVICE=cuda` lays
+//! them: nobody has to ask for it. The crate then sees `cfg(nccl)`.
 
 use std::env;
 use std::fs;
@@ -14,6 +17,7 @@ const VERSION: &str = "2.11.0";
 fn main() -> ExitCode {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-changed=cpp");
+    println!("cargo:rustc-check-cfg=cfg(nccl)");
     match build() {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
@@ -25,7 +29,10 @@ fn main() -> ExitCode {
 
 fn build() -> Result<(), String> {
     let torch = libtorch()?;
-    let nccl = env::var_os("CARGO_FEATURE_NCCL").map(|_| nccl_headers(&torch)).transpose()?;
+    let nccl = nccl_headers(&torch);
+    if nccl.is_some() {
+        println!("cargo:rustc-cfg=nccl");
+    }
     compile(&torch, nccl.as_deref());
     Ok(())
 }
@@ -60,8 +67,8 @@ fn version(text: &str) -> Option<&str> {
     line.split('\'').nth(1)?.split('+').next()
 }
 
-/// The folders of the headers that NCCL's part of libtorch includes, beside a CUDA libtorch.
-fn nccl_headers(torch: &Path) -> Result<Vec<PathBuf>, String> {
+/// The folders of the headers that NCCL's part of libtorch includes, if they all lie beside it.
+fn nccl_headers(torch: &Path) -> Option<Vec<PathBuf>> {
     let nvidia = torch.parent().unwrap_or(torch).join("nvidia");
     let folders = [
         ("nccl/include", "nccl.h"),
@@ -69,17 +76,8 @@ fn nccl_headers(torch: &Path) -> Result<Vec<PathBuf>, String> {
         ("cu13/include", "crt/host_defines.h"),
         ("cu13/include/cccl", "cuda/std/version"),
     ];
-    for (folder, header) in folders {
-        let header = nvidia.join(folder).join(header);
-        if !header.is_file() {
-            return Err(format!(
-                "the feature `nccl` needs {}, which is not there: run `make setup DEVICE=cuda`, and \
-                 build with DEVICE=cuda; or build without the feature.",
-                header.display()
-            ));
-        }
-    }
-    Ok(folders.iter().map(|(folder, _)| nvidia.join(folder)).collect())
+    let is_there = |(folder, header): &(&str, &str)| nvidia.join(folder).join(header).is_file();
+    folders.iter().all(is_there).then(|| folders.map(|(folder, _)| nvidia.join(folder)).to_vec())
 }
 
 fn compile(torch: &Path, nccl_headers: Option<&[PathBuf]>) {

@@ -219,7 +219,7 @@ fn bad_input_is_a_sentence_and_exit_code_2_or_3() {
     fs::create_dir(&empty).unwrap();
     let (out, data) = (folder.path().join("out"), format!("folder:{}", empty.display()));
     let out = text(&out);
-    let cases: [(&[&str], i32, &str); 11] = [
+    let cases: [(&[&str], i32, &str); 12] = [
         (&["train", "--data", "photos", "--out", out], 2, "none called `photos`"),
         (&["train", "--out", out], 2, "--data"),
         (&["train", "--data", "glyphs", "--out", out, "--resume", out], 2, "cannot be used with"),
@@ -228,6 +228,11 @@ fn bad_input_is_a_sentence_and_exit_code_2_or_3() {
         (&["train", "--data", "glyphs:9", "--out", out, "--loss", "hybrid"], 3, "use mse or kl"),
         (&["train", "--data", "swissroll:9", "--out", out, "--num-groups", "7"], 3, "num_groups"),
         (&["train", "--data", "swissroll:9", "--out", text(&below_a_file)], 1, "cannot be written"),
+        (
+            &["train", "--data", "swissroll:9", "--out", out, "--data-on", "device"],
+            3,
+            "for pictures",
+        ),
         (&["train", "--resume", text(&empty)], 3, "no checkpoint to go on from"),
         (&["verify", text(&empty)], 3, "not a model package"),
         (&["inspect", text(&file)], 3, "not an ONNX file"),

@@ -96,7 +96,9 @@ fn an_edm_batch_holds_what_the_papers_table_says() {
     let (config, dataset) = config(&edm);
     let batch = Batches::new(&config, Arc::clone(&dataset)).unwrap().make(3).unwrap();
     let mut levels = Vec::new();
-    let rows = batch.x_t.chunks(2).zip(batch.target.chunks(2));
+    let [x_t, target]: [Vec<f32>; 2] =
+        [&batch.x_t, &batch.target].map(|tensor| tensor.flatten(0, -1).try_into().unwrap());
+    let rows = x_t.chunks(2).zip(target.chunks(2));
     for ((input, target), t) in rows.zip(&batch.timestep) {
         let sigma = (4.0 * f64::from(*t)).exp();
         levels.push(sigma.ln());

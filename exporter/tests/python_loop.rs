@@ -9,8 +9,8 @@ use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use ddpm_exporter::data::{DataError, Source};
 use ddpm_exporter::model::{ModelConfig, UnetConfig};
 use ddpm_exporter::train::{
-    Batch, DataConfig, DiffusionConfig, EdmConfig, Loss, OptimizerConfig, ProcessKind, TrainConfig,
-    Trainer,
+    Batch, DataConfig, DiffusionConfig, EdmConfig, Loss, OptimizerConfig, ProcessKind, Rows,
+    TrainConfig, Trainer,
 };
 use serde::Deserialize;
 use tch::{Device, Tensor};
@@ -64,7 +64,7 @@ fn batch(update: u32, diffusion: &DiffusionConfig) -> Batch {
     let each = 4 + 12 * pixels;
     let draws: Vec<f64> = uniform(1000 + u64::from(update), BATCH * each).collect();
     let network = diffusion.network().unwrap();
-    let mut batch = Batch::begin(update, vec![1, SIDE as i64, SIDE as i64], diffusion);
+    let mut rows = Rows::begin(update, vec![1, SIDE as i64, SIDE as i64], diffusion);
     for draws in draws.chunks(each) {
         let [level, down, right] = [0, 1, 2].map(|k| 2.0 * draws[k] - 1.0);
         let slope = |extent: usize| extent as f64 / 8.0 - 0.5;
@@ -76,9 +76,9 @@ fn batch(update: u32, diffusion: &DiffusionConfig) -> Batch {
             draws[4..].chunks(12).map(|twelve| (twelve.iter().sum::<f64>() - 6.0) as f32).collect();
         let t = (draws[3] * T as f64).floor();
         let point = network.process.at_timestep(t).unwrap();
-        batch.push(diffusion, &network, &point, &x_0, &noise).unwrap();
+        rows.push(diffusion, &network, &point, &x_0, &noise).unwrap();
     }
-    batch
+    rows.finish(Device::Cpu).unwrap()
 }
 
 /// The settings of `loop.py`.

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use ddpm_diffusion::{Prediction, Variance};
 use ddpm_exporter::model::{ModelConfig, UnetConfig};
-use ddpm_exporter::train::{Checkpoint, TrainConfig};
+use ddpm_exporter::train::{Checkpoint, DataOn, TrainConfig};
 
 /// A run of one step on a few pictures.
 const SHORT: [&str; 8] =
@@ -222,9 +222,11 @@ fn a_run_that_goes_on_keeps_its_recipe_whatever_the_environment_says() {
     let before = config_of(&run);
     let mut command = exporter(&["train", "--no-export", "--device", "cpu"]);
     command.env("DDPM_LR", "1").env("DDPM_PRESET", "mnist").env("DDPM_STEPS", "2");
-    ok(command.args(["--resume", text(&run)]));
+    ok(command.args(["--resume", text(&run), "--data-on", "device"]));
     let after = config_of(&run);
     assert_eq!((after.optimizer, after.steps), (before.optimizer, 2));
+    // Where the data lies is no part of the recipe.
+    assert_eq!((before.data_on, after.data_on), (DataOn::Auto, DataOn::Device));
 }
 
 #[test]

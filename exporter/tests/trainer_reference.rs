@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use ddpm_exporter::model::{ModelConfig, UnetConfig};
-use ddpm_exporter::train::{Batch, DataConfig, OptimizerConfig, TrainConfig, Trainer};
+use ddpm_exporter::train::{Batch, DataConfig, OptimizerConfig, Rows, TrainConfig, Trainer};
 use tch::{Device, Kind, Tensor};
 
 type Tensors = HashMap<String, Tensor>;
@@ -43,16 +43,16 @@ fn config(batch_size: usize, accumulation: usize, grad_norm: f64) -> TrainConfig
 /// Batches `batches` of the vectors, one after the other, as the batch of a step.
 fn batch(expected: &Tensors, config: &TrainConfig, step: u32, batches: &[i64]) -> Batch {
     let network = config.diffusion.network().unwrap();
-    let mut batch = Batch::begin(step, vec![3, 16, 16], &config.diffusion);
+    let mut rows = Rows::begin(step, vec![3, 16, 16], &config.diffusion);
     let of = |name: &str, number: i64, row: i64| expected[name].get(number).get(row).reshape([-1]);
     for (number, row) in batches.iter().flat_map(|number| (0..4).map(move |row| (*number, row))) {
         let t = expected["steps.t"].int64_value(&[number, row]);
         let point = network.process.at_timestep(t as f64).unwrap();
         let x_0: Vec<f32> = of("steps.x_0", number, row).try_into().unwrap();
         let noise: Vec<f32> = of("steps.noise", number, row).try_into().unwrap();
-        batch.push(&config.diffusion, &network, &point, &x_0, &noise).unwrap();
+        rows.push(&config.diffusion, &network, &point, &x_0, &noise).unwrap();
     }
-    batch
+    rows.finish(Device::Cpu).unwrap()
 }
 
 fn number(expected: &Tensors, name: &str, index: i64) -> f64 {

@@ -200,8 +200,8 @@ fn batches_do_not_depend_on_who_makes_them_or_when() {
     let alone: Vec<_> = (0..8).map(|step| batches().make(step).unwrap()).collect();
     let ahead = |first| Prefetch::start(batches(), first, 8).map(Result::unwrap);
 
-    assert!(ahead(0).eq(alone.iter().cloned()));
-    assert!(ahead(5).eq(alone[5..].iter().cloned()));
+    assert_eq!(ahead(0).collect::<Vec<_>>(), alone);
+    assert_eq!(ahead(5).collect::<Vec<_>>(), alone[5..]);
     // One that is dropped while it waits ends its thread.
     drop(Prefetch::start(batches(), 0, u32::MAX));
 }

@@ -40,7 +40,9 @@ fn config(held_out: usize, batch_size: usize) -> (TrainConfig, Arc<Dataset>) {
 
 /// The bits of every point that a batch is made of.
 fn points(batch: &ddpm_exporter::train::Batch) -> Vec<[u32; 2]> {
-    let (points, _) = batch.variational.as_ref().unwrap().x_0.as_chunks::<2>();
+    let x_0 = &batch.variational.as_ref().unwrap().x_0;
+    let numbers: Vec<f32> = x_0.flatten(0, -1).try_into().unwrap();
+    let (points, _) = numbers.as_chunks::<2>();
     points.iter().map(|point| point.map(f32::to_bits)).collect()
 }
 

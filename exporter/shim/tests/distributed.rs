@@ -7,8 +7,10 @@ use std::sync::Once;
 use std::thread;
 use std::time::Duration;
 
-use ddpm_torch::distributed::{Backend, GroupError, Launch, ProcessGroup, Reduce, Reducer, Work};
-use tch::{Device, Kind, Tensor};
+use ddpm_torch::distributed::{
+    Backend, GroupError, HAS_NCCL, Launch, ProcessGroup, Reduce, Reducer, Work,
+};
+use tch::{Cuda, Device, Kind, Tensor};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -181,10 +183,16 @@ fn a_rank_that_is_silent_makes_the_others_fail_when_the_time_is_over() {
 }
 
 #[test]
-fn gpus_without_nccl_are_refused_with_what_to_build() {
-    if !cfg!(feature = "nccl") {
-        let refused = ProcessGroup::join(launch(0, 1, port()), Backend::Nccl(0), TIMEOUT);
-        let said = refused.unwrap_err().to_string();
-        assert!(said.contains("--features nccl"), "{said}");
+fn gpus_need_a_build_with_nccl_and_a_gpu_and_the_refusal_says_which_is_missing() {
+    let joined = ProcessGroup::join(launch(0, 1, port()), Backend::Nccl(0), TIMEOUT);
+    if !HAS_NCCL {
+        let said = joined.unwrap_err().to_string();
+        assert!(said.contains("no NCCL") && said.contains("make setup DEVICE=cuda"), "{said}");
+    } else if Cuda::device_count() == 0 {
+        // NCCL's own words: it is linked, and was asked.
+        let said = joined.unwrap_err().to_string();
+        assert!(said.contains("no GPUs found"), "{said}");
+    } else {
+        assert_eq!(joined.unwrap().backend(), Backend::Nccl(0));
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn dry_run(
     dataset: Arc<Dataset>,
     trainer: &mut Trainer,
 ) -> Result<(), Failure> {
-    let batches = Batches::new(config, dataset)?.share_of(trainer)?;
+    let batches = Batches::new(config, dataset)?.on(trainer.device())?.share_of(trainer)?;
     let left = config.steps.saturating_sub(trainer.steps_done());
     let parameters: usize = trainer.weights().iter().map(|(_, tensor)| tensor.numel()).sum();
     let first = trainer.step(&batches.make(trainer.steps_done())?)?;

@@ -86,8 +86,8 @@ Examples:
 struct NewRun {
     /// What to train on: swissroll, gaussian8, gaussian25 or glyphs (a count may follow, as in
     /// glyphs:5000), gaussian8-labels or gaussian25-labels (the mode of a point is its class),
-    /// mnist:DIR, cifar10:PATH, celeba:PATH, celebahq:PATH, parquet:PATH, or folder:PATH (any
-    /// pictures, in a folder or a zip archive).
+    /// mnist:DIR, cifar10:PATH, celeba:PATH, celebahq:PATH, lsun:PATH, parquet:PATH, or folder:PATH
+    /// (any pictures, in a folder or a zip archive).
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<Source>,
 

@@ -138,6 +138,17 @@ impl Dataset {
         }
     }
 
+    /// All pictures as stored, one after the other, and their `[channels, height, width]`; `None` for points.
+    #[must_use]
+    pub fn all_pixels(&self) -> Option<(&[u8], [usize; 3])> {
+        match &self.items {
+            Items::Points(_) => None,
+            Items::Pictures(Pictures { channels, height, width, pixels }) => {
+                Some((pixels, [*channels, *height, *width]))
+            }
+        }
+    }
+
     /// Writes item `i` at model scale: pixels in [-1, 1] as `(v / 255 - 0.5) / 0.5`, points as they are.
     ///
     /// * `flip`: mirrors a picture left to right; points have no mirror image and ignore it.
@@ -183,14 +194,15 @@ impl Dataset {
 }
 
 fn write_row(row: &[u8], flip: bool, out: &mut [f32]) {
-    out.iter_mut().zip(row).for_each(|(out, &pixel)| *out = to_model_scale(pixel));
+    out.iter_mut().zip(row).for_each(|(out, &pixel)| *out = model_scale(pixel));
     if flip {
         out.reverse();
     }
 }
 
 /// [0, 255] → [-1, 1], in the reference's own order of operations.
-fn to_model_scale(pixel: u8) -> f32 {
+#[must_use]
+pub fn model_scale(pixel: u8) -> f32 {
     (f32::from(pixel) / 255.0 - 0.5) / 0.5
 }
 

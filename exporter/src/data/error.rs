@@ -10,7 +10,7 @@ pub enum DataError {
     #[error(
         "`{given}` is not a data set: {problem}; use swissroll, gaussian8, gaussian25, gaussian8-labels, \
          gaussian25-labels or glyphs (a count may follow: `glyphs:5000`), mnist:DIR, cifar10:PATH, celeba:PATH, \
-         celebahq:PATH, parquet:PATH or folder:PATH"
+         celebahq:PATH, lsun:PATH, parquet:PATH or folder:PATH"
     )]
     Source {
         /// What the user typed.

@@ -10,8 +10,8 @@ use super::labels::Labels;
 use super::picture::Form;
 use super::pictures::Pictures;
 use super::{
-    DataError, Dataset, Source, ToyKind, celeba, celebahq, cifar10, folder, glyphs, idx, parquet,
-    toy,
+    DataError, Dataset, Source, ToyKind, celeba, celebahq, cifar10, folder, glyphs, idx, lsun,
+    parquet, toy,
 };
 
 /// Largest side of a picture that a network is trained on here.
@@ -111,6 +111,10 @@ pub fn load(source: &Source, options: &LoadOptions) -> Result<Dataset, DataError
         }
         Source::CelebAHq(path) => {
             Ok(dataset_of_files(source, celebahq::load(path, options)?, None, options))
+        }
+        Source::Lsun(path) => {
+            let (gathered, labels) = lsun::load(path, options)?;
+            Ok(dataset_of_files(source, gathered, labels, options))
         }
         Source::Parquet(path) => {
             let (gathered, labels) = parquet::load(path, options)?;

@@ -13,7 +13,7 @@
 //!
 //! * `source`: what a user names; `load`: checks what fits together, then asks the format;
 //! * by a procedure: [`toy`] points and [`glyphs`], from the addressed `draws`;
-//! * from files: `idx` (MNIST), `cifar10`, and of pictures `folder`, `celeba`, `celebahq` and `parquet`;
+//! * from files: `idx` (MNIST), `cifar10`, and of pictures `folder`, `celeba`, `celebahq`, `lsun` and `parquet`;
 //! * where pictures lie: `picture_files`, and `gzip` and `positioned`, which files are read through;
 //! * one picture: `picture` decodes it, `jpeg` says what decoders do not tell, `resize` fits it;
 //! * all of them: `gather` joins them to `pictures` in memory, with `labels`;
@@ -42,6 +42,8 @@ mod celeba;
 
 mod celebahq;
 
+mod lsun;
+
 mod parquet;
 
 mod picture_files;
@@ -64,7 +66,7 @@ mod pictures;
 mod labels;
 
 mod dataset;
-pub use dataset::{Dataset, Kind};
+pub use dataset::{Dataset, Kind, model_scale};
 
 mod report;
 pub use report::Report;

@@ -16,7 +16,8 @@ const MAX_COUNT: usize = 1 << 24;
 /// A data set: procedural ones by name and count, the others by format and folder.
 ///
 /// Its text form is what [`FromStr`] reads and [`Display`](fmt::Display) writes: `gaussian8`, `gaussian8-labels`,
-/// `glyphs:5000`, `mnist:DIR`, `cifar10:PATH`, `celeba:PATH`, `celebahq:PATH`, `parquet:PATH`, `folder:PATH`.
+/// `glyphs:5000`, `mnist:DIR`, `cifar10:PATH`, `celeba:PATH`, `celebahq:PATH`, `lsun:PATH`,
+/// `parquet:PATH`, `folder:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// Points in the plane, from a formula.
@@ -36,6 +37,8 @@ pub enum Source {
     CelebA(PathBuf),
     /// CelebA-HQ: the folder or a zip archive.
     CelebAHq(PathBuf),
+    /// LSUN, or other pictures in LMDB: a folder with a `data.mdb`, or one with such folders in it.
+    Lsun(PathBuf),
     /// A table of pictures as Hugging Face stores them: one `.parquet` file, or a folder of them.
     Parquet(PathBuf),
     /// Any pictures below a folder, or in a zip archive.
@@ -69,6 +72,7 @@ impl FromStr for Source {
             "cifar10" => path(given, argument).map(Self::Cifar10),
             "celeba" => path(given, argument).map(Self::CelebA),
             "celebahq" => path(given, argument).map(Self::CelebAHq),
+            "lsun" => path(given, argument).map(Self::Lsun),
             "parquet" => path(given, argument).map(Self::Parquet),
             "folder" => path(given, argument).map(Self::Folder),
             _ => Err(refuse(given, format!("there is none called `{name}`"))),
@@ -84,7 +88,7 @@ impl Source {
             // Valid and test are other draws of the same distribution.
             Self::Toy { .. } | Self::Glyphs { .. } => &[Split::Train, Split::Valid, Split::Test],
             Self::Idx(_) | Self::Cifar10(_) => &[Split::Train, Split::Test],
-            Self::CelebA(_) | Self::Parquet(_) => {
+            Self::CelebA(_) | Self::Lsun(_) | Self::Parquet(_) => {
                 &[Split::Train, Split::Valid, Split::Test, Split::All]
             }
             Self::CelebAHq(_) | Self::Folder(_) => &[Split::Train, Split::All],
@@ -119,6 +123,7 @@ impl Source {
             | Self::Cifar10(path)
             | Self::CelebA(path)
             | Self::CelebAHq(path)
+            | Self::Lsun(path)
             | Self::Parquet(path)
             | Self::Folder(path) => Some(path),
             Self::Toy { .. } | Self::Glyphs { .. } => None,
@@ -135,6 +140,7 @@ impl fmt::Display for Source {
             Self::Cifar10(path) => write!(f, "cifar10:{}", path.display()),
             Self::CelebA(path) => write!(f, "celeba:{}", path.display()),
             Self::CelebAHq(path) => write!(f, "celebahq:{}", path.display()),
+            Self::Lsun(path) => write!(f, "lsun:{}", path.display()),
             Self::Parquet(path) => write!(f, "parquet:{}", path.display()),
             Self::Folder(path) => write!(f, "folder:{}", path.display()),
             Self::Glyphs { size } => write!(f, "glyphs:{size}"),
@@ -178,6 +184,7 @@ mod tests {
             "cifar10:/c:d",
             "celeba:faces",
             "celebahq:faces.zip",
+            "lsun:bedroom_train_lmdb",
             "parquet:a/train.parquet",
             "folder:.",
         ] {

@@ -1,125 +1,26 @@
-//! What one step sees: x_t, t, labels and the target, from the data set and the draws.
+//! What steps see: x_t, t, labels and the target, from the data set and the draws.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use ddpm_diffusion::{Evaluation, Network, Point, q_sample, target};
-use tch::{Device, TchError, Tensor};
+use ddpm_diffusion::Network;
+use tch::Device;
 
 use super::held_out::HeldOut;
+use super::resident::{Picks, Resident};
 use super::validate::sample_shape;
-use super::{
-    DiffusionConfig, Draws, Loss, Order, Term, TrainConfig, TrainError, Trainer, Variational,
-};
+use super::{Batch, DataOn, DiffusionConfig, Draws, Order, Rows, TrainConfig, TrainError, Trainer};
 use crate::data::Dataset;
-use crate::model::Inputs;
-
-/// The rows of one step, on the host.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Batch {
-    /// The step, from 0.
-    pub step: u32,
-    /// Shape of one sample.
-    pub shape: Vec<i64>,
-    /// What the network sees, c_in x_t: `[B, …shape]`.
-    pub x_t: Vec<f32>,
-    /// What it is told of the noise, `[B]`: t in 0..T, ln σ / 4 for EDM, 1000 t for a flow.
-    pub timestep: Vec<f32>,
-    /// `[B]`, for conditional models; K, the number of classes, is "none".
-    pub class_labels: Option<Vec<i64>>,
-    /// What the network should predict, `[B, …shape]`.
-    pub target: Vec<f32>,
-    /// How often the squared error of each row counts, `[B]`; absent: once.
-    pub weights: Option<Vec<f32>>,
-    /// For losses that need the variational bound.
-    pub variational: Option<Variational>,
-}
-
-impl Batch {
-    /// The batch of a step before its first row, without labels.
-    ///
-    /// * `shape`: of one sample.
-    #[must_use]
-    pub fn begin(step: u32, shape: Vec<i64>, diffusion: &DiffusionConfig) -> Self {
-        let bound = diffusion.loss() != Loss::Mse;
-        // Pictures have 256 levels, points none.
-        let discretised = shape.len() == 3;
-        Self {
-            step,
-            shape,
-            x_t: Vec::new(),
-            timestep: Vec::new(),
-            class_labels: None,
-            target: Vec::new(),
-            weights: diffusion.min_snr.map(|_| Vec::new()),
-            variational: bound.then(|| Variational {
-                x_0: Vec::new(),
-                terms: Vec::new(),
-                discretised,
-            }),
-        }
-    }
-
-    /// Adds a row: a sample and a noise, both `[…shape]`, at a point of the process.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Diffusion`] if the network predicts nothing at that point.
-    pub fn push(
-        &mut self,
-        diffusion: &DiffusionConfig,
-        network: &Network,
-        point: &Point,
-        x_0: &[f32],
-        noise: &[f32],
-    ) -> Result<(), TrainError> {
-        let evaluation = network.at(point)?;
-        let Evaluation { t, c_in, .. } = evaluation;
-        let start = self.x_t.len();
-        self.x_t.resize(start + x_0.len(), 0.0);
-        self.target.resize(start + x_0.len(), 0.0);
-        q_sample(point, x_0, noise, &mut self.x_t[start..]);
-        target(network, point, x_0, noise, &mut self.target[start..])?;
-        if c_in != 1.0 {
-            self.x_t[start..].iter_mut().for_each(|x| *x *= c_in as f32);
-        }
-        self.timestep.push(t as f32);
-        if let Some(weights) = &mut self.weights {
-            weights.extend(diffusion.weight(point, &evaluation).map(|weight| weight as f32));
-        }
-        if let Some(variational) = &mut self.variational {
-            variational.x_0.extend_from_slice(x_0);
-            variational.terms.push(Term::at(network, point)?);
-        }
-        Ok(())
-    }
-
-    /// The network's inputs and the target, as tensors on `device`.
-    ///
-    /// # Errors
-    ///
-    /// libtorch's, if memory is short.
-    pub fn tensors(&self, device: Device) -> Result<(Inputs<Tensor>, Tensor), TchError> {
-        let shape: Vec<i64> = [&[self.timestep.len() as i64], &self.shape[..]].concat();
-        let samples = |values: &[f32]| {
-            Tensor::f_from_slice(values)?.f_reshape(&shape[..])?.f_to_device(device)
-        };
-        let labels = self.class_labels.as_deref();
-        let inputs = Inputs {
-            sample: samples(&self.x_t)?,
-            timestep: Tensor::f_from_slice(&self.timestep)?.f_to_device(device)?,
-            class_labels: labels
-                .map(|labels| Tensor::f_from_slice(labels)?.f_to_device(device))
-                .transpose()?,
-        };
-        Ok((inputs, samples(&self.target)?))
-    }
-}
 
 /// Makes the batch of any step.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Batches {
     dataset: Arc<Dataset>,
+    data_on: DataOn,
+    /// Where batches are wanted.
+    device: Device,
+    /// If the data set lies there.
+    resident: Option<Resident>,
     held_out: HeldOut,
     batch_size: usize,
     order: Order,
@@ -133,7 +34,7 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// The batches of a run.
+    /// The batches of a run, on the CPU unless another device is [named](Self::on).
     ///
     /// # Errors
     ///
@@ -155,8 +56,21 @@ impl Batches {
             num_classes: (!config.classes.is_empty()).then_some(config.classes.len()),
             label_dropout: config.label_dropout,
             positions: 0..config.batch_size,
+            data_on: config.data_on,
+            device: Device::Cpu,
+            resident: None,
             dataset,
         })
+    }
+
+    /// The same batches on `device`. The data set is uploaded if it is to lie there; clones share it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Setting`] if the device has not enough memory.
+    pub fn on(self, device: Device) -> Result<Self, TrainError> {
+        let resident = Resident::of(&self.dataset, self.data_on, device)?;
+        Ok(Self { device, resident, ..self })
     }
 
     /// Those rows of every batch that are a trainer's: all of them, or its share if it trains with
@@ -199,16 +113,7 @@ impl Batches {
     ///
     /// As [`Batches::make`].
     pub fn held_out(&self) -> impl Iterator<Item = Result<Batch, TrainError>> {
-        let fixed = Self {
-            dataset: Arc::clone(&self.dataset),
-            draws: self.draws.held_out(),
-            network: self.network.clone(),
-            label_dropout: 0.0,
-            held_out: self.held_out.clone(),
-            order: self.order.clone(),
-            positions: self.positions.clone(),
-            ..*self
-        };
+        let fixed = Self { draws: self.draws.held_out(), label_dropout: 0.0, ..self.clone() };
         let count = self.held_out.items().len().div_ceil(self.batch_size);
         (0..count).map(move |chunk| {
             let items = fixed.held_out.items().chunks(fixed.batch_size).nth(chunk);
@@ -218,18 +123,27 @@ impl Batches {
 
     /// The batch of these items, with the draws of a step from position `first` on.
     fn of(&self, items: &[usize], step: u32, first: usize) -> Result<Batch, TrainError> {
+        let mut rows = Rows::begin(step, sample_shape(self.dataset.kind()), &self.diffusion);
+        rows.class_labels = self.num_classes.map(|none| self.labels(step, first, items, none));
         let len = self.dataset.kind().num_elements();
-        let mut batch = Batch::begin(step, sample_shape(self.dataset.kind()), &self.diffusion);
-        batch.class_labels = self.num_classes.map(|none| self.labels(step, first, items, none));
         let (mut x_0, mut noise) = (vec![0.0; len], vec![0.0; len]);
+        let mut picks = Picks::default();
         for (position, &item) in (first..).zip(items) {
             let flip = self.dataset.flips() && self.draws.flips(step, position);
-            self.dataset.x_0(item, flip, &mut x_0);
             self.draws.noise(step, position, &mut noise);
             let point = self.diffusion.point(&self.network.process, &self.draws, step, position)?;
-            batch.push(&self.diffusion, &self.network, &point, &x_0, &noise)?;
+            if self.resident.is_some() {
+                let evaluation = rows.place(&self.diffusion, &self.network, &point)?;
+                picks.push((item, flip), &noise, &self.network, &point, &evaluation)?;
+            } else {
+                self.dataset.x_0(item, flip, &mut x_0);
+                rows.push(&self.diffusion, &self.network, &point, &x_0, &noise)?;
+            }
         }
-        Ok(batch)
+        match &self.resident {
+            Some(resident) => Ok(rows.with(resident.samples(&picks)?)),
+            None => rows.finish(self.device),
+        }
     }
 
     /// The labels of a step, some of them dropped; `none` is the label of no label.

@@ -46,6 +46,9 @@ pub struct TrainConfig {
     /// What is shown of it.
     #[serde(default)]
     pub watch: WatchConfig,
+    /// Where the pictures lie meanwhile; it changes no bit.
+    #[serde(default)]
+    pub data_on: DataOn,
 }
 
 fn one() -> usize {
@@ -103,6 +106,19 @@ pub enum Precision {
     Fp32,
     /// Convolutions, matrix products and attention in bf16.
     Bf16,
+}
+
+/// Where pictures lie while a network is trained on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DataOn {
+    /// On a GPU if they take at most 1 GiB as bytes, on the host otherwise.
+    #[default]
+    Auto,
+    /// In the host's memory: every batch is made there and copied.
+    Host,
+    /// Where the network is: batches are made there.
+    Device,
 }
 
 /// How often things happen, in steps; 0: never.

@@ -2,7 +2,9 @@
 
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 
-use super::config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig};
+use super::config::{
+    DataConfig, DataOn, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig,
+};
 use super::{DiffusionConfig, EdmConfig, ProcessKind};
 use crate::data::Kind;
 use crate::model::{ModelConfig, ToyConfig, UnetConfig};
@@ -37,6 +39,7 @@ impl TrainConfig {
             precision: Precision::Fp32,
             intervals: Intervals { checkpoint_every: 2000, sample_every: 2000, keep: 3 },
             watch: WatchConfig::default(),
+            data_on: DataOn::default(),
         };
         match kind {
             Kind::Points2d => common,

@@ -13,11 +13,11 @@ const FLOOR: f64 = 1e-12;
 /// Half the width of one of 256 bins of [−1, 1].
 const HALF_BIN: f64 = 1.0 / 255.0;
 
-/// What the variational bound of the items of a batch needs, on the host.
-#[derive(Debug, Clone, PartialEq)]
+/// What the variational bound of the items of a batch needs.
+#[derive(Debug, PartialEq)]
 pub struct Variational {
     /// The data, `[B, …shape]`.
-    pub x_0: Vec<f32>,
+    pub x_0: Tensor,
     /// One an item.
     pub terms: Vec<Term>,
     /// Whether x_0 are pictures of 256 levels, whose probability is that of a bin.
@@ -135,7 +135,7 @@ fn bits_per_dimension(
 ) -> Result<Tensor, TchError> {
     let Variational { x_0, terms, discretised } = variational;
     let device = x_t.device();
-    let x_0 = Tensor::f_from_slice(x_0)?.f_reshape(x_t.size())?.f_to_device(device)?;
+    let x_0 = x_0.f_to_device(device)?;
     let column = |pick: fn(&Term) -> f64| column(terms, pick, x_t, device);
     let (of_x_0, of_x_t) = (column(|term| term.of_x_0)?, column(|term| term.of_x_t)?);
     let ln_posterior = column(|term| term.ln_posterior)?;

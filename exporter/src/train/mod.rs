@@ -18,7 +18,9 @@
 //! * [`run()`]: the loop over all of it; [`TrainError`]: why it does not start or go on.
 
 mod config;
-pub use config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig};
+pub use config::{
+    DataConfig, DataOn, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig,
+};
 
 mod diffusion;
 pub use diffusion::{DiffusionConfig, EdmConfig, Loss, ProcessKind};
@@ -37,8 +39,13 @@ pub use draws::Draws;
 
 mod held_out;
 
+mod rows;
+pub use rows::{Batch, Rows};
+
+mod resident;
+
 mod batch;
-pub use batch::{Batch, Batches};
+pub use batch::Batches;
 
 mod prefetch;
 pub use prefetch::Prefetch;

@@ -2,8 +2,9 @@
 //!
 //! Their gradients add up to those of the whole: a part counts as much as its share of the rows.
 
-use std::borrow::Cow;
 use std::ops::Range;
+
+use tch::Tensor;
 
 use super::{Batch, Variational};
 
@@ -15,43 +16,37 @@ impl Batch {
         self.timestep.len()
     }
 
-    /// Some of the rows, as a batch of their own.
+    /// Some of the rows, as a batch of their own; their samples share the memory of all.
     ///
     /// # Panics
     ///
     /// If there are no such rows.
     #[must_use]
     pub fn rows(&self, rows: Range<usize>) -> Batch {
-        let len = self.x_t.len() / self.len();
-        let elements = |values: &[f32]| values[rows.start * len..rows.end * len].to_vec();
+        let (start, len) = (rows.start as i64, rows.len() as i64);
+        let samples = |all: &Tensor| all.narrow(0, start, len);
         let of_variational = |variational: &Variational| Variational {
-            x_0: elements(&variational.x_0),
+            x_0: samples(&variational.x_0),
             terms: variational.terms[rows.clone()].to_vec(),
             discretised: variational.discretised,
         };
         Batch {
             step: self.step,
-            shape: self.shape.clone(),
-            x_t: elements(&self.x_t),
+            x_t: samples(&self.x_t),
             timestep: self.timestep[rows.clone()].to_vec(),
             class_labels: self.class_labels.as_ref().map(|labels| labels[rows.clone()].to_vec()),
-            target: elements(&self.target),
+            target: samples(&self.target),
             weights: self.weights.as_ref().map(|weights| weights[rows.clone()].to_vec()),
             variational: self.variational.as_ref().map(of_variational),
         }
     }
 
     /// At most `count` parts of nearly equal size, in order, each with its share of the rows.
-    pub(super) fn parts(&self, count: usize) -> impl Iterator<Item = (f64, Cow<'_, Batch>)> {
+    pub(super) fn parts(&self, count: usize) -> impl Iterator<Item = (f64, Batch)> {
         let (len, count) = (self.len(), count.min(self.len()));
         (0..count).map(move |part| {
             let rows = part * len / count..(part + 1) * len / count;
-            let share = rows.len() as f64 / len as f64;
-            let part = match count {
-                1 => Cow::Borrowed(self),
-                _ => Cow::Owned(self.rows(rows)),
-            };
-            (share, part)
+            (rows.len() as f64 / len as f64, self.rows(rows))
         })
     }
 }

@@ -41,14 +41,16 @@ pub fn run(
 ) -> Result<Outcome, TrainError> {
     let (start, begun_at) = (Instant::now(), trainer.steps_done());
     run.remove_unfinished()?;
-    let batches = Batches::new(config, Arc::clone(&dataset))?.share_of(trainer)?;
+    let preview = Preview::new(config, &dataset);
+    let whole = Batches::new(config, dataset)?.on(trainer.device())?;
+    let batches = whole.clone().share_of(trainer)?;
     let mut show = Show {
         run,
         config,
         metrics: Metrics::open(run, begun_at, config, batches.trained())?,
         progress: Progress::new(config.steps, begun_at, config.batch_size),
-        preview: Preview::new(config, &dataset),
-        held_out: Batches::new(config, dataset)?,
+        preview,
+        held_out: whole,
         aside: Duration::ZERO,
         shown: Shown::default(),
     };

@@ -14,8 +14,8 @@ impl TrainConfig {
     pub fn check_same(&self, given: &Self) -> Result<(), TrainError> {
         // Items held out are not trained on.
         let watch = WatchConfig { held_out: self.watch.held_out, ..given.watch };
-        let (steps, intervals) = (given.steps, given.intervals);
-        let paced = Self { steps, intervals, watch, ..self.clone() };
+        let (steps, intervals, data_on) = (given.steps, given.intervals, given.data_on);
+        let paced = Self { steps, intervals, watch, data_on, ..self.clone() };
         let [ours, theirs] =
             [&paced, given].map(|config| serde_json::to_value(config).unwrap_or_default());
         let mut differences = Vec::new();
@@ -49,7 +49,7 @@ fn compare(differences: &mut Vec<String>, name: &str, ours: &Value, theirs: &Val
 #[cfg(test)]
 mod tests {
     use crate::data::{Kind, Split};
-    use crate::train::{DataConfig, TrainConfig};
+    use crate::train::{DataConfig, DataOn, TrainConfig};
 
     fn config() -> TrainConfig {
         let data = DataConfig {
@@ -70,6 +70,7 @@ mod tests {
         let mut given = config();
         given.steps += 1;
         given.intervals.keep += 1;
+        given.data_on = DataOn::Host;
         config().check_same(&given).unwrap();
 
         given.optimizer.lr = 0.25;

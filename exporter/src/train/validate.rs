@@ -1,7 +1,8 @@
 //! Which settings make a run, and a sentence for those that do not: nothing may fail hours later.
 
 use super::{
-    DataConfig, DiffusionConfig, EdmConfig, Loss, OptimizerConfig, TrainConfig, TrainError, loss,
+    DataConfig, DataOn, DiffusionConfig, EdmConfig, Loss, OptimizerConfig, TrainConfig, TrainError,
+    loss,
 };
 use crate::data::Kind;
 
@@ -78,7 +79,17 @@ impl TrainConfig {
         for (name, value) in shares {
             within(name, value, "in [0, 1)", (0.0..1.0).contains(&value))?;
         }
+        self.check_data_on()?;
         self.check_classes()
+    }
+
+    fn check_data_on(&self) -> Result<(), TrainError> {
+        match self.kind() {
+            ddpm_package::Kind::Points2d if self.data_on == DataOn::Device => {
+                setting("data_on", "is for pictures, and points are made on the host: use auto")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The network has room for variances if, and only if, they are learned.

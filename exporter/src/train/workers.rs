@@ -99,7 +99,7 @@ impl Workers {
             let shares = part.parts(self.workers.len());
             for (worker, (share, rows)) in self.workers.iter_mut().zip(shares) {
                 let seed = draws.dropout_seed(batch.step, jobs) as u64;
-                worker.give(Job { rows: rows.into_owned(), share: part_share * share, seed });
+                worker.give(Job { rows, share: part_share * share, seed });
                 busy.push(worker);
                 jobs += 1;
             }
@@ -159,7 +159,9 @@ impl Worker {
 
     fn give(&self, job: Job) {
         // Who cannot take it has panicked, which `hear` passes on.
-        let _ = self.jobs.as_ref().map(|jobs| jobs.send(job));
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job);
+        }
     }
 
     /// The loss of the job that was given, counted by its share.

@@ -80,6 +80,25 @@ fn the_partition_says_what_belongs_to_a_split() {
 }
 
 #[test]
+fn kaggles_layout_is_found_from_each_of_its_folders() {
+    let dir = tempdir().unwrap();
+    let inner = dir.path().join("img_align_celeba/img_align_celeba");
+    fs::create_dir_all(&inner).unwrap();
+    for name in THREE {
+        fs::copy(fixture("data/aligned.jpg"), inner.join(name)).unwrap();
+    }
+    let table = "image_id,partition\r\n000001.jpg,0\r\n000002.jpg,1\r\n000003.jpg,2\r\n";
+    fs::write(dir.path().join("list_eval_partition.csv"), table).unwrap();
+    fs::write(dir.path().join("list_attr_celeba.csv"), "image_id,Smiling\n000001.jpg,1\n").unwrap();
+    for place in [dir.path(), inner.parent().unwrap(), &inner] {
+        for (split, expected) in [(Split::Valid, &THREE[1..2]), (Split::All, &THREE[..])] {
+            let set = load(&Source::CelebA(place.to_path_buf()), &of(split)).unwrap();
+            assert_eq!(names(&set), expected, "{} {split:?}", place.display());
+        }
+    }
+}
+
+#[test]
 fn training_uses_all_faces_unless_told_otherwise() {
     assert_eq!("celeba:x".parse::<Source>().unwrap().default_split(), Split::All);
     assert_eq!("celebahq:x".parse::<Source>().unwrap().default_split(), Split::Train);

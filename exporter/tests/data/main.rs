@@ -8,6 +8,7 @@ mod check;
 mod cifar10;
 mod folder;
 mod idx;
+mod lsun;
 mod modes;
 mod tables;
 mod toy;

@@ -16,6 +16,11 @@ use crate::ffi::{self, Status, check, raw, raw_list};
 /// How long processes wait for each other to start, at most.
 const JOIN: Duration = Duration::from_secs(300);
 
+/// Whether this build has NCCL, by which GPUs work together: it is linked where its headers lay beside
+/// libtorch, as `make setup DEVICE=cuda` lays them. The program then needs libtorch's CUDA libraries to
+/// start, and no GPU.
+pub const HAS_NCCL: bool = cfg!(nccl);
+
 /// What carries tensors from process to process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -94,7 +99,7 @@ impl ProcessGroup {
     /// [`GroupError::Join`] if not all come, or they want different backends;
     /// [`GroupError::NoNccl`] if the backend is not part of this build.
     pub fn join(launch: Launch, backend: Backend, timeout: Duration) -> Result<Self, GroupError> {
-        if backend != Backend::Gloo && !cfg!(feature = "nccl") {
+        if backend != Backend::Gloo && !HAS_NCCL {
             return Err(GroupError::NoNccl);
         }
         let mut out = ptr::null_mut();

@@ -12,7 +12,7 @@ mod launch;
 pub use launch::{Launch, LaunchError};
 
 mod group;
-pub use group::{Backend, ProcessGroup, Reduce, Work};
+pub use group::{Backend, HAS_NCCL, ProcessGroup, Reduce, Work};
 
 mod reducer;
 pub use reducer::Reducer;
@@ -59,8 +59,8 @@ pub enum GroupError {
     },
     /// Build with NCCL, or compute on the CPU.
     #[error(
-        "this build has no NCCL, which GPUs need to work together: build with `--features nccl` and the \
-         CUDA libraries of `make setup DEVICE=cuda`, or compute on the CPU"
+        "this build has no NCCL, which GPUs need to work together: build it with the CUDA libraries of \
+         `make setup DEVICE=cuda` (LIBTORCH=.runtime-cuda/torch), or compute on the CPU"
     )]
     NoNccl,
 }

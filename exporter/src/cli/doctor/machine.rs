@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use ddpm_torch::distributed::HAS_NCCL;
 use indicatif::HumanBytes;
 use rustix::fs::statvfs;
 use tch::{Cuda, Kind, Tensor};
@@ -38,6 +39,17 @@ pub(super) fn cuda() -> Result<String, String> {
     match ddpm_torch::load_cuda() {
         Ok(()) => Ok(format!("{} GPUs", Cuda::device_count())),
         Err(reason) => Err(format!("not used: {reason}")),
+    }
+}
+
+/// Whether GPUs can train one network together.
+pub(super) fn nccl() -> Result<String, String> {
+    if HAS_NCCL {
+        Ok("in this build, for train --distributed on GPUs".to_owned())
+    } else {
+        Err("not in this build: train --distributed works on the CPU only; with the CUDA libraries of \
+             `make setup DEVICE=cuda` it is"
+            .to_owned())
     }
 }
 

@@ -109,6 +109,7 @@ impl Args {
             Finding::needed("program", Ok(program())),
             Finding::needed("libtorch", machine::libtorch()),
             Finding::optional("cuda", cuda),
+            Finding::optional("nccl", machine::nccl()),
             Finding::needed("threads", Ok(threads())),
             Finding::optional("bf16", machine::bf16()),
             Finding::needed("onnxruntime", self.onnx_runtime()),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::set;
-use crate::train::{TrainConfig, TrainError};
+use crate::train::{DataOn, TrainConfig, TrainError};
 
 /// How long to train and what to leave on the way: may change when a run goes on.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize)]
@@ -42,6 +42,10 @@ pub(in crate::cli) struct Pace {
     /// Steps (or epochs) between losses on the items held out; 0: only at the end [default: 1000].
     #[arg(long, value_name = "STEPS")]
     held_out_every: Option<Span>,
+
+    /// Where pictures lie while training; the results are the same [default: auto].
+    #[arg(long, value_enum, value_name = "PLACE")]
+    data_on: Option<DataOn>,
 }
 
 impl Pace {
@@ -73,6 +77,7 @@ impl Pace {
         set(&mut watch.held_out_every, steps("held_out_every", self.held_out_every)?);
         set(&mut watch.samples, self.samples);
         set(&mut watch.log_every, self.log_every);
+        set(&mut config.data_on, self.data_on);
         Ok(())
     }
 }

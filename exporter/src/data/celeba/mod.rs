@@ -1,7 +1,8 @@
 //! CelebA: the aligned faces, cropped and resized as the reference does, and the official partition.
 //!
 //! Layout: `img_align_celeba/*.jpg`, or the `img_align_celeba.zip` that is downloaded, and `list_eval_partition.txt`
-//! beside it, <https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html>.
+//! beside it, <https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html>; or `img_align_celeba/img_align_celeba/*.jpg` and
+//! `list_eval_partition.csv`, as Kaggle has them.
 
 mod partition;
 

@@ -1,4 +1,6 @@
 //! The official partition: a line for each picture, its name and 0 (train), 1 (validation) or 2 (test).
+//!
+//! Kaggle's copy is a table with a line of headings, and has the pictures one folder deeper.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -9,6 +11,8 @@ use crate::data::picture_files::PictureFiles;
 use crate::data::{DataError, Split};
 
 const FILE: &str = "list_eval_partition.txt";
+const TABLE: &str = "list_eval_partition.csv";
+const HEADINGS: &str = "image_id,partition";
 
 /// Which picture belongs to which split.
 #[derive(Debug)]
@@ -27,25 +31,24 @@ pub(super) fn refuse_split_without_it(pictures: &Path, split: Split) -> Result<(
         _ => Err(DataError::missing(
             pictures,
             format!(
-                "there is no {FILE} beside it, which says what belongs to the split; fetch it, or use all"
+                "there is no {FILE} or .csv beside it, which says what belongs to the split; fetch it, or use all"
             ),
         )),
     }
 }
 
 impl Partition {
-    /// Reads the partition that lies beside the folder or archive of the pictures, if there is one.
+    /// Reads the partition that lies beside the folder or archive of the pictures, or beside the folder that it is
+    /// in and that is called as it is, if there is one.
     ///
     /// # Errors
     ///
     /// [`DataError::Format`] with the line that is none, [`DataError::Read`] if the system refuses.
     pub(super) fn beside(pictures: &Path) -> Result<Option<Self>, DataError> {
-        let path = pictures.parent().unwrap_or(Path::new("")).join(FILE);
-        if !path.exists() {
-            return Ok(None);
-        }
+        let Some(path) = place(pictures) else { return Ok(None) };
         let text = fs::read_to_string(&path).map_err(DataError::read(&path))?;
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let says_something = |line: &str| !line.trim().is_empty() && line.trim() != HEADINGS;
+        let lines = text.lines().enumerate().filter(|(_, line)| says_something(line));
         let split_of = lines
             .map(|(number, line)| {
                 entry(line).ok_or_else(|| {
@@ -90,6 +93,17 @@ impl Partition {
     }
 }
 
+fn place(pictures: &Path) -> Option<PathBuf> {
+    let beside = pictures.parent()?;
+    let same_name = beside.file_name() == pictures.file_name();
+    let folders = [Some(beside), beside.parent().filter(|_| same_name)];
+    let places = folders
+        .into_iter()
+        .flatten()
+        .flat_map(|folder| [FILE, TABLE].map(|name| folder.join(name)));
+    places.into_iter().find(|place| place.exists())
+}
+
 fn belongs(found: Split, split: Split) -> bool {
     split == Split::All || found == split
 }
@@ -99,7 +113,8 @@ fn name_of(picture: &Path) -> Option<&str> {
 }
 
 fn entry(line: &str) -> Option<(String, Split)> {
-    let mut words = line.split_whitespace();
+    let separates = |c: char| c.is_whitespace() || c == ',';
+    let mut words = line.split(separates).filter(|word| !word.is_empty());
     let name = words.next()?.to_owned();
     let split = match words.next()? {
         "0" => Split::Train,

@@ -23,7 +23,7 @@ pub fn follow(
     dataset: Arc<Dataset>,
     trainer: &mut Trainer,
 ) -> Result<Option<i32>, TrainError> {
-    let batches = Batches::new(config, dataset)?.share_of(trainer)?;
+    let batches = Batches::new(config, dataset)?.on(trainer.device())?.share_of(trainer)?;
     // A dry run takes more steps than a short run has.
     let mut batches = Prefetch::start(batches, trainer.steps_done(), u32::MAX);
     loop {

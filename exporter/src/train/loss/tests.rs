@@ -1,7 +1,7 @@
 use ddpm_diffusion::{Edm, Schedule};
 
 use super::*;
-use crate::train::{Batch, DiffusionConfig, EdmConfig, ProcessKind};
+use crate::train::{Batch, DiffusionConfig, EdmConfig, ProcessKind, Rows};
 
 fn term(first: bool) -> Term {
     Term {
@@ -16,7 +16,7 @@ fn term(first: bool) -> Term {
 }
 
 fn variational(x_0: &[f32], first: bool, discretised: bool) -> Variational {
-    Variational { x_0: x_0.to_vec(), terms: vec![term(first)], discretised }
+    Variational { x_0: row(x_0), terms: vec![term(first)], discretised }
 }
 
 fn row(values: &[f32]) -> Tensor {
@@ -142,20 +142,21 @@ fn min_snr_makes_every_prediction_learn_the_same_of_x_0() {
         };
         for t in [10, 400, 900] {
             let point = network.process.at_timestep(f64::from(t)).unwrap();
-            let mut batch = Batch::begin(0, vec![2], &diffusion);
-            batch.push(&diffusion, &network, &point, &x_0, &noise).unwrap();
+            let mut rows = Rows::begin(0, vec![2], &diffusion);
+            rows.push(&diffusion, &network, &point, &x_0, &noise).unwrap();
+            let Batch { x_t, target, weights, .. } = rows.finish(Device::Cpu).unwrap();
+            let seen: Vec<f32> = x_t.flatten(0, -1).try_into().unwrap();
             let evaluation = network.at(&point).unwrap();
             // The output that stands for the guess of x_0 = p_u x_t + p_F F.
             let output: Vec<f32> = guess
                 .iter()
-                .zip(&batch.x_t)
+                .zip(&seen)
                 .map(|(guess, x_t)| (f64::from(*guess), f64::from(*x_t)))
                 .map(|(guess, x_t)| ((guess - evaluation.p_u * x_t) / evaluation.p_f) as f32)
                 .collect();
-            let (output, x_t, target) = (row(&output), row(&batch.x_t), row(&batch.target));
+            let output = row(&output);
             let objective = diffusion.objective();
-            let weights = batch.weights.as_deref();
-            let got = loss(objective, &output, &x_t, &target, weights, None).unwrap();
+            let got = loss(objective, &output, &x_t, &target, weights.as_deref(), None).unwrap();
 
             let snr = (point.alpha / point.sigma).powi(2);
             let (got, want) = (got.double_value(&[]), snr.min(5.0) * error);

@@ -45,10 +45,12 @@ fn network(drop_rate: f64) -> Network {
 }
 
 fn batch() -> Batch {
-    let pixels = |phase: f32| (0..ROWS * 16).map(|i| (phase + i as f32).sin()).collect();
+    let pixels = |phase: f64| {
+        let at = Tensor::arange(ROWS as i64 * 16, tch::kind::FLOAT_CPU) + phase;
+        at.sin().reshape([-1, 1, 4, 4])
+    };
     Batch {
         step: 0,
-        shape: vec![1, 4, 4],
         x_t: pixels(0.0),
         timestep: (0..ROWS).map(|row| 100.0 * row as f32).collect(),
         class_labels: None,
