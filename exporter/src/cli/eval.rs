@@ -128,7 +128,7 @@ impl Args {
         reference: Loaded,
         mut extractor: Option<&mut Extractor>,
     ) -> Result<Report, Failure> {
-        let (toy, folder) = (reference.toy, self.cache_folder());
+        let (toy, folder) = (reference.toy, self.cache.folder());
         let (reference, described_reference) =
             reference.into_side(extractor.as_deref_mut(), folder.as_deref())?;
         let (samples, described) = samples.into_side(extractor.as_deref_mut(), None)?;

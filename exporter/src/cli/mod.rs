@@ -15,6 +15,10 @@ mod settings;
 
 mod layers;
 
+mod cache;
+
+mod judging;
+
 mod dry_run;
 
 mod presets;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::EvaluateError;
 use super::measures::{Results, check_plane};
-use crate::data::ToyKind;
+use crate::data::{Dataset, ToyKind};
 
 /// Rows that ddpm-torch counts of the data: its batch.
 const REFERENCE_BATCH: usize = 1000;
@@ -48,6 +48,19 @@ pub struct Modes {
     pub weights_kl: f64,
     /// Samples within three standard deviations of each mode.
     pub counts: Vec<u64>,
+}
+
+/// The points of a data set, `[N, 2]`.
+///
+/// # Errors
+///
+/// [`EvaluateError::Measure`] if one is not finite.
+pub fn of_dataset(dataset: &Dataset) -> Result<Features, EvaluateError> {
+    let mut values = vec![0.0; 2 * dataset.len()];
+    for (i, point) in values.chunks_exact_mut(2).enumerate() {
+        dataset.x_0(i, false, point);
+    }
+    Ok(Features::from_rows(2, values)?)
 }
 
 /// Where the measures of points go.

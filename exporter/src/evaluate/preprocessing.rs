@@ -170,7 +170,7 @@ impl Preprocessing {
         let path = Self::path_beside(extractor);
         let text = fs::read_to_string(&path).map_err(|cause| {
             let help =
-                "it says what the extractor is fed; write it with --preset, see docs/evaluation.md";
+                "it says what the extractor is fed; `eval --preset` writes it, see docs/evaluation.md";
             EvaluateError::file(&path, format!("{cause}: {help}"))
         })?;
         Self::parse(&text).map_err(|problem| EvaluateError::file(&path, problem))

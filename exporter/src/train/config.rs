@@ -5,7 +5,7 @@ use ddpm_diffusion::Program;
 use ddpm_package::{DefaultSampler, Kind};
 use serde::{Deserialize, Serialize};
 
-use super::{DiffusionConfig, TrainError};
+use super::{DiffusionConfig, EvalConfig, TrainError};
 use crate::data::{FolderLabels, LoadOptions, OnBroken, Source, Split};
 use crate::model::ModelConfig;
 use crate::sample::{compile, default_sampler};
@@ -46,6 +46,9 @@ pub struct TrainConfig {
     /// What is shown of it.
     #[serde(default)]
     pub watch: WatchConfig,
+    /// How good its samples are on the way.
+    #[serde(default)]
+    pub eval: EvalConfig,
 }
 
 fn one() -> usize {

@@ -3,7 +3,7 @@
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 
 use super::config::{DataConfig, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig};
-use super::{DiffusionConfig, EdmConfig, ProcessKind};
+use super::{DiffusionConfig, EdmConfig, EvalConfig, ProcessKind};
 use crate::data::Kind;
 use crate::model::{ModelConfig, ToyConfig, UnetConfig};
 
@@ -37,6 +37,7 @@ impl TrainConfig {
             precision: Precision::Fp32,
             intervals: Intervals { checkpoint_every: 2000, sample_every: 2000, keep: 3 },
             watch: WatchConfig::default(),
+            eval: EvalConfig::default(),
         };
         match kind {
             Kind::Points2d => common,

@@ -9,6 +9,7 @@
 //! * `draws`, [`Order`], [`Batches`]: what a step sees.
 //! * [`Trainer`]: the state and one step of it, with [`Optimizer`] and [`Ema`].
 //! * [`RunDir`], [`Checkpoint`]: the state on disk, whole or not at all.
+//! * [`Judge`]: says on the way how good samples are.
 //! * [`distributed`]: the same run on several processes.
 
 mod error;
@@ -80,6 +81,9 @@ mod metrics;
 mod preview;
 
 mod animation;
+
+mod judging;
+pub use judging::{EvalConfig, Fault, Judge, Score};
 
 mod summary;
 

@@ -15,7 +15,8 @@ impl TrainConfig {
         // Items held out are not trained on.
         let watch = WatchConfig { held_out: self.watch.held_out, ..given.watch };
         let (steps, intervals) = (given.steps, given.intervals);
-        let paced = Self { steps, intervals, watch, ..self.clone() };
+        let eval = given.eval.clone();
+        let paced = Self { steps, intervals, watch, eval, ..self.clone() };
         let [ours, theirs] =
             [&paced, given].map(|config| serde_json::to_value(config).unwrap_or_default());
         let mut differences = Vec::new();
@@ -70,6 +71,7 @@ mod tests {
         let mut given = config();
         given.steps += 1;
         given.intervals.keep += 1;
+        given.eval.every += 1;
         config().check_same(&given).unwrap();
 
         given.optimizer.lr = 0.25;

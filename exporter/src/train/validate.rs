@@ -78,7 +78,8 @@ impl TrainConfig {
         for (name, value) in shares {
             within(name, value, "in [0, 1)", (0.0..1.0).contains(&value))?;
         }
-        self.check_classes()
+        self.check_classes()?;
+        self.check_eval()
     }
 
     /// The network has room for variances if, and only if, they are learned.

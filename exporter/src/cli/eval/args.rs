@@ -8,6 +8,7 @@ use ddpm_onnx::RuntimeOptions;
 use super::engine::Engine;
 use super::operand::Operand;
 use crate::cli::Failure;
+use crate::cli::cache::CacheArgs;
 use crate::cli::device::DeviceArgs;
 use crate::cli::how::How;
 use crate::data::{FolderLabels, LoadOptions, OnBroken, Split};
@@ -53,13 +54,8 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "NAME", requires = "extractor", help_heading = "Features")]
     pub(super) preset: Option<Preset>,
 
-    /// Where features of references are remembered [default: ddpm/evaluation in the user's cache].
-    #[arg(long, env = "DDPM_CACHE", value_name = "DIR", help_heading = "Features")]
-    pub(super) cache: Option<PathBuf>,
-
-    /// Remember no features, and use none that are remembered.
-    #[arg(long, help_heading = "Features")]
-    pub(super) no_cache: bool,
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 
     /// Write the features of the samples as an array.
     #[arg(long, value_name = "FILE.npy", help_heading = "Features")]
@@ -163,18 +159,5 @@ impl Args {
 
     pub(super) fn seed(&self) -> u64 {
         self.seed.unwrap_or(0)
-    }
-
-    /// Where references are remembered; `None` if nowhere.
-    pub(super) fn cache_folder(&self) -> Option<PathBuf> {
-        if self.no_cache {
-            return None;
-        }
-        self.cache.clone().or_else(|| {
-            let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-            let home = || Some(PathBuf::from(set("HOME")?).join(".cache"));
-            let cache = set("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-            Some(cache?.join("ddpm/evaluation"))
-        })
     }
 }

@@ -12,6 +12,7 @@ use crate::evaluate::arrays::{self, Array};
 use crate::evaluate::cache::{self, is_of_another};
 use crate::evaluate::extractor::Extractor;
 use crate::evaluate::pictures::PictureSet;
+use crate::evaluate::points;
 use crate::evaluate::report::{Described, Drawn};
 use crate::evaluate::side::Side;
 use crate::train::{Checkpoint, TrainError};
@@ -189,14 +190,7 @@ impl Loaded {
                 let pictures = PictureSet::of_dataset(dataset).expect("its items are pictures");
                 ("pictures", Content::Pictures(pictures))
             }
-            Kind::Points2d => {
-                let mut values = vec![0.0; 2 * dataset.len()];
-                for (i, point) in values.chunks_exact_mut(2).enumerate() {
-                    dataset.x_0(i, false, point);
-                }
-                let rows = Features::from_rows(2, values);
-                ("points", Content::Rows(rows.map_err(crate::evaluate::EvaluateError::from)?))
-            }
+            Kind::Points2d => ("points", Content::Rows(points::of_dataset(&dataset)?)),
         };
         Ok(Self { name, kind, content, toy, drawn: None })
     }
