@@ -105,6 +105,11 @@ impl Args {
     /// The extractor, if there are pictures.
     fn extractor(&self, sides: &[&Loaded], device: Device) -> Result<Option<Extractor>, Failure> {
         let pictures = sides.iter().any(|side| matches!(side.content, Content::Pictures(_)));
+        if self.classes.is_some() && pictures {
+            let reason =
+                "--classes is for arrays; the description of an extractor says it of pictures";
+            return Err(Failure::Refused(reason.into()));
+        }
         match &self.extractor {
             Some(_) if !pictures => {
                 let reason = "--extractor is for pictures, and neither side is any";
@@ -136,12 +141,16 @@ impl Args {
             let rows = samples.rows().ok_or("--save-features: of statistics there are no rows");
             write_rows(path, rows.map_err(|reason| Failure::Refused(reason.into()))?)?;
         }
+        let of_extractor = match extractor.as_deref() {
+            Some(extractor) => Choice::of(extractor.preprocessing()),
+            None => Choice { classes: self.classes, ..Choice::default() },
+        };
         let choice = Choice {
             wanted: self.measures.clone(),
-            inception: extractor.as_deref().is_some_and(|e| e.preprocessing().is_inception()),
             binary16: self.binary16,
             seed: self.seed(),
             toy,
+            ..of_extractor
         };
         let results = compare(&samples, &reference, &choice)?;
         let extractor = extractor.as_deref().map(ExtractorReport::of);

@@ -48,9 +48,8 @@ impl SampleJudge {
         let (side, _) = cache::features(folder, reference, &mut extractor, progress)?;
         let choice = Choice {
             wanted: Some(vec![Measure::Frechet, Measure::Kid]),
-            inception: extractor.preprocessing().is_inception(),
             seed,
-            ..Choice::default()
+            ..Choice::of(extractor.preprocessing())
         };
         Ok(Self {
             rows: Features::new(side.dim())?,

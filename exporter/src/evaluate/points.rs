@@ -33,6 +33,8 @@ pub struct Kl {
     pub kl: f64,
     /// As ddpm-torch computes it: of the data, only the first 1000 points are counted.
     pub kl_of_first_batch: f64,
+    /// How many those were: 1000, or all of fewer.
+    pub first_batch: usize,
 }
 
 /// What samples do with the modes.
@@ -73,6 +75,7 @@ pub(super) fn kl((samples, data): (&Features, &Features)) -> Result<Kl, Evaluate
     check_plane(samples)?;
     Ok(Kl {
         kl: HistogramKl::new(data)?.kl(samples)?,
+        first_batch: REFERENCE_BATCH.min(data.len()),
         kl_of_first_batch: HistogramKl::of_first(data, REFERENCE_BATCH)?.kl(samples)?,
     })
 }

@@ -24,6 +24,7 @@
 //! | `mean`, `std` | one a channel, taken off and divided by after that; absent: 0 and 1 |
 //! | `layout` | `nchw` or `nhwc` |
 //! | `output` | name of the ONNX output; absent: the only one |
+//! | `classes` | `logits` or `probabilities`, if the features are a classifier's word; absent: they are not |
 //! | `arguments` | booleans that a TorchScript module takes after the pictures; absent: none |
 //!
 //! Grey pictures are given three equal channels. Unknown keys are refused.
@@ -31,6 +32,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ddpm_evaluation::ClassRows;
 use ddpm_package::Sha256Hex;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
@@ -78,6 +80,9 @@ pub struct Preprocessing {
     /// Name of the ONNX output; absent: the only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// What the features say of classes; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Classes>,
     /// Booleans that a TorchScript module takes after the pictures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<bool>,
@@ -105,11 +110,32 @@ pub enum Layout {
     Nhwc,
 }
 
+/// What features say of classes, if they are what a classifier ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Classes {
+    /// Numbers of which the softmax is probabilities.
+    Logits,
+    /// Probabilities.
+    Probabilities,
+}
+
+impl From<Classes> for ClassRows {
+    fn from(classes: Classes) -> Self {
+        match classes {
+            Classes::Logits => Self::Logits,
+            Classes::Probabilities => Self::Probabilities,
+        }
+    }
+}
+
 /// The preprocessing of well-known extractors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Preset {
     /// Inception v3 of FID, converted from TensorFlow: 2048 features of its last pool.
     InceptionPool3,
+    /// The same network's last layer: 1008 logits, for the Inception score.
+    InceptionLogits,
     /// VGG16 of torchvision: 4096 features of its second linear layer.
     Vgg16,
     /// DINOv2 ViT-L/14: 1024 features of its class token.
@@ -132,16 +158,22 @@ impl Preset {
             std: Some(IMAGENET_STD),
             layout: Layout::Nchw,
             output: None,
+            classes: None,
             arguments: Vec::new(),
         };
+        let inception = |features, dimension| Preprocessing {
+            size: Some([299; 2]),
+            antialias: false,
+            range: [-1.0, 1.0],
+            mean: None,
+            std: None,
+            ..imagenet(features, dimension, Filter::Bilinear)
+        };
         match self {
-            Self::InceptionPool3 => Preprocessing {
-                size: Some([299; 2]),
-                antialias: false,
-                range: [-1.0, 1.0],
-                mean: None,
-                std: None,
-                ..imagenet(Preprocessing::INCEPTION, 2048, Filter::Bilinear)
+            Self::InceptionPool3 => inception(Preprocessing::INCEPTION, 2048),
+            Self::InceptionLogits => Preprocessing {
+                classes: Some(Classes::Logits),
+                ..inception(Preprocessing::INCEPTION_CLASSES, 1008)
             },
             Self::Vgg16 => imagenet("vgg16-fc2", 4096, Filter::Bilinear),
             Self::Dinov2 => imagenet("dinov2-vitl14", 1024, Filter::Bicubic),
@@ -152,6 +184,8 @@ impl Preset {
 impl Preprocessing {
     /// `features` of the extractor that FID is defined by.
     pub const INCEPTION: &str = "inception-pool3";
+    /// `features` of the classifier that the Inception score is defined by.
+    pub const INCEPTION_CLASSES: &str = "inception-logits";
 
     /// The file that describes an extractor: its own name with `.json` behind it.
     #[must_use]
@@ -231,6 +265,12 @@ impl Preprocessing {
     #[must_use]
     pub fn is_inception(&self) -> bool {
         self.features == Self::INCEPTION && self.dimension == 2048
+    }
+
+    /// Whether the classifier score of these features may be called Inception score.
+    #[must_use]
+    pub fn is_inception_classifier(&self) -> bool {
+        self.features == Self::INCEPTION_CLASSES && self.dimension == 1008
     }
 
     /// The identity of the preprocessing.

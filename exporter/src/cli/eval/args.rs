@@ -14,7 +14,7 @@ use crate::cli::how::How;
 use crate::data::{FolderLabels, LoadOptions, OnBroken, Split};
 use crate::evaluate::extractor::OnnxOptions;
 use crate::evaluate::measures::Measure;
-use crate::evaluate::preprocessing::Preset;
+use crate::evaluate::preprocessing::{Classes, Preset};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -61,6 +61,10 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE.npy", help_heading = "Features")]
     pub(super) save_features: Option<PathBuf>,
 
+    /// The features of arrays are what a classifier says of classes.
+    #[arg(long, value_name = "KIND", help_heading = "Features")]
+    pub(super) classes: Option<Classes>,
+
     /// Round distances between neighbours to binary16, as ddpm-torch does.
     #[arg(long, help_heading = "Features")]
     pub(super) binary16: bool,
@@ -76,7 +80,7 @@ pub(in crate::cli) struct Args {
     /// Instead of drawing samples, count the bits per dimension that N items of the reference cost
     /// under the model, term by term: N network calls a timestep.
     #[arg(long, value_name = "N", help_heading = "Likelihood")]
-    #[arg(conflicts_with_all = ["measures", "count", "extractor", "save_features", "binary16"])]
+    #[arg(conflicts_with_all = ["measures", "count", "extractor", "save_features", "binary16", "classes"])]
     pub(super) bits_per_dim: Option<NonZeroU32>,
 
     /// What evaluates the network: libtorch, or for packages onnx [default: libtorch].
@@ -108,7 +112,8 @@ pub(super) enum BrokenRule {
 }
 
 const EXAMPLES: &str = "\
-Only the Fréchet distance of Inception's 2048 features is called FID: name that extractor.
+Only the Fréchet distance of Inception's 2048 features is called FID, and only the classifier score of its
+1008 logits Inception score: name that extractor.
 
 Examples:
   ddpm-exporter eval runs/glyphs --count 1000

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Failure;
 use crate::data::{self, Kind, LoadOptions, OnBroken, Source, ToyKind};
 use crate::evaluate::arrays::{self, Array};
-use crate::evaluate::cache::{self, is_of_another};
+use crate::evaluate::cache::{self, is_of, is_of_another};
 use crate::evaluate::extractor::Extractor;
 use crate::evaluate::pictures::PictureSet;
 use crate::evaluate::points;
@@ -229,6 +229,11 @@ impl Loaded {
         folder: Option<&Path>,
     ) -> Result<(Side, Described), Failure> {
         let Self { name, kind, content, drawn, .. } = self;
+        let extractor_unknown = match (&content, &extractor) {
+            (Content::Rows(_), Some(_)) => true,
+            (Content::Statistics(file), Some(extractor)) => !is_of(file, extractor),
+            _ => false,
+        };
         let (side, shape, cached) = match (content, extractor) {
             (Content::Rows(rows), _) => (Side::of_rows(rows), None, None),
             (Content::Statistics(file), extractor) => {
@@ -248,8 +253,8 @@ impl Loaded {
                 (side, Some(pictures.shape()), folder.map(|_| cached))
             }
         };
-        let described =
-            Described { name, kind: kind.to_owned(), count: side.count(), shape, drawn, cached };
+        let (kind, count) = (kind.to_owned(), side.count());
+        let described = Described { name, kind, count, shape, drawn, cached, extractor_unknown };
         Ok((side, described))
     }
 }
