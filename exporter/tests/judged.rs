@@ -55,7 +55,8 @@ fn stderr(output: &Output) -> String {
 
 /// What training says of itself.
 fn trained(arguments: &[&[&str]]) -> String {
-    let output = exporter(&[&[&["train", "--no-export"]], arguments, &[COMMON]].concat());
+    let begin: &[&[&str]] = &[&["train", "--no-export"]];
+    let output = exporter(&[begin, arguments, &[COMMON]].concat());
     assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
     stderr(&output)
 }
@@ -85,7 +86,7 @@ fn steps(run: &Path) -> Vec<u64> {
 /// Weights, averages and the state of the optimiser after so many steps.
 fn state(run: &Path, step: u32) -> Vec<Vec<u8>> {
     let folder = run.join(format!("checkpoints/step-{step:07}"));
-    let files = ["weights", "averaged", "optimizer"].map(|name| format!("{name}.safetensors"));
+    let files = ["weights", "ema", "optimizer"].map(|name| format!("{name}.safetensors"));
     files.iter().map(|name| fs::read(folder.join(name)).unwrap()).collect()
 }
 
@@ -190,7 +191,8 @@ fn an_extractor_of_the_users_is_named_and_one_that_cannot_be_used_is_refused_bef
     let judge = ["--eval-every", "1", "--eval-count", "20", "--eval-steps", "2", "--no-cache"];
     let begin = ["train", "--no-export", "--steps", "1", "--out", text(&run)];
     for dry in [&[][..], &["--dry-run"]] {
-        let flags = [&begin, PICTURES, COMMON, &judge, &["--extractor", text(&words)], dry];
+        let flags: [&[&str]; 6] =
+            [&begin, PICTURES, COMMON, &judge, &["--extractor", text(&words)], dry];
         let output = exporter(&flags);
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
         assert!(stderr(&output).contains("no TorchScript module"), "{}", stderr(&output));

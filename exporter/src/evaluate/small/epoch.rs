@@ -15,7 +15,7 @@ const NOISE: f64 = 0.08;
 /// # Errors
 ///
 /// libtorch's, if memory is short.
-pub fn epoch(
+pub fn one_epoch(
     optimizer: &mut nn::Optimizer,
     pictures: &Tensor,
     labels: &Tensor,

@@ -5,8 +5,8 @@ use std::path::Path;
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::epoch::epoch;
 use super::network::{DIMENSION, Features, SIDE};
+use super::one_epoch;
 use crate::data::{self, DataError, LoadOptions, Source, Split, glyphs};
 use crate::evaluate::preprocessing::{Filter, Layout, Preprocessing};
 use crate::export::graph::{GraphError, feature_graph};
@@ -94,7 +94,7 @@ pub fn train(digits: &Path) -> Result<Trained, SmallError> {
         // Linear decay to 0 over the epochs.
         optimizer.set_lr(LR * f64::from(EPOCHS - epoch) / f64::from(EPOCHS));
         let logits = |x: &Tensor| classifier.logits(x, true);
-        let loss = epoch(&mut optimizer, &pictures, &labels, logits)?;
+        let loss = one_epoch(&mut optimizer, &pictures, &labels, logits)?;
         eprintln!("epoch {} of {EPOCHS}, loss {loss:.4}", epoch + 1);
     }
     Ok(Trained {
