@@ -229,7 +229,7 @@ fn three_adam_steps_with_warm_up_are_those_of_the_formula() {
 
     let (mut p, mut m, mut v) = (start.map(f64::from), [0.0; 3], [0.0; 3]);
     for (step, gradient) in gradients.iter().enumerate() {
-        optimizer.zero_grad();
+        optimizer.zero_grad().unwrap();
         // The gradient of Σ g·p is g.
         let weights = Tensor::from_slice(&gradient.map(|g| g as f32));
         (&parameter * weights).sum(tch::Kind::Float).backward();

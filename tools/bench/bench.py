@@ -20,15 +20,12 @@ sys.path[:0] = [str(HERE.parents[1] / ".peers"), str(HERE.parent)]
 import checkout  # noqa: E402
 from serving import ServerError  # noqa: E402
 
-from quiet import QUIET, watched  # noqa: E402
 from report import Report  # noqa: E402
+from rounds import measure, progress  # noqa: E402
 
 NETWORK = "cifar10"
 BATCHES = (1, 4, 8, 16)
 POINTS = 1000
-
-# Figures that may be discarded for each that is kept, before the run goes on without.
-PATIENCE = 3
 
 
 def main():
@@ -99,28 +96,6 @@ def list_subjects(eager, unet, toy, seconds):
         subjects["server", batch] = in_server(batch)
     subjects["toy", POINTS] = lambda: toy.measure(seconds, model="toy", sample_count=POINTS, seed=1)
     return subjects
-
-
-def measure(subjects, rounds):
-    """Takes figures of all subjects in turns until each has `rounds` that are quiet:
-    {key: [(figures, share of the machine that others used)]}."""
-    for name, batch in subjects:
-        progress(f"warming up {name}, {batch}")
-        subjects[name, batch]()
-    taken = {key: [] for key in subjects}
-    for number in range(1, rounds * (1 + PATIENCE) + 1):
-        for key, subject in subjects.items():
-            if sum(others <= QUIET for _, others in taken[key]) < rounds:
-                taken[key].append(watched(subject))
-        quiet = min(sum(others <= QUIET for _, others in rows) for rows in taken.values())
-        progress(f"round {number}: {quiet} of {rounds} quiet figures of each")
-        if quiet == rounds:
-            break
-    return taken
-
-
-def progress(text):
-    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

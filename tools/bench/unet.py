@@ -21,8 +21,9 @@ def norm(width):
 class ResBlock(nn.Module):
     """Two convolutions, told the time between them, around a shortcut."""
 
-    def __init__(self, inputs, outputs, time_width):
+    def __init__(self, inputs, outputs, time_width, dropout):
         super().__init__()
+        self.dropout = dropout
         self.norm1 = norm(inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.fc = nn.Linear(time_width, outputs)
@@ -33,7 +34,8 @@ class ResBlock(nn.Module):
     def forward(self, x, time):
         h = self.conv1(functional.silu(self.norm1(x)))
         h = h + self.fc(functional.silu(time))[:, :, None, None]
-        return self.skip(x) + self.conv2(functional.silu(self.norm2(h)))
+        h = functional.dropout(functional.silu(self.norm2(h)), self.dropout, self.training)
+        return self.skip(x) + self.conv2(h)
 
 
 class Attention(nn.Module):
@@ -82,8 +84,9 @@ class UNet(nn.Module):
     """Predicts what is asked of it for x_t, [B, channels, H, W], and t, [B]."""
 
     def __init__(self, channels=3, hidden=128, multipliers=(1, 2, 2, 2), blocks=2,
-                 attention=(False, True, False, False)):
+                 attention=(False, True, False, False), dropout=0.0):
         super().__init__()
+        self.dropout = dropout
         self.hidden, self.time_width = hidden, 4 * hidden
         self.embed = nn.Sequential(
             nn.Linear(hidden, self.time_width), nn.SiLU(),
@@ -132,7 +135,7 @@ class UNet(nn.Module):
         return Block([res, Attention(outputs)]) if with_attention else res
 
     def _res(self, inputs, outputs):
-        return ResBlock(inputs, outputs, self.time_width)
+        return ResBlock(inputs, outputs, self.time_width, self.dropout)
 
     def forward(self, x, t):
         time = self.embed(sinusoids(t, self.hidden))

@@ -3,12 +3,17 @@
 #include "common.h"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 
 #include <dlfcn.h>
+#include <malloc.h>
 
+#include <climits>
 #include <cmath>
+#include <cstdint>
+#include <mutex>
 #include <vector>
 
 namespace {
@@ -95,6 +100,55 @@ const char* ddpm_torch_clip_grad_norm(Tensors grads, size_t len, double max_norm
   });
 }
 
+const char* ddpm_torch_clear_grads(Tensors params, size_t len) {
+  return guarded([&] {
+    for (auto& param : list("params", params, len)) param.mutable_grad().reset();
+  });
+}
+
+const char* ddpm_torch_move_grads(Tensors from, Tensors into, size_t len) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    auto sources = list("from", from, len), targets = list("into", into, len);
+    check_same_layout("from", sources, targets);
+    for (size_t i = 0; i < len; i++) {
+      at::Tensor& given = sources[i].mutable_grad();
+      at::Tensor& sum = targets[i].mutable_grad();
+      if (!sum.defined()) {
+        sum = given;
+      } else if (given.defined()) {
+        sum.add_(given);
+      }
+      given.reset();
+    }
+  });
+}
+
+const char* ddpm_torch_generator_new(uint64_t seed, void** out) {
+  return guarded([&] { *out = new at::Generator(at::detail::createCPUGenerator(seed)); });
+}
+
+const char* ddpm_torch_generator_seed(void* generator, uint64_t seed) {
+  return guarded([&] {
+    auto& random = *static_cast<at::Generator*>(generator);
+    std::lock_guard<std::mutex> lock(random.mutex());
+    random.set_current_seed(seed);
+  });
+}
+
+void ddpm_torch_generator_free(void* generator) { delete static_cast<at::Generator*>(generator); }
+
+const char* ddpm_torch_bernoulli(at::Tensor* tensor, double probability, void* generator) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    tensor->bernoulli_(probability, *static_cast<at::Generator*>(generator));
+  });
+}
+
+const char* ddpm_torch_leaky_relu(at::Tensor* tensor, double slope, at::Tensor** out) {
+  return guarded([&] { *out = new at::Tensor(at::leaky_relu(*tensor, slope)); });
+}
+
 const char* ddpm_torch_autocast_get(int cuda, int* enabled, int* dtype) {
   return guarded([&] {
     *enabled = at::autocast::is_autocast_enabled(device_type(cuda));
@@ -117,6 +171,14 @@ const char* ddpm_torch_autocast_leave(int cuda, int enabled, int dtype) {
     at::autocast::set_autocast_enabled(device_type(cuda), enabled != 0);
     at::autocast::set_autocast_dtype(device_type(cuda), static_cast<at::ScalarType>(dtype));
   });
+}
+
+void ddpm_torch_keep_freed_memory() {
+#ifdef __GLIBC__
+  // The largest threshold that glibc takes: half of a thread's heap.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, INT_MAX);
+#endif
 }
 
 const char* ddpm_torch_set_channels_last(at::Tensor* tensor) {

@@ -39,6 +39,25 @@ unsafe extern "C" {
         max_norm: c_double,
         norm: *mut c_double,
     ) -> Status;
+    pub(crate) fn ddpm_torch_clear_grads(params: *const RawTensor, len: usize) -> Status;
+    pub(crate) fn ddpm_torch_move_grads(
+        from: *const RawTensor,
+        into: *const RawTensor,
+        len: usize,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_generator_new(seed: u64, out: *mut *mut c_void) -> Status;
+    pub(crate) fn ddpm_torch_generator_seed(generator: *mut c_void, seed: u64) -> Status;
+    pub(crate) fn ddpm_torch_generator_free(generator: *mut c_void);
+    pub(crate) fn ddpm_torch_bernoulli(
+        tensor: RawTensor,
+        probability: c_double,
+        generator: *mut c_void,
+    ) -> Status;
+    pub(crate) fn ddpm_torch_leaky_relu(
+        tensor: RawTensor,
+        slope: c_double,
+        out: *mut *mut c_void,
+    ) -> Status;
     pub(crate) fn ddpm_torch_autocast_get(
         cuda: c_int,
         enabled: *mut c_int,
@@ -46,6 +65,7 @@ unsafe extern "C" {
     ) -> Status;
     pub(crate) fn ddpm_torch_autocast_enter_bf16(cuda: c_int) -> Status;
     pub(crate) fn ddpm_torch_autocast_leave(cuda: c_int, enabled: c_int, dtype: c_int) -> Status;
+    pub(crate) fn ddpm_torch_keep_freed_memory();
     pub(crate) fn ddpm_torch_set_channels_last(tensor: RawTensor) -> Status;
     pub(crate) fn ddpm_torch_group_join(
         host: *const c_char,

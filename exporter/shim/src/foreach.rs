@@ -123,7 +123,7 @@ pub fn clip_grad_norm(grads: &[Tensor], max_norm: f64) -> Result<f64, Error> {
     Ok(norm)
 }
 
-fn same_length(
+pub(crate) fn same_length(
     list: &'static str,
     tensors: &[Tensor],
     first: &'static str,

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
-use ddpm_torch::{Adam, AdamState, Autocast, Error};
+use ddpm_torch::{Adam, AdamState, Autocast, Error, Generator};
 use tch::{Device, Kind, Tensor};
 
 const ADAM: Adam = Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
@@ -103,4 +103,56 @@ fn channels_last_moves_strides_and_no_value() {
 
     assert_eq!(image.stride(), [24, 1, 8, 2]);
     assert_eq!(values(&image), expected);
+}
+
+#[test]
+fn gradients_move_without_a_copy_and_add_up() {
+    let leaf = |value: f32| Tensor::from_slice(&[value, value]).set_requires_grad(true);
+    let (into, from) = ([leaf(1.0)], [leaf(2.0)]);
+    let backward = |leaf: &Tensor| (leaf * leaf).sum(Kind::Float).backward();
+    backward(&from[0]);
+    let memory = from[0].grad().data_ptr();
+
+    ddpm_torch::move_grads(&from, &into).unwrap();
+    assert_eq!((into[0].grad().data_ptr(), from[0].grad().defined()), (memory, false));
+    assert_eq!(values(&into[0].grad()), [4.0, 4.0]);
+
+    backward(&from[0]);
+    backward(&into[0]);
+    ddpm_torch::move_grads(&from, &into).unwrap();
+    assert_eq!(values(&into[0].grad()), [10.0, 10.0]);
+
+    ddpm_torch::clear_grads(&into).unwrap();
+    assert!(!into[0].grad().defined());
+    let other = [Tensor::from_slice(&[1.0f32])];
+    let refused = ddpm_torch::move_grads(&other, &into).unwrap_err().to_string();
+    assert!(refused.contains("from[0] has shape [1], expected [2]"), "{refused}");
+}
+
+#[test]
+fn a_generator_repeats_itself_whatever_the_global_one_does() {
+    let generator = Generator::new(7).unwrap();
+    let draw = |probability: f64| {
+        let mut drawn = Tensor::empty([10_000], (Kind::Float, Device::Cpu));
+        generator.bernoulli(&mut drawn, probability).unwrap();
+        values(&drawn)
+    };
+    let first = draw(0.25);
+    // Binomial: mean 2500, standard deviation 43; five of them.
+    assert!((first.iter().sum::<f32>() - 2500.0).abs() < 215.0);
+    assert_ne!(draw(0.25), first);
+    tch::manual_seed(1);
+    generator.seed(7).unwrap();
+    assert_eq!(draw(0.25), first);
+    let mut tensor = Tensor::zeros([1], (Kind::Float, Device::Cpu));
+    assert!(generator.bernoulli(&mut tensor, 1.5).is_err());
+}
+
+#[test]
+fn a_leaky_relu_has_the_slope_that_was_asked_for_on_the_way_back_too() {
+    let x = Tensor::from_slice(&[-2.0f32, 0.5]).set_requires_grad(true);
+    let y = ddpm_torch::leaky_relu(&x, 0.02).unwrap();
+    y.sum(Kind::Float).backward();
+    assert_eq!(values(&y), [-0.04, 0.5]);
+    assert_eq!(values(&x.grad()), [0.02, 1.0]);
 }

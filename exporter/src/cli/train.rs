@@ -169,6 +169,7 @@ impl Args {
         layers.as_ref().map(Layers::source).transpose()?;
         let out = self.folder()?;
         let device = self.device.choose_for(launch.as_ref())?;
+        ddpm_torch::keep_freed_memory();
         let team = launch.map(|launch| self.distributed.join(launch, device)).transpose()?;
         match team {
             Some(team) if !team.leads() => self.follow(&team, &out, device),

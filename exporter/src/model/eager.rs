@@ -1,17 +1,20 @@
 //! The vocabulary, computed at once by libtorch; differentiable unless autograd is off.
 
-use tch::{Kind, Tensor};
+use ddpm_torch::Generator;
+use tch::{Device, Kind, Tensor};
 
 use super::ops::{Ops, Param};
 
 /// Computes with tch, on the device of its operands.
 #[derive(Debug, Clone, Copy)]
-pub struct Eager {
-    /// Whether dropout drops (libtorch's global generator decides what).
+pub struct Eager<'a> {
+    /// Whether dropout drops.
     pub train: bool,
+    /// Who decides what it drops, on the CPU; absent: libtorch's global generator.
+    pub generator: Option<&'a Generator>,
 }
 
-impl Ops for Eager {
+impl Ops for Eager<'_> {
     type T = Tensor;
 
     fn conv2d(
@@ -66,12 +69,22 @@ impl Ops for Eager {
     }
 
     fn leaky_relu(&self, x: &Tensor, slope: f64) -> Tensor {
-        // tch binds leaky_relu with PyTorch's slope of 0.01 only.
-        x.maximum(&(x * slope))
+        ddpm_torch::leaky_relu(x, slope).expect("libtorch has a leaky ReLU of any floats")
     }
 
     fn dropout(&self, x: Tensor, rate: f64) -> Tensor {
-        if self.train && rate > 0.0 { x.dropout(rate, true) } else { x }
+        match self.generator {
+            _ if !self.train || rate == 0.0 => x,
+            None => x.dropout(rate, true),
+            Some(generator) => {
+                let mut kept = x.empty_like();
+                let drawn = generator.bernoulli(&mut kept, 1.0 - rate);
+                drawn.expect(
+                    "rates of dropout are in [0, 1), and generators for tensors on the CPU",
+                );
+                x * (kept / (1.0 - rate))
+            }
+        }
     }
 
     fn attention(&self, qkv: &Tensor, heads: i64) -> Tensor {
@@ -137,6 +150,19 @@ impl Ops for Eager {
     fn outer(&self, x: &Tensor, row: &[f32]) -> Tensor {
         let row = Tensor::from_slice(row).to_device(x.device());
         x.to_kind(Kind::Float).unsqueeze(1) * row
+    }
+
+    fn by_timestep(&self, timestep: &Tensor, of: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        // On a GPU, to count them would wait for it.
+        if timestep.device() != Device::Cpu {
+            return of(timestep);
+        }
+        let (sorted, return_inverse, return_counts) = (true, true, false);
+        let (distinct, which, _) = timestep.unique_dim(0, sorted, return_inverse, return_counts);
+        if 2 * distinct.numel() > timestep.numel() {
+            return of(timestep);
+        }
+        of(&distinct).index_select(0, &which)
     }
 
     fn sin(&self, x: &Tensor) -> Tensor {

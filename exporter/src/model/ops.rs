@@ -114,6 +114,12 @@ pub trait Ops {
     /// Each element times each constant, f32: `[B]` → `[B, row.len()]`.
     fn outer(&self, x: &Self::T, row: &[f32]) -> Self::T;
 
+    /// What `of` makes of each timestep, `[B]` → `[B, …]`, where a row depends on its own timestep alone:
+    /// those that repeat need not be computed again.
+    fn by_timestep(&self, timestep: &Self::T, of: impl Fn(&Self::T) -> Self::T) -> Self::T {
+        of(timestep)
+    }
+
     /// Sine in radians, any shape.
     fn sin(&self, x: &Self::T) -> Self::T;
 

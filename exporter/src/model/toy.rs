@@ -52,10 +52,16 @@ impl Toy {
 
     /// What every temporal layer is told; they share its encoder too, so it runs once.
     fn time<O: Ops>(&self, o: &O, inputs: &Inputs<O::T>) -> O::T {
-        let sinusoids = timestep_embedding(o, &inputs.timestep, self.mid_features);
-        let time = o.leaky_relu(&self.t_proj.forward(o, &sinusoids), SLOPE);
-        let time = self.condition.forward(o, time, inputs.class_labels.as_ref());
-        self.temporal.enc.forward(o, &time)
+        let labels = inputs.class_labels.as_ref();
+        let time = |timestep: &O::T| {
+            let sinusoids = timestep_embedding(o, timestep, self.mid_features);
+            let time = o.leaky_relu(&self.t_proj.forward(o, &sinusoids), SLOPE);
+            self.temporal.enc.forward(o, &self.condition.forward(o, time, labels))
+        };
+        match labels {
+            None => o.by_timestep(&inputs.timestep, time),
+            Some(_) => time(&inputs.timestep),
+        }
     }
 
     /// The name under which a parameter is kept here, if `name` is one of its further names.

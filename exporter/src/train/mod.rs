@@ -53,6 +53,10 @@ pub use optimizer::Optimizer;
 mod ema;
 pub use ema::Ema;
 
+mod pass;
+
+mod workers;
+
 mod trainer;
 pub use trainer::{StepReport, Trainer};
 

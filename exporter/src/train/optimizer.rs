@@ -1,6 +1,6 @@
 //! Adam with linear warm-up and a limit on the gradients' norm.
 
-use ddpm_torch::{Adam, AdamState, clip_grad_norm, fused_adam};
+use ddpm_torch::{Adam, AdamState, clear_grads, clip_grad_norm, fused_adam};
 use tch::{Kind, TchError, Tensor};
 
 use super::{OptimizerConfig, TrainError};
@@ -51,8 +51,12 @@ impl Optimizer {
     }
 
     /// Forgets the gradients, before a backward pass.
-    pub fn zero_grad(&mut self) {
-        self.parameters.iter_mut().for_each(Tensor::zero_grad);
+    ///
+    /// # Errors
+    ///
+    /// libtorch's.
+    pub fn zero_grad(&self) -> Result<(), TrainError> {
+        Ok(clear_grads(&self.parameters)?)
     }
 
     /// Limits the gradients' joint norm and returns what it was before. If that is not finite,

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use ddpm_torch::{Autocast, set_channels_last};
-use tch::{Device, Kind, Tensor, nn};
+use ddpm_torch::set_channels_last;
+use tch::{Device, Tensor, nn};
 
 use super::distributed::{Replica, Team};
-use super::loss::loss;
-use super::{
-    Batch, DiffusionConfig, Draws, Ema, Optimizer, Precision, Stop, TrainConfig, TrainError,
-};
+use super::pass::Pass;
+use super::workers::{Workers, threads};
+use super::{Batch, Draws, Ema, Optimizer, Precision, Stop, TrainConfig, TrainError};
 use crate::model::{Eager, ModelConfig, Network};
 
 /// Everything that a step changes.
@@ -20,12 +19,11 @@ pub struct Trainer {
     optimizer: Optimizer,
     ema: Ema,
     draws: Draws,
-    diffusion: DiffusionConfig,
-    precision: Precision,
+    pass: Pass,
     accumulation: usize,
-    device: Device,
-    channels_last: bool,
     steps_done: u32,
+    /// Threads that share the work, on the CPU.
+    workers: Option<Workers>,
     /// If other processes train with this one.
     replica: Option<Replica>,
 }
@@ -69,17 +67,18 @@ impl Trainer {
         network.load_state(weights)?;
         averaged.load_state(weights)?;
         let optimizer = Optimizer::new(config.optimizer, network.parameters())?;
+        let (precision, objective) = (config.precision, config.diffusion.objective());
+        let pass = Pass { device, channels_last, precision, objective };
+        let rows = config.batch_size / config.accumulation.max(1);
         Ok(Self {
+            workers: Workers::start(&network, pass, rows, threads())?,
             parameters: network.parameters().into_iter().map(|(_, tensor)| tensor).collect(),
             network,
             optimizer,
             ema: Ema::new(averaged, config.ema_decay),
             draws: Draws::new(config.seed),
-            diffusion: config.diffusion,
-            precision: config.precision,
+            pass,
             accumulation: config.accumulation,
-            device,
-            channels_last,
             steps_done: 0,
             replica: None,
         })
@@ -100,21 +99,15 @@ impl Trainer {
         assert_eq!(batch.step, step, "steps are taken in order");
         let replica = self.replica.as_ref();
         replica.map_or(Ok(()), Replica::begin_step)?;
+        let _narrow = self.workers.as_ref().and_then(Workers::narrow);
         let rank = replica.map_or(0, |replica| replica.team().rank());
-        tch::manual_seed(self.draws.dropout_seed(step, rank));
-        self.optimizer.zero_grad();
-        let mut loss = 0.0;
-        let mut parts = batch.parts(self.accumulation).peekable();
-        while let Some((share, part)) = parts.next() {
-            let part = self.loss(&self.network, true, &part)? * share;
-            match replica {
-                // With the last part's gradients, those of all parts are there.
-                Some(replica) if parts.peek().is_none() => replica.backward(&part)?,
-                _ => part.f_backward()?,
+        self.optimizer.zero_grad()?;
+        let loss = match &mut self.workers {
+            Some(workers) => {
+                workers.gradients(batch, self.accumulation, &self.draws, &self.parameters)?
             }
-            loss += part.f_double_value(&[])?;
-        }
-        drop(parts);
+            None => self.gradients(batch, rank)?,
+        };
         let grad_norm = self.optimizer.clip()?;
         let loss = replica.map_or(Ok(loss), |replica| replica.end_step(loss))?;
         let loss = finite(step, "loss", loss)?;
@@ -126,6 +119,23 @@ impl Trainer {
         }
         self.steps_done += 1;
         Ok(StepReport { step, loss, grad_norm, lr })
+    }
+
+    /// Leaves the gradients of a batch and returns its loss.
+    fn gradients(&self, batch: &Batch, rank: usize) -> Result<f64, TrainError> {
+        tch::manual_seed(self.draws.dropout_seed(batch.step, rank));
+        let mut loss = 0.0;
+        let mut parts = batch.parts(self.accumulation).peekable();
+        while let Some((share, part)) = parts.next() {
+            let part = self.pass.loss(&self.network, &eager(true), &part)? * share;
+            match &self.replica {
+                // With the last part's gradients, those of all parts are there.
+                Some(replica) if parts.peek().is_none() => replica.backward(&part)?,
+                _ => part.f_backward()?,
+            }
+            loss += part.f_double_value(&[])?;
+        }
+        Ok(loss)
     }
 
     /// Proves that the present weights are worth keeping: an update that ruins them shows only in
@@ -171,30 +181,10 @@ impl Trainer {
         let _no_grad = tch::no_grad_guard();
         let mut loss = 0.0;
         for (share, part) in batch.parts(self.accumulation) {
-            loss += share * self.loss(network, train, &part)?.f_double_value(&[])?;
+            let part = self.pass.loss(network, &eager(train), &part)?;
+            loss += share * part.f_double_value(&[])?;
         }
         Ok(loss)
-    }
-
-    /// The loss of a network on a batch, a scalar that knows its gradient.
-    fn loss(&self, network: &Network, train: bool, batch: &Batch) -> Result<Tensor, TrainError> {
-        let (inputs, target) = batch.tensors(self.device)?;
-        if self.channels_last {
-            set_channels_last(&inputs.sample)?;
-        }
-        let _autocast = match self.precision {
-            Precision::Fp32 => None,
-            Precision::Bf16 => Some(Autocast::bf16(self.device)?),
-        };
-        let predicted = network.forward(&Eager { train }, &inputs);
-        Ok(loss(
-            self.diffusion.objective(),
-            &predicted.f_to_kind(Kind::Float)?,
-            &inputs.sample,
-            &target,
-            batch.weights.as_deref(),
-            batch.variational.as_ref(),
-        )?)
     }
 
     /// Trains with other processes from here on. Whatever the state of this one was, it becomes that
@@ -210,6 +200,8 @@ impl Trainer {
         for part in [self.weights(), self.averaged().parameters(), self.optimizer_state()] {
             team.spread(part)?;
         }
+        // Each rank is one worker.
+        self.workers = None;
         self.replica = Some(Replica::new(team, &self.parameters, stop)?);
         Ok(())
     }
@@ -251,7 +243,7 @@ impl Trainer {
     /// Where the network is.
     #[must_use]
     pub fn device(&self) -> Device {
-        self.device
+        self.pass.device
     }
 
     /// The network with the averaged weights: what is sampled and exported.
@@ -290,6 +282,11 @@ impl Trainer {
         self.steps_done = steps_done;
         Ok(())
     }
+}
+
+/// Dropout, if there is any, draws from libtorch's global generator.
+fn eager(train: bool) -> Eager<'static> {
+    Eager { train, generator: None }
 }
 
 /// Tensor cores want NHWC. On the CPU, NCHW took less time: about 12 % in fp32 and 27 % in bf16, on

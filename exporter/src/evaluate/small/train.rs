@@ -116,7 +116,10 @@ impl Classifier {
     }
 
     fn logits(&self, pictures: &Tensor, train: bool) -> Tensor {
-        self.features.forward(&Eager { train }, pictures).flatten(1, -1).apply(&self.head)
+        self.features
+            .forward(&Eager { train, generator: None }, pictures)
+            .flatten(1, -1)
+            .apply(&self.head)
     }
 
     fn accuracy(&self, source: &Source, first_class: i64) -> Result<f64, SmallError> {

@@ -1,0 +1,127 @@
+use ddpm_diffusion::Variance;
+
+use super::*;
+use crate::model::{ModelConfig, UnetConfig};
+use crate::train::loss::Objective;
+use crate::train::{Loss, Precision};
+
+const ROWS: usize = 7;
+
+const PASS: Pass = Pass {
+    device: Device::Cpu,
+    channels_last: false,
+    precision: Precision::Fp32,
+    objective: Objective { kind: Loss::Mse, variance: Variance::FixedLarge, timesteps: 1000 },
+};
+
+fn network(drop_rate: f64) -> Network {
+    let config = ModelConfig::Unet(UnetConfig {
+        image_size: [4, 4],
+        in_channels: 1,
+        out_channels: 1,
+        hid_channels: 8,
+        ch_multipliers: vec![1, 2],
+        num_res_blocks: 1,
+        apply_attn: vec![false, true],
+        time_embedding_dim: None,
+        drop_rate,
+        attn_norm: true,
+        block_size: 1,
+        resample_with_conv: true,
+        num_groups: 4,
+        norm_eps: 1e-6,
+        num_classes: None,
+    });
+    let network = Network::new(&nn::VarStore::new(Device::Cpu).root(), &config).unwrap();
+    // Of new ones the last layers of branches are nearly zero: there would be little to compare.
+    for (number, (_, parameter)) in network.parameters().iter().enumerate() {
+        let shift = (Tensor::arange(parameter.numel() as i64, tch::kind::FLOAT_CPU)
+            + number as f64)
+            .sin()
+            .reshape(parameter.size());
+        let _ = tch::no_grad(|| parameter.shallow_clone().f_add_(&(shift * 0.1)).unwrap());
+    }
+    network
+}
+
+fn batch() -> Batch {
+    let pixels = |phase: f32| (0..ROWS * 16).map(|i| (phase + i as f32).sin()).collect();
+    Batch {
+        step: 0,
+        shape: vec![1, 4, 4],
+        x_t: pixels(0.0),
+        timestep: (0..ROWS).map(|row| 100.0 * row as f32).collect(),
+        class_labels: None,
+        target: pixels(0.5),
+        weights: Some((0..ROWS).map(|row| 1.0 + row as f32).collect()),
+        variational: None,
+    }
+}
+
+fn parameters(network: &Network) -> Vec<Tensor> {
+    network.parameters().into_iter().map(|(_, parameter)| parameter).collect()
+}
+
+/// The loss, and the gradients as one list, by so many threads.
+fn by(threads: usize, network: &Network, accumulation: usize) -> (f64, Vec<f64>) {
+    let parameters = parameters(network);
+    clear_grads(&parameters).unwrap();
+    let mut workers = Workers::start(network, PASS, ROWS / accumulation, threads).unwrap().unwrap();
+    let loss = workers.gradients(&batch(), accumulation, &Draws::new(1), &parameters).unwrap();
+    (loss, gradients(&parameters))
+}
+
+fn gradients(parameters: &[Tensor]) -> Vec<f64> {
+    let of = |parameter: &Tensor| Vec::<f64>::try_from(parameter.grad().flatten(0, -1)).unwrap();
+    parameters.iter().flat_map(of).collect()
+}
+
+#[test]
+fn workers_find_the_gradients_that_one_thread_finds() {
+    let network = network(0.0);
+    let eager = Eager { train: true, generator: None };
+    let loss = PASS.loss(&network, &eager, &batch()).unwrap();
+    loss.backward();
+    let (want, expected) = (loss.double_value(&[]), gradients(&parameters(&network)));
+    let norm = expected.iter().map(|g| g * g).sum::<f64>().sqrt();
+
+    // Shares of unequal size, and more workers than the last parts have rows.
+    for (threads, accumulation) in [(2, 1), (3, 1), (7, 1), (2, 3), (3, 2)] {
+        let (loss, got) = by(threads, &network, accumulation);
+        assert!((loss - want).abs() < 1e-6 * want, "{threads} threads: {loss} is not {want}");
+        let off = got.iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+        assert!(off < 1e-5 * norm, "{threads} threads, {accumulation} parts: {off} of {norm}");
+    }
+}
+
+#[test]
+fn workers_that_draw_dropout_give_the_same_bits_every_time() {
+    let network = network(0.5);
+    let once = by(3, &network, 2);
+    assert_eq!(once, by(3, &network, 2));
+    assert_ne!(once, by(2, &network, 2), "shares have masks of their own");
+}
+
+#[test]
+fn workers_see_every_change_of_the_weights() {
+    let network = network(0.0);
+    let parameters = parameters(&network);
+    let mut workers = Workers::start(&network, PASS, ROWS, 2).unwrap().unwrap();
+    let mut loss = || workers.gradients(&batch(), 1, &Draws::new(1), &parameters).unwrap();
+    let before = loss();
+    tch::no_grad(|| parameters.iter().for_each(|p| drop(p.shallow_clone().f_mul_scalar_(0.5))));
+    assert_ne!(loss(), before);
+}
+
+#[test]
+fn there_are_no_more_workers_than_threads_rows_and_memory_allow() {
+    let network = network(0.0);
+    let count = |pass: Pass, rows, threads| {
+        Workers::start(&network, pass, rows, threads).unwrap().map(|workers| workers.workers.len())
+    };
+    assert_eq!(count(PASS, ROWS, 1), None);
+    assert_eq!(count(PASS, 1, 8), None);
+    assert_eq!(count(PASS, 3, 8), Some(3));
+    assert_eq!(count(PASS, ROWS, 2), Some(2));
+    assert_eq!(count(Pass { device: Device::Cuda(0), ..PASS }, ROWS, 8), None);
+}
