@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use ddpm_exporter::data::{self, DataError, Dataset, LoadOptions, Source, Split, glyphs};
-use ddpm_exporter::evaluate::small::epoch;
+use ddpm_exporter::evaluate::small::one_epoch;
 use tch::nn::{self, ModuleT, OptimizerConfig};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -63,7 +63,7 @@ impl Classifier {
             // Linear decay to 0 over the epochs.
             optimizer.set_lr(LR * f64::from(EPOCHS - epoch) / f64::from(EPOCHS));
             let logits = |x: &Tensor| classifier.network.forward_t(x, true);
-            let loss = epoch(&mut optimizer, &pictures, &labels, logits)?;
+            let loss = one_epoch(&mut optimizer, &pictures, &labels, logits)?;
             eprintln!("classifier: epoch {} of {EPOCHS}, loss {loss:.4}", epoch + 1);
         }
         Ok(classifier)

@@ -9,7 +9,7 @@ pub mod train;
 mod network;
 
 mod epoch;
-pub use epoch::epoch;
+pub use epoch::one_epoch;
 
 use super::preprocessing::Preprocessing;
 
