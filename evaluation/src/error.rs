@@ -46,6 +46,14 @@ pub enum Error {
         /// What it must be, with the number it is.
         reason: String,
     },
+    /// A row that should be the probabilities of classes is none.
+    #[error("row {row} is no probabilities of classes: {what}; if these are logits, say so")]
+    NoProbabilities {
+        /// Position in its set, from 0.
+        row: usize,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Numbers given as a mean and a covariance are none.
     #[error("statistics: {0}")]
     Statistics(String),

@@ -46,6 +46,11 @@ impl Features {
         Ok(())
     }
 
+    /// Takes all rows away.
+    pub fn clear(&mut self) {
+        self.values.clear();
+    }
+
     /// D, features a row.
     #[must_use]
     pub fn dim(&self) -> usize {

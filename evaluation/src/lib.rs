@@ -11,11 +11,13 @@
 //! | [`frechet_distance`] | two means and covariances | 0 |
 //! | [`kid`] | subsets of rows | 0 |
 //! | [`fidelity`]: precision, recall, density, coverage | nearest neighbours | 1 |
+//! | [`classifier_score`] | what a classifier says of samples alone | the number of classes |
 //! | [`sliced_wasserstein`] | rows, seen from random directions | 0 |
 //! | [`HistogramKl`], [`mode_coverage`] | points of the plane | 0, all modes |
 //!
 //! The name FID belongs to the first with one extractor (Inception, 2048 features);
-//! who knows the extractor gives the name.
+//! who knows the extractor gives the name. So it is with the Inception score, which is
+//! the [`classifier_score`] of that network.
 //!
 //! ```
 //! use ddpm_evaluation::{Statistics, frechet_distance};
@@ -59,6 +61,9 @@ pub use manifold::Manifold;
 
 mod fidelity;
 pub use fidelity::{Fidelity, FidelityOptions, fidelity};
+
+mod classifier_score;
+pub use classifier_score::{ClassRows, ClassifierScore, classifier_score};
 
 mod sliced;
 pub use sliced::{Order, SlicedOptions, sliced_wasserstein, sliced_wasserstein_along};

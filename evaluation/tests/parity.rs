@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use ddpm_evaluation::{
-    Arithmetic, Features, Fidelity, FidelityOptions, Gaussian, HistogramKl, Manifold, Order,
-    Statistics, fidelity, frechet_distance, histogram_kl, polynomial_mmd2,
+    Arithmetic, ClassRows, Features, Fidelity, FidelityOptions, Gaussian, HistogramKl, Manifold,
+    Order, Statistics, classifier_score, fidelity, frechet_distance, histogram_kl, polynomial_mmd2,
     sliced_wasserstein_along,
 };
 use safetensors::SafeTensors;
@@ -21,6 +21,14 @@ struct Reference {
     binary16: Vec<Neighbours>,
     sliced: Sliced,
     histogram: Histogram,
+    classifier_score: Scores,
+}
+
+#[derive(Deserialize)]
+struct Scores {
+    mean: f64,
+    stdev: f64,
+    mean_177_in_7: f64,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +134,17 @@ fn frechet_agrees_with_every_other_way_to_compute_it() {
         // scipy finds no root at all for the last case.
         case.sqrtm.inspect(|&sqrtm| assert_close(got, sqrtm, tolerance));
     }
+}
+
+#[test]
+fn the_classifier_score_is_that_of_numpy_also_in_uneven_parts() {
+    let (_, generated) = features();
+    let want = reference().classifier_score;
+    let got = classifier_score(&generated, ClassRows::Logits, 10).unwrap();
+    assert_close(got.mean, want.mean, 1e-12);
+    assert_close(got.stdev, want.stdev, 1e-12);
+    let uneven = classifier_score(&first(&generated, 177), ClassRows::Logits, 7).unwrap();
+    assert_close(uneven.mean, want.mean_177_in_7, 1e-12);
 }
 
 #[test]

@@ -76,6 +76,28 @@ pub fn default_clip(kind: Kind) -> Clip {
     }
 }
 
+/// The sampler that was asked for; what was not said is that of `default` if it is of its kind, or suits
+/// the sampler.
+#[must_use]
+pub fn completed(
+    default: &DefaultSampler,
+    network: &Meaning,
+    sampler: Option<Sampler>,
+    num_steps: Option<usize>,
+    grid: Option<GridSpec>,
+) -> DefaultSampler {
+    let sampler = sampler.unwrap_or(default.sampler);
+    let fallback = Recipe::new(sampler, network);
+    let own = std::mem::discriminant(&sampler) == std::mem::discriminant(&default.sampler);
+    let grid = grid.unwrap_or_else(|| match sampler {
+        Sampler::FlowEuler => fallback.grid.clone(),
+        _ => default.grid.clone(),
+    });
+    let otherwise = if own { default.num_steps } else { fallback.num_steps };
+    let num_steps = num_steps.or(grid.fixed_steps()).unwrap_or(otherwise);
+    DefaultSampler { sampler, num_steps, grid }
+}
+
 /// Compiles a sampler for a model, from noise, without guidance.
 ///
 /// # Errors

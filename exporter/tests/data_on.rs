@@ -110,7 +110,8 @@ fn train(
     let config = TrainConfig { data_on, steps, ..config.clone() };
     let mut reports = Vec::new();
     let mut watch = |report: &StepReport| reports.push(*report);
-    run(&run_dir, &config, Arc::clone(dataset), &mut trainer, &Stop::new(), &mut watch).unwrap();
+    run(&run_dir, &config, Arc::clone(dataset), &mut trainer, &Stop::new(), &mut watch, None)
+        .unwrap();
     reports
 }
 

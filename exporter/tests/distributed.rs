@@ -332,3 +332,23 @@ fn processes_that_are_started_again_go_on_from_the_last_checkpoint() {
     assert!(stderr(&begun).contains("from step 0 to 1"), "{}", stderr(&begun));
     assert_ok(&[first, again, begun]);
 }
+
+#[test]
+fn samples_judged_on_two_ranks_have_the_scores_of_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two, cache] = ["one", "two", "cache"].map(|name| folder.path().join(name));
+    let judge = ["--eval-every", "3", "--eval-count", "41", "--eval-steps", "2"];
+    let flags = ["--steps", "3", "--cache", text(&cache)];
+    let scores = |run: &Path| {
+        let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let lines =
+            log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let judged: Vec<_> = lines.filter(|line| line["eval"].is_object()).collect();
+        assert_eq!(judged.len(), 1, "only rank 0 judges: {log}");
+        judged[0]["eval"]["frechet_distance"].as_f64().unwrap()
+    };
+    assert_ok(&together(2, 0, &[UNET, COMMON, &judge, &flags, &["--out", text(&two)]]));
+    assert_ok(&[alone(&[UNET, COMMON, &judge, &flags, &["--out", text(&one)]])]);
+    let (one, two) = (scores(&one), scores(&two));
+    assert!(one > 0.0 && (two / one - 1.0).abs() < 1e-3, "{two}, not {one}");
+}

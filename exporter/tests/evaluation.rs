@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ddpm_exporter::data::{Split, ToyKind, glyphs, toy};
-use ddpm_exporter::evaluate::preprocessing::{Preprocessing, Preset};
+use ddpm_exporter::evaluate::preprocessing::{Classes, Preprocessing, Preset};
 use ddpm_exporter::evaluate::small;
 use ddpm_exporter::export::onnx::{DimensionProto, ModelProto};
 use prost::Message;
@@ -215,6 +215,10 @@ fn points_of_a_toy_set_reach_its_modes_and_half_a_set_does_not() {
     assert!(kl.as_f64().unwrap() < of_first.as_f64().unwrap(), "{kl} {of_first}");
     assert!(all["points"]["sliced_wasserstein"].as_f64().unwrap() < 0.02);
     // Points i are of mode i mod 8.
+    assert_eq!(all["points"]["kl"]["first_batch"], 1000);
+    let few = eval(&[text(&folder.path().join("all.npy")), "--against", "gaussian8:300"]);
+    let few = String::from_utf8(few.stdout).unwrap();
+    assert!(few.contains("nats (300 points of data)"), "{few}");
     let half = write("half.npy", |i| i % 8 < 4);
     assert_eq!(half["points"]["modes"]["hit"], 4);
     let off = half["points"]["modes"]["weights_kl"].as_f64().unwrap();
@@ -374,8 +378,13 @@ fn extractors_are_onnx_files_or_torchscript_modules_with_a_description() {
     fs::write(Preprocessing::path_beside(&graph), text_of).unwrap();
     assert_eq!(results(of(&["--extractor", text(&graph)])), results(of(&[])));
     describe(&graph, |preprocessing| preprocessing.output = Some("pool9".into()));
-    let output = eval(&[&sides[..], &["--extractor", text(&graph)]].concat());
-    assert!(stderr(&output).contains("no output \"pool9\""), "{}", stderr(&output));
+    let output = refused(&["--extractor", text(&graph)]);
+    assert!(output.contains("no output \"pool9\""), "{output}");
+    describe(&graph, |preprocessing| {
+        *preprocessing = Preprocessing { size: Some([16, 16]), ..small::preprocessing() };
+    });
+    let output = refused(&["--extractor", text(&graph)]);
+    assert!(output.contains("takes pictures of [3, 32, 32] and was given [3, 16, 16]"), "{output}");
 
     // A graph that takes five pictures at a time gives each the same features.
     let fixed = folder.path().join("fixed.onnx");
@@ -409,6 +418,59 @@ fn extractors_are_onnx_files_or_torchscript_modules_with_a_description() {
     assert_eq!(Preprocessing::read_beside(&fresh).unwrap(), Preset::Vgg16.preprocessing());
     let overwritten = refused(&["--extractor", text(&fresh), "--preset", "dinov2"]);
     assert!(overwritten.contains("otherwise"), "{overwritten}");
+}
+
+#[test]
+fn the_word_of_a_classifier_makes_a_score_from_an_array_or_through_an_extractor() {
+    let (folder, a, b) = two_folders(24);
+    let script = folder.path().join("means.pt");
+    channel_means(&script);
+    describe(&script, |preprocessing| {
+        preprocessing.features = "channel-means".into();
+        preprocessing.dimension = 3;
+        preprocessing.classes = Some(Classes::Logits);
+    });
+    let rows = folder.path().join("rows.npy");
+    let sides = [text(&a), "--against", text(&b), "--no-cache", "--extractor", text(&script)];
+    let score = report(&[&sides[..], &["--save-features", text(&rows)]].concat());
+    let mean = score["classifier_score"]["mean"].as_f64().unwrap();
+    assert!(mean > 1.0 && mean < 3.0, "{mean}");
+    assert_eq!(score["classifier_score"]["splits"], 10);
+    assert_eq!(score.get("inception_score"), None);
+    let of_array = [text(&rows), "--against", text(&rows), "--classes", "logits"];
+    let flags = ["--measures", "classifier-score"];
+    assert_eq!(
+        report(&[&of_array[..], &flags].concat())["classifier_score"],
+        score["classifier_score"]
+    );
+    let lines = String::from_utf8(eval(&sides).stdout).unwrap();
+    assert!(lines.contains("classifier score") && lines.contains("10 parts"), "{lines}");
+    let misused = refusal(&[&of_array[..], &["--measures", "inception-score"]].concat());
+    assert!(misused.contains("--preset inception-logits"), "{misused}");
+    let unread = refusal(&[&sides[..], &["--classes", "logits"]].concat());
+    assert!(unread.contains("--classes is for arrays"), "{unread}");
+}
+
+#[test]
+fn features_that_do_not_name_their_extractor_are_said_to_be_taken_on_trust() {
+    let (folder, a, b) = two_folders(24);
+    let [rows, cache] = ["rows.npy", "cache"].map(|name| folder.path().join(name));
+    let against = ["--against", text(&b), "--cache", text(&cache)];
+    let own = report(&[&[text(&a)], &against[..], &["--save-features", text(&rows)]].concat());
+    assert_eq!(own["reference"].get("extractor_unknown"), None);
+    let foreign = report(&[text(&rows), "--against", text(&b), "--no-cache"]);
+    assert_eq!(foreign["samples"]["extractor_unknown"], true);
+    let lines = eval(&[text(&rows), "--against", text(&b), "--no-cache"]);
+    let lines = String::from_utf8(lines.stdout).unwrap();
+    assert!(
+        lines.contains("by an extractor that they do not name: taken to be the same"),
+        "{lines}"
+    );
+    // Statistics that we wrote say who made them.
+    let mut files = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
+    let statistics = files.find(|path| path.extension().is_some_and(|e| e == "npz")).unwrap();
+    let named = report(&[text(&a), "--against", text(&statistics)]);
+    assert_eq!(named["reference"].get("extractor_unknown"), None);
 }
 
 #[test]
@@ -470,10 +532,14 @@ fn what_cannot_be_had_is_refused_by_name() {
         let said = refusal(&[arguments, &["--no-cache"]].concat());
         assert!(said.contains(sentence), "{arguments:?}: {said}");
     }
-    // Brought to one size they can be compared.
+    // Brought to one size they can be compared, but of a single picture there is nothing to say.
     let sized = ["--against", text(&large), "--image-size", "16", "--no-cache"];
-    let one = report(&[&[a], &sized[..]].concat());
-    assert_eq!(one["left_out"][0]["measure"], "frechet", "a single picture has no covariance");
+    let one = refusal(&[&[a], &sized[..]].concat());
+    assert!(one.contains("nothing can be measured: frechet: "), "{one}");
+    image::RgbImage::new(20, 20).save(large.join("b.png")).unwrap();
+    let two = report(&[&[a], &sized[..]].concat());
+    assert!(two["frechet_distance"].is_f64());
+    assert_eq!(two["left_out"][0]["measure"], "precision-recall");
 
     // A broken picture is refused or left out, as the user says.
     fs::write(Path::new(b).join("broken.png"), b"no picture").unwrap();

@@ -109,6 +109,37 @@ fn a_file_of_the_reference_trains_what_it_says() {
 }
 
 #[test]
+fn the_references_evaluation_judges_samples_where_it_saves() {
+    let folder = tempfile::tempdir().unwrap();
+    let trained = |name: &str, train: &str| {
+        let [run, file] =
+            [name.to_owned(), format!("{name}.json")].map(|name| folder.path().join(name));
+        let network = r#""model": {"hid_channels": 8, "ch_multipliers": [1], "num_res_blocks": 1,
+            "apply_attn": false}, "diffusion": {"timesteps": 4, "beta_end": 0.5}"#;
+        fs::write(&file, format!("{{{network}, \"train\": {{{train}}}}}")).unwrap();
+        let flags = ["--config", text(&file), "--num-groups", "4", "--no-cache"];
+        // Its 50,000 samples would take long.
+        let short = ["--steps=1", "--eval-count=4", "--sample-every=0", "--out", text(&run)];
+        ok(exporter(&["train"]).args(SHORT).args(flags).args(short));
+        config_of(&run).eval
+    };
+    let plain = trained("plain", r#""eval": true, "eval_total_size": 9, "eval_batch_size": 3"#);
+    assert_eq!(
+        (plain.every, plain.count),
+        (120 * 14, 4),
+        "120 epochs of 59 pictures, four at a time"
+    );
+    assert_eq!(plain.sampler.unwrap().to_string(), "ddpm");
+    let ddim = r#""chkpt_intv": 2, "eval": true, "use_ddim": true, "skip_schedule": "quadratic",
+        "subseq_size": 2"#;
+    let ddim = trained("ddim", ddim);
+    assert_eq!((ddim.every, ddim.num_steps), (2 * 14, Some(2)));
+    assert_eq!(ddim.grid.unwrap().to_string(), "ddpm-torch-quadratic");
+    let none = trained("none", r#""eval": false, "use_ddim": true"#);
+    assert_eq!((none.every, none.sampler), (0, None));
+}
+
+#[test]
 fn settings_that_cannot_be_used_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
@@ -122,7 +153,7 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
     let grey = file("grey.json", r#"{"model": {"in_channels": 1}}"#);
     let nowhere = file("nowhere.json", r#"{"dataset": "celeba"}"#);
     let glyphs = ["--data", "glyphs:9"];
-    let cases: [(&[&str], i32, &[&str]); 10] = [
+    let cases: [(&[&str], i32, &[&str]); 14] = [
         (&["--config", text(&unknown)], 3, &["unknown.toml", "learning_rate"]),
         (&["--config", text(&no_toml)], 3, &["no.toml", "line 1"]),
         (&["--config", text(&grey)], 3, &["in_channels is 1, but the data has 3"]),
@@ -130,6 +161,10 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
         (&["--block-size", "5"], 3, &["image_size has 16, which model.block_size = 5 does not"]),
         (&["--preset", "cifar"], 3, &["no preset \"cifar\"", "cifar10, celeba"]),
         (&["--accumulation", "500"], 3, &["accumulation must be in 1..=128"]),
+        (&["--eval-every", "5", "--eval-count", "1"], 3, &["eval_count must be in 2..="]),
+        (&["--eval-every", "5", "--eval-steps", "5000"], 3, &["5000"]),
+        (&["--eval-every", "5", "--eval-sampler", "ddim-inverse"], 3, &["eval_sampler must draw"]),
+        (&["--eval-every", "5", "--extractor", "no.pt"], 3, &["no.pt.json", "eval --preset"]),
         (&["--held-out", "9"], 3, &["held_out must leave some of the 9 items"]),
         // Nine steps an epoch.
         (

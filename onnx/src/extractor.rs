@@ -13,8 +13,8 @@ pub struct Extractor {
     session: Session,
     input: String,
     output: String,
-    /// Pictures a call, if the graph takes no other number.
-    batch: Option<usize>,
+    /// Extents of its input, where the graph takes no others.
+    fixed: [Option<usize>; 4],
 }
 
 impl Extractor {
@@ -35,9 +35,9 @@ impl Extractor {
         let mut builder = device.session(runtime).map_err(Error::Graph)?;
         let session =
             builder.commit_from_memory(bytes).map_err(|error| Error::Graph(error.to_string()))?;
-        let (input, batch) = input_of(session.inputs()).map_err(Error::Graph)?;
+        let (input, fixed) = input_of(session.inputs()).map_err(Error::Graph)?;
         let output = output_of(session.outputs(), output).map_err(Error::Graph)?;
-        Ok(Self { session, input, output, batch })
+        Ok(Self { session, input, output, fixed })
     }
 
     /// Evaluates the graph on pictures into `out`, `[B, …]` in C order: one row each.
@@ -46,8 +46,8 @@ impl Extractor {
     ///
     /// # Errors
     ///
-    /// [`Error::Run`] if the graph wants pictures of another shape, its output has no
-    /// row a picture, or ONNX Runtime fails.
+    /// [`Error::Graph`] if the graph takes pictures of another shape, or its output has
+    /// no row a picture; [`Error::Run`] if ONNX Runtime fails.
     pub fn evaluate(
         &mut self,
         shape: [usize; 4],
@@ -56,13 +56,24 @@ impl Extractor {
     ) -> Result<(), Error> {
         out.clear();
         let [count, rest @ ..] = shape;
+        let [fixed_batch, fixed @ ..] = self.fixed;
+        if fixed.iter().zip(rest).any(|(fixed, extent)| fixed.is_some_and(|fixed| fixed != extent))
+        {
+            let extent =
+                |fixed: Option<usize>| fixed.map_or("any".into(), |fixed| fixed.to_string());
+            let [a, b, c] = fixed.map(extent);
+            return Err(Error::Graph(format!(
+                "it takes pictures of [{a}, {b}, {c}] and was given {rest:?}: its description must say \
+                 size and layout"
+            )));
+        }
         let len = rest.iter().product::<usize>();
-        let batch = self.batch.unwrap_or(count);
+        let batch = fixed_batch.unwrap_or(count);
         for part in pictures.chunks(batch * len) {
             let real = part.len() / len;
             // A graph of a fixed batch gets black pictures for those that are not there.
             let mut values = part.to_vec();
-            values.resize(if self.batch.is_some() { batch * len } else { part.len() }, 0.0);
+            values.resize(if fixed_batch.is_some() { batch * len } else { part.len() }, 0.0);
             self.run(values.len() / len, rest, &values, real, out)?;
         }
         Ok(())
@@ -86,23 +97,24 @@ impl Extractor {
         if shape.first() != Some(&(count as i64)) || rows.is_empty() {
             let message =
                 format!("{count} pictures gave {:?} of shape {shape}, not a row each", self.output);
-            return Err(Error::Run(message));
+            return Err(Error::Graph(message));
         }
         out.extend_from_slice(&rows[..rows.len() / count * real]);
         Ok(())
     }
 }
 
-/// The only input, and the batch it is fixed to.
-fn input_of(inputs: &[Outlet]) -> Result<(String, Option<usize>), String> {
+/// The only input, and the extents it is fixed to.
+fn input_of(inputs: &[Outlet]) -> Result<(String, [Option<usize>; 4]), String> {
     let [input] = inputs else {
         return Err(format!("it has the inputs {:?}, must have one", names(inputs)));
     };
     let shape = input.dtype().tensor_shape().filter(|shape| shape.len() == 4);
     match (shape, input.dtype().tensor_type()) {
         (Some(shape), Some(TensorElementType::Float32)) => {
-            let fixed = usize::try_from(shape[0]).ok().filter(|&batch| batch > 0);
-            Ok((input.name().to_owned(), fixed))
+            let fixed =
+                |axis: usize| usize::try_from(shape[axis]).ok().filter(|&extent| extent > 0);
+            Ok((input.name().to_owned(), std::array::from_fn(fixed)))
         }
         _ => Err(format!(
             "its input {:?} is {:?}, must be pictures in f32 with four axes",

@@ -34,6 +34,7 @@ def main():
         "binary16": [binary16(vectors["A_real"], vectors["B_generated"], k) for k in (1, 3, 5)],
         "sliced": sliced(real, generated),
         "histogram": histogram(),
+        "classifier_score": classifier_score(vectors["B_generated"]),
     }
     # One line a measure; what is no number is null.
     lines = [f"{json.dumps(name)}: {json.dumps(value).replace('NaN', 'null')}" for name, value in reference.items()]
@@ -59,6 +60,18 @@ def frechet(real, generated, n, m):
         "eigh": traces - 2 * np.sum(np.sqrt(np.maximum(symmetric, 0))),
         "nuclear": traces - 2 * np.sum(np.linalg.svd(centred, compute_uv=False)),
     }
+
+
+def classifier_score(logits, splits=10):
+    """exp(E KL(p(y|x) || p(y))) over ten parts, the features taken as logits of 64 classes."""
+    logits = logits.astype(np.float64)
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    parts = [p[i * len(p) // splits : (i + 1) * len(p) // splits] for i in range(splits)]
+    scores = [np.exp(np.mean(np.sum(part * np.log(part / part.mean(0)), axis=1))) for part in parts]
+    uneven = [p[i * 177 // 7 : (i + 1) * 177 // 7] for i in range(7)]
+    uneven = [np.exp(np.mean(np.sum(part * np.log(part / part.mean(0)), axis=1))) for part in uneven]
+    return {"mean": np.mean(scores), "stdev": np.std(scores), "mean_177_in_7": np.mean(uneven)}
 
 
 def kid(real, generated):

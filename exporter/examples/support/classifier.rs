@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use ddpm_exporter::data::{self, DataError, Dataset, LoadOptions, Source, Split, glyphs};
+use ddpm_exporter::evaluate::small::one_epoch;
 use tch::nn::{self, ModuleT, OptimizerConfig};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -14,11 +15,8 @@ pub(crate) const HELD_OUT: usize = 8_192;
 /// Share of held-out glyphs that a judge must know; below it, its word is worth little.
 const REQUIRED_ACCURACY: f64 = 0.98;
 
-const BATCH: i64 = 128;
 const LR: f64 = 2e-3;
 const DROP_RATE: f64 = 0.3;
-/// Standard deviation of noise added while learning: samples are not as clean as drawings.
-const NOISE: f64 = 0.08;
 /// Of the glyphs, the weights and everything else here.
 const SEED: u64 = 1;
 
@@ -64,30 +62,11 @@ impl Classifier {
         for epoch in 0..EPOCHS {
             // Linear decay to 0 over the epochs.
             optimizer.set_lr(LR * f64::from(EPOCHS - epoch) / f64::from(EPOCHS));
-            let loss = classifier.epoch(&mut optimizer, &pictures, &labels)?;
+            let logits = |x: &Tensor| classifier.network.forward_t(x, true);
+            let loss = one_epoch(&mut optimizer, &pictures, &labels, logits)?;
             eprintln!("classifier: epoch {} of {EPOCHS}, loss {loss:.4}", epoch + 1);
         }
         Ok(classifier)
-    }
-
-    /// Sees every picture once, in random order, and returns the mean loss.
-    fn epoch(
-        &self,
-        optimizer: &mut nn::Optimizer,
-        pictures: &Tensor,
-        labels: &Tensor,
-    ) -> Result<f64, TchError> {
-        let order = Tensor::f_randperm(pictures.size()[0], (Kind::Int64, Device::Cpu))?;
-        let mut losses = Vec::new();
-        for chosen in order.split(BATCH, 0) {
-            let x = pictures.f_index_select(0, &chosen)?;
-            let x = &x + x.f_randn_like()? * NOISE;
-            let logits = self.network.forward_t(&x, true);
-            let loss = logits.cross_entropy_for_logits(&labels.f_index_select(0, &chosen)?);
-            optimizer.backward_step(&loss);
-            losses.push(loss.f_double_value(&[])?);
-        }
-        Ok(losses.iter().sum::<f64>() / losses.len() as f64)
     }
 
     /// The share of held-out glyphs whose class it tells.

@@ -105,6 +105,11 @@ impl Args {
     /// The extractor, if there are pictures.
     fn extractor(&self, sides: &[&Loaded], device: Device) -> Result<Option<Extractor>, Failure> {
         let pictures = sides.iter().any(|side| matches!(side.content, Content::Pictures(_)));
+        if self.classes.is_some() && pictures {
+            let reason =
+                "--classes is for arrays; the description of an extractor says it of pictures";
+            return Err(Failure::Refused(reason.into()));
+        }
         match &self.extractor {
             Some(_) if !pictures => {
                 let reason = "--extractor is for pictures, and neither side is any";
@@ -128,7 +133,7 @@ impl Args {
         reference: Loaded,
         mut extractor: Option<&mut Extractor>,
     ) -> Result<Report, Failure> {
-        let (toy, folder) = (reference.toy, self.cache_folder());
+        let (toy, folder) = (reference.toy, self.cache.folder());
         let (reference, described_reference) =
             reference.into_side(extractor.as_deref_mut(), folder.as_deref())?;
         let (samples, described) = samples.into_side(extractor.as_deref_mut(), None)?;
@@ -136,12 +141,16 @@ impl Args {
             let rows = samples.rows().ok_or("--save-features: of statistics there are no rows");
             write_rows(path, rows.map_err(|reason| Failure::Refused(reason.into()))?)?;
         }
+        let of_extractor = match extractor.as_deref() {
+            Some(extractor) => Choice::of(extractor.preprocessing()),
+            None => Choice { classes: self.classes, ..Choice::default() },
+        };
         let choice = Choice {
             wanted: self.measures.clone(),
-            inception: extractor.as_deref().is_some_and(|e| e.preprocessing().is_inception()),
             binary16: self.binary16,
             seed: self.seed(),
             toy,
+            ..of_extractor
         };
         let results = compare(&samples, &reference, &choice)?;
         let extractor = extractor.as_deref().map(ExtractorReport::of);

@@ -157,6 +157,9 @@ impl From<VerifyError> for Failure {
 impl From<EvaluateError> for Failure {
     fn from(error: EvaluateError) -> Self {
         match error {
+            EvaluateError::Onnx(ddpm_onnx::Error::Graph(_) | ddpm_onnx::Error::Package(_)) => {
+                Self::Refused(error.into())
+            }
             EvaluateError::Onnx(_) | EvaluateError::Torch(_) | EvaluateError::Write { .. } => {
                 Self::Failed(error.into())
             }

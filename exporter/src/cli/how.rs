@@ -7,7 +7,7 @@ use ddpm_package::Kind;
 
 use super::Failure;
 use super::model::Model;
-use crate::sample::default_clip;
+use crate::sample::{completed, default_clip};
 use crate::train::TrainError;
 
 /// How samples come to be; everything that is not said is the model's own.
@@ -105,21 +105,16 @@ impl How {
             return Err(Failure::Refused("ddim-inverse encodes: give it --initial".into()));
         }
         let guidance = self.guidance(model, labelled)?;
-        let fallback = Recipe::new(sampler, &model.meaning);
-        let own = std::mem::discriminant(&sampler) == std::mem::discriminant(&default.sampler);
-        let grid = self.grid.clone().unwrap_or_else(|| match sampler {
-            Sampler::FlowEuler => fallback.grid.clone(),
-            _ => default.grid.clone(),
-        });
-        let otherwise = if own { default.num_steps } else { fallback.num_steps };
+        let (steps, grid) = (self.steps, self.grid.clone());
+        let named = completed(default, &model.meaning, Some(sampler), steps, grid);
         let clip = if encodes { Clip::None } else { default_clip(model.kind) };
         Ok(Recipe {
-            num_steps: self.steps.or(grid.fixed_steps()).unwrap_or(otherwise),
-            grid,
+            num_steps: named.num_steps,
+            grid: named.grid,
             clip: self.clip.unwrap_or(clip),
             guidance,
             start: start(given),
-            ..fallback
+            ..Recipe::new(sampler, &model.meaning)
         })
     }
 

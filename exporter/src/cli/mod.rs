@@ -28,6 +28,10 @@ mod layers;
 
 mod distributed;
 
+mod cache;
+
+mod judging;
+
 mod presets;
 
 mod data;

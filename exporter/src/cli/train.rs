@@ -6,18 +6,21 @@ use std::sync::Arc;
 use tch::Device;
 
 use super::Failure;
+use super::cache::CacheArgs;
 use super::device::DeviceArgs;
 use super::distributed::DistributedArgs;
 use super::dry_run::dry_run;
 use super::export::write_verified;
+use super::judging::Bench;
 use super::layers::{DataKeys, Layer, Layers, from_environment};
 use super::settings::{Pace, Recipe};
 use super::verify::OrtArgs;
 use crate::data::{self, Dataset, Source, Split};
+use crate::evaluate::extractor::OnnxOptions;
 use crate::export::package::Export;
 use crate::train::distributed::{Team, follow};
 use crate::train::{
-    Checkpoint, DataConfig, Outcome, RunDir, Stop, TrainConfig, TrainError, Trainer, run,
+    Checkpoint, DataConfig, Judge, Outcome, RunDir, Stop, TrainConfig, TrainError, Trainer, run,
 };
 
 #[derive(Debug, Clone, clap::Args)]
@@ -36,6 +39,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     pace: Pace,
+
+    #[command(flatten)]
+    cache: CacheArgs,
 
     #[command(flatten)]
     device: DeviceArgs,
@@ -77,6 +83,7 @@ Examples:
   ddpm-exporter train --data glyphs --out runs/glyphs --steps 40000 --lr 1e-3
   ddpm-exporter train --data mnist:tests/fixtures/digits --out runs/digits --name digits
   ddpm-exporter train --data cifar10:cifar-10-batches-bin --out runs/cifar10 --precision bf16
+  ddpm-exporter train --data glyphs --out runs/glyphs --eval-every 2000 --eval-count 1000
   ddpm-exporter train --resume runs/cifar10 --steps 900000
   torchrun --no-python --nproc_per_node 8 --max-restarts 3 \
     ddpm-exporter train --distributed --preset cifar10 --data cifar10:DIR --out runs/cifar10";
@@ -184,6 +191,8 @@ impl Args {
         };
         ready.announce();
         let Ready { run: path, goes_on, config, dataset, trainer } = &mut ready;
+        let onnx = OnnxOptions { runtime: self.ort.runtime(), device: self.device.choice() };
+        let bench = Bench::open(config, &onnx, device, self.cache.folder())?;
         if self.dry_run {
             join(trainer, team, &Stop::new())?;
             return dry_run(path, config, Arc::clone(dataset), trainer);
@@ -191,7 +200,9 @@ impl Args {
         let stop = Stop::on_signals().map_err(TrainError::Signals)?;
         join(trainer, team, &stop)?;
         let folder = &if *goes_on { RunDir::open(path)? } else { RunDir::create(path)? };
-        match run(folder, config, Arc::clone(dataset), trainer, &stop, &mut |_| ())? {
+        let mut judge = bench.map(|bench| bench.judge(config, dataset, trainer)).transpose()?;
+        let judge = judge.as_mut().map(|judge| judge as &mut dyn Judge);
+        match run(folder, config, Arc::clone(dataset), trainer, &stop, &mut |_| (), judge)? {
             Outcome::Stopped(signal, checkpoint) => {
                 eprintln!("saved {}", checkpoint.display());
                 Err(Failure::Stopped { signal, run: folder.path().to_path_buf() })

@@ -38,6 +38,13 @@ Examples:
   ddpm-exporter verify models/glyphs
   ddpm-exporter verify models/glyphs --check-device cuda";
 
+impl OrtArgs {
+    /// The library, and its threads.
+    pub(super) fn runtime(&self) -> RuntimeOptions {
+        RuntimeOptions { library: self.ort_lib.clone(), ..RuntimeOptions::default() }
+    }
+}
+
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let package = Package::open(&self.package)?;
@@ -58,8 +65,7 @@ pub(super) fn check(package: &Package, ort: &OrtArgs) -> Result<(), Failure> {
 }
 
 fn recompute(package: &Package, ort: &OrtArgs) -> Result<[Check; 2], Failure> {
-    let options = RuntimeOptions { library: ort.ort_lib.clone(), ..RuntimeOptions::default() };
-    Ok(verify(package, &options, ort.check_device.unwrap_or(DeviceChoice::Cpu))?)
+    Ok(verify(package, &ort.runtime(), ort.check_device.unwrap_or(DeviceChoice::Cpu))?)
 }
 
 fn judge(checks: &[Check]) -> Result<(), Failure> {

@@ -19,6 +19,9 @@ use tch::{Kind, Tensor};
 use super::EvaluateError;
 use super::pictures::PictureSet;
 
+/// Samples lie in [-1, 1], or a little beyond; numbers larger than this are something else.
+const LARGEST: f32 = 10.0;
+
 /// Names of the array that is meant, first choice first.
 const NAMES: [&str; 3] = ["features", "samples", "arr_0"];
 
@@ -76,13 +79,16 @@ fn interpret(path: &Path, array: npy::Array) -> Result<Array, EvaluateError> {
             Ok(Array::Pictures(PictureSet::of_pixels([channels, height, width], pixels)))
         }
         (&[_, channels @ (1 | 3), height, width], Elements::Floats(samples)) => {
-            match samples.iter().find(|sample| !sample.is_finite()) {
-                Some(value) => fault(&format!("one of its numbers is {value}")),
-                None => {
-                    let shape = [channels, height, width];
-                    Ok(Array::Pictures(PictureSet::of_samples(shape, &samples)))
-                }
+            if let Some(value) = samples.iter().find(|sample| !sample.is_finite()) {
+                return fault(&format!("one of its numbers is {value}"));
             }
+            if let Some(value) = samples.iter().find(|sample| sample.abs() > LARGEST) {
+                return fault(&format!(
+                    "one of its numbers is {value}, and pictures of real numbers are in [-1, 1]; if \
+                     these are in 0…255, save them as u8, or divide by 127.5 and take 1 off"
+                ));
+            }
+            Ok(Array::Pictures(PictureSet::of_samples([channels, height, width], &samples)))
         }
         _ => fault(
             "features have 2 axes and are real; pictures are [N, H, W, C] or [N, C, H, W] in u8, or \
@@ -166,6 +172,8 @@ mod tests {
         assert!(message(&[1, 5, 5, 5], Elements::Bytes(vec![0; 125])).contains("1 or 3 channels"));
         let nan = message(&[1, 1, 1, 1], Elements::Floats(vec![f32::NAN]));
         assert!(nan.contains("is NaN"), "{nan}");
+        let bytes = message(&[1, 1, 1, 2], Elements::Floats(vec![0.0, 200.0]));
+        assert!(bytes.contains("is 200") && bytes.contains("save them as u8"), "{bytes}");
         assert!(message(&[1, 2], Elements::Floats(vec![0.0, f32::NAN])).contains("feature 1"));
     }
 

@@ -61,6 +61,13 @@ pub fn is_of_another(file: &StatisticsFile, extractor: &Extractor) -> bool {
     digest.starts_with("pictures ") && !digest.ends_with(&ours)
 }
 
+/// Whether a statistics file says that this extractor, with this preprocessing, made it.
+#[must_use]
+pub fn is_of(file: &StatisticsFile, extractor: &Extractor) -> bool {
+    let ours = made_by(extractor.sha256(), &extractor.preprocessing().digest());
+    file.digest.as_deref().is_some_and(|digest| digest.ends_with(&ours))
+}
+
 /// The features of `pictures`, and whether they were remembered.
 ///
 /// * `folder`: where they are remembered; absent: nowhere.

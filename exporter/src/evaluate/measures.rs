@@ -1,15 +1,19 @@
 //! The distances between two sets of features; where there is none, the reason.
 
 use ddpm_evaluation::{
-    Arithmetic, Error, Features, Fidelity, FidelityOptions, KidOptions, Manifold, fidelity,
-    frechet_distance, kid,
+    Arithmetic, ClassifierScore, Error, Features, Fidelity, FidelityOptions, KidOptions, Manifold,
+    classifier_score, fidelity, frechet_distance, kid,
 };
 use serde::Serialize;
 
 use super::EvaluateError;
 use super::points::{self, Points};
+use super::preprocessing::{Classes, Preprocessing};
 use super::side::Side;
 use crate::data::ToyKind;
+
+/// Parts of the samples that a classifier score is the mean of, as is usual.
+const SPLITS: usize = 10;
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -24,6 +28,10 @@ pub enum Measure {
     PrecisionRecall,
     /// Density and coverage with 5 neighbours.
     DensityCoverage,
+    /// How sure a classifier is of each sample, and of how many classes they are.
+    ClassifierScore,
+    /// The same, of Inception and of no other classifier.
+    InceptionScore,
     /// Of points: KL divergence between histograms.
     Kl,
     /// Of points: which modes of a toy set are reached.
@@ -48,6 +56,8 @@ impl Measure {
             Self::Kid => "kid",
             Self::PrecisionRecall => "precision-recall",
             Self::DensityCoverage => "density-coverage",
+            Self::ClassifierScore => "classifier-score",
+            Self::InceptionScore => "inception-score",
             Self::Kl => "kl",
             Self::Modes => "modes",
             Self::SlicedWasserstein => "sliced-wasserstein",
@@ -62,12 +72,29 @@ pub struct Choice {
     pub wanted: Option<Vec<Measure>>,
     /// Whether the features are Inception's 2048.
     pub inception: bool,
+    /// What the features say of classes, if anything.
+    pub classes: Option<Classes>,
+    /// Whether they are the classes of Inception.
+    pub inception_classes: bool,
     /// Whether distances to neighbours are rounded to binary16, as ddpm-torch does.
     pub binary16: bool,
     /// Seed of subsets and directions.
     pub seed: u64,
     /// The toy set that the reference is of.
     pub toy: Option<ToyKind>,
+}
+
+impl Choice {
+    /// The measures of what an extractor gives.
+    #[must_use]
+    pub fn of(preprocessing: &Preprocessing) -> Self {
+        Self {
+            inception: preprocessing.is_inception(),
+            classes: preprocessing.classes,
+            inception_classes: preprocessing.is_inception_classifier(),
+            ..Self::default()
+        }
+    }
 }
 
 /// What was measured.
@@ -88,12 +115,25 @@ pub struct Results {
     /// Density and coverage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub density_coverage: Option<DensityCoverage>,
+    /// The classifier score of Inception.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inception_score: Option<ClassScore>,
+    /// That of any other classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classifier_score: Option<ClassScore>,
     /// Measures of points.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub points: Option<Points>,
     /// What could not be measured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+}
+
+impl Results {
+    /// Whether there is no number in them.
+    fn is_empty(&self) -> bool {
+        Self { left_out: self.left_out.clone(), ..Self::default() } == *self
+    }
 }
 
 /// Mean over subsets, which has no bias.
@@ -111,6 +151,17 @@ pub struct KernelDistance {
     pub subsets: usize,
     /// Rows of each set in a subset.
     pub subset_size: usize,
+}
+
+/// A classifier score: of the samples alone, whatever the reference is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ClassScore {
+    /// Mean over parts of the samples, from 1 to the number of classes; more is better.
+    pub mean: f64,
+    /// Standard deviation over the parts.
+    pub stdev: f64,
+    /// Number of parts.
+    pub splits: usize,
 }
 
 /// Shares of each set within the other's neighbourhoods, in [0, 1].
@@ -152,7 +203,7 @@ pub struct LeftOut {
 ///
 /// # Errors
 ///
-/// [`EvaluateError::Mismatch`] if the sides have different numbers of features;
+/// [`EvaluateError::Mismatch`] if the sides have different numbers of features, or nothing can be had;
 /// [`EvaluateError::Unavailable`] if a measure was asked for that cannot be had.
 pub fn compare(
     samples: &Side,
@@ -168,14 +219,27 @@ pub fn compare(
     }
     let comparison = Comparison { samples, reference, choice };
     let mut results = Results::default();
-    let default = if samples.dim() == 2 { Measure::OF_POINTS } else { Measure::OF_FEATURES };
-    for &measure in choice.wanted.as_deref().unwrap_or(&default) {
+    let mut default = match samples.dim() {
+        2 => Measure::OF_POINTS.to_vec(),
+        _ => Measure::OF_FEATURES.to_vec(),
+    };
+    if choice.classes.is_some() {
+        default.insert(0, Measure::ClassifierScore);
+    }
+    for &measure in choice.wanted.as_ref().unwrap_or(&default) {
         let Err(reason) = comparison.add(measure, &mut results) else { continue };
         let (measure, reason) = (measure.name(), reason.to_string());
         if choice.wanted.is_some() {
             return Err(EvaluateError::Unavailable { measure, reason });
         }
         results.left_out.push(LeftOut { measure, reason });
+    }
+    if results.is_empty() {
+        let reasons =
+            results.left_out.iter().map(|left| format!("{}: {}", left.measure, left.reason));
+        let reasons: Vec<String> = reasons.collect();
+        let nothing = format!("nothing can be measured: {}", reasons.join("; "));
+        return Err(EvaluateError::Mismatch(nothing));
     }
     Ok(results)
 }
@@ -204,6 +268,21 @@ impl Comparison<'_> {
             Measure::Kid => results.kid = Some(self.kernel_distance()?),
             Measure::PrecisionRecall | Measure::DensityCoverage => {
                 self.neighbours(measure, results)?;
+            }
+            Measure::ClassifierScore if self.choice.inception_classes => {
+                results.inception_score = Some(self.score()?);
+            }
+            Measure::ClassifierScore => results.classifier_score = Some(self.score()?),
+            Measure::InceptionScore if self.choice.inception_classes => {
+                results.inception_score = Some(self.score()?);
+            }
+            Measure::InceptionScore => {
+                return Err(EvaluateError::Mismatch(
+                    "the Inception score is of Inception's 1008 logits and of no other classifier; ask \
+                     for classifier-score, or name that extractor with --extractor and --preset \
+                     inception-logits"
+                        .to_owned(),
+                ));
             }
             Measure::Kl => points::of(results).kl = Some(points::kl(self.rows()?)?),
             Measure::Modes => {
@@ -246,6 +325,18 @@ impl Comparison<'_> {
         let standard_error =
             stdev.filter(|_| independent).map(|stdev| stdev / (subsets as f64).sqrt());
         Ok(KernelDistance { mean: found.mean, stdev, standard_error, subsets, subset_size })
+    }
+
+    fn score(&self) -> Result<ClassScore, EvaluateError> {
+        let (Some(classes), Some(rows)) = (self.choice.classes, self.samples.rows()) else {
+            return Err(EvaluateError::Mismatch(
+                "it needs what a classifier says of each sample: an extractor whose description has \
+                 \"classes\", or an array and --classes"
+                    .to_owned(),
+            ));
+        };
+        let ClassifierScore { mean, stdev } = classifier_score(rows, classes.into(), SPLITS)?;
+        Ok(ClassScore { mean, stdev, splits: SPLITS })
     }
 
     /// Finds precision and recall, or density and coverage. Where both are wanted, and the sets have

@@ -15,6 +15,7 @@
 //! * [`extractor`]: from pictures to features, in ONNX Runtime or libtorch; `small` is the one we ship;
 //! * [`side`], [`cache`]: what is known of one set; references are remembered;
 //! * [`measures`], [`points`]: the distances, each with its reason where there is none;
+//! * [`judge`]: the same while a model trains, by its own data;
 //! * [`bound`]: bits per dimension of data under the model, and what they buy: rate and distortion;
 //! * [`report`]: all of it for people and for machines.
 
@@ -38,6 +39,8 @@ pub mod cache;
 pub mod measures;
 
 pub mod points;
+
+pub mod judge;
 
 pub mod bound;
 

@@ -4,6 +4,7 @@
 //! an array of them are the same set.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ddpm_diffusion::pixels::to_pixel;
 use ddpm_package::Sha256Hex;
@@ -22,14 +23,15 @@ pub struct PictureSet {
 
 #[derive(Debug)]
 enum Items {
-    Data(Dataset),
+    Data(Arc<Dataset>),
     Pixels(Vec<u8>),
 }
 
 impl PictureSet {
     /// All pictures of a data set, not mirrored; `None` for points.
     #[must_use]
-    pub fn of_dataset(dataset: Dataset) -> Option<Self> {
+    pub fn of_dataset(dataset: impl Into<Arc<Dataset>>) -> Option<Self> {
+        let dataset = dataset.into();
         let Kind::Images { channels, height, width } = dataset.kind() else { return None };
         Some(Self { shape: [channels, height, width], items: Items::Data(dataset) })
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::EvaluateError;
 use super::measures::{Results, check_plane};
-use crate::data::ToyKind;
+use crate::data::{Dataset, ToyKind};
 
 /// Rows that ddpm-torch counts of the data: its batch.
 const REFERENCE_BATCH: usize = 1000;
@@ -33,6 +33,8 @@ pub struct Kl {
     pub kl: f64,
     /// As ddpm-torch computes it: of the data, only the first 1000 points are counted.
     pub kl_of_first_batch: f64,
+    /// How many those were: 1000, or all of fewer.
+    pub first_batch: usize,
 }
 
 /// What samples do with the modes.
@@ -50,6 +52,19 @@ pub struct Modes {
     pub counts: Vec<u64>,
 }
 
+/// The points of a data set, `[N, 2]`.
+///
+/// # Errors
+///
+/// [`EvaluateError::Measure`] if one is not finite.
+pub fn of_dataset(dataset: &Dataset) -> Result<Features, EvaluateError> {
+    let mut values = vec![0.0; 2 * dataset.len()];
+    for (i, point) in values.chunks_exact_mut(2).enumerate() {
+        dataset.x_0(i, false, point);
+    }
+    Ok(Features::from_rows(2, values)?)
+}
+
 /// Where the measures of points go.
 pub(super) fn of(results: &mut Results) -> &mut Points {
     results.points.get_or_insert_default()
@@ -60,6 +75,7 @@ pub(super) fn kl((samples, data): (&Features, &Features)) -> Result<Kl, Evaluate
     check_plane(samples)?;
     Ok(Kl {
         kl: HistogramKl::new(data)?.kl(samples)?,
+        first_batch: REFERENCE_BATCH.min(data.len()),
         kl_of_first_batch: HistogramKl::of_first(data, REFERENCE_BATCH)?.kl(samples)?,
     })
 }

@@ -24,6 +24,7 @@
 //! | `mean`, `std` | one a channel, taken off and divided by after that; absent: 0 and 1 |
 //! | `layout` | `nchw` or `nhwc` |
 //! | `output` | name of the ONNX output; absent: the only one |
+//! | `classes` | `logits` or `probabilities`, if the features are a classifier's word; absent: they are not |
 //! | `arguments` | booleans that a TorchScript module takes after the pictures; absent: none |
 //!
 //! Grey pictures are given three equal channels. Unknown keys are refused.
@@ -32,6 +33,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use ddpm_evaluation::ClassRows;
 use ddpm_files::write_whole;
 use ddpm_package::Sha256Hex;
 use serde::{Deserialize, Serialize};
@@ -80,6 +82,9 @@ pub struct Preprocessing {
     /// Name of the ONNX output; absent: the only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// What the features say of classes; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Classes>,
     /// Booleans that a TorchScript module takes after the pictures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<bool>,
@@ -107,11 +112,32 @@ pub enum Layout {
     Nhwc,
 }
 
+/// What features say of classes, if they are what a classifier ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Classes {
+    /// Numbers of which the softmax is probabilities.
+    Logits,
+    /// Probabilities.
+    Probabilities,
+}
+
+impl From<Classes> for ClassRows {
+    fn from(classes: Classes) -> Self {
+        match classes {
+            Classes::Logits => Self::Logits,
+            Classes::Probabilities => Self::Probabilities,
+        }
+    }
+}
+
 /// The preprocessing of well-known extractors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Preset {
     /// Inception v3 of FID, converted from TensorFlow: 2048 features of its last pool.
     InceptionPool3,
+    /// The same network's last layer: 1008 logits, for the Inception score.
+    InceptionLogits,
     /// VGG16 of torchvision: 4096 features of its second linear layer.
     Vgg16,
     /// DINOv2 ViT-L/14: 1024 features of its class token.
@@ -134,16 +160,22 @@ impl Preset {
             std: Some(IMAGENET_STD),
             layout: Layout::Nchw,
             output: None,
+            classes: None,
             arguments: Vec::new(),
         };
+        let inception = |features, dimension| Preprocessing {
+            size: Some([299; 2]),
+            antialias: false,
+            range: [-1.0, 1.0],
+            mean: None,
+            std: None,
+            ..imagenet(features, dimension, Filter::Bilinear)
+        };
         match self {
-            Self::InceptionPool3 => Preprocessing {
-                size: Some([299; 2]),
-                antialias: false,
-                range: [-1.0, 1.0],
-                mean: None,
-                std: None,
-                ..imagenet(Preprocessing::INCEPTION, 2048, Filter::Bilinear)
+            Self::InceptionPool3 => inception(Preprocessing::INCEPTION, 2048),
+            Self::InceptionLogits => Preprocessing {
+                classes: Some(Classes::Logits),
+                ..inception(Preprocessing::INCEPTION_CLASSES, 1008)
             },
             Self::Vgg16 => imagenet("vgg16-fc2", 4096, Filter::Bilinear),
             Self::Dinov2 => imagenet("dinov2-vitl14", 1024, Filter::Bicubic),
@@ -154,6 +186,8 @@ impl Preset {
 impl Preprocessing {
     /// `features` of the extractor that FID is defined by.
     pub const INCEPTION: &str = "inception-pool3";
+    /// `features` of the classifier that the Inception score is defined by.
+    pub const INCEPTION_CLASSES: &str = "inception-logits";
 
     /// The file that describes an extractor: its own name with `.json` behind it.
     #[must_use]
@@ -172,7 +206,7 @@ impl Preprocessing {
         let path = Self::path_beside(extractor);
         let text = fs::read_to_string(&path).map_err(|cause| {
             let help =
-                "it says what the extractor is fed; write it with --preset, see docs/evaluation.md";
+                "it says what the extractor is fed; `eval --preset` writes it, see docs/evaluation.md";
             EvaluateError::file(&path, format!("{cause}: {help}"))
         })?;
         Self::parse(&text).map_err(|problem| EvaluateError::file(&path, problem))
@@ -233,6 +267,12 @@ impl Preprocessing {
     #[must_use]
     pub fn is_inception(&self) -> bool {
         self.features == Self::INCEPTION && self.dimension == 2048
+    }
+
+    /// Whether the classifier score of these features may be called Inception score.
+    #[must_use]
+    pub fn is_inception_classifier(&self) -> bool {
+        self.features == Self::INCEPTION_CLASSES && self.dimension == 1008
     }
 
     /// The identity of the preprocessing.

@@ -6,7 +6,7 @@ use ddpm_package::Sha256Hex;
 use serde::Serialize;
 
 use super::extractor::Extractor;
-use super::measures::{DensityCoverage, KernelDistance, PrecisionRecall, Results};
+use super::measures::{ClassScore, DensityCoverage, KernelDistance, PrecisionRecall, Results};
 use super::points::{Kl, Modes, Points};
 use super::preprocessing::Preprocessing;
 
@@ -44,6 +44,10 @@ pub struct Described {
     /// Whether the features were remembered; absent if there was no extracting them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached: Option<bool>,
+    /// Whether its features come from elsewhere, without a word of who made them, while the other side's
+    /// are the extractor's: that both are of one is the user's word.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub extractor_unknown: bool,
 }
 
 /// How samples were drawn.
@@ -129,6 +133,9 @@ impl fmt::Display for Described {
         if self.cached == Some(true) {
             write!(f, ", features from the cache")?;
         }
+        if self.extractor_unknown {
+            write!(f, ", by an extractor that they do not name: taken to be the same")?;
+        }
         Ok(())
     }
 }
@@ -169,6 +176,14 @@ impl fmt::Display for Results {
             let how = format!("k = {neighbours}, {arithmetic}");
             line(f, "density, coverage", format_args!("{density:.4}, {coverage:.4} ({how})"))?;
         }
+        let scores = [
+            ("Inception score", self.inception_score),
+            ("classifier score", self.classifier_score),
+        ];
+        for (name, score) in scores {
+            let Some(ClassScore { mean, stdev, splits }) = score else { continue };
+            line(f, name, format_args!("{mean:.4} ± {stdev:.4} ({splits} parts of the samples)"))?;
+        }
         if let Some(points) = &self.points {
             write!(f, "{points}")?;
         }
@@ -181,9 +196,9 @@ impl fmt::Display for Results {
 
 impl fmt::Display for Points {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Kl { kl, kl_of_first_batch }) = self.kl {
+        if let Some(Kl { kl, kl_of_first_batch, first_batch }) = self.kl {
             line(f, "KL(data, samples)", format_args!("{kl:.4} nats"))?;
-            let text = format_args!("{kl_of_first_batch:.4} nats (1000 points of data)");
+            let text = format_args!("{kl_of_first_batch:.4} nats ({first_batch} points of data)");
             line(f, "  as ddpm-torch", text)?;
         }
         if let Some(Modes { hit, of, high_quality, weights_kl, .. }) = &self.modes {

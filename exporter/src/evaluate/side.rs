@@ -59,6 +59,16 @@ impl Side {
         }
     }
 
+    /// The same set, with mean and covariance computed once and for all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Side::gaussian`].
+    pub fn fitted(self) -> Result<Self, EvaluateError> {
+        let gaussian = self.gaussian()?;
+        Ok(self.with_gaussian(gaussian))
+    }
+
     /// The same set, with mean and covariance that were computed before.
     #[must_use]
     pub(super) fn with_gaussian(self, gaussian: Gaussian) -> Self {

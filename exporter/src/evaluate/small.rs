@@ -8,6 +8,9 @@ pub mod train;
 
 mod network;
 
+mod epoch;
+pub use epoch::one_epoch;
+
 use super::preprocessing::Preprocessing;
 
 /// What reports call it.

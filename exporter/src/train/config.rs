@@ -5,7 +5,7 @@ use ddpm_diffusion::Program;
 use ddpm_package::{DefaultSampler, Kind};
 use serde::{Deserialize, Serialize};
 
-use super::{DiffusionConfig, TrainError};
+use super::{DiffusionConfig, EvalConfig, TrainError};
 use crate::data::{FolderLabels, LoadOptions, OnBroken, Source, Split};
 use crate::model::ModelConfig;
 use crate::sample::{compile, default_sampler};
@@ -49,6 +49,9 @@ pub struct TrainConfig {
     /// Where the pictures lie meanwhile; it changes no bit.
     #[serde(default)]
     pub data_on: DataOn,
+    /// How good its samples are on the way.
+    #[serde(default)]
+    pub eval: EvalConfig,
 }
 
 fn one() -> usize {

@@ -5,7 +5,7 @@ use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use super::config::{
     DataConfig, DataOn, Intervals, OptimizerConfig, Precision, TrainConfig, WatchConfig,
 };
-use super::{DiffusionConfig, EdmConfig, ProcessKind};
+use super::{DiffusionConfig, EdmConfig, EvalConfig, ProcessKind};
 use crate::data::Kind;
 use crate::model::{ModelConfig, ToyConfig, UnetConfig};
 
@@ -40,6 +40,7 @@ impl TrainConfig {
             intervals: Intervals { checkpoint_every: 2000, sample_every: 2000, keep: 3 },
             watch: WatchConfig::default(),
             data_on: DataOn::default(),
+            eval: EvalConfig::default(),
         };
         match kind {
             Kind::Points2d => common,

@@ -9,7 +9,8 @@ use ddpm_files::write_whole;
 use serde::{Deserialize, Serialize};
 
 use super::events::Events;
-use super::{Meter, Reading, RunDir, StepReport, TrainConfig, TrainError};
+use super::judging::EvalLine;
+use super::{Meter, Reading, RunDir, Score, StepReport, TrainConfig, TrainError};
 
 /// Appends to `metrics.jsonl` and to an event file.
 #[derive(Debug)]
@@ -101,6 +102,15 @@ impl Metrics {
         self.held_out = Some(loss);
         self.line(&HeldOutLine { step, held_out_loss: loss })?;
         self.events.scalars(step, &[("held_out/loss", loss)])
+    }
+
+    /// Logs how good samples are.
+    pub(super) fn judged(&mut self, line: &EvalLine, scores: &[Score]) -> Result<(), TrainError> {
+        self.line(line)?;
+        let tags: Vec<String> = scores.iter().map(|score| format!("eval/{}", score.key)).collect();
+        let values: Vec<(&str, f64)> =
+            tags.iter().zip(scores).map(|(tag, score)| (tag.as_str(), score.value)).collect();
+        self.events.scalars(line.step, &values)
     }
 
     /// Shows a picture of samples.

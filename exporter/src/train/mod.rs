@@ -14,6 +14,7 @@
 //! * [`Optimizer`], [`Ema`], [`Trainer`]: the state and one step of it;
 //! * [`RunDir`], [`Checkpoint`], `tensors`, `proof`: the state on disk, whole or not at all;
 //! * [`Meter`], [`Progress`], `metrics`, `events`, `preview`, `animation`, `summary`: what a run shows;
+//! * [`Judge`]: says on the way how good samples are;
 //! * [`distributed`]: the same run on several processes; [`Stop`]: being asked to end it;
 //! * [`run()`]: the loop over all of it; [`TrainError`]: why it does not start or go on.
 
@@ -94,6 +95,9 @@ mod events;
 mod preview;
 
 mod animation;
+
+mod judging;
+pub use judging::{EvalConfig, Fault, Judge, Score};
 
 mod summary;
 

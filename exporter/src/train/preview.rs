@@ -8,7 +8,7 @@ use ddpm_files::write_whole;
 use ddpm_package::Kind;
 use ddpm_pictures::View;
 
-use super::distributed::draw;
+use super::distributed::{Purpose, draw};
 use super::{RunDir, TrainConfig, TrainError, Trainer};
 use crate::data::Dataset;
 use crate::picture;
@@ -54,7 +54,7 @@ impl Preview {
         config: &TrainConfig,
         trainer: &Trainer,
     ) -> Result<Shown, TrainError> {
-        let samples = draw(config, trainer, self.count, config.seed)?;
+        let samples = draw(config, trainer, Purpose::Show, 0..self.count)?;
         let text = [("ddpm.step", u64::from(trainer.steps_done())), ("ddpm.seed", config.seed)]
             .map(|(key, value)| (key.to_owned(), value.to_string()));
         let path = run.samples().join(format!("step-{:07}.png", trainer.steps_done()));

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::judging::{Judging, Verdict};
 use super::metrics::Metrics;
 use super::preview::Preview;
 use super::summary::Summary;
 use super::{
-    Batches, Checkpoint, Prefetch, Progress, RunDir, StepReport, Stop, TrainConfig, TrainError,
-    Trainer, animation,
+    Batches, Checkpoint, Judge, Prefetch, Progress, RunDir, StepReport, Stop, TrainConfig,
+    TrainError, Trainer, animation,
 };
 use crate::data::Dataset;
 
@@ -24,7 +25,7 @@ pub enum Outcome {
 
 /// Trains from where `trainer` stands until `config.steps`, or until `stop` is asked.
 ///
-/// Every step is shown to `watch`. Checkpoints, pictures and the log go to `run`; the last thing done,
+/// Every step is shown to `watch`, and samples to `judge`, if there is one, as often as `config.eval` says. Checkpoints, pictures and the log go to `run`; the last thing done,
 /// however the loop ends without an error, is a checkpoint.
 ///
 /// # Errors
@@ -38,16 +39,21 @@ pub fn run(
     trainer: &mut Trainer,
     stop: &Stop,
     watch: &mut dyn FnMut(&StepReport),
+    judge: Option<&mut dyn Judge>,
 ) -> Result<Outcome, TrainError> {
     let (start, begun_at) = (Instant::now(), trainer.steps_done());
     run.remove_unfinished()?;
     let preview = Preview::new(config, &dataset);
     let whole = Batches::new(config, dataset)?.on(trainer.device())?;
     let batches = whole.clone().share_of(trainer)?;
+    let metrics = Metrics::open(run, begun_at, config, batches.trained())?;
+    let judging = judge.map(|judge| Judging::new(config, &run.metrics(), judge)).transpose()?;
     let mut show = Show {
         run,
         config,
-        metrics: Metrics::open(run, begun_at, config, batches.trained())?,
+        metrics,
+        stop,
+        judging,
         progress: Progress::new(config.steps, begun_at, config.batch_size),
         preview,
         held_out: whole,
@@ -68,6 +74,9 @@ pub fn run(
         }
         if due(done, config.intervals.sample_every) {
             show.samples(trainer)?;
+        }
+        if due(done, config.eval.every) {
+            show.evaluate(trainer)?;
         }
         // Last: what a run shows of a step must not be missing if it goes on from its checkpoint.
         if due(done, config.intervals.checkpoint_every) {
@@ -103,6 +112,7 @@ pub fn run(
         training: start.elapsed().saturating_sub(show.aside),
         loss: show.metrics.loss(),
         held_out_loss: show.metrics.held_out_loss(),
+        quality: show.judging.as_ref().and_then(Judging::quality),
         checkpoint: folder.clone(),
         animation: show.shown.animation,
     };
@@ -120,6 +130,8 @@ struct Show<'a> {
     metrics: Metrics,
     progress: Progress,
     preview: Preview,
+    stop: &'a Stop,
+    judging: Option<Judging<'a>>,
     /// Makes the batches of the items held out.
     held_out: Batches,
     /// Time that went to all this, and not to steps.
@@ -131,6 +143,7 @@ struct Show<'a> {
 #[derive(Default)]
 struct Shown {
     judged: Option<u32>,
+    evaluated: Option<u32>,
     samples: Option<u32>,
     animation: Option<PathBuf>,
 }
@@ -175,11 +188,34 @@ impl Show<'_> {
         Ok(())
     }
 
+    /// How good samples are, if somebody judges them. Where they cannot be judged, that is said, and the
+    /// run goes on.
+    fn evaluate(&mut self, trainer: &Trainer) -> Result<(), TrainError> {
+        let Some(judging) = &mut self.judging else { return Ok(()) };
+        let (start, done) = (Instant::now(), trainer.steps_done());
+        let said = match judging.judge(self.config, trainer, self.stop)? {
+            Verdict::Judged(line, scores) => {
+                self.metrics.judged(&line, &scores)?;
+                let scores: Vec<String> = scores.iter().map(ToString::to_string).collect();
+                scores.join(", ")
+            }
+            Verdict::CutShort => "asked to stop, so samples are not judged".to_owned(),
+            Verdict::Failed(fault) => format!("warning: samples cannot be judged: {fault}"),
+        };
+        self.progress.note(&format!("step {done}: {said}"));
+        self.shown.evaluated = Some(done);
+        self.spent(start.elapsed());
+        Ok(())
+    }
+
     /// What is shown at the end, as far as it was not just shown.
     fn last_words(&mut self, trainer: &Trainer) -> Result<(), TrainError> {
         let done = Some(trainer.steps_done());
         if self.shown.judged != done {
             self.judge(trainer)?;
+        }
+        if self.shown.evaluated != done {
+            self.evaluate(trainer)?;
         }
         if self.config.intervals.sample_every > 0 {
             if self.shown.samples != done {

@@ -15,7 +15,8 @@ impl TrainConfig {
         // Items held out are not trained on.
         let watch = WatchConfig { held_out: self.watch.held_out, ..given.watch };
         let (steps, intervals, data_on) = (given.steps, given.intervals, given.data_on);
-        let paced = Self { steps, intervals, watch, data_on, ..self.clone() };
+        let eval = given.eval.clone();
+        let paced = Self { steps, intervals, watch, data_on, eval, ..self.clone() };
         let [ours, theirs] =
             [&paced, given].map(|config| serde_json::to_value(config).unwrap_or_default());
         let mut differences = Vec::new();
@@ -71,6 +72,7 @@ mod tests {
         given.steps += 1;
         given.intervals.keep += 1;
         given.data_on = DataOn::Host;
+        given.eval.every += 1;
         config().check_same(&given).unwrap();
 
         given.optimizer.lr = 0.25;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::HumanDuration;
 
 use super::RunDir;
+use super::judging::Quality;
 
 /// How a run went.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(super) struct Summary<'a> {
     pub(super) training: Duration,
     pub(super) loss: Option<f64>,
     pub(super) held_out_loss: Option<f64>,
+    pub(super) quality: Option<Quality>,
     pub(super) checkpoint: PathBuf,
     pub(super) animation: Option<PathBuf>,
 }
@@ -37,6 +39,9 @@ impl fmt::Display for Summary<'_> {
         }
         if let Some(loss) = self.held_out_loss {
             write!(f, "\nheld out    {loss:.5}")?;
+        }
+        if let Some(quality) = &self.quality {
+            write!(f, "\nbest        {quality}")?;
         }
         write!(f, "\ncheckpoint  {}", self.checkpoint.display())?;
         write!(f, "\nsamples     {}", self.run.samples().display())?;

@@ -212,6 +212,16 @@ impl Trainer {
         self.replica.as_ref().map(Replica::team)
     }
 
+    /// Tells the other processes, who give up a rank that is silent for long, that this one is busy. It
+    /// does nothing if there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Group`] if a rank is lost.
+    pub fn hold(&self) -> Result<(), TrainError> {
+        self.replica.as_ref().map_or(Ok(()), Replica::hold)
+    }
+
     /// Tells the other processes that there are no more steps, and waits until all have heard. It
     /// does nothing if there are none.
     ///

@@ -80,7 +80,8 @@ impl TrainConfig {
             within(name, value, "in [0, 1)", (0.0..1.0).contains(&value))?;
         }
         self.check_data_on()?;
-        self.check_classes()
+        self.check_classes()?;
+        self.check_eval()
     }
 
     fn check_data_on(&self) -> Result<(), TrainError> {

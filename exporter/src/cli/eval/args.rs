@@ -8,12 +8,13 @@ use ddpm_onnx::RuntimeOptions;
 use super::engine::Engine;
 use super::operand::Operand;
 use crate::cli::Failure;
+use crate::cli::cache::CacheArgs;
 use crate::cli::device::DeviceArgs;
 use crate::cli::how::How;
 use crate::data::{FolderLabels, LoadOptions, OnBroken, Split};
 use crate::evaluate::extractor::OnnxOptions;
 use crate::evaluate::measures::Measure;
-use crate::evaluate::preprocessing::Preset;
+use crate::evaluate::preprocessing::{Classes, Preset};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -53,17 +54,16 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "NAME", requires = "extractor", help_heading = "Features")]
     pub(super) preset: Option<Preset>,
 
-    /// Where features of references are remembered [default: ddpm/evaluation in the user's cache].
-    #[arg(long, env = "DDPM_CACHE", value_name = "DIR", help_heading = "Features")]
-    pub(super) cache: Option<PathBuf>,
-
-    /// Remember no features, and use none that are remembered.
-    #[arg(long, help_heading = "Features")]
-    pub(super) no_cache: bool,
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 
     /// Write the features of the samples as an array.
     #[arg(long, value_name = "FILE.npy", help_heading = "Features")]
     pub(super) save_features: Option<PathBuf>,
+
+    /// The features of arrays are what a classifier says of classes.
+    #[arg(long, value_name = "KIND", help_heading = "Features")]
+    pub(super) classes: Option<Classes>,
 
     /// Round distances between neighbours to binary16, as ddpm-torch does.
     #[arg(long, help_heading = "Features")]
@@ -80,7 +80,7 @@ pub(in crate::cli) struct Args {
     /// Instead of drawing samples, count the bits per dimension that N items of the reference cost
     /// under the model, term by term: N network calls a timestep.
     #[arg(long, value_name = "N", help_heading = "Likelihood")]
-    #[arg(conflicts_with_all = ["measures", "count", "extractor", "save_features", "binary16"])]
+    #[arg(conflicts_with_all = ["measures", "count", "extractor", "save_features", "binary16", "classes"])]
     pub(super) bits_per_dim: Option<NonZeroU32>,
 
     /// What evaluates the network: libtorch, or for packages onnx [default: libtorch].
@@ -112,7 +112,8 @@ pub(super) enum BrokenRule {
 }
 
 const EXAMPLES: &str = "\
-Only the Fréchet distance of Inception's 2048 features is called FID: name that extractor.
+Only the Fréchet distance of Inception's 2048 features is called FID, and only the classifier score of its
+1008 logits Inception score: name that extractor.
 
 Examples:
   ddpm-exporter eval runs/glyphs --count 1000
@@ -163,18 +164,5 @@ impl Args {
 
     pub(super) fn seed(&self) -> u64 {
         self.seed.unwrap_or(0)
-    }
-
-    /// Where references are remembered; `None` if nowhere.
-    pub(super) fn cache_folder(&self) -> Option<PathBuf> {
-        if self.no_cache {
-            return None;
-        }
-        self.cache.clone().or_else(|| {
-            let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-            let home = || Some(PathBuf::from(set("HOME")?).join(".cache"));
-            let cache = set("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-            Some(cache?.join("ddpm/evaluation"))
-        })
     }
 }

@@ -9,9 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Failure;
 use crate::data::{self, Kind, LoadOptions, OnBroken, Source, ToyKind};
 use crate::evaluate::arrays::{self, Array};
-use crate::evaluate::cache::{self, is_of_another};
+use crate::evaluate::cache::{self, is_of, is_of_another};
 use crate::evaluate::extractor::Extractor;
 use crate::evaluate::pictures::PictureSet;
+use crate::evaluate::points;
 use crate::evaluate::report::{Described, Drawn};
 use crate::evaluate::side::Side;
 use crate::train::{Checkpoint, TrainError};
@@ -189,14 +190,7 @@ impl Loaded {
                 let pictures = PictureSet::of_dataset(dataset).expect("its items are pictures");
                 ("pictures", Content::Pictures(pictures))
             }
-            Kind::Points2d => {
-                let mut values = vec![0.0; 2 * dataset.len()];
-                for (i, point) in values.chunks_exact_mut(2).enumerate() {
-                    dataset.x_0(i, false, point);
-                }
-                let rows = Features::from_rows(2, values);
-                ("points", Content::Rows(rows.map_err(crate::evaluate::EvaluateError::from)?))
-            }
+            Kind::Points2d => ("points", Content::Rows(points::of_dataset(&dataset)?)),
         };
         Ok(Self { name, kind, content, toy, drawn: None })
     }
@@ -235,6 +229,11 @@ impl Loaded {
         folder: Option<&Path>,
     ) -> Result<(Side, Described), Failure> {
         let Self { name, kind, content, drawn, .. } = self;
+        let extractor_unknown = match (&content, &extractor) {
+            (Content::Rows(_), Some(_)) => true,
+            (Content::Statistics(file), Some(extractor)) => !is_of(file, extractor),
+            _ => false,
+        };
         let (side, shape, cached) = match (content, extractor) {
             (Content::Rows(rows), _) => (Side::of_rows(rows), None, None),
             (Content::Statistics(file), extractor) => {
@@ -254,8 +253,8 @@ impl Loaded {
                 (side, Some(pictures.shape()), folder.map(|_| cached))
             }
         };
-        let described =
-            Described { name, kind: kind.to_owned(), count: side.count(), shape, drawn, cached };
+        let (kind, count) = (kind.to_owned(), side.count());
+        let described = Described { name, kind, count, shape, drawn, cached, extractor_unknown };
         Ok((side, described))
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn read(text: &str) -> Result<Layer, String> {
             }
         }
     }
+    evaluation(&mut ours);
     serde_json::from_value(Value::Object(ours)).map_err(fault)
 }
 
@@ -87,6 +88,33 @@ fn entry(ours: &mut Map<String, Value>, section: &str, key: &str, value: Value) 
         Some((_, _, section, key)) => put(ours, section, key, value),
         None => put(ours, section, key, value),
     }
+}
+
+/// Its `eval` judges samples whenever it saves: 50,000 of the whole chain, or of DDIM.
+fn evaluation(ours: &mut Map<String, Value>) {
+    let Some(Value::Object(train)) = ours.get_mut("train") else { return };
+    let keys = ["eval", "eval_total_size", "use_ddim", "skip_schedule", "subseq_size"];
+    let [eval, count, ddim, schedule, steps] = keys.map(|key| train.remove(key));
+    // Follow from the device here.
+    for key in ["eval_batch_size", "eval_device"] {
+        train.remove(key);
+    }
+    if eval != Some(json!(true)) {
+        return;
+    }
+    let saved = ours.get("run").and_then(|run| run.get("checkpoint_every")).cloned();
+    let grid = schedule.as_ref().and_then(Value::as_str).unwrap_or("linear");
+    let ddim = match ddim {
+        Some(Value::Bool(true)) => vec![
+            ("eval_sampler", json!("ddim")),
+            ("eval_steps", steps.unwrap_or(json!(50))),
+            ("eval_grid", json!(format!("ddpm-torch-{grid}"))),
+        ],
+        _ => vec![("eval_sampler", json!("ddpm"))],
+    };
+    put(ours, "run", "eval_every", saved.unwrap_or(json!("120ep")));
+    put(ours, "run", "eval_count", count.unwrap_or(json!(50_000)));
+    ddim.into_iter().for_each(|(key, value)| put(ours, "run", key, value));
 }
 
 fn put(ours: &mut Map<String, Value>, section: &str, key: &str, value: Value) {

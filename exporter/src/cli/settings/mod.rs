@@ -10,6 +10,9 @@ pub(super) use diffusion::Diffusion;
 mod training;
 pub(super) use training::Training;
 
+mod span;
+use span::Span;
+
 mod pace;
 pub(super) use pace::Pace;
 

@@ -1,10 +1,11 @@
 //! Flags and keys of how long a run takes and what it leaves on the way.
 
-use std::str::FromStr;
+use std::path::PathBuf;
 
+use ddpm_diffusion::{GridSpec, Sampler};
 use serde::Deserialize;
 
-use super::set;
+use super::{Span, set};
 use crate::train::{DataOn, TrainConfig, TrainError};
 
 /// How long to train and what to leave on the way: may change when a run goes on.
@@ -46,6 +47,31 @@ pub(in crate::cli) struct Pace {
     /// Where pictures lie while training; the results are the same [default: auto].
     #[arg(long, value_enum, value_name = "PLACE")]
     data_on: Option<DataOn>,
+    /// Steps (or epochs) between judgements of samples: how far they are from the data; 0: never. If ever,
+    /// there is one at the end [default: 0].
+    #[arg(long, value_name = "STEPS", help_heading = "Judging samples")]
+    eval_every: Option<Span>,
+
+    /// Samples that are drawn for it [default: 5000 pictures, 10000 points].
+    #[arg(long, value_name = "N", help_heading = "Judging samples")]
+    eval_count: Option<usize>,
+
+    /// The sampler that draws them, such as ddim:eta=0.5 [default: as suits the model].
+    #[arg(long, value_name = "SPEC", help_heading = "Judging samples")]
+    eval_sampler: Option<Sampler>,
+
+    /// Its steps [default: as suits the sampler].
+    #[arg(long, value_name = "N", help_heading = "Judging samples")]
+    eval_steps: Option<usize>,
+
+    /// Which points it visits, such as trailing or karras [default: as suits the sampler].
+    #[arg(long, value_name = "SPEC", help_heading = "Judging samples")]
+    eval_grid: Option<GridSpec>,
+
+    /// From pictures to features: an ONNX file or a TorchScript module, with its description in a JSON
+    /// file beside it, as of eval [default: the small network that comes with this program].
+    #[arg(long, value_name = "FILE", help_heading = "Judging samples")]
+    extractor: Option<PathBuf>,
 }
 
 impl Pace {
@@ -78,94 +104,22 @@ impl Pace {
         set(&mut watch.samples, self.samples);
         set(&mut watch.log_every, self.log_every);
         set(&mut config.data_on, self.data_on);
+        let eval = &mut config.eval;
+        set(&mut eval.every, steps("eval_every", self.eval_every)?);
+        set(&mut eval.count, self.eval_count);
+        set(&mut eval.sampler, self.eval_sampler.map(Some));
+        set(&mut eval.num_steps, self.eval_steps.map(Some));
+        set(&mut eval.grid, self.eval_grid.clone().map(Some));
+        // A run can be resumed from anywhere.
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        set(&mut eval.extractor, self.extractor.as_ref().map(absolute).map(Some));
         Ok(())
-    }
-}
-
-/// Steps, or epochs of as many steps as there are whole batches in the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "NumberOrText")]
-pub(super) enum Span {
-    Steps(u32),
-    Epochs(u32),
-}
-
-impl Span {
-    /// Counts steps.
-    ///
-    /// * `epoch`: steps that an epoch has.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it, if it is more steps than a run can count.
-    fn steps(self, epoch: usize) -> Result<u32, String> {
-        let epochs = match self {
-            Self::Steps(steps) => return Ok(steps),
-            Self::Epochs(epochs) => epochs,
-        };
-        let steps = u128::from(epochs) * epoch as u128;
-        u32::try_from(steps).map_err(|_| {
-            let (most, fit) = (u32::MAX, u32::MAX as usize / epoch);
-            format!(
-                "has {epochs} epochs of {epoch} steps each: {steps} steps, but a run has at most \
-                 {most}; ask for at most {fit} epochs"
-            )
-        })
-    }
-}
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (digits, of): (&str, fn(u32) -> Self) = match text.strip_suffix("ep") {
-            Some(digits) => (digits, Self::Epochs),
-            None => (text, Self::Steps),
-        };
-        let number = digits.trim().parse().map(of);
-        number.map_err(|_| "a number of steps, such as 2000, or of epochs, such as 5ep".to_owned())
-    }
-}
-
-/// How files say it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum NumberOrText {
-    Number(u32),
-    Text(String),
-}
-
-impl TryFrom<NumberOrText> for Span {
-    type Error = String;
-
-    fn try_from(said: NumberOrText) -> Result<Self, String> {
-        match said {
-            NumberOrText::Number(steps) => Ok(Self::Steps(steps)),
-            NumberOrText::Text(text) => text.parse(),
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn epochs_are_as_many_steps_as_there_are_whole_batches() {
-        assert_eq!("2040ep".parse::<Span>().unwrap().steps(50_000 / 128), Ok(795_600));
-        assert_eq!("7".parse::<Span>().unwrap().steps(390), Ok(7));
-        assert!("5 pages".parse::<Span>().unwrap_err().contains("5ep"));
-    }
-
-    #[test]
-    fn epochs_of_more_steps_than_a_run_can_count_are_refused() {
-        // 2^32 - 1 = 5 * 858,993,459.
-        assert_eq!(Span::Epochs(858_993_459).steps(5), Ok(u32::MAX));
-        let refused = Span::Epochs(858_993_460).steps(5).unwrap_err();
-        for said in ["858993460 epochs", "4294967300 steps", "4294967295", "858993459 epochs"] {
-            assert!(refused.contains(said), "{said}: {refused}");
-        }
-    }
 
     #[test]
     fn files_say_steps_as_a_number_and_epochs_as_text() {

@@ -40,6 +40,30 @@ fn only_inceptions_features_make_a_fid() {
 }
 
 #[test]
+fn only_inceptions_classes_make_an_inception_score() {
+    // Twenty samples, sure of two classes in turn.
+    let sure: Vec<f32> =
+        (0..20).flat_map(|i| if i % 2 == 0 { [9e3, 0.0, 0.0] } else { [0.0, 9e3, 0.0] }).collect();
+    let (set, reference) = (Side::of_rows(Features::from_rows(3, sure).unwrap()), rows(40, 3, 0.0));
+    let logits = Choice { classes: Some(Classes::Logits), ..Choice::default() };
+    let results = compare(&set, &reference, &logits).unwrap();
+    assert_eq!(results.classifier_score, Some(ClassScore { mean: 2.0, stdev: 0.0, splits: 10 }));
+    assert_eq!(results.inception_score, None);
+    let inception = Choice { inception_classes: true, ..logits.clone() };
+    let results = compare(&set, &reference, &inception).unwrap();
+    assert_eq!((results.classifier_score, results.inception_score.unwrap().mean), (None, 2.0));
+    let wanted = |measure| Some(vec![measure]);
+    let refused = |choice: Choice| compare(&set, &reference, &choice).unwrap_err().to_string();
+    let named = refused(Choice { wanted: wanted(Measure::InceptionScore), ..logits.clone() });
+    assert!(named.contains("ask for classifier-score"), "{named}");
+    let plain = refused(Choice { wanted: wanted(Measure::ClassifierScore), ..Choice::default() });
+    assert!(plain.contains("needs what a classifier says"), "{plain}");
+    let probabilities = Choice { classes: Some(Classes::Probabilities), ..logits };
+    let none = refused(Choice { wanted: wanted(Measure::ClassifierScore), ..probabilities });
+    assert!(none.contains("row 0 is no probabilities"), "{none}");
+}
+
+#[test]
 fn what_needs_rows_is_left_out_of_statistics_or_refused_if_asked_for() {
     let gaussian =
         Gaussian::new(vec![0.0; 3], [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0].to_vec());

@@ -23,11 +23,12 @@ fn assert_close(got: &[f32], want: &[f32]) {
 
 #[test]
 fn a_preset_reads_back_from_its_json_and_only_inception_makes_a_fid() {
-    for preset in [Preset::InceptionPool3, Preset::Vgg16, Preset::Dinov2] {
+    for preset in [Preset::InceptionPool3, Preset::InceptionLogits, Preset::Vgg16, Preset::Dinov2] {
         let preprocessing = preset.preprocessing();
         let text = serde_json::to_string(&preprocessing).unwrap();
         assert_eq!(Preprocessing::parse(&text).unwrap(), preprocessing);
         assert_eq!(preprocessing.is_inception(), preset == Preset::InceptionPool3);
+        assert_eq!(preprocessing.is_inception_classifier(), preset == Preset::InceptionLogits);
     }
     let small = Preprocessing { dimension: 64, ..Preset::InceptionPool3.preprocessing() };
     assert!(!small.is_inception(), "FID has 2048 features");

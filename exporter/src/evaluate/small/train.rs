@@ -6,6 +6,7 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::network::{DIMENSION, Features, SIDE};
+use super::one_epoch;
 use crate::data::{self, DataError, LoadOptions, Source, Split, glyphs};
 use crate::evaluate::preprocessing::{Filter, Layout, Preprocessing};
 use crate::export::graph::{GraphError, feature_graph};
@@ -15,10 +16,7 @@ use crate::model::Eager;
 const GLYPHS: usize = 24_000;
 const DIGIT_REPEATS: i64 = 4;
 const EPOCHS: u32 = 6;
-const BATCH: i64 = 128;
 const LR: f64 = 2e-3;
-/// Standard deviation of noise added while learning: samples are not as clean as data.
-const NOISE: f64 = 0.08;
 /// Of the glyphs, the weights and everything else here.
 const SEED: u64 = 1;
 /// Glyphs to measure by what was learned.
@@ -66,6 +64,7 @@ pub fn preprocessing() -> Preprocessing {
         std: None,
         layout: Layout::Nchw,
         output: None,
+        classes: None,
         arguments: Vec::new(),
     }
 }
@@ -94,7 +93,8 @@ pub fn train(digits: &Path) -> Result<Trained, SmallError> {
     for epoch in 0..EPOCHS {
         // Linear decay to 0 over the epochs.
         optimizer.set_lr(LR * f64::from(EPOCHS - epoch) / f64::from(EPOCHS));
-        let loss = classifier.epoch(&mut optimizer, &pictures, &labels)?;
+        let logits = |x: &Tensor| classifier.logits(x, true);
+        let loss = one_epoch(&mut optimizer, &pictures, &labels, logits)?;
         eprintln!("epoch {} of {EPOCHS}, loss {loss:.4}", epoch + 1);
     }
     Ok(Trained {
@@ -120,25 +120,6 @@ impl Classifier {
             .forward(&Eager { train, generator: None }, pictures)
             .flatten(1, -1)
             .apply(&self.head)
-    }
-
-    /// Sees every picture once, in random order, and returns the mean loss.
-    fn epoch(
-        &self,
-        optimizer: &mut nn::Optimizer,
-        pictures: &Tensor,
-        labels: &Tensor,
-    ) -> Result<f64, TchError> {
-        let order = Tensor::f_randperm(pictures.size()[0], (Kind::Int64, Device::Cpu))?;
-        let mut losses = Vec::new();
-        for chosen in order.split(BATCH, 0) {
-            let x = pictures.f_index_select(0, &chosen)?;
-            let logits = self.logits(&(&x + x.f_randn_like()? * NOISE), true);
-            let loss = logits.cross_entropy_for_logits(&labels.f_index_select(0, &chosen)?);
-            optimizer.backward_step(&loss);
-            losses.push(loss.f_double_value(&[])?);
-        }
-        Ok(losses.iter().sum::<f64>() / losses.len() as f64)
     }
 
     fn accuracy(&self, source: &Source, first_class: i64) -> Result<f64, SmallError> {

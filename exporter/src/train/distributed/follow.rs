@@ -33,9 +33,10 @@ pub fn follow(
                 let batch = batches.next().expect("batches do not end");
                 trainer.step(&batch?)?;
             }
-            Order::Draw { count, seed } => {
-                draw_share(config, trainer, team, count, seed)?;
+            Order::Draw { purpose, first, end } => {
+                draw_share(config, trainer, team, purpose, first..end)?;
             }
+            Order::Wait => {}
             Order::End { signal } => {
                 trainer.end(signal)?;
                 return Ok(signal);

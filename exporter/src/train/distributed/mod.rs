@@ -16,6 +16,7 @@ pub use team::Team;
 
 mod order;
 use order::Order;
+pub(super) use order::Purpose;
 
 mod replica;
 pub(super) use replica::Replica;

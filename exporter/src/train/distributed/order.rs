@@ -3,13 +3,24 @@
 use super::super::TrainError;
 use super::Team;
 
+/// What samples are for: it decides the sampler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::train) enum Purpose {
+    /// To be shown as a picture.
+    Show,
+    /// To be judged.
+    Judge,
+}
+
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     /// Take the next step.
     Step,
-    /// Draw a share of samples with the averaged weights.
-    Draw { count: usize, seed: u64 },
+    /// Draw a share of samples `first..end` with the averaged weights.
+    Draw { purpose: Purpose, first: usize, end: usize },
+    /// Wait for the next order: rank 0 is busy with something that it does alone.
+    Wait,
     /// Stop: the run is finished, or was asked to stop by a signal.
     End { signal: Option<i32> },
 }
@@ -28,16 +39,21 @@ impl Order {
     fn numbers(self) -> [i64; 3] {
         match self {
             Self::Step => [0, 0, 0],
-            Self::Draw { count, seed } => [1, count as i64, seed.cast_signed()],
-            Self::End { signal } => [2, i64::from(signal.unwrap_or(0)), 0],
+            Self::Draw { purpose: Purpose::Show, first, end } => [1, first as i64, end as i64],
+            Self::Draw { purpose: Purpose::Judge, first, end } => [2, first as i64, end as i64],
+            Self::Wait => [3, 0, 0],
+            Self::End { signal } => [4, i64::from(signal.unwrap_or(0)), 0],
         }
     }
 
     fn from_numbers([kind, first, second]: [i64; 3]) -> Self {
+        let draw = |purpose| Self::Draw { purpose, first: first as usize, end: second as usize };
         match kind {
             0 => Self::Step,
-            1 => Self::Draw { count: first as usize, seed: second.cast_unsigned() },
-            2 => Self::End { signal: (first != 0).then_some(first as i32) },
+            1 => draw(Purpose::Show),
+            2 => draw(Purpose::Judge),
+            3 => Self::Wait,
+            4 => Self::End { signal: (first != 0).then_some(first as i32) },
             _ => unreachable!("rank 0 runs the same program"),
         }
     }
@@ -51,7 +67,9 @@ mod tests {
     fn an_order_is_what_it_was_after_the_way() {
         let orders = [
             Order::Step,
-            Order::Draw { count: 64, seed: u64::MAX },
+            Order::Draw { purpose: Purpose::Show, first: 0, end: 64 },
+            Order::Draw { purpose: Purpose::Judge, first: 1024, end: 1500 },
+            Order::Wait,
             Order::End { signal: None },
             Order::End { signal: Some(15) },
         ];

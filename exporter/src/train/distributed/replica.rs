@@ -59,6 +59,11 @@ impl Replica {
         Ok(numbers[0] / self.team.size() as f64)
     }
 
+    /// While rank 0 does something alone: it tells the others that it is still there.
+    pub(in crate::train) fn hold(&self) -> Result<(), TrainError> {
+        if self.team.leads() { Order::Wait.give(&self.team) } else { Ok(()) }
+    }
+
     /// After the last step: rank 0 tells the others that it was.
     pub(in crate::train) fn end(&self, signal: Option<i32>) -> Result<(), TrainError> {
         if self.team.leads() {

@@ -1,0 +1,283 @@
+//! Promises of samples that are judged while a model trains: the numbers are those of `eval`, they are
+//! in every record of the run, and the training is the same with them and without.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use ddpm_exporter::data;
+use ddpm_exporter::train::{
+    self, DataConfig, EvalConfig, Fault, Judge, Outcome, RunDir, Score, Stop, TrainConfig, Trainer,
+};
+use serde_json::Value;
+use tch::Device;
+
+/// Points in few steps.
+const TOY: &[&str] =
+    &["--data", "gaussian8:400", "--batch-size", "40", "--timesteps", "8", "--beta-end", "0.5"];
+/// Tiny pictures, a tiny network with dropout, and few steps.
+const PICTURES: &[&str] = &[
+    "--data",
+    "glyphs:40",
+    "--batch-size",
+    "4",
+    "--hid-channels",
+    "8",
+    "--num-groups",
+    "4",
+    "--ch-multipliers",
+    "1",
+    "--num-res-blocks",
+    "1",
+    "--apply-attn",
+    "false",
+    "--drop-rate",
+    "0.2",
+    "--timesteps",
+    "8",
+    "--beta-end",
+    "0.5",
+];
+const COMMON: &[&str] = &["--sample-every", "0", "--device", "cpu"];
+
+fn exporter(arguments: &[&[&str]]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ddpm-exporter"));
+    command.env("OMP_NUM_THREADS", "1").env_remove("DDPM_CACHE");
+    command.args(arguments.concat()).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What training says of itself.
+fn trained(arguments: &[&[&str]]) -> String {
+    let begin: &[&[&str]] = &[&["train", "--no-export"]];
+    let output = exporter(&[begin, arguments, &[COMMON]].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    stderr(&output)
+}
+
+/// The report of `eval`.
+fn eval(arguments: &[&str]) -> Value {
+    let output = exporter(&[&["eval"], arguments, &["--json", "--device", "cpu"]]);
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Lines of the log about samples that were judged.
+fn judged(run: &Path) -> Vec<Value> {
+    let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["eval"].is_object()).collect()
+}
+
+fn steps(run: &Path) -> Vec<u64> {
+    judged(run).iter().map(|line| line["step"].as_u64().unwrap()).collect()
+}
+
+/// Weights, averages and the state of the optimiser after so many steps.
+fn state(run: &Path, step: u32) -> Vec<Vec<u8>> {
+    let folder = run.join(format!("checkpoints/step-{step:07}"));
+    let files = ["weights", "ema", "optimizer"].map(|name| format!("{name}.safetensors"));
+    files.iter().map(|name| fs::read(folder.join(name)).unwrap()).collect()
+}
+
+#[test]
+fn a_run_that_is_judged_trains_the_same_network_also_where_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let [plain, whole, halves] = ["plain", "whole", "halves"].map(|name| folder.path().join(name));
+    let judge = ["--eval-every", "2", "--eval-count", "20", "--eval-steps", "2", "--no-cache"];
+    let kept = ["--checkpoint-every", "3", "--keep", "9"];
+    trained(&[PICTURES, &kept, &["--steps", "7", "--out", text(&plain)]]);
+    trained(&[PICTURES, &kept, &judge, &["--steps", "7", "--out", text(&whole)]]);
+    trained(&[PICTURES, &kept, &judge, &["--steps", "3", "--out", text(&halves)]]);
+    trained(&[&["--resume", text(&halves), "--steps", "7", "--no-cache"]]);
+    for step in [3, 6, 7] {
+        assert_eq!(state(&plain, step), state(&whole, step), "after step {step}");
+        assert_eq!(state(&plain, step), state(&halves, step), "resumed, after step {step}");
+    }
+    assert_eq!(steps(&plain), [0; 0]);
+    assert_eq!(steps(&whole), [2, 4, 6, 7]);
+    // The end of the first half was judged, too.
+    assert_eq!(steps(&halves), [2, 3, 4, 6, 7]);
+    let scores = |run: &Path, step: u64| {
+        let lines = judged(run);
+        lines.iter().find(|line| line["step"] == step).unwrap()["eval"].clone()
+    };
+    assert_eq!(scores(&whole, 6), scores(&halves, 6));
+}
+
+#[test]
+fn pictures_are_judged_as_eval_judges_the_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let [run, cache] = ["run", "cache"].map(|name| folder.path().join(name));
+    let judge = ["--eval-every", "2", "--eval-count", "30", "--cache", text(&cache), "--seed", "5"];
+    let sampler = ["--eval-sampler", "ddim:eta=0.5", "--eval-steps", "3"];
+    let said = trained(&[PICTURES, &judge, &sampler, &["--steps", "4", "--out", text(&run)]]);
+
+    let lines = judged(&run);
+    let conditions = &lines[1]["eval_conditions"];
+    assert_eq!((&conditions["count"], &conditions["num_steps"]), (&30.into(), &3.into()));
+    assert!(conditions["through"].as_str().unwrap().starts_with("ddpm-small "), "{conditions}");
+    let how = ["--sampler", "ddim:eta=0.5", "--steps", "3", "--seed", "5", "--count", "30"];
+    let report = eval(&[&[text(&run)], &how[..], &["--cache", text(&cache)]].concat());
+    assert_eq!(report["reference"]["cached"], true, "features of the data were remembered");
+    let scores = &lines[1]["eval"];
+    assert_eq!(scores["frechet_distance"], report["frechet_distance"]);
+    assert_eq!(scores["kid"], report["kid"]["mean"]);
+    assert_eq!(scores.get("fid"), None, "the shipped extractor makes no FID");
+
+    let number = |line: &Value| line["eval"]["frechet_distance"].as_f64().unwrap();
+    let (first, last) = (number(&lines[0]), number(&lines[1]));
+    let best = if first < last {
+        format!("{first:.6} after step 2, {last:.6} after step 4")
+    } else {
+        format!("{last:.6} after step 4")
+    };
+    assert!(said.contains(&format!("step 4: Fréchet distance (no FID) {last:.6}, KID ")), "{said}");
+    assert!(
+        said.contains(&format!("best        Fréchet distance (no FID) {best} (30 samples")),
+        "{said}"
+    );
+    let events = fs::read_dir(run.join("tensorboard")).unwrap().next().unwrap().unwrap().path();
+    let tag = b"eval/frechet_distance";
+    let found = fs::read(events).unwrap().windows(tag.len()).filter(|bytes| bytes == tag).count();
+    assert_eq!(found, 2);
+}
+
+#[test]
+fn points_are_judged_by_distance_and_modes_and_the_best_of_the_whole_run_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let judge = ["--eval-every", "20", "--eval-count", "200"];
+    trained(&[TOY, &judge, &["--steps", "40", "--out", text(&run)]]);
+    // Another count does not compare: it begins anew.
+    let said = trained(&[&["--resume", text(&run), "--steps", "60", "--eval-count", "300"]]);
+    assert!(said.contains("after step 60 (300 samples"), "{said}");
+    let ruin = ["--steps", "80", "--eval-count", "200"];
+    let said = trained(&[&["--resume", text(&run)], &ruin]);
+
+    let report = eval(&[text(&run), "--count", "200"]);
+    let lines = judged(&run);
+    assert_eq!(steps(&run), [20, 40, 60, 80]);
+    let scores = &lines[3]["eval"];
+    assert_eq!(scores["sliced_wasserstein"], report["points"]["sliced_wasserstein"]);
+    assert_eq!(scores["kl"], report["points"]["kl"]["kl"]);
+    assert_eq!(scores["modes_hit"].as_f64(), report["points"]["modes"]["hit"].as_f64());
+    let comparable = [&lines[0], &lines[1], &lines[3]];
+    let number = |line: &&Value| line["eval"]["sliced_wasserstein"].as_f64().unwrap();
+    let best = comparable.iter().min_by(|a, b| number(a).total_cmp(&number(b))).unwrap();
+    let told = format!("sliced Wasserstein {:.6} after step {}", number(best), best["step"]);
+    assert!(said.contains(&told), "{told}: {said}");
+}
+
+#[test]
+fn an_extractor_of_the_users_is_named_and_one_that_cannot_be_used_is_refused_before_the_first_step()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let [run, words] = ["run", "words.pt"].map(|name| folder.path().join(name));
+    fs::write(&words, "not a module").unwrap();
+    let description =
+        serde_json::to_string(&ddpm_exporter::evaluate::small::preprocessing()).unwrap();
+    fs::write(folder.path().join("words.pt.json"), &description).unwrap();
+    let judge = ["--eval-every", "1", "--eval-count", "20", "--eval-steps", "2", "--no-cache"];
+    let begin = ["train", "--no-export", "--steps", "1", "--out", text(&run)];
+    for dry in [&[][..], &["--dry-run"]] {
+        let flags: [&[&str]; 6] =
+            [&begin, PICTURES, COMMON, &judge, &["--extractor", text(&words)], dry];
+        let output = exporter(&flags);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        assert!(stderr(&output).contains("no TorchScript module"), "{}", stderr(&output));
+    }
+
+    let mine = folder.path().join("mine.onnx");
+    fs::write(&mine, ddpm_exporter::evaluate::small::GRAPH).unwrap();
+    fs::write(folder.path().join("mine.onnx.json"), &description).unwrap();
+    trained(&[
+        PICTURES,
+        &judge,
+        &["--extractor", text(&mine), "--steps", "1", "--out", text(&run)],
+    ]);
+    let lines = judged(&run);
+    let through = lines[0]["eval_conditions"]["through"].as_str().unwrap();
+    assert!(through.starts_with("mine.onnx "), "{through}");
+}
+
+/// A judge that says no the first time, and then counts what it was shown.
+#[derive(Default)]
+struct Reluctant {
+    calls: usize,
+    seen: usize,
+}
+
+impl Judge for Reluctant {
+    fn through(&self) -> Option<String> {
+        None
+    }
+
+    fn clear(&mut self) {
+        self.seen = 0;
+    }
+
+    fn add(&mut self, samples: &[f32]) -> Result<(), Fault> {
+        self.seen += samples.len() / 2;
+        Ok(())
+    }
+
+    fn judge(&mut self) -> Result<Vec<Score>, Fault> {
+        self.calls += 1;
+        match self.calls {
+            1 => Err("not today".into()),
+            _ => Ok(vec![Score { key: "seen", name: "seen", value: self.seen as f64 }]),
+        }
+    }
+}
+
+/// Three steps on points, judged after each.
+fn short_run(folder: &Path, stop: &Stop, judge: &mut dyn Judge) -> Outcome {
+    let data = DataConfig {
+        source: "swissroll:50".to_owned(),
+        split: Default::default(),
+        image_size: None,
+        greyscale: false,
+        skip_broken: false,
+        labels: false,
+        flip: None,
+        items: None,
+    };
+    let dataset = data::load(&data.source().unwrap(), &data.load_options(0)).unwrap();
+    let mut config = TrainConfig::defaults("test".to_owned(), data, Vec::new(), dataset.kind());
+    (config.batch_size, config.steps, config.intervals.sample_every) = (10, 3, 0);
+    config.eval = EvalConfig { every: 1, count: 1500, num_steps: Some(2), ..EvalConfig::default() };
+    let mut trainer = Trainer::new(&config, Device::Cpu).unwrap();
+    let run = RunDir::create(folder).unwrap();
+    let watch = &mut |_: &_| ();
+    train::run(&run, &config, Arc::new(dataset), &mut trainer, stop, watch, Some(judge)).unwrap()
+}
+
+#[test]
+fn a_run_goes_on_where_its_samples_cannot_be_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = short_run(folder.path(), &Stop::new(), &mut Reluctant::default());
+    assert!(matches!(outcome, Outcome::Finished(_)));
+    // All samples were shown, in more than one part, and those of the first time were forgotten.
+    assert_eq!(steps(folder.path()), [2, 3]);
+    assert!(judged(folder.path()).iter().all(|line| line["eval"]["seen"] == 1500.0));
+}
+
+#[test]
+fn who_asks_to_stop_does_not_wait_for_samples_to_be_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stop, mut judge) = (Stop::new(), Reluctant::default());
+    stop.request(15);
+    assert!(matches!(short_run(folder.path(), &stop, &mut judge), Outcome::Stopped(15, _)));
+    assert_eq!((judge.calls, judge.seen), (0, 0));
+}
