@@ -66,7 +66,7 @@ fn train(
         }
     };
     let dataset = Arc::clone(dataset);
-    let outcome = alone(|| run(folder, config, dataset, &mut trainer, &stop, &mut watch));
+    let outcome = alone(|| run(folder, config, dataset, &mut trainer, &stop, &mut watch, None));
     (outcome, reports)
 }
 

@@ -32,9 +32,9 @@ pub(super) enum Operand {
 #[derive(Debug)]
 pub(super) enum ModelSource {
     /// In a package.
-    Package(PathBuf, Package),
+    Package(PathBuf, Box<Package>),
     /// In a checkpoint.
-    Checkpoint(Checkpoint),
+    Checkpoint(Box<Checkpoint>),
 }
 
 /// What a name holds.
@@ -69,12 +69,12 @@ impl Operand {
             return Err(Failure::Refused(format!("{}: {reason}", path.display()).into()));
         }
         if path.join(MANIFEST_FILE).is_file() {
-            let source = ModelSource::Package(path.to_owned(), Package::open(path)?);
+            let source = ModelSource::Package(path.to_owned(), Box::new(Package::open(path)?));
             return Ok(Self::Model(Box::new(source)));
         }
         if path.join("state.json").is_file() || path.join("checkpoints").is_dir() {
             let checkpoint = Checkpoint::find(path)?;
-            return Ok(Self::Model(Box::new(ModelSource::Checkpoint(checkpoint))));
+            return Ok(Self::Model(Box::new(ModelSource::Checkpoint(Box::new(checkpoint)))));
         }
         Ok(Self::Data(Source::Folder(path.to_owned())))
     }

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::distributed::{Purpose, draw};
+use super::distributed::{Purpose, Team, draw};
 use super::{Stop, TrainConfig, TrainError, Trainer};
 use crate::sample::batch_size;
 
@@ -136,7 +136,7 @@ impl<'a> Judging<'a> {
     ) -> Result<Verdict, TrainError> {
         self.judge.clear();
         let len = config.model.sample_shape().iter().product::<i64>() as usize;
-        let together = batch_size(len) * trainer.team().map_or(1, |team| team.size());
+        let together = batch_size(len) * trainer.team().map_or(1, Team::size);
         let count = config.judged_count();
         for first in (0..count).step_by(together) {
             if stop.requested().is_some() {
