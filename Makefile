@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip use all cores by themselves.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup bench agreement kills quality diffusers models extractor dist clean
+.PHONY: help demo test check setup-server setup bench bench-train seeds agreement kills quality diffusers models \
+    extractor dist clean
 
 # `make TARGET DEVICE=cuda` builds and runs with the libraries of .runtime-cuda/. Otherwise
 # .cargo/config.toml says where they are.
@@ -26,12 +27,13 @@ demo: setup-server ## Serve the two embedded models and draw samples of both int
 	cargo build --release -p ddpm-server -p ddpm-client
 	@python3 tools/demo.py
 
-test: check ## Run everything: formatting, lints, documentation, all tests, the Python client
+test: check ## Run everything: formatting, lints, documentation, all tests, Python's client and diffusers
 	cargo build --workspace --bins
 	DDPM_BINARIES="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug" \
 	    cargo test --workspace --no-fail-fast --features ddpm-tests/exporter
 	@tools/setup.sh python tests/python/requirements.txt
 	python3 tests/python/test_client.py
+	@$(MAKE) --no-print-directory diffusers
 
 check: setup ## Check formatting, lints, documentation and licences, without running tests
 	@tools/preflight.sh rust c++
@@ -54,6 +56,18 @@ bench: setup ## Measure the server beside PyTorch on a CIFAR-10-size network (AR
 	@tools/setup.sh python tools/bench/requirements.txt
 	python3 tools/bench/bench.py $(ARGS)
 
+bench-train: setup ## Measure training beside loops in PyTorch, in turns (ARGS=--help)
+	@tools/preflight.sh rust c++
+	cargo build --release -p ddpm-exporter
+	@tools/setup.sh python tools/bench/requirements.txt
+	python3 tools/bench/train.py $(ARGS)
+
+seeds: setup ## Train on digits with five seeds, here and in PyTorch, and compare what they learned
+	@tools/preflight.sh rust c++
+	cargo build --release -p ddpm-exporter
+	@tools/setup.sh python tools/bench/requirements.txt
+	python3 tools/bench/seeds.py $(ARGS)
+
 agreement: setup ## Let a classifier judge 256 samples of the embedded glyphs
 	@tools/preflight.sh rust c++
 	cargo run --release -p ddpm-exporter --example glyph_agreement -- models/glyphs --out docs/pictures/glyphs.png
@@ -66,15 +80,11 @@ quality: setup ## Measure samplers against evaluations on the shipped models (an
 	@tools/preflight.sh rust c++
 	tools/quality.sh
 
-diffusers: setup ## Let Python's diffusers read packages of ours and compare (2.8 GB of PyTorch)
+diffusers: setup ## Let Python's diffusers and onnxruntime read packages of ours (2.8 GB of PyTorch)
 	@tools/preflight.sh rust c++
-	cargo build -p ddpm-exporter
+	cargo build --workspace --bins
 	@tools/setup.sh python tests/python/diffusers.txt
-	@rm -rf target/diffusers
-	@for model in ddpm legacy guided odd resnets hollow; do \
-	    target/debug/ddpm-exporter import "tests/fixtures/diffusers/$$model" --output "target/diffusers/$$model"; done
-	@target/debug/ddpm-exporter import tests/fixtures/checkpoints/ema.pt --image-size 16 --output target/diffusers/ema
-	PYTHONPATH=.peers python3 tests/python/check_diffusers.py target/diffusers/*
+	python3 tests/python/test_diffusers.py
 
 models: setup ## Train the embedded models again (hours on two cores)
 	@tools/preflight.sh rust c++

@@ -1,7 +1,6 @@
 """Loads packages with Python's diffusers and onnxruntime, and compares them with their golden outputs.
 
-    make diffusers
-    python check_diffusers.py PACKAGE…
+    PYTHONPATH=.peers python3 tests/python/check_diffusers.py PACKAGE…
 
 diffusers must give the golden outputs from the package's weights, its scheduler must have the manifest's schedule,
 and its pipeline must draw; onnxruntime must give them from the graph. The bound is the importer's: 1e-4 of the
@@ -19,17 +18,16 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from safetensors.numpy import load_file
 
 
-def main(packages):
-    assert packages, __doc__
-    for package in map(Path, packages):
-        manifest = json.loads((package / "ddpm.json").read_text())
-        golden = load_file(package / "testdata/golden.safetensors")
-        report(package, "onnxruntime", golden, in_onnxruntime(package, golden))
-        assert "no pipeline" not in (package / "README.md").read_text(), f"{package} is not for diffusers"
-        report(package, "diffusers", golden, in_diffusers(package, golden))
-        check_scheduler(package, manifest)
-        if not manifest["classes"]:
-            check_pipeline(package, manifest)
+def check(package):
+    """Raises AssertionError if a package is not what it should be."""
+    manifest = json.loads((package / "ddpm.json").read_text())
+    golden = load_file(package / "testdata/golden.safetensors")
+    report(package, "onnxruntime", golden, in_onnxruntime(package, golden))
+    assert "no pipeline" not in (package / "README.md").read_text(), f"{package} is not for diffusers"
+    report(package, "diffusers", golden, in_diffusers(package, golden))
+    check_scheduler(package, manifest)
+    if not manifest["classes"]:
+        check_pipeline(package, manifest)
 
 
 def report(package, engine, golden, outputs):
@@ -71,4 +69,6 @@ def check_pipeline(package, manifest):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    assert len(sys.argv) > 1, __doc__
+    for path in map(Path, sys.argv[1:]):
+        check(path)

@@ -25,8 +25,9 @@ pub enum Outcome {
 
 /// Trains from where `trainer` stands until `config.steps`, or until `stop` is asked.
 ///
-/// Every step is shown to `watch`, and samples to `judge`, if there is one, as often as `config.eval` says. Checkpoints, pictures and the log go to `run`; the last thing done,
-/// however the loop ends without an error, is a checkpoint.
+/// Every step is shown to `watch`, and samples to `judge`, if there is one, as often as `config.eval`
+/// says. Checkpoints, pictures and the log go to `run`; the last thing done, however the loop ends
+/// without an error, is a checkpoint.
 ///
 /// # Errors
 ///
