@@ -256,3 +256,34 @@ fn cuda_that_is_not_there_is_an_error_with_the_reason() {
     assert_eq!(output.status.code(), Some(3));
     assert!(stderr(&output).contains("cannot be used"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_run_goes_on_to_the_bit_with_as_many_threads_and_says_so_if_there_are_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
+    let begin = |out: &Path, steps: &str| {
+        let flags =
+            ["train", "--out", text(out), "--steps", steps, "--threads", "2", "--no-export"];
+        ok(&[&flags, TOY].concat());
+    };
+    let go_on = |steps: &str, threads: &str| {
+        let flags = ["--resume", text(&parts), "--steps", steps, "--threads", threads];
+        let output = exporter(&[&["train", "--device", "cpu", "--no-export"], &flags[..]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let weights = |run: &Path| {
+        let checkpoint = Checkpoint::find(run).unwrap();
+        fs::read(checkpoint.folder().join("weights.safetensors")).unwrap()
+    };
+    begin(&whole, "4");
+    begin(&parts, "2");
+    assert_eq!(Checkpoint::find(&parts).unwrap().state().workers, Some(2));
+
+    let said = go_on("4", "2");
+    assert!(!said.contains("warning"), "{said}");
+    assert!(weights(&parts) == weights(&whole), "the same bits");
+
+    let said = go_on("6", "1");
+    assert!(said.contains("warning: 2 threads") && said.contains("--threads 2"), "{said}");
+}

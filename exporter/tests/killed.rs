@@ -94,7 +94,7 @@ fn kill_often(kills: u64) {
     let whole = folder.path().join("whole");
     to_the_end(&whole);
     let pauses = Noise::new(1);
-    let (mut killed, mut number) = (0, 0);
+    let (mut killed, mut attempts, mut number) = (0, 0, 0);
     while killed < kills {
         let run = folder.path().join(format!("run-{number}"));
         number += 1;
@@ -103,7 +103,9 @@ fn kill_often(kills: u64) {
             let mut child =
                 begin(&run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             // From before the first step to somewhere in the run, whatever the machine's speed.
-            sleep(Duration::from_millis(100 + pauses.bits(killed, 0) % 1900));
+            sleep(Duration::from_millis(100 + pauses.bits(attempts, 0) % 1900));
+            // Counted apart: a run that ended by itself is followed by another pause.
+            attempts += 1;
             if child.try_wait().unwrap().is_some() {
                 break;
             }

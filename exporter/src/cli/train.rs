@@ -200,6 +200,9 @@ impl Args {
         let stop = Stop::on_signals().map_err(TrainError::Signals)?;
         join(trainer, team, &stop)?;
         let folder = &if *goes_on { RunDir::open(path)? } else { RunDir::create(path)? };
+        if *goes_on {
+            warn_of_threads(folder, trainer)?;
+        }
         let mut judge = bench.map(|bench| bench.judge(config, dataset, trainer)).transpose()?;
         let judge = judge.as_mut().map(|judge| judge as &mut dyn Judge);
         match run(folder, config, Arc::clone(dataset), trainer, &stop, &mut |_| (), judge)? {
@@ -313,6 +316,19 @@ impl Args {
         let trainer = checkpoint.trainer(device)?;
         Ok(Ready { run: run.path().to_path_buf(), goes_on: true, config, dataset, trainer })
     }
+}
+
+/// Says so if a run cannot go on with the bits that it would have had.
+fn warn_of_threads(run: &RunDir, trainer: &Trainer) -> Result<(), TrainError> {
+    let checkpoint = run.newest_checkpoint()?;
+    let (was, is) = (checkpoint.state().workers, trainer.workers());
+    if let Some(was) = was.filter(|was| *was != is && trainer.device() == Device::Cpu) {
+        eprintln!(
+            "warning: {was} threads shared the rows of a batch so far, and {is} do from here on: the \
+             training is as good, but not the same to the bit as with --threads {was}"
+        );
+    }
+    Ok(())
 }
 
 /// Tells the other processes the settings, and checks that the batch can be shared with them.

@@ -42,6 +42,10 @@ pub struct CheckpointState {
     /// Mean loss of the steps before it; absent before the first.
     #[serde(default)]
     pub loss: Option<f64>,
+    /// How many threads shared the rows of a batch, which decides how sums are rounded and what
+    /// dropout drops; absent in older ones.
+    #[serde(default)]
+    pub workers: Option<usize>,
     /// The run's settings.
     pub config: TrainConfig,
 }
@@ -124,7 +128,13 @@ impl Checkpoint {
         loss: Option<f64>,
     ) -> Result<Self, CheckpointError> {
         let steps_done = trainer.steps_done();
-        let state = CheckpointState { version: VERSION, steps_done, loss, config: config.clone() };
+        let state = CheckpointState {
+            version: VERSION,
+            steps_done,
+            loss,
+            workers: Some(trainer.workers()),
+            config: config.clone(),
+        };
         let parent = run.checkpoints();
         let target = parent.join(format!("{PREFIX}{steps_done:07}"));
         let folder =

@@ -2,8 +2,9 @@
 //!
 //! [`run()`] is the loop. A step is a pure function of the state before it and of its number: which
 //! items it sees, its timesteps, noise, flips and dropped labels are addressed by (seed, step,
-//! position in the batch), and dropout is reseeded. So threads and restarts change nothing, and a
-//! resumed run gives, on one CPU, the same bits as one that was never interrupted.
+//! position in the batch), and dropout is reseeded. So who makes a batch ahead, and restarts, change
+//! nothing: a resumed run gives, on one CPU with as many threads, the same bits as one that was never
+//! interrupted.
 //!
 //! The modules stand in the order of the flow:
 //!

@@ -240,6 +240,12 @@ impl Trainer {
         self.steps_done
     }
 
+    /// How many threads share the rows of a batch; 1 where libtorch shares out every operation.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers.as_ref().map_or(1, Workers::count)
+    }
+
     /// Where the network is.
     #[must_use]
     pub fn device(&self) -> Device {

@@ -3,6 +3,9 @@
 //! libtorch splits every operation over its threads, which wait for each other after each: in small
 //! networks and for small batches about as long as they compute. Here each thread takes whole rows
 //! through the whole network and back by itself, and they meet once a pass.
+//!
+//! Shares and their dropout depend on the number of threads alone, and gradients are added in the order
+//! of the shares: with as many threads, a run gives the same bits whenever it is run.
 
 use std::panic::resume_unwind;
 use std::sync::OnceLock;
@@ -52,7 +55,8 @@ struct Job {
 }
 
 impl Workers {
-    /// As many as there are threads, rows and memory for; none if that is one.
+    /// As many as there are threads, rows and memory for; none if that is one. Threads that are left
+    /// over share the operations of a worker.
     ///
     /// * `rows`: of a pass.
     /// * `threads`: of libtorch.
@@ -70,12 +74,16 @@ impl Workers {
         }
         let workers = (0..count).map(|_| Worker::start(network, pass, threads / count));
         let workers = workers.collect::<Result<_, _>>()?;
-        // libtorch takes what the last thread asked for itself as what new ones should begin with.
+        // What a thread asks of libtorch for itself is also what new threads begin with.
         tch::set_num_threads(threads as i32);
         Ok(Some(Self { workers, bytes }))
     }
 
-    /// Whether this thread had better update the weights alone.
+    pub(super) fn count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Updates of small networks are for this thread alone, while the guard lives.
     pub(super) fn narrow(&self) -> Option<OneThread> {
         (self.bytes < SMALL_BYTES).then(OneThread::begin)
     }
