@@ -148,6 +148,8 @@ fn ranks_that_do_not_come_are_named_when_the_time_is_over() {
 fn a_rank_that_leaves_makes_the_others_fail_and_not_wait() {
     let errors = ranks(2, |group| {
         if !group.launch().leads() {
+            // The other one has come once it takes part.
+            group.all_reduce(&mut tensor(&[1.0]), Reduce::Sum).and_then(Work::wait).unwrap();
             return None;
         }
         let error = loop {
