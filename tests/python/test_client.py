@@ -23,6 +23,7 @@ from grpc_reflection.v1alpha import reflection_pb2  # noqa: E402
 from serving import Server, end_on_signals  # noqa: E402
 
 from client import Client, floats  # noqa: E402
+from runner import main  # noqa: E402
 from stubs import models, sampling  # noqa: E402
 
 SERVICES = ("ddpm.v1.SamplingService", "ddpm.v1.ModelService", "ddpm.v1.ServerService")
@@ -258,16 +259,6 @@ def dot(x, y):
     return sum(a * b for a, b in zip(x, y))
 
 
-def main():
-    """Runs all tests, and sums up in the words of `cargo test`."""
-    end_on_signals()
-    result = unittest.main(exit=False, verbosity=2).result
-    failed = len(result.failures) + len(result.errors)
-    passed = max(0, result.testsRun - failed - len(result.skipped))
-    word = "ok" if result.wasSuccessful() else "FAILED"
-    print(f"\ntest result: {word}. {passed} passed; {failed} failed", flush=True)
-    sys.exit(not result.wasSuccessful())
-
-
 if __name__ == "__main__":
+    end_on_signals()
     main()

@@ -17,6 +17,7 @@ sys.path[:0] = [str(ROOT / ".peers"), str(ROOT / "tools")]
 import checkout  # noqa: E402
 
 from check_diffusers import check  # noqa: E402
+from runner import main  # noqa: E402
 
 FIXTURES = ROOT / "tests/fixtures"
 
@@ -55,4 +56,4 @@ class Diffusers(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()
