@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ddpm_diffusion::{Prediction, Variance};
-use ddpm_exporter::data::{self, Dataset, Split};
+use ddpm_exporter::data::{self, Dataset};
 use ddpm_exporter::model::{ModelConfig, UnetConfig};
 use ddpm_exporter::train::{
     Batches, DataConfig, DataOn, DiffusionConfig, Intervals, Loss, ProcessKind, RunDir, StepReport,
@@ -18,16 +18,7 @@ type Change<'a> = &'a dyn Fn(&mut DiffusionConfig);
 
 /// Labelled pictures, mirrored at random, some of them held out; steps in three uneven parts.
 fn config(change: impl Fn(&mut DiffusionConfig)) -> (TrainConfig, Arc<Dataset>) {
-    let data = DataConfig {
-        source: "glyphs:50".to_owned(),
-        image_size: Some(8),
-        greyscale: false,
-        split: Split::Train,
-        skip_broken: false,
-        labels: true,
-        flip: Some(true),
-        items: None,
-    };
+    let data = DataConfig { image_size: Some(8), flip: Some(true), ..DataConfig::of("glyphs:50") };
     let dataset = data::load(&data.source().unwrap(), &data.load_options(0)).unwrap();
     let classes = dataset.class_names().unwrap_or_default().to_vec();
     let mut config = TrainConfig {

@@ -243,16 +243,7 @@ impl Judge for Reluctant {
 
 /// Three steps on points, judged after each.
 fn short_run(folder: &Path, stop: &Stop, judge: &mut dyn Judge) -> Outcome {
-    let data = DataConfig {
-        source: "swissroll:50".to_owned(),
-        split: Default::default(),
-        image_size: None,
-        greyscale: false,
-        skip_broken: false,
-        labels: false,
-        flip: None,
-        items: None,
-    };
+    let data = DataConfig { labels: false, ..DataConfig::of("swissroll:50") };
     let dataset = data::load(&data.source().unwrap(), &data.load_options(0)).unwrap();
     let mut config = TrainConfig::defaults("test".to_owned(), data, Vec::new(), dataset.kind());
     (config.batch_size, config.steps, config.intervals.sample_every) = (10, 3, 0);

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ddpm_diffusion::{Network, Prediction, Process, Recipe, Sampler, Start, Variance};
-use ddpm_exporter::data::{self, Dataset, Split};
+use ddpm_exporter::data::{self, Dataset};
 use ddpm_exporter::model::ModelConfig;
 use ddpm_exporter::sample::{Request, draw};
 use ddpm_exporter::train::{
@@ -18,16 +18,7 @@ type Change<'a> = &'a dyn Fn(&mut DiffusionConfig);
 
 /// A small network for points of a toy set.
 fn config(change: Change<'_>) -> (TrainConfig, Arc<Dataset>) {
-    let data = DataConfig {
-        source: "gaussian8:4000".to_owned(),
-        image_size: None,
-        greyscale: false,
-        split: Split::Train,
-        skip_broken: false,
-        labels: true,
-        flip: None,
-        items: None,
-    };
+    let data = DataConfig::of("gaussian8:4000");
     let dataset = data::load(&data.source().unwrap(), &data.load_options(0)).unwrap();
     let classes = dataset.class_names().unwrap_or_default().to_vec();
     let mut config = TrainConfig {

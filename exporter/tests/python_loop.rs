@@ -98,14 +98,9 @@ fn config(case: &Case) -> TrainConfig {
     };
     let source: Result<Source, DataError> = "glyphs".parse();
     let data = DataConfig {
-        source: source.unwrap().to_string(),
-        split: Default::default(),
-        image_size: None,
         greyscale: true,
-        skip_broken: false,
         labels: false,
-        flip: None,
-        items: None,
+        ..DataConfig::of(&source.unwrap().to_string())
     };
     let kind = ddpm_exporter::data::Kind::Images { channels: 1, height: SIDE, width: SIDE };
     let mut model = ModelConfig::Unet(UnetConfig {

@@ -17,16 +17,7 @@ type Tensors = HashMap<String, Tensor>;
 
 /// The run that wrote the checkpoint.
 fn config(batch_size: usize, accumulation: usize, grad_norm: f64) -> TrainConfig {
-    let data = DataConfig {
-        source: "glyphs".to_owned(),
-        split: Default::default(),
-        image_size: None,
-        greyscale: false,
-        skip_broken: false,
-        labels: false,
-        flip: None,
-        items: None,
-    };
+    let data = DataConfig { labels: false, ..DataConfig::of("glyphs") };
     let kind = ddpm_exporter::data::Kind::Images { channels: 3, height: 16, width: 16 };
     let config = TrainConfig {
         model: ModelConfig::Unet(UnetConfig { drop_rate: 0.0, ..support::small_unet() }),

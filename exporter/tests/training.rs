@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
-use ddpm_exporter::data::{self, Dataset, Split};
+use ddpm_exporter::data::{self, Dataset};
 use ddpm_exporter::model::{ModelConfig, UnetConfig};
 use ddpm_exporter::train::{
     Batches, Checkpoint, DataConfig, Intervals, Loss, Optimizer, OptimizerConfig, Outcome,
@@ -15,16 +15,7 @@ use ddpm_exporter::train::{
 use tch::{Device, Tensor};
 
 fn data(source: &str) -> DataConfig {
-    DataConfig {
-        source: source.to_owned(),
-        image_size: None,
-        greyscale: false,
-        split: Split::Train,
-        skip_broken: false,
-        labels: true,
-        flip: None,
-        items: None,
-    }
+    DataConfig::of(source)
 }
 
 /// A short run with the defaults of its data, and that data.

@@ -18,16 +18,7 @@ use tch::Device;
 
 /// Points of which some are held out. By the bound, because its batches name their x_0.
 fn config(held_out: usize, batch_size: usize) -> (TrainConfig, Arc<Dataset>) {
-    let data = DataConfig {
-        source: "swissroll:53".to_owned(),
-        split: Default::default(),
-        image_size: None,
-        greyscale: false,
-        skip_broken: false,
-        labels: false,
-        flip: None,
-        items: None,
-    };
+    let data = DataConfig { labels: false, ..DataConfig::of("swissroll:53") };
     let dataset = data::load(&data.source().unwrap(), &data.load_options(0)).unwrap();
     let mut config = TrainConfig {
         batch_size,

@@ -156,6 +156,21 @@ impl Default for WatchConfig {
 }
 
 impl DataConfig {
+    /// All of the training part of a source as it comes, with its labels.
+    #[must_use]
+    pub fn of(source: &str) -> Self {
+        Self {
+            source: source.to_owned(),
+            split: Split::default(),
+            image_size: None,
+            greyscale: false,
+            skip_broken: false,
+            labels: true,
+            flip: None,
+            items: None,
+        }
+    }
+
     /// The data set that is meant.
     ///
     /// # Errors

@@ -166,19 +166,9 @@ fn unet(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Split;
 
     fn unet_for(side: usize) -> UnetConfig {
-        let data = DataConfig {
-            source: "glyphs".to_owned(),
-            image_size: None,
-            greyscale: false,
-            split: Split::Train,
-            skip_broken: false,
-            labels: false,
-            flip: None,
-            items: None,
-        };
+        let data = DataConfig { labels: false, ..DataConfig::of("glyphs") };
         let kind = Kind::Images { channels: 3, height: side, width: side };
         let config = TrainConfig::defaults("test".to_owned(), data, Vec::new(), kind);
         config.validate().unwrap();

@@ -49,20 +49,11 @@ fn compare(differences: &mut Vec<String>, name: &str, ours: &Value, theirs: &Val
 
 #[cfg(test)]
 mod tests {
-    use crate::data::{Kind, Split};
+    use crate::data::Kind;
     use crate::train::{DataConfig, DataOn, TrainConfig};
 
     fn config() -> TrainConfig {
-        let data = DataConfig {
-            source: "gaussian8".to_owned(),
-            split: Split::Train,
-            image_size: None,
-            greyscale: false,
-            skip_broken: false,
-            labels: false,
-            flip: None,
-            items: Some(100),
-        };
+        let data = DataConfig { labels: false, items: Some(100), ..DataConfig::of("gaussian8") };
         TrainConfig::defaults("test".to_owned(), data, Vec::new(), Kind::Points2d)
     }
 

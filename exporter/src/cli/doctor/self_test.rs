@@ -29,16 +29,7 @@ pub(super) fn run(options: &RuntimeOptions) -> Result<String, String> {
 }
 
 fn whole_way(options: &RuntimeOptions) -> Result<String, Box<dyn Error>> {
-    let data = DataConfig {
-        source: "gaussian8:2000".to_owned(),
-        split: Default::default(),
-        image_size: None,
-        greyscale: false,
-        skip_broken: false,
-        labels: true,
-        flip: None,
-        items: None,
-    };
+    let data = DataConfig::of("gaussian8:2000");
     let dataset = Arc::new(data::load(&data.source()?, &data.load_options(0))?);
     let config = TrainConfig {
         batch_size: 200,

@@ -36,7 +36,8 @@ pub trait Judge {
     /// If they cannot be judged, such as those of a model that diverged.
     fn add(&mut self, samples: &[f32]) -> Result<(), Fault>;
 
-    /// Judges the samples it has, and forgets them. The first score tells which step was the best: there, less is better.
+    /// Judges the samples it has, and forgets them. The first score tells which step was the best:
+    /// there, less is better.
     ///
     /// # Errors
     ///
