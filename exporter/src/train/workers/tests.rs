@@ -105,6 +105,20 @@ fn workers_that_draw_dropout_give_the_same_bits_every_time() {
 }
 
 #[test]
+fn the_masks_of_a_step_do_not_depend_on_the_steps_before_it() {
+    let network = network(0.5);
+    let parameters = parameters(&network);
+    let mut workers = Workers::start(&network, PASS, ROWS, 2).unwrap().unwrap();
+    let mut loss = |step| {
+        let batch = Batch { step, ..batch() };
+        workers.gradients(&batch, 1, &Draws::new(1), &parameters).unwrap()
+    };
+    let (first, second) = (loss(0), loss(1));
+    assert_ne!(first, second);
+    assert_eq!([loss(1), loss(0)], [second, first]);
+}
+
+#[test]
 fn workers_see_every_change_of_the_weights() {
     let network = network(0.0);
     let parameters = parameters(&network);
