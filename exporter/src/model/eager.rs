@@ -158,7 +158,8 @@ impl Ops for Eager<'_> {
             return of(timestep);
         }
         let (sorted, return_inverse, return_counts) = (true, true, false);
-        let (distinct, which, _) = timestep.unique_dim(0, sorted, return_inverse, return_counts);
+        let (distinct, which, _) =
+            timestep.internal_unique2(sorted, return_inverse, return_counts);
         if 2 * distinct.numel() > timestep.numel() {
             return of(timestep);
         }
