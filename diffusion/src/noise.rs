@@ -61,7 +61,9 @@ impl Noise {
         let (chunks, rest) = out.as_chunks_mut::<{ 2 * PAIRS }>();
         let mut variates = [0.0; 2 * PAIRS];
         for chunk in chunks {
-            box_muller(&words(&mut generator), &mut variates);
+            let mut words = [0; 2 * PAIRS];
+            next_words(&mut generator, &mut words);
+            box_muller(&words, &mut variates);
             *chunk = variates.map(F::from_f64);
         }
         for pair in rest.chunks_mut(2) {
@@ -77,6 +79,13 @@ impl Noise {
         self.at(index, draw).next_u64()
     }
 
+    /// The first `out.len()` random words of (`index`, `draw`), for choices
+    /// by the thousand: what dropout drops. The first two are
+    /// [`bits`](Self::bits), the lower half first.
+    pub fn words(&self, index: u64, draw: u32, out: &mut [u32]) {
+        next_words(&mut self.at(index, draw), out);
+    }
+
     fn at(&self, index: u64, draw: u32) -> ChaCha8Rng {
         let mut generator = ChaCha8Rng::from_seed(self.key);
         generator.set_stream(index);
@@ -86,14 +95,15 @@ impl Noise {
 }
 
 /// The next words of a generator.
-fn words(generator: &mut ChaCha8Rng) -> [u32; 2 * PAIRS] {
+fn next_words(generator: &mut ChaCha8Rng, out: &mut [u32]) {
     let mut bytes = [0; 8 * PAIRS];
-    generator.fill_bytes(&mut bytes);
-    let mut words = [0; 2 * PAIRS];
-    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
-        *word = u32::from_le_bytes(*bytes);
+    for words in out.chunks_mut(2 * PAIRS) {
+        let bytes = &mut bytes[..4 * words.len()];
+        generator.fill_bytes(bytes);
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
     }
-    words
 }
 
 #[cfg(test)]
@@ -119,6 +129,21 @@ mod tests {
         let base = normal(1, 2, 3, 8);
         for other in [normal(0, 2, 3, 8), normal(1, 3, 3, 8), normal(1, 2, 4, 8)] {
             assert!(base.iter().zip(&other).all(|(a, b)| a != b));
+        }
+    }
+
+    #[test]
+    fn words_begin_with_the_bits_however_many_there_are() {
+        let noise = Noise::new(1);
+        let words = |count: usize| {
+            let mut out = vec![0; count];
+            noise.words(2, 3, &mut out);
+            out
+        };
+        let longest = words(200);
+        assert_eq!(u64::from(longest[1]) << 32 | u64::from(longest[0]), noise.bits(2, 3));
+        for count in 0..200 {
+            assert_eq!(longest[..count], words(count));
         }
     }
 

@@ -284,8 +284,7 @@ pub fn forward(
             .map(|labels| Tensor::f_from_slice(labels)?.f_to_device(device))
             .transpose()?,
     };
-    let output =
-        tch::no_grad(|| network.forward(&Eager { train: false, generator: None }, &inputs));
+    let output = tch::no_grad(|| network.forward(&Eager { train: false, masks: None }, &inputs));
     let output = output.f_to_device(Device::Cpu)?.f_contiguous()?;
     let mut values = vec![0.0; output.numel()];
     output.f_copy_data(&mut values, output.numel())?;

@@ -19,7 +19,7 @@ const EXPORTER: &str = env!("CARGO_BIN_EXE_ddpm-exporter");
 const PATIENCE: Duration = Duration::from_secs(120);
 
 const TOY: &[&str] = &["--data", "gaussian8:500", "--batch-size", "50", "--lr", "1e-3"];
-/// Two levels with attention, labels and their dropout; dropout is off.
+/// Two levels with attention, labels and their dropout, and dropout.
 const UNET: &[&str] = &[
     "--data",
     "glyphs:40",
@@ -30,7 +30,7 @@ const UNET: &[&str] = &[
     "--num-groups",
     "4",
     "--drop-rate",
-    "0",
+    "0.2",
     "--lr",
     "1e-3",
     "--warmup",

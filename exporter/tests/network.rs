@@ -264,7 +264,7 @@ fn a_new_network_predicts_almost_nothing() {
 fn dropout_drops_only_in_training() {
     let (network, reference) = reference_network(&small_unet(), "unet_small.safetensors");
     let inputs = reference_inputs(&reference);
-    let run = |train| network.forward(&Eager { train, generator: None }, &inputs);
+    let run = |train| network.forward(&Eager { train, masks: None }, &inputs);
 
     assert_eq!(run(false), run(false));
     assert_ne!(run(true), run(true));

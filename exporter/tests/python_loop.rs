@@ -64,7 +64,7 @@ fn batch(update: u32, diffusion: &DiffusionConfig) -> Batch {
     let each = 4 + 12 * pixels;
     let draws: Vec<f64> = uniform(1000 + u64::from(update), BATCH * each).collect();
     let network = diffusion.network().unwrap();
-    let mut rows = Rows::begin(update, vec![1, SIDE as i64, SIDE as i64], diffusion);
+    let mut rows = Rows::begin(update, 0, vec![1, SIDE as i64, SIDE as i64], diffusion);
     for draws in draws.chunks(each) {
         let [level, down, right] = [0, 1, 2].map(|k| 2.0 * draws[k] - 1.0);
         let slope = |extent: usize| extent as f64 / 8.0 - 0.5;

@@ -34,7 +34,7 @@ fn config(batch_size: usize, accumulation: usize, grad_norm: f64) -> TrainConfig
 /// Batches `batches` of the vectors, one after the other, as the batch of a step.
 fn batch(expected: &Tensors, config: &TrainConfig, step: u32, batches: &[i64]) -> Batch {
     let network = config.diffusion.network().unwrap();
-    let mut rows = Rows::begin(step, vec![3, 16, 16], &config.diffusion);
+    let mut rows = Rows::begin(step, 0, vec![3, 16, 16], &config.diffusion);
     let of = |name: &str, number: i64, row: i64| expected[name].get(number).get(row).reshape([-1]);
     for (number, row) in batches.iter().flat_map(|number| (0..4).map(move |row| (*number, row))) {
         let t = expected["steps.t"].int64_value(&[number, row]);

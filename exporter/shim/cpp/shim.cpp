@@ -3,7 +3,6 @@
 #include "common.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 
@@ -13,7 +12,6 @@
 #include <climits>
 #include <cmath>
 #include <cstdint>
-#include <mutex>
 #include <vector>
 
 namespace {
@@ -121,27 +119,6 @@ const char* ddpm_torch_move_grads(Tensors from, Tensors into, size_t len) {
       }
       given.reset();
     }
-  });
-}
-
-const char* ddpm_torch_generator_new(uint64_t seed, void** out) {
-  return guarded([&] { *out = new at::Generator(at::detail::createCPUGenerator(seed)); });
-}
-
-const char* ddpm_torch_generator_seed(void* generator, uint64_t seed) {
-  return guarded([&] {
-    auto& random = *static_cast<at::Generator*>(generator);
-    std::lock_guard<std::mutex> lock(random.mutex());
-    random.set_current_seed(seed);
-  });
-}
-
-void ddpm_torch_generator_free(void* generator) { delete static_cast<at::Generator*>(generator); }
-
-const char* ddpm_torch_bernoulli(at::Tensor* tensor, double probability, void* generator) {
-  return guarded([&] {
-    at::NoGradGuard no_grad;
-    tensor->bernoulli_(probability, *static_cast<at::Generator*>(generator));
   });
 }
 

@@ -45,14 +45,6 @@ unsafe extern "C" {
         into: *const RawTensor,
         len: usize,
     ) -> Status;
-    pub(crate) fn ddpm_torch_generator_new(seed: u64, out: *mut *mut c_void) -> Status;
-    pub(crate) fn ddpm_torch_generator_seed(generator: *mut c_void, seed: u64) -> Status;
-    pub(crate) fn ddpm_torch_generator_free(generator: *mut c_void);
-    pub(crate) fn ddpm_torch_bernoulli(
-        tensor: RawTensor,
-        probability: c_double,
-        generator: *mut c_void,
-    ) -> Status;
     pub(crate) fn ddpm_torch_leaky_relu(
         tensor: RawTensor,
         slope: c_double,

@@ -3,7 +3,6 @@
 //! * [`load_cuda`]: takes up CUDA at run time, so one binary serves machines with and without;
 //! * [`fused_adam`], [`lerp`], [`clip_grad_norm`]: one call for all tensors of a network;
 //! * [`clear_grads`], [`move_grads`]: gradients of several copies of a network, without copying them;
-//! * [`Generator`]: random numbers of one's own, beside libtorch's global ones;
 //! * [`leaky_relu`]: with any slope;
 //! * [`Autocast`]: bf16 compute while a guard lives, on CPU and CUDA;
 //! * [`set_channels_last`]: the memory format that convolutions like best;
@@ -22,9 +21,6 @@ pub use foreach::{Adam, AdamState, clip_grad_norm, fused_adam, lerp};
 
 mod gradients;
 pub use gradients::{clear_grads, move_grads};
-
-mod generator;
-pub use generator::Generator;
 
 mod activation;
 pub use activation::leaky_relu;

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
-use ddpm_torch::{Adam, AdamState, Autocast, Error, Generator};
+use ddpm_torch::{Adam, AdamState, Autocast, Error};
 use tch::{Device, Kind, Tensor};
 
 const ADAM: Adam = Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
@@ -127,25 +127,6 @@ fn gradients_move_without_a_copy_and_add_up() {
     let other = [Tensor::from_slice(&[1.0f32])];
     let refused = ddpm_torch::move_grads(&other, &into).unwrap_err().to_string();
     assert!(refused.contains("from[0] has shape [1], expected [2]"), "{refused}");
-}
-
-#[test]
-fn a_generator_repeats_itself_whatever_the_global_one_does() {
-    let generator = Generator::new(7).unwrap();
-    let draw = |probability: f64| {
-        let mut drawn = Tensor::empty([10_000], (Kind::Float, Device::Cpu));
-        generator.bernoulli(&mut drawn, probability).unwrap();
-        values(&drawn)
-    };
-    let first = draw(0.25);
-    // Binomial: mean 2500, standard deviation 43; five of them.
-    assert!((first.iter().sum::<f32>() - 2500.0).abs() < 215.0);
-    assert_ne!(draw(0.25), first);
-    tch::manual_seed(1);
-    generator.seed(7).unwrap();
-    assert_eq!(draw(0.25), first);
-    let mut tensor = Tensor::zeros([1], (Kind::Float, Device::Cpu));
-    assert!(generator.bernoulli(&mut tensor, 1.5).is_err());
 }
 
 #[test]

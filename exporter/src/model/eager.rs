@@ -1,8 +1,8 @@
 //! The vocabulary, computed at once by libtorch; differentiable unless autograd is off.
 
-use ddpm_torch::Generator;
 use tch::{Device, Kind, Tensor};
 
+use super::Masks;
 use super::ops::{Ops, Param};
 
 /// Computes with tch, on the device of its operands.
@@ -10,8 +10,8 @@ use super::ops::{Ops, Param};
 pub struct Eager<'a> {
     /// Whether dropout drops.
     pub train: bool,
-    /// Who decides what it drops, on the CPU; absent: libtorch's global generator.
-    pub generator: Option<&'a Generator>,
+    /// What it drops, on the CPU; absent: what libtorch's global generator says.
+    pub masks: Option<&'a Masks>,
 }
 
 impl Ops for Eager<'_> {
@@ -73,17 +73,10 @@ impl Ops for Eager<'_> {
     }
 
     fn dropout(&self, x: Tensor, rate: f64) -> Tensor {
-        match self.generator {
+        match self.masks {
             _ if !self.train || rate == 0.0 => x,
             None => x.dropout(rate, true),
-            Some(generator) => {
-                let mut kept = x.empty_like();
-                let drawn = generator.bernoulli(&mut kept, 1.0 - rate);
-                drawn.expect(
-                    "rates of dropout are in [0, 1), and generators for tensors on the CPU",
-                );
-                x * (kept / (1.0 - rate))
-            }
+            Some(masks) => &x * masks.next(&x.size(), rate).to_kind(x.kind()),
         }
     }
 
@@ -158,8 +151,7 @@ impl Ops for Eager<'_> {
             return of(timestep);
         }
         let (sorted, return_inverse, return_counts) = (true, true, false);
-        let (distinct, which, _) =
-            timestep.internal_unique2(sorted, return_inverse, return_counts);
+        let (distinct, which, _) = timestep.internal_unique2(sorted, return_inverse, return_counts);
         if 2 * distinct.numel() > timestep.numel() {
             return of(timestep);
         }

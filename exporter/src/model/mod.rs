@@ -17,6 +17,9 @@ pub use validate::ConfigError;
 mod ops;
 pub use ops::{Ops, Param};
 
+mod masks;
+pub use masks::Masks;
+
 mod eager;
 pub use eager::Eager;
 

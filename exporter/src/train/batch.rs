@@ -123,7 +123,7 @@ impl Batches {
 
     /// The batch of these items, with the draws of a step from position `first` on.
     fn of(&self, items: &[usize], step: u32, first: usize) -> Result<Batch, TrainError> {
-        let mut rows = Rows::begin(step, sample_shape(self.dataset.kind()), &self.diffusion);
+        let mut rows = Rows::begin(step, first, sample_shape(self.dataset.kind()), &self.diffusion);
         rows.class_labels = self.num_classes.map(|none| self.labels(step, first, items, none));
         let len = self.dataset.kind().num_elements();
         let (mut x_0, mut noise) = (vec![0.0; len], vec![0.0; len]);

@@ -42,8 +42,7 @@ pub struct CheckpointState {
     /// Mean loss of the steps before it; absent before the first.
     #[serde(default)]
     pub loss: Option<f64>,
-    /// How many threads shared the rows of a batch, which decides how sums are rounded and what
-    /// dropout drops; absent in older ones.
+    /// How many threads shared the rows of a batch, which decides how sums are rounded; absent in older ones.
     #[serde(default)]
     pub workers: Option<usize>,
     /// The run's settings.

@@ -2,6 +2,8 @@
 
 use ddpm_diffusion::Noise;
 
+use crate::model::Masks;
+
 /// What a choice is for: each purpose has a seed of its own, derived from the run's.
 #[derive(Debug, Clone, Copy)]
 enum Purpose {
@@ -60,7 +62,15 @@ impl Draws {
         Self::new(seed_of(&self.root, Purpose::HeldOut))
     }
 
-    /// Seed of the dropout of a step on a rank, for libtorch's generator.
+    /// What dropout drops of the rows of a step, on the CPU.
+    ///
+    /// * `first`: position of the first of them in the batch.
+    #[must_use]
+    pub fn masks(&self, step: u32, first: usize) -> Masks {
+        Masks::new(self.dropout.clone(), step, first)
+    }
+
+    /// Seed of the dropout of a step on a rank, for libtorch's generator on a GPU.
     #[must_use]
     pub fn dropout_seed(&self, step: u32, rank: usize) -> i64 {
         self.dropout.bits(rank as u64, step) as i64

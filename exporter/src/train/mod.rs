@@ -1,8 +1,8 @@
 //! Data → a trained network: loss, optimiser, EMA and checkpoints in one readable loop.
 //!
 //! [`run()`] is the loop. A step is a pure function of the state before it and of its number: which
-//! items it sees, its timesteps, noise, flips and dropped labels are addressed by (seed, step,
-//! position in the batch), and dropout is reseeded. So who makes a batch ahead, and restarts, change
+//! items it sees, its timesteps, noise, flips, dropped labels and, on the CPU, what dropout drops are
+//! addressed by (seed, step, position in the batch). So who makes a batch ahead, and restarts, change
 //! nothing: a resumed run gives, on one CPU with as many threads, the same bits as one that was never
 //! interrupted.
 //!

@@ -32,6 +32,7 @@ impl Batch {
         };
         Batch {
             step: self.step,
+            first: self.first + rows.start,
             x_t: samples(&self.x_t),
             timestep: self.timestep[rows.clone()].to_vec(),
             class_labels: self.class_labels.as_ref().map(|labels| labels[rows.clone()].to_vec()),

@@ -4,7 +4,7 @@ use ddpm_torch::{Autocast, set_channels_last};
 use tch::{Device, Kind, Tensor};
 
 use super::loss::{Objective, loss};
-use super::{Batch, Precision, TrainError};
+use super::{Batch, Draws, Precision, TrainError};
 use crate::model::{Eager, Network};
 
 /// What there is to know about it beside network and batch.
@@ -18,10 +18,13 @@ pub(super) struct Pass {
 
 impl Pass {
     /// The loss of a network on a batch, a scalar that knows its gradient.
+    ///
+    /// * `dropout`: who decides what it drops; absent: nothing is dropped. On a GPU, where masks would
+    ///   have to be uploaded, libtorch's global generator decides instead.
     pub(super) fn loss(
         &self,
         network: &Network,
-        eager: &Eager<'_>,
+        dropout: Option<&Draws>,
         batch: &Batch,
     ) -> Result<Tensor, TrainError> {
         let (inputs, target) = batch.tensors(self.device)?;
@@ -32,7 +35,10 @@ impl Pass {
             Precision::Fp32 => None,
             Precision::Bf16 => Some(Autocast::bf16(self.device)?),
         };
-        let predicted = network.forward(eager, &inputs);
+        let host = dropout.filter(|_| self.device == Device::Cpu);
+        let masks = host.map(|draws| draws.masks(batch.step, batch.first));
+        let eager = Eager { train: dropout.is_some(), masks: masks.as_ref() };
+        let predicted = network.forward(&eager, &inputs);
         Ok(loss(
             self.objective,
             &predicted.f_to_kind(Kind::Float)?,

@@ -11,6 +11,8 @@ use crate::model::Inputs;
 pub struct Batch {
     /// The step, from 0.
     pub step: u32,
+    /// Position of the first row in the whole batch of that step.
+    pub first: usize,
     /// What the network sees, c_in x_t: `[B, …shape]`, f32.
     pub x_t: Tensor,
     /// What it is told of the noise, `[B]`: t in 0..T, ln σ / 4 for EDM, 1000 t for a flow.
@@ -48,6 +50,7 @@ impl Batch {
 #[derive(Debug)]
 pub struct Rows {
     step: u32,
+    first: usize,
     /// Of one sample.
     shape: Vec<i64>,
     x_t: Vec<f32>,
@@ -75,11 +78,13 @@ pub(super) struct Samples {
 impl Rows {
     /// The batch of a step before its first row, without labels.
     ///
+    /// * `first`: position of that row in the whole batch.
     /// * `shape`: of one sample.
     #[must_use]
-    pub fn begin(step: u32, shape: Vec<i64>, diffusion: &DiffusionConfig) -> Self {
+    pub fn begin(step: u32, first: usize, shape: Vec<i64>, diffusion: &DiffusionConfig) -> Self {
         Self {
             step,
+            first,
             shape,
             x_t: Vec::new(),
             target: Vec::new(),
@@ -167,6 +172,7 @@ impl Rows {
         let discretised = self.shape.len() == 3;
         Batch {
             step: self.step,
+            first: self.first,
             x_t,
             timestep: self.timestep,
             class_labels: self.class_labels,

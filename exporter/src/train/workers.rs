@@ -4,20 +4,20 @@
 //! networks and for small batches about as long as they compute. Here each thread takes whole rows
 //! through the whole network and back by itself, and they meet once a pass.
 //!
-//! Shares and their dropout depend on the number of threads alone, and gradients are added in the order
-//! of the shares: with as many threads, a run gives the same bits whenever it is run.
+//! Dropout does not depend on the shares, and gradients are added in their order: other threads round
+//! sums otherwise, and with as many, a run gives the same bits whenever it is run.
 
 use std::panic::resume_unwind;
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use ddpm_torch::{Generator, clear_grads, move_grads};
+use ddpm_torch::{clear_grads, move_grads};
 use tch::{Device, Tensor, nn};
 
 use super::pass::Pass;
 use super::{Batch, Draws, TrainError};
-use crate::model::{Eager, Network};
+use crate::model::Network;
 
 /// Every worker has gradients of its own: this is how much memory those of all may take.
 const GRADIENT_BYTES: usize = 1 << 30;
@@ -50,8 +50,6 @@ struct Job {
     rows: Batch,
     /// What their loss counts.
     share: f64,
-    /// Of its dropout.
-    seed: u64,
 }
 
 impl Workers {
@@ -63,6 +61,7 @@ impl Workers {
     pub(super) fn start(
         network: &Network,
         pass: Pass,
+        draws: &Draws,
         rows: usize,
         threads: usize,
     ) -> Result<Option<Self>, TrainError> {
@@ -72,7 +71,7 @@ impl Workers {
         if pass.device != Device::Cpu || count < 2 {
             return Ok(None);
         }
-        let workers = (0..count).map(|_| Worker::start(network, pass, threads / count));
+        let workers = (0..count).map(|_| Worker::start(network, pass, draws, threads / count));
         let workers = workers.collect::<Result<_, _>>()?;
         // What a thread asks of libtorch for itself is also what new threads begin with.
         tch::set_num_threads(threads as i32);
@@ -95,21 +94,18 @@ impl Workers {
         &mut self,
         batch: &Batch,
         accumulation: usize,
-        draws: &Draws,
         parameters: &[Tensor],
     ) -> Result<f64, TrainError> {
         for worker in &self.workers {
             clear_grads(&worker.parameters)?;
         }
-        let (mut loss, mut jobs) = (0.0, 0);
+        let mut loss = 0.0;
         for (part_share, part) in batch.parts(accumulation) {
             let mut busy = Vec::new();
             let shares = part.parts(self.workers.len());
             for (worker, (share, rows)) in self.workers.iter_mut().zip(shares) {
-                let seed = draws.dropout_seed(batch.step, jobs) as u64;
-                worker.give(Job { rows, share: part_share * share, seed });
+                worker.give(Job { rows, share: part_share * share });
                 busy.push(worker);
-                jobs += 1;
             }
             // All are heard, so that none is at work when a step is given up.
             let losses: Vec<_> = busy.into_iter().map(Worker::hear).collect();
@@ -138,7 +134,12 @@ impl Drop for OneThread {
 }
 
 impl Worker {
-    fn start(network: &Network, pass: Pass, threads: usize) -> Result<Self, TrainError> {
+    fn start(
+        network: &Network,
+        pass: Pass,
+        draws: &Draws,
+        threads: usize,
+    ) -> Result<Self, TrainError> {
         let copy = Network::new(&nn::VarStore::new(Device::Cpu).root(), network.config())?;
         let parameters: Vec<Tensor> = copy.parameters().into_iter().map(|(_, own)| own).collect();
         for ((_, shared), own) in network.parameters().iter().zip(&parameters) {
@@ -146,14 +147,14 @@ impl Worker {
         }
         let (jobs, given) = sync_channel(1);
         let (done, losses) = sync_channel(1);
-        let generator = Generator::new(0)?;
+        let draws = draws.clone();
         let (ready, started) = sync_channel(1);
         let thread = thread::spawn(move || {
             // A thread that has not asked yet takes the global number when it first computes.
             tch::get_num_threads();
             tch::set_num_threads(threads as i32);
             let heard = ready.send(()).is_ok();
-            let work = |job| work(&copy, pass, &generator, &job);
+            let work = |job| work(&copy, pass, &draws, &job);
             while heard && let Ok(job) = given.recv() {
                 if done.send(work(job)).is_err() {
                     break; // Nobody wants more.
@@ -199,15 +200,8 @@ impl Drop for Worker {
     }
 }
 
-fn work(
-    network: &Network,
-    pass: Pass,
-    generator: &Generator,
-    job: &Job,
-) -> Result<f64, TrainError> {
-    generator.seed(job.seed)?;
-    let eager = Eager { train: true, generator: Some(generator) };
-    let loss = pass.loss(network, &eager, &job.rows)? * job.share;
+fn work(network: &Network, pass: Pass, draws: &Draws, job: &Job) -> Result<f64, TrainError> {
+    let loss = pass.loss(network, Some(draws), &job.rows)? * job.share;
     loss.f_backward()?;
     Ok(loss.f_double_value(&[])?)
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use ddpm_exporter::model::{Eager, ModelConfig, Network, ToyConfig, UnetConfig};
 use tch::{Device, Tensor, nn};
 
-pub(crate) const EVAL: Eager<'static> = Eager { train: false, generator: None };
+pub(crate) const EVAL: Eager<'static> = Eager { train: false, masks: None };
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference").join(name)

@@ -117,7 +117,7 @@ impl Classifier {
 
     fn logits(&self, pictures: &Tensor, train: bool) -> Tensor {
         self.features
-            .forward(&Eager { train, generator: None }, pictures)
+            .forward(&Eager { train, masks: None }, pictures)
             .flatten(1, -1)
             .apply(&self.head)
     }

@@ -9,7 +9,7 @@
 //! * `draw`: samples, drawn by all.
 //!
 //! What is drawn is addressed by the position in the whole batch, so the number of processes changes
-//! nothing but the rounding of sums, and the masks of dropout.
+//! nothing but the rounding of sums and, on GPUs, the masks of dropout.
 
 mod team;
 pub use team::Team;

@@ -142,7 +142,7 @@ fn min_snr_makes_every_prediction_learn_the_same_of_x_0() {
         };
         for t in [10, 400, 900] {
             let point = network.process.at_timestep(f64::from(t)).unwrap();
-            let mut rows = Rows::begin(0, vec![2], &diffusion);
+            let mut rows = Rows::begin(0, 0, vec![2], &diffusion);
             rows.push(&diffusion, &network, &point, &x_0, &noise).unwrap();
             let Batch { x_t, target, weights, .. } = rows.finish(Device::Cpu).unwrap();
             let seen: Vec<f32> = x_t.flatten(0, -1).try_into().unwrap();
