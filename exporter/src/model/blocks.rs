@@ -185,13 +185,11 @@ impl Upsample {
     }
 
     pub(crate) fn forward<O: Ops>(&self, o: &O, x: &O::T) -> O::T {
-        let mut h = o.upsample2x(x);
-        if let Some(size) = self.crop_to {
-            h = o.crop(&h, size);
-        }
-        match &self.conv {
-            Some(conv) => conv.forward(o, &h),
-            None => h,
+        match (&self.conv, self.crop_to) {
+            (Some(conv), None) => conv.forward_doubled(o, x),
+            (Some(conv), Some(size)) => conv.forward(o, &o.crop(&o.upsample2x(x), size)),
+            (None, None) => o.upsample2x(x),
+            (None, Some(size)) => o.crop(&o.upsample2x(x), size),
         }
     }
 }

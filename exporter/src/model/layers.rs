@@ -99,6 +99,16 @@ impl Conv {
     pub(crate) fn forward<O: Ops>(&self, o: &O, x: &O::T) -> O::T {
         o.conv2d(x, &self.weight, &self.bias, self.stride, self.pads)
     }
+
+    /// Of the image with every pixel four times.
+    ///
+    /// # Panics
+    ///
+    /// If the kernel is not 3 × 3, or strided.
+    pub(crate) fn forward_doubled<O: Ops>(&self, o: &O, x: &O::T) -> O::T {
+        assert_eq!((self.stride, self.pads), (1, [1; 4]), "a convolution that keeps the size");
+        o.upsample2x_conv3x3(x, &self.weight, &self.bias)
+    }
 }
 
 /// A fully connected layer.

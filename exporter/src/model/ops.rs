@@ -92,6 +92,12 @@ pub trait Ops {
     /// Every pixel four times: `[B, C, H, W]` → `[B, C, 2 H, 2 W]`.
     fn upsample2x(&self, x: &Self::T) -> Self::T;
 
+    /// [`upsample2x`](Self::upsample2x), then a convolution of 3 × 3 that keeps that size: weight
+    /// `[O, I, 3, 3]`, bias `[O]`, `[B, I, H, W]` → `[B, O, 2 H, 2 W]`.
+    fn upsample2x_conv3x3(&self, x: &Self::T, weight: &Param, bias: &Param) -> Self::T {
+        self.conv2d(&self.upsample2x(x), weight, bias, 1, [1; 4])
+    }
+
     /// The top left corner: `[B, C, H, W]` → `[B, C, height, width]`, no larger than before.
     fn crop(&self, x: &Self::T, size: [i64; 2]) -> Self::T;
 

@@ -255,7 +255,7 @@ impl UpLevel {
         }
         let h = below.expect("every level has a layer");
         match &self.upsampler {
-            Some(Resample::Conv(conv)) => conv.forward(o, &o.upsample2x(&h)),
+            Some(Resample::Conv(conv)) => conv.forward_doubled(o, &h),
             Some(Resample::Resnet(resnet)) => resnet.forward(o, &h, time),
             None => h,
         }
