@@ -60,6 +60,8 @@ def arguments():
     parser.add_argument("--seconds", type=float, default=8.0, help="length of one [8]")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
                         help="threads of both sides [one a core]")
+    parser.add_argument("--batch", type=int, choices=[batch for _, batch in SIZES],
+                        help="measure the network of this batch size alone")
     parser.add_argument("--write", action="store_true", help="write a page in docs/benchmarks too")
     args = parser.parse_args()
     if args.rounds < 1 or args.threads < 1 or not 0 < args.seconds <= 60:
@@ -67,11 +69,15 @@ def arguments():
     return args
 
 
+def sizes(args):
+    return [size for size in SIZES if args.batch in (None, size[1])]
+
+
 def list_subjects(scratch, running, args):
     """What is measured: {(name, network, batch): a function that gives a dictionary of figures}."""
     pictures = make_pictures(scratch / "cifar10")
     subjects = {}
-    for network, batch in SIZES:
+    for network, batch in sizes(args):
         for name, (tuned, channels_last) in LOOPS.items():
             if network == POINTS and channels_last:
                 continue
@@ -129,7 +135,7 @@ def table(rows, known, args):
         + " | ddpm-exporter | ÷ reference | ÷ best tuned |",
         "|---|--:|" + "--:|" * (len(LOOPS) + 3),
     ]
-    for network, batch in SIZES:
+    for network, batch in sizes(args):
         speeds = {name: rows[name, network, batch]["items_per_second"]
                   for name in LOOPS if (name, network, batch) in rows}
         ours = rows["ddpm-exporter", network, batch]["items_per_second"]
