@@ -1,15 +1,15 @@
-# The commands of the project, under the names we say. `make` alone lists them.
+# The commands of the project. `make` alone lists them.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-# Cargo and pip use all cores by themselves.
+# Cargo and pip already use all cores.
 .NOTPARALLEL:
 .PHONY: help demo test check setup-server setup bench bench-train seeds agreement kills quality diffusers models \
     extractor dist clean
 
 # `make TARGET DEVICE=cuda` builds and runs with the libraries of .runtime-cuda/. Otherwise
-# .cargo/config.toml says where they are.
+# .cargo/config.toml sets their paths.
 DEVICE ?= cpu
 ifeq ($(DEVICE),cuda)
 export LIBTORCH := $(CURDIR)/.runtime-cuda/torch
@@ -27,7 +27,7 @@ demo: setup-server ## Serve the two embedded models and draw samples of both int
 	cargo build --release -p ddpm-server -p ddpm-client
 	@python3 tools/demo.py
 
-test: check ## Run everything: formatting, lints, documentation, all tests, Python's client and diffusers
+test: check ## Run everything: formatting, lints, documentation, all tests, the Python client, diffusers
 	cargo build --workspace --bins
 	DDPM_BINARIES="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug" \
 	    cargo test --workspace --no-fail-fast --features ddpm-tests/exporter
@@ -62,25 +62,25 @@ bench-train: setup ## Measure training beside loops in PyTorch, in turns (ARGS=-
 	@tools/setup.sh python tools/bench/requirements.txt
 	python3 tools/bench/train.py $(ARGS)
 
-seeds: setup ## Train on digits with five seeds, here and in PyTorch, and compare what they learned
+seeds: setup ## Train on digits with five seeds, here and in PyTorch, and compare the results
 	@tools/preflight.sh rust c++
 	cargo build --release -p ddpm-exporter
 	@tools/setup.sh python tools/bench/requirements.txt
 	python3 tools/bench/seeds.py $(ARGS)
 
-agreement: setup ## Let a classifier judge 256 samples of the embedded glyphs
+agreement: setup ## Classify 256 samples of the embedded glyphs and compare with their labels
 	@tools/preflight.sh rust c++
 	cargo run --release -p ddpm-exporter --example glyph_agreement -- models/glyphs --out docs/pictures/glyphs.png
 
-kills: setup ## Kill a training run at fifty random times, and compare what comes of it, bit for bit
+kills: setup ## Kill a training run fifty times at random, and compare its results bit for bit
 	@tools/preflight.sh rust c++
 	cargo test -p ddpm-exporter --test killed -- --ignored --nocapture
 
-quality: setup ## Measure samplers against evaluations on the shipped models (an hour on two cores)
+quality: setup ## Measure sample quality against evaluations on the shipped models (an hour on two cores)
 	@tools/preflight.sh rust c++
 	tools/quality.sh
 
-diffusers: setup ## Let Python's diffusers and onnxruntime read packages of ours (2.8 GB of PyTorch)
+diffusers: setup ## Read our packages with Python's diffusers and onnxruntime (2.8 GB of PyTorch)
 	@tools/preflight.sh rust c++
 	cargo build --workspace --bins
 	@tools/setup.sh python tests/python/diffusers.txt
@@ -94,11 +94,11 @@ extractor: setup ## Train the small feature extractor of `ddpm-exporter eval` ag
 	@tools/preflight.sh rust c++
 	cargo run --release -p ddpm-exporter --example small_extractor
 
-dist: setup ## Make dist/, a folder to copy to a machine with neither Rust nor network
+dist: setup ## Make dist/, a folder to copy to a machine without Rust or network
 	@tools/preflight.sh rust c++
 	cargo build --release --workspace --bins
 	@python3 tools/dist.py
 
-clean: ## Remove what the commands made; downloads and trained runs stay
+clean: ## Remove build outputs, demo/ and dist/; keep downloads and trained runs
 	cargo clean
 	rm -rf demo dist

@@ -1,14 +1,15 @@
-//! Requests share calls of the network and keep their bits: on the glyphs model,
-//! through ONNX Runtime, over the wire.
+//! Requests share calls of the network and keep their bits: with the glyphs model, through
+//! ONNX Runtime, over the wire.
 
+use ddpm_client::samplers::{Ddim, Ddpm};
 use ddpm_client::{ClippedEps, Collected, Format, Grid, Request, Sampler, Variance};
 
 use crate::harness::{TestServer, glyphs};
 
-/// Three requests with other samplers, lengths, grids and seeds.
+/// Makes three requests with different samplers, lengths, grids and seeds.
 fn requests() -> [Request; 3] {
-    let ddim = |eta, clip_rule| Sampler::Ddim { eta, clip_rule };
-    let ddpm = Sampler::Ddpm { variance: Some(Variance::FixedSmall) };
+    let ddim = |eta, clip_rule| Sampler::Ddim(Ddim { eta, clip_rule });
+    let ddpm = Sampler::Ddpm(Ddpm { variance: Some(Variance::FixedSmall) });
     let base = |count, seed| glyphs(count).format(Format::RawF32).seed(seed);
     [
         base(2, 11).sampler(ddim(0.0, ClippedEps::Recompute)).num_steps(40),
@@ -17,7 +18,7 @@ fn requests() -> [Request; 3] {
     ]
 }
 
-/// The first and the last call that a request took part in.
+/// Returns the first and the last call that a request took part in.
 fn span(collected: &Collected) -> (u64, u64) {
     (collected.completed.first_tick, collected.completed.last_tick)
 }
@@ -41,7 +42,7 @@ async fn three_requests_advance_in_the_same_calls_and_equal_their_solo_runs_bit_
     let evals: Vec<u64> = together.iter().map(|one| one.completed.evals).collect();
     assert_eq!(evals, [80, 100, 180]);
 
-    // Each took as many calls as its program has rows, but they were the same calls.
+    // Each took part in one call per row of its program, but the calls were shared.
     let ticks: u64 = together.iter().map(|one| one.completed.ticks).sum();
     assert_eq!(ticks, 40 + 100 + 60);
     let first = together.iter().map(|one| span(one).0).min().unwrap();

@@ -1,27 +1,14 @@
 //! Clients that leave free what they held.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ddpm_client::{Client, Event, Indices, Request};
+use ddpm_client::{Event, Indices, Request};
 
-use crate::harness::{TestServer, glyphs};
+use crate::harness::{TestServer, glyphs, idle};
 
-/// Far more work than a test may take.
+/// Requests far more work than a test has time for.
 fn endless() -> Request {
     Request::new("glyphs", Indices::first(5000)).num_steps(1000)
-}
-
-/// Waits until nothing is in flight.
-async fn idle(client: &Client) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let load = client.server_info().await.unwrap().load;
-        if (load.requests, load.samples_running, load.backlog_evals) == (0, 0, 0) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "still in flight: {load:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[tokio::test]

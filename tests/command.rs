@@ -1,10 +1,8 @@
 //! The `ddpm` command against the real server.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use ddpm_client::Sampler;
 
@@ -22,7 +20,7 @@ fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The names and bytes of a folder's files.
+/// Returns the names and bytes of a folder's files, sorted by name.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
@@ -34,7 +32,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn sample_writes_pictures_a_grid_and_animations_and_the_same_again() {
+async fn sample_writes_pictures_a_grid_and_animations_reproducibly() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let args = |out| {
@@ -62,14 +60,14 @@ async fn sample_writes_pictures_a_grid_and_animations_and_the_same_again() {
     );
 }
 
-/// Runs a command that must succeed; gives its stdout.
+/// Runs a command that must succeed; returns its stdout.
 fn succeed(server: &TestServer, folder: &Path, line: &str) -> String {
     let output = ddpm(server, folder, &line.split_whitespace().collect::<Vec<_>>());
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The only file with that ending.
+/// Returns the bytes of the only file with that ending.
 fn file_with(folder: &Path, ending: &str) -> Vec<u8> {
     let mut found = files(folder).into_iter().filter(|(name, _)| name.ends_with(ending));
     let (_, bytes) = found.next().unwrap();
@@ -85,7 +83,7 @@ async fn rows_of_every_sampler_printed_and_sent_back_give_the_same_bytes() {
     let picture = "sample glyphs -n 1 --seed 5 --steps 10 --label 3 --no-grid --out picture";
     succeed(&server, path, picture);
     for sampler in Sampler::ALL {
-        let (name, encodes) = (sampler.name(), sampler == Sampler::DdimInverse);
+        let (name, encodes) = (sampler.name(), sampler.encodes());
         let image = if encodes { "--image picture/glyphs-5-0.png" } else { "" };
         let walk = format!("--sampler {sampler} --steps 6 --label 3 {image}");
         let rows = succeed(&server, path, &format!("program glyphs {walk} --json"));
@@ -95,7 +93,7 @@ async fn rows_of_every_sampler_printed_and_sent_back_give_the_same_bytes() {
         let own = format!("--program rows.json --label 3 {image}");
         succeed(&server, path, &format!("{common} {own} --out own-{name}"));
         let [named, own] =
-            ["named", "own"].map(|how| file_with(&path.join(format!("{how}-{name}")), ".npy"));
+            ["named", "own"].map(|kind| file_with(&path.join(format!("{kind}-{name}")), ".npy"));
         assert!(named == own, "{name}");
     }
 }
@@ -128,7 +126,7 @@ async fn every_grid_clip_and_edit_runs_through_the_command() {
 }
 
 #[tokio::test]
-async fn the_line_that_encode_prints_gives_the_picture_back() {
+async fn the_command_that_encode_prints_restores_the_picture() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
@@ -141,7 +139,7 @@ async fn the_line_that_encode_prints_gives_the_picture_back() {
         let report = succeed(&server, path, &format!("{encode} {grid} --out x_T.npy"));
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
         let line = report["decode"].as_str().unwrap();
-        // As it stands: the server is named in it, since it is not the usual one.
+        // Run it unchanged: it names the server, which is not at the default address.
         let mut shell = Command::new("sh");
         let commands = binary("ddpm").parent().unwrap().to_owned();
         let search = std::env::var_os("PATH").unwrap_or_default();
@@ -160,7 +158,7 @@ async fn the_line_that_encode_prints_gives_the_picture_back() {
 }
 
 #[tokio::test]
-async fn a_picture_and_the_report_say_how_it_was_edited() {
+async fn a_picture_and_its_report_say_how_it_was_edited() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
@@ -196,18 +194,18 @@ async fn a_picture_and_the_report_say_how_it_was_edited() {
 }
 
 #[tokio::test]
-async fn a_way_decoded_with_churn_begins_and_ends_with_the_samples_of_its_ends() {
+async fn an_interpolation_with_churn_begins_and_ends_with_the_samples_of_its_ends() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    // On betas its first row is churn, which has no evaluation.
+    // On a beta schedule its first row is churn, which has no evaluation.
     let walk = "--label 3 --steps 6 --sampler edm-heun:s-tmax=1000 --seed 3 --format u8";
     succeed(
         &server,
         path,
         &format!("interpolate glyphs --from 0 --to 2 --frames 3 {walk} --out way"),
     );
-    // All frames have the noise of index 0 in their steps.
+    // All frames share the noise of index 0 in their steps.
     let shared = "--share-noise 0 --share steps --out ends";
     succeed(&server, path, &format!("sample glyphs --indices 0,2 {walk} {shared}"));
     let read = |name: &str| fs::read(path.join(name)).unwrap();
@@ -216,7 +214,7 @@ async fn a_way_decoded_with_churn_begins_and_ends_with_the_samples_of_its_ends()
 }
 
 #[tokio::test]
-async fn a_way_from_one_sample_to_another_begins_and_ends_with_them() {
+async fn an_interpolation_between_samples_begins_and_ends_with_them() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
@@ -237,7 +235,7 @@ async fn a_way_from_one_sample_to_another_begins_and_ends_with_them() {
 }
 
 #[tokio::test]
-async fn a_server_of_small_requests_gives_the_bytes_of_one_of_large_ones() {
+async fn samples_do_not_depend_on_how_a_request_is_split() {
     let folder = tempfile::tempdir().unwrap();
     let line = "sample toy -n 50 --seed 3 --steps 5 --json --out";
     for (limit, out) in [("7", "small"), ("1000", "large")] {
@@ -251,7 +249,7 @@ async fn a_server_of_small_requests_gives_the_bytes_of_one_of_large_ones() {
 }
 
 #[tokio::test]
-async fn models_and_status_say_what_is_served() {
+async fn models_and_status_describe_the_server() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let models = ddpm(&server, folder.path(), &["models"]);

@@ -1,22 +1,20 @@
-//! Editing: from a picture, around a known part, between two pictures, with noise
-//! in common.
+//! Editing: from a picture, around a known part, between two pictures, with shared noise.
 
-use ddpm_client::proto::{self, GenerateRequest, inpaint::Method};
+use ddpm_client::proto::inpaint::Method;
+use ddpm_client::proto::{self, GenerateRequest};
 
-use crate::{
-    harness::TestServer,
-    raw::{Raw, floats_of, images, sampler, states, tensor},
-};
+use crate::harness::TestServer;
+use crate::raw::{Raw, float_request, images, sampler, states, tensor};
 
 const ELEMENTS: usize = 3 * 16 * 16;
 
-/// A heart of the model's own.
+/// Samples a heart from the model.
 async fn heart(raw: &mut Raw) -> Vec<f32> {
     let request = GenerateRequest {
         class_labels: vec![15],
         sampler: sampler("dpm++:order=3"),
         num_steps: Some(20),
-        ..floats_of("glyphs", 1)
+        ..float_request("glyphs", 1)
     };
     raw.run(request).await.values(0)
 }
@@ -32,7 +30,7 @@ async fn strength_0_returns_the_image_and_more_strength_changes_more_of_it() {
             initial: images(&[&image], Some(strength)),
             class_labels: vec![11],
             num_steps: Some(20),
-            ..floats_of("glyphs", 4)
+            ..float_request("glyphs", 4)
         };
         let run = raw.run(request).await;
         let change = |index| -> f32 {
@@ -40,12 +38,12 @@ async fn strength_0_returns_the_image_and_more_strength_changes_more_of_it() {
         };
         changes.push((0..4).map(change).sum::<f32>());
     }
-    assert_eq!(changes[0], 0.0, "to the last bit");
+    assert_eq!(changes[0], 0.0, "equal bit for bit");
     assert!(changes.windows(2).all(|pair| pair[0] < pair[1]), "{changes:?}");
 }
 
 #[tokio::test]
-async fn known_pixels_come_back_equal_whatever_fills_in_the_rest() {
+async fn known_pixels_come_back_equal_with_every_method() {
     let server = TestServer::start(&[]);
     let mut raw = Raw::connect(&server).await;
     let pixels: Vec<u8> = (0..ELEMENTS).map(|k| (k * 37 % 256) as u8).collect();
@@ -68,7 +66,7 @@ async fn known_pixels_come_back_equal_whatever_fills_in_the_rest() {
             sampler: sampler(text),
             num_steps: Some(12),
             format: proto::Format::RawU8.into(),
-            ..floats_of("glyphs", 2)
+            ..float_request("glyphs", 2)
         };
         let run = raw.run(request).await;
         for sample in run.samples.values() {
@@ -80,15 +78,15 @@ async fn known_pixels_come_back_equal_whatever_fills_in_the_rest() {
     }
 }
 
-/// Encodes to x_T and decodes again, each in 200 rows; the PSNR for a range of 2.
-async fn psnr_of_the_way_there_and_back(raw: &mut Raw, image: &[f32], num_steps: u32) -> f64 {
+/// Encodes an image to x_T and decodes it; returns the PSNR in dB for a range of 2.
+async fn round_trip_psnr(raw: &mut Raw, image: &[f32], num_steps: u32) -> f64 {
     let way = |text: &str, initial| GenerateRequest {
         sampler: sampler(text),
         num_steps: Some(num_steps),
         clip: proto::Clip::None.into(),
         class_labels: vec![15],
         initial,
-        ..floats_of("glyphs", 1)
+        ..float_request("glyphs", 1)
     };
     let state = raw.run(way("ddim-inverse", images(&[image], None))).await.values(0);
     let back = raw.run(way("ddim", states(&[&state]))).await.values(0);
@@ -101,8 +99,8 @@ async fn a_picture_that_is_encoded_and_decoded_in_200_rows_comes_back() {
     let server = TestServer::start(&[]);
     let mut raw = Raw::connect(&server).await;
     let image = heart(&mut raw).await;
-    let few = psnr_of_the_way_there_and_back(&mut raw, &image, 20).await;
-    let many = psnr_of_the_way_there_and_back(&mut raw, &image, 200).await;
+    let few = round_trip_psnr(&mut raw, &image, 20).await;
+    let many = round_trip_psnr(&mut raw, &image, 200).await;
     println!("encode and decode: {few:.1} dB at 20 rows, {many:.1} dB at 200");
     assert!(many > 30.0 && many > few + 3.0, "{few} dB at 20 rows, {many} dB at 200");
 }
@@ -115,7 +113,7 @@ async fn guidance_1_is_the_conditional_network_and_0_the_unconditional_one() {
         guidance: scale.map(|scale| proto::Guidance { scale, ..Default::default() }),
         class_labels,
         num_steps: Some(10),
-        ..floats_of("glyphs", 2)
+        ..float_request("glyphs", 2)
     };
     let conditional = raw.run(with(None, vec![3])).await.samples;
     let unconditional = raw.run(with(None, vec![])).await.samples;
@@ -129,11 +127,11 @@ async fn guidance_1_is_the_conditional_network_and_0_the_unconditional_one() {
     let mut interval = with(Some(3.0), vec![3]);
     interval.guidance.as_mut().unwrap().sigma_max = Some(1.0);
     let evals = raw.run(interval).await.completed.evals;
-    assert!(20 < evals && evals < 40, "guided in a part of the way: {evals}");
+    assert!(20 < evals && evals < 40, "guidance in a part of the steps: {evals}");
 }
 
 #[tokio::test]
-async fn an_interpolation_begins_and_ends_at_its_ends() {
+async fn an_interpolation_begins_and_ends_at_the_given_states() {
     let server = TestServer::start(&[]);
     let mut raw = Raw::connect(&server).await;
     let state = |phase: f32| -> Vec<f32> {
@@ -144,7 +142,7 @@ async fn an_interpolation_begins_and_ends_at_its_ends() {
         initial,
         class_labels: vec![4],
         num_steps: Some(10),
-        ..floats_of("glyphs", 5)
+        ..float_request("glyphs", 5)
     };
     let between =
         proto::Interpolation { from: Some(tensor(&from)), to: Some(tensor(&to)), frames: 5 };
@@ -165,7 +163,7 @@ async fn samples_that_share_all_noise_differ_by_their_labels_alone() {
         sampler: sampler("euler-ancestral"),
         num_steps: Some(10),
         class_labels,
-        ..floats_of("glyphs", 3)
+        ..float_request("glyphs", 3)
     };
     let all = raw.run(with(true, true, vec![2])).await.samples;
     assert!(all[&0] == all[&1] && all[&1] == all[&2]);
@@ -178,20 +176,20 @@ async fn samples_that_share_all_noise_differ_by_their_labels_alone() {
     // Index 9 alone has that noise anyway.
     let ranges = vec![proto::IndexRange { first: 9, count: 1 }];
     let ranges = proto::generate_request::Samples::IndexRanges(proto::IndexRanges { ranges });
-    let own = GenerateRequest {
+    let alone = GenerateRequest {
         samples: Some(ranges),
         shared_noise: None,
         ..with(false, false, vec![2])
     };
-    assert!(raw.run(own).await.samples[&9] == all[&0]);
+    assert!(raw.run(alone).await.samples[&9] == all[&0]);
 }
 
 #[tokio::test]
-async fn what_an_edit_lacks_is_named() {
+async fn missing_or_wrong_parts_of_an_edit_are_named() {
     let server = TestServer::start(&[]);
     let mut raw = Raw::connect(&server).await;
     let image = vec![0.0; ELEMENTS];
-    let base = || GenerateRequest { num_steps: Some(10), ..floats_of("glyphs", 1) };
+    let base = || GenerateRequest { num_steps: Some(10), ..float_request("glyphs", 1) };
     let encode = |initial| GenerateRequest { sampler: sampler("ddim-inverse"), initial, ..base() };
     let inpaint = |image, mask, method| GenerateRequest {
         inpaint: Some(proto::Inpaint { image, mask, method }),
@@ -237,15 +235,15 @@ async fn what_an_edit_lacks_is_named() {
 }
 
 #[tokio::test]
-async fn a_receipt_says_all_that_an_edit_depends_on() {
-    use proto::receipt::Inpaint as Said;
+async fn a_receipt_records_everything_that_an_edit_depends_on() {
+    use proto::receipt::Inpaint as ReceiptInpaint;
     let server = TestServer::start(&[]);
     let mut raw = Raw::connect(&server).await;
     let image = vec![0.25; ELEMENTS];
     let base = || GenerateRequest {
         num_steps: Some(4),
         sampler: sampler("ddim"),
-        ..floats_of("glyphs", 1)
+        ..float_request("glyphs", 1)
     };
     let plain = raw.run(base()).await.receipt;
     assert_eq!((plain.strength, plain.inpaint, plain.interpolation_frames), (None, None, 0));
@@ -254,18 +252,18 @@ async fn a_receipt_says_all_that_an_edit_depends_on() {
     assert_eq!(raw.run(request).await.receipt.strength, Some(0.5));
 
     let repaint = proto::ReplaceXt { resampling: 3, jump_length: 0 };
-    for (method, said) in [
-        (Method::ReplaceX0(proto::ReplaceX0 {}), Said::ReplaceX0(proto::ReplaceX0 {})),
-        // As asked for, or the default.
+    for (method, expected) in [
+        (Method::ReplaceX0(proto::ReplaceX0 {}), ReceiptInpaint::ReplaceX0(proto::ReplaceX0 {})),
+        // Defaults are filled in.
         (
             Method::ReplaceXT(repaint),
-            Said::ReplaceXT(proto::ReplaceXt { resampling: 3, jump_length: 1 }),
+            ReceiptInpaint::ReplaceXT(proto::ReplaceXt { resampling: 3, jump_length: 1 }),
         ),
     ] {
         let (image, mask) = (Some(tensor(&image)), Some(tensor(&[1.0; 16 * 16])));
         let inpaint = Some(proto::Inpaint { image, mask, method: Some(method) });
         let receipt = raw.run(GenerateRequest { inpaint, ..base() }).await.receipt;
-        assert_eq!(receipt.inpaint, Some(said));
+        assert_eq!(receipt.inpaint, Some(expected));
     }
 
     let between =
@@ -277,6 +275,6 @@ async fn a_receipt_says_all_that_an_edit_depends_on() {
     let threshold = proto::DynamicThreshold { quantile: Some(0.9), max: None };
     let clip = proto::Clip::Dynamic.into();
     let request = GenerateRequest { clip, dynamic_threshold: Some(threshold), ..base() };
-    let said = raw.compile(request).await.dynamic_threshold.unwrap();
-    assert_eq!((said.quantile, said.max), (Some(0.9), Some(100.0)));
+    let compiled = raw.compile(request).await.dynamic_threshold.unwrap();
+    assert_eq!((compiled.quantile, compiled.max), (Some(0.9), Some(100.0)));
 }

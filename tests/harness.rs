@@ -1,15 +1,13 @@
-//! Starts the real server on a free port, and stops it.
+//! Starts the real server on a free port and stops it.
 
-use std::{
-    io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use ddpm_client::{Client, Collected, Data, Indices, Options, Request};
+use ddpm_client::{Client, Collected, Data, Indices, Load, Options, Request};
 
 /// A server that is stopped when the test is over.
 pub(crate) struct TestServer {
@@ -21,7 +19,7 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// Starts a server with these arguments and waits until it listens.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = command(args).spawn().expect("the server's binary is there");
+        let mut child = command(args).spawn().expect("the server's binary exists");
         let mut stderr = child.stderr.take().expect("stderr is piped");
         let log = thread::spawn(move || {
             let mut log = String::new();
@@ -39,30 +37,31 @@ impl TestServer {
         Self { child, address: address.to_owned(), log: Some(log) }
     }
 
-    /// Where it listens.
+    /// Returns the URL of the server.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// A client of it.
+    /// Connects a client.
     pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.address, Options::default()).await.expect("the server listens")
     }
 
-    /// Samples and collects.
+    /// Runs a request and collects its samples.
     pub(crate) async fn sample(&self, request: Request) -> Collected {
-        let generation = self.client().await.generate(request).await.expect("it is accepted");
-        generation.collect().await.expect("it is finished")
+        let generation =
+            self.client().await.generate(request).await.expect("the request is accepted");
+        generation.collect().await.expect("the request is finished")
     }
 
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
-        assert!(sent.expect("kill is there").success());
+        assert!(sent.expect("kill exists").success());
     }
 
-    /// Waits for the end; returns the status and the log.
+    /// Waits for the server to end; returns its status and log.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = wait_for(&mut self.child);
         let log = self.log.take().expect("it is taken once").join().expect("it reads text");
@@ -90,7 +89,7 @@ fn wait_for(child: &mut Child) -> ExitStatus {
 
 /// Runs a server that is not expected to start; returns its exit code and log.
 pub(crate) fn fails_to_start(args: &[&str]) -> (i32, String) {
-    let mut child = command(args).spawn().expect("the server's binary is there");
+    let mut child = command(args).spawn().expect("the server's binary exists");
     let mut log = String::new();
     let mut stderr = child.stderr.take().expect("stderr is piped");
     let status = wait_for(&mut child);
@@ -112,7 +111,7 @@ fn command(args: &[&str]) -> Command {
     command
 }
 
-/// A binary of the workspace: from the folder `DDPM_BINARIES`, or built if need be.
+/// Returns the path of a binary of the workspace, in the folder `DDPM_BINARIES` or else built.
 pub(crate) fn binary(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
@@ -136,29 +135,42 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// The root of the checkout.
+/// Waits until nothing is in flight: the server forgets a request a moment after its last event.
+pub(crate) async fn idle(client: &Client) -> Load {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let load = client.server_info().await.unwrap().load;
+        if (load.requests, load.samples_running, load.backlog_evals) == (0, 0, 0) {
+            return load;
+        }
+        assert!(Instant::now() < deadline, "still in flight: {load:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Returns the root of the checkout.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout")
 }
 
-/// Glyphs of all classes in turn, in ten steps.
+/// Requests glyphs of all classes in turn, in ten steps.
 pub(crate) fn glyphs(count: u32) -> Request {
-    of_glyphs(Indices::first(count))
+    glyph_request(Indices::first(count))
 }
 
-/// As [`glyphs`], for the indices written like `0-63,70`.
+/// Requests [`glyphs`] at indices such as `0-63,70`.
 pub(crate) fn glyphs_at(indices: &str) -> Request {
-    of_glyphs(indices.parse().expect("indices"))
+    glyph_request(indices.parse().expect("valid indices"))
 }
 
-fn of_glyphs(indices: Indices) -> Request {
+fn glyph_request(indices: Indices) -> Request {
     Request::new("glyphs", indices).class_labels((0..16).collect::<Vec<_>>()).num_steps(10).seed(7)
 }
 
-/// The values of a sample in the model's scale.
+/// Returns the values of a sample in the model's scale.
 pub(crate) fn values(data: &Data) -> &[f32] {
     match data {
         Data::Values(values) => values,
-        other => panic!("values were asked for, got {other:?}"),
+        other => panic!("expected values, got {other:?}"),
     }
 }

@@ -1,10 +1,11 @@
-//! Models of other programs are served: an imported package is like any other, with its shape and its labels.
+//! Models of other programs can be served: an imported package is like any other, with its
+//! own shape and labels.
 
 use std::process::Command;
 
 use crate::harness::{TestServer, binary, root};
 
-/// Runs a program of ours that must succeed.
+/// Runs one of our programs, which must succeed.
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -37,7 +38,7 @@ async fn imported_models_are_served_whatever_their_shape_and_labels() {
         sample.args(["sample", name, "-n", "2", "--seed", "4", "--steps", "5"]).args(flags);
         run(sample.current_dir(folder.path()).env("DDPM_SERVER", server.address()));
         let drawn = folder.path().join("samples").read_dir().unwrap().map(Result::unwrap);
-        let of_this = drawn.filter(|file| file.file_name().to_string_lossy().starts_with(name));
-        assert!(of_this.count() > 0, "{name}");
+        let files = drawn.filter(|file| file.file_name().to_string_lossy().starts_with(name));
+        assert!(files.count() > 0, "{name}");
     }
 }

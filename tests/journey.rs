@@ -1,11 +1,9 @@
-//! Real digits, from files on disk to a GIF over gRPC: train, verify, export
-//! again, serve, sample. Two hundred steps: enough for a network that says
-//! something, not for one that draws well (the README has the real run).
+//! Real digits, from files on disk to a GIF over gRPC: train, verify, export again, serve,
+//! sample. The 200 steps are enough for a working network, not for one that draws well (the
+//! README has the real run).
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+use std::path::Path;
+use std::process::{Command, Output};
 
 use crate::harness::{TestServer, binary, root};
 
@@ -27,8 +25,8 @@ async fn real_digits_go_all_the_way_from_files_to_a_gif() {
     let train = ["train", "--data", &data, "--out", "run", "--name", "digits", "--steps", "200"];
     exporter(folder.path(), &[&train[..], &["--batch-size", "32", "--sample-every", "0"]].concat());
     let verified = exporter(folder.path(), &["verify", "run/package"]);
-    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
-    assert!(said.contains("libtorch") && said.contains("ONNX Runtime"), "{said}");
+    let stdout = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(stdout.contains("libtorch") && stdout.contains("ONNX Runtime"), "{stdout}");
     exporter(folder.path(), &["export", "run", "--output", "models/digits", "--version", "2"]);
     exporter(folder.path(), &["inspect", "models/digits"]);
 

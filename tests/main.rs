@@ -1,21 +1,22 @@
-//! End to end: the real server as a process of its own, the real client, and the
-//! models that are embedded in the server.
+//! End to end: the real server in its own process, the real client, and the models that
+//! are embedded in the server.
 //!
-//! One promise to users a module:
+//! One promise to users per module:
 //!
-//! * `sampling`: what was asked for comes, in every format, and again the same;
-//! * `previews`: samples are seen while they form, at the cadence asked for;
+//! * `sampling`: requested samples arrive in every format, and are reproducible;
+//! * `previews`: samples can be watched in the making, at the requested cadence;
 //! * `batching`: requests share calls of the network and keep their bits;
-//! * `refusals`: bad requests get a clear error and cost nothing else;
-//! * `packages`: bad packages are refused at start, with what is wrong;
+//! * `refusals`: bad requests get a clear error and have no other effect;
+//! * `packages`: bad packages are refused at startup, with the reason;
 //! * `cancellation`: clients that leave free what they held;
-//! * `overload`: a full server refuses with a time to come back;
-//! * `shutdown`: a signal drains, a second one does not wait;
+//! * `overload`: a full server refuses requests and says when to retry;
+//! * `shutdown`: a signal drains, a second one stops at once;
 //! * `command`: the `ddpm` command against the real server;
 //! * `noise`: x_T over the wire is the documented noise;
-//! * `samplers`: every sampler answers, and all of them share calls;
+//! * `samplers`: every sampler works, and all of them share calls;
 //! * `toys`: every kind of network with every sampler that suits it;
-//! * `programs`: rows of the client's own run as they are, or are refused by field;
+//! * `programs`: a client's own rows run unchanged, or are refused by field;
+//! * `house`: which crates may depend on which, and how source files look;
 //! * `editing`: from pictures, around known parts, between two, with shared noise.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
@@ -43,6 +44,8 @@ mod shutdown;
 mod command;
 
 mod noise;
+
+mod house;
 
 mod samplers;
 

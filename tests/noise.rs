@@ -1,17 +1,16 @@
-//! Noise over the wire is the documented noise: a program that only draws returns
-//! it, bit for bit.
+//! Noise over the wire is the documented noise: a program that only draws noise returns it
+//! bit for bit.
 
-use ddpm_client::proto::{self, GenerateRequest, generate_request::Samples};
+use ddpm_client::proto::generate_request::Samples;
+use ddpm_client::proto::{self, GenerateRequest};
 use ddpm_diffusion::{Evals, Label, Mix, Noise, NoiseAddress, Row};
 
-use crate::{
-    harness::TestServer,
-    raw::{Raw, floats_of, program},
-};
+use crate::harness::TestServer;
+use crate::raw::{Raw, float_request, sampler_from_rows};
 
 const SEED: u64 = 1 << 40;
 
-/// A row without an evaluation that mixes `u`.
+/// Makes a row without an evaluation that mixes `u`.
 fn row(step: u32, u: Mix) -> Row {
     let mut row = Row::at(0.0);
     row.evals = Evals::Zero;
@@ -26,15 +25,15 @@ fn drawn(index: u64, draw: u32) -> [f32; 2] {
     z
 }
 
-/// What two rows make of sample 5.
+/// Runs two rows on sample 5.
 async fn sample_5(rows: [Row; 2]) -> Vec<f32> {
     let server = TestServer::start(&[]);
     let ranges = vec![proto::IndexRange { first: 5, count: 1 }];
     let request = GenerateRequest {
         seed: Some(SEED),
         samples: Some(Samples::IndexRanges(proto::IndexRanges { ranges })),
-        sampler: program(&rows),
-        ..floats_of("toy", 1)
+        sampler: sampler_from_rows(&rows),
+        ..float_request("toy", 1)
     };
     Raw::connect(&server).await.run(request).await.values(5)
 }
@@ -46,7 +45,7 @@ async fn x_t_is_draw_0_of_the_index() {
 }
 
 #[tokio::test]
-async fn a_row_draws_its_position_and_one_or_what_it_names() {
+async fn a_row_draws_its_position_plus_one_or_the_draw_it_names() {
     let noise = Mix { z: 1.0, ..Mix::ZERO };
     let keep = Mix { u: 1.0, ..Mix::ZERO };
     assert_eq!(sample_5([row(1, noise), row(2, keep)]).await, drawn(5, 1));

@@ -1,4 +1,4 @@
-//! A full server refuses with a time to come back, and takes requests again.
+//! A full server refuses requests, says when to retry, and later accepts them.
 
 use ddpm_client::{Client, Code, Error, Indices, Program, Request};
 use ddpm_diffusion::{Label, Row};
@@ -6,7 +6,7 @@ use ddpm_diffusion::{Label, Row};
 use crate::harness::{TestServer, glyphs};
 
 #[tokio::test]
-async fn samples_above_the_queue_are_refused_with_a_time_to_come_back() {
+async fn samples_beyond_the_queue_are_refused_with_a_time_to_retry() {
     let server = TestServer::start(&["--max-queue", "64"]);
     let client = server.client().await;
     let large = Request::new("glyphs", Indices::first(60)).num_steps(1000);
@@ -20,7 +20,7 @@ async fn samples_above_the_queue_are_refused_with_a_time_to_come_back() {
         }
         other => panic!("{other:?}"),
     }
-    // What fits is still taken.
+    // A request that fits is still accepted.
     assert_eq!(server.sample(glyphs(4)).await.samples.len(), 4);
 
     drop(running);
@@ -29,7 +29,7 @@ async fn samples_above_the_queue_are_refused_with_a_time_to_come_back() {
 }
 
 #[tokio::test]
-async fn requests_above_the_limit_are_refused() {
+async fn requests_beyond_the_limit_are_refused() {
     let server = TestServer::start(&["--max-requests", "1"]);
     let client = server.client().await;
     let large = Request::new("glyphs", Indices::first(60)).num_steps(1000);
@@ -49,7 +49,7 @@ async fn programs_that_hold_too_much_memory_are_refused_until_there_is_room() {
         Row { label, ..Row::at(10.0) }
     };
     let rows: Vec<Row> = (1..=1500).map(row).collect();
-    // Half of the room while it runs, and all of it while it is checked.
+    // It takes half of the memory while it runs, and all of it while it is checked.
     let long = || Request::new("glyphs", Indices::first(60)).sampler(Program::new(rows.clone()));
     let running = client.generate(long()).await.unwrap();
     let info = client.server_info().await.unwrap();
@@ -65,7 +65,7 @@ async fn programs_that_hold_too_much_memory_are_refused_until_there_is_room() {
         other => panic!("{other:?}"),
     }
     assert_eq!(server.sample(glyphs(4)).await.samples.len(), 4);
-    // The end of a run is told a little before its room is given back.
+    // A run reports its end shortly before its memory is freed.
     holds(&client, held).await;
 
     drop(running);
@@ -73,7 +73,7 @@ async fn programs_that_hold_too_much_memory_are_refused_until_there_is_room() {
     assert!(client.generate(long()).await.is_ok());
 }
 
-/// Waits until requests hold so many bytes.
+/// Waits until requests hold `bytes` bytes.
 async fn holds(client: &Client, bytes: u64) {
     while client.server_info().await.unwrap().load.held_bytes != bytes {
         tokio::task::yield_now().await;

@@ -1,12 +1,13 @@
-//! Bad packages are refused at start, with what is wrong and exit code 3.
+//! Bad packages are refused at startup, with the reason and exit code 3.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use tempfile::TempDir;
 
 use crate::harness::{TestServer, fails_to_start, root};
 
-/// A folder with a copy of the toy's package.
+/// Creates a folder with a copy of the toy's package.
 fn copy() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     copy_folder(&root().join("models/toy"), &folder.path().join("toy"));
@@ -26,7 +27,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// Starts a server on a damaged copy; returns what it says.
+/// Starts a server on a damaged copy; returns its log.
 fn refused(damage: impl Fn(&Path)) -> String {
     let folder = copy();
     damage(&folder.path().join("toy"));
@@ -86,10 +87,9 @@ fn a_path_that_leaves_the_package_is_refused() {
 }
 
 #[test]
-fn golden_outputs_that_the_graph_does_not_give_are_refused() {
+fn golden_outputs_that_the_graph_does_not_reproduce_are_refused() {
     let log = refused(|toy| {
-        // A schedule is not seen by the network, so swap golden outputs by their
-        // own bytes: the last row's output moves, and the digest with it.
+        // Change the first golden output, and the digest in the manifest to match.
         let path = toy.join("testdata/golden.safetensors");
         let mut bytes = fs::read(&path).unwrap();
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -111,7 +111,7 @@ fn golden_outputs_that_the_graph_does_not_give_are_refused() {
 }
 
 #[test]
-fn a_folder_without_packages_is_refused_with_the_next_thing_to_try() {
+fn a_folder_without_packages_is_refused_with_the_command_to_try() {
     let folder = tempfile::tempdir().unwrap();
     let (code, log) = fails_to_start(&["--models", folder.path().to_str().unwrap()]);
     assert_eq!(code, 3);
@@ -119,16 +119,16 @@ fn a_folder_without_packages_is_refused_with_the_next_thing_to_try() {
 }
 
 #[test]
-fn two_packages_of_one_name_are_refused() {
+fn two_packages_with_the_same_name_are_refused() {
     let folder = copy();
     copy_folder(&folder.path().join("toy"), &folder.path().join("twin"));
     let (code, log) = fails_to_start(&["--models", folder.path().to_str().unwrap()]);
     assert_eq!(code, 3);
-    assert!(log.contains("two packages bear the name \"toy\""), "{log}");
+    assert!(log.contains("two packages are named \"toy\""), "{log}");
 }
 
 #[test]
-fn a_runtime_library_that_is_missing_or_none_is_refused_with_the_command_to_run() {
+fn a_runtime_library_that_is_missing_or_invalid_is_refused_with_the_command_to_run() {
     let folder = tempfile::tempdir().unwrap();
     let fake = folder.path().join("libonnxruntime.so");
     fs::write(&fake, b"not a library").unwrap();
@@ -140,7 +140,7 @@ fn a_runtime_library_that_is_missing_or_none_is_refused_with_the_command_to_run(
 }
 
 #[test]
-fn a_device_that_is_not_there_is_refused_with_the_reason() {
+fn a_missing_device_is_refused_with_the_reason() {
     if Path::new("/dev/nvidiactl").exists() {
         return;
     }

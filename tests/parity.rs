@@ -1,12 +1,11 @@
-//! Trainer and server give the same pictures: libtorch and ONNX Runtime, the
-//! same program, noise and kernel.
+//! Trainer and server give the same pictures: one uses libtorch, the other ONNX Runtime, with
+//! the same program, noise and kernel.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use ddpm_client::samplers::{Ddim, Ddpm};
 use ddpm_client::{ClippedEps, Format, Grid, Indices, Request, Sampler};
 
 use crate::harness::{TestServer, binary, root, values};
@@ -14,8 +13,8 @@ use crate::harness::{TestServer, binary, root, values};
 const COUNT: u32 = 8;
 const SEED: u64 = 20_261_123;
 
-/// Runs `ddpm-exporter sample` on an embedded model's package; returns the
-/// samples, one after another.
+/// Runs `ddpm-exporter sample` on the package of an embedded model; returns the samples, one
+/// after another.
 fn libtorch(model: &str, flags: &[&str]) -> Vec<f32> {
     let folder = tempfile::tempdir().unwrap();
     let package = root().join("models").join(model);
@@ -31,7 +30,7 @@ fn libtorch(model: &str, flags: &[&str]) -> Vec<f32> {
     read_npy(&folder.path().join("samples.npy"))
 }
 
-/// The numbers of a NumPy file of little-endian f32.
+/// Reads a NumPy file of little-endian f32.
 fn read_npy(path: &Path) -> Vec<f32> {
     let bytes = fs::read(path).unwrap();
     assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"));
@@ -51,7 +50,7 @@ async fn served(request: Request) -> Vec<f32> {
 fn assert_same_pictures(libtorch: &[f32], served: &[f32], what: &str) {
     assert_eq!(libtorch.len(), served.len());
     let size = served.iter().fold(0.0f32, |size, value| size.max(value.abs()));
-    assert!(size > 0.5, "{what}: the samples are something: {size}");
+    assert!(size > 0.5, "{what}: the samples are not trivial: {size}");
     let differences = libtorch.iter().zip(served).map(|(a, b)| (a - b).abs());
     let largest = differences.fold(0.0, f32::max);
     println!("{what}: largest difference {largest:.1e}");
@@ -63,7 +62,7 @@ async fn glyphs_are_the_same_in_both_for_50_rows_of_ddim() {
     let labels: Vec<u32> = (0..8).collect();
     let request = Request::new("glyphs", Indices::first(COUNT))
         .class_labels(labels)
-        .sampler(Sampler::Ddim { eta: 0.0, clip_rule: ClippedEps::Recompute })
+        .sampler(Sampler::Ddim(Ddim { eta: 0.0, clip_rule: ClippedEps::Recompute }))
         .grid(Grid::Trailing)
         .num_steps(50);
     let flags = ["--labels", "0,1,2,3,4,5,6,7", "--sampler", "ddim", "--steps", "50"];
@@ -75,7 +74,7 @@ async fn glyphs_are_the_same_in_both_for_50_rows_of_ddim() {
 async fn glyphs_are_the_same_in_both_with_noise_in_every_row() {
     let request = Request::new("glyphs", Indices::first(COUNT))
         .class_labels(vec![14])
-        .sampler(Sampler::Ddim { eta: 1.0, clip_rule: ClippedEps::Recompute })
+        .sampler(Sampler::Ddim(Ddim { eta: 1.0, clip_rule: ClippedEps::Recompute }))
         .grid(Grid::Leading { offset: 0 })
         .num_steps(50);
     let flags = ["--labels", "star", "--sampler", "ddim:eta=1", "--steps", "50"];
@@ -87,7 +86,7 @@ async fn glyphs_are_the_same_in_both_with_noise_in_every_row() {
 async fn points_are_the_same_in_both_for_50_rows_of_ddpm() {
     let manifest = ddpm_package::Package::open(&toy()).unwrap().manifest().clone();
     let request = Request::new("toy", Indices::first(COUNT))
-        .sampler(Sampler::Ddpm { variance: Some(manifest.variance) })
+        .sampler(Sampler::Ddpm(Ddpm { variance: Some(manifest.variance) }))
         .grid(Grid::Trailing)
         .num_steps(50);
     let flags = ["--sampler", "ddpm", "--steps", "50", "--grid", "trailing"];

@@ -1,4 +1,4 @@
-//! Samples are seen while they form, at the cadence asked for.
+//! Samples can be watched in the making, at the requested cadence.
 
 use ddpm_client::{Data, Delivery, Event, Format, Frames, Preview, PreviewKind, Watch};
 
@@ -8,7 +8,7 @@ fn watch(frames: Frames, every_steps: u32) -> Watch {
     Watch { indices: vec![1, 2], frames, every_steps, format: None, delivery: Delivery::All }
 }
 
-/// All previews of a request, and its samples' pixels by index.
+/// Returns all previews of a request, and the pixels of its samples by index.
 async fn seen(server: &TestServer, watch: Watch) -> (Vec<Preview>, Vec<Vec<u8>>) {
     let request = glyphs(4).watch(watch);
     let mut generation = server.client().await.generate(request).await.unwrap();
@@ -30,18 +30,18 @@ async fn seen(server: &TestServer, watch: Watch) -> (Vec<Preview>, Vec<Vec<u8>>)
 fn pixels(data: &Data) -> Vec<u8> {
     match data {
         Data::Pixels(pixels) => pixels.clone(),
-        other => panic!("pixels were asked for, got {other:?}"),
+        other => panic!("expected pixels, got {other:?}"),
     }
 }
 
-/// Mean absolute difference of two pictures.
+/// Returns the mean absolute difference of two pictures.
 fn distance(a: &[u8], b: &[u8]) -> f64 {
     let sum: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
     sum as f64 / a.len() as f64
 }
 
 #[tokio::test]
-async fn the_chosen_samples_are_shown_every_n_th_step_and_at_the_last() {
+async fn watched_samples_are_shown_every_nth_step_and_at_the_last() {
     let server = TestServer::start(&[]);
     let (previews, _) = seen(&server, watch(Frames::X0, 4)).await;
     let mut shown: Vec<_> = previews
@@ -67,7 +67,7 @@ async fn noise_falls_from_step_to_step_and_the_end_is_the_sample() {
     let distances: Vec<f64> =
         of_one.iter().map(|(_, sample)| distance(&pixels(&sample.data), &samples[1])).collect();
     assert_eq!(distances.last(), Some(&0.0));
-    assert!(distances[0] > 20.0, "the first is noise: {distances:?}");
+    assert!(distances[0] > 20.0, "the first preview is noise: {distances:?}");
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn the_prediction_is_nearer_to_the_end_than_the_noisy_sample() {
     let (previews, samples) = seen(&server, watch(Frames::Both, 5)).await;
     let halfway = |kind| {
         let at = |preview: &&Preview| preview.step == 5 && preview.kind == kind;
-        let preview = previews.iter().find(at).expect("both kinds are shown");
+        let preview = previews.iter().find(at).expect("both kinds have previews");
         distance(&pixels(&preview.samples[0].data), &samples[1])
     };
     let (x_0, x_t) = (halfway(PreviewKind::X0), halfway(PreviewKind::Xt));
@@ -84,7 +84,7 @@ async fn the_prediction_is_nearer_to_the_end_than_the_noisy_sample() {
 }
 
 #[tokio::test]
-async fn previews_change_no_sample_and_have_a_format_of_their_own() {
+async fn previews_do_not_change_samples_and_have_their_own_format() {
     let server = TestServer::start(&[]);
     let plain = server.sample(glyphs(4)).await.samples;
     let png = Watch { format: Some(Format::Png), ..watch(Frames::X0, 5) };

@@ -1,11 +1,12 @@
-//! Programs of the client's own: run as they are, or refused field by field.
+//! A client's own programs run unchanged, or are refused field by field.
 
-use ddpm_client::proto::{self, GenerateRequest, inpaint::Method};
+use ddpm_client::proto::inpaint::Method;
+use ddpm_client::proto::{self, GenerateRequest};
 use ddpm_diffusion::{Clip, Evals, Label, Mix, RawVariance, Row};
 
-use crate::{
-    harness::TestServer,
-    raw::{Raw, floats_of, images, own, program, sampler, states, tensor},
+use crate::harness::TestServer;
+use crate::raw::{
+    Raw, float_request, images, sampler, sampler_from_program, sampler_from_rows, states, tensor,
 };
 
 fn row(step: u32, num_steps: u32) -> Row {
@@ -15,7 +16,7 @@ fn row(step: u32, num_steps: u32) -> Row {
 }
 
 fn with_rows(model: &str, rows: &[Row]) -> GenerateRequest {
-    GenerateRequest { sampler: program(rows), ..floats_of(model, 1) }
+    GenerateRequest { sampler: sampler_from_rows(rows), ..float_request(model, 1) }
 }
 
 #[tokio::test]
@@ -30,12 +31,12 @@ async fn rows_do_what_they_say() {
     again.u = Mix { u: 3.0, y: 1.0, ..Mix::ZERO };
     let request =
         GenerateRequest { initial: states(&[&[0.5, -1.0]]), ..with_rows("toy", &[double, again]) };
-    // The anchor is where the sample began.
+    // The anchor is the initial state.
     assert_eq!(raw.run(request).await.values(0), [3.5, -7.0]);
 }
 
 #[tokio::test]
-async fn each_fault_of_a_row_is_named_by_its_field() {
+async fn each_fault_of_a_row_is_reported_by_its_field() {
     let server = TestServer::start(&[]);
     let mut raw = Raw::connect(&server).await;
     let at = |row: usize, field: &str| format!("sampler.program.rows[{row}].{field}");
@@ -97,7 +98,7 @@ async fn rows_that_a_model_cannot_run_are_refused() {
 }
 
 #[tokio::test]
-async fn what_rows_already_say_must_be_left_out() {
+async fn options_that_rows_already_define_must_be_left_out() {
     let server = TestServer::start(&[]);
     let mut raw = Raw::connect(&server).await;
     let request = GenerateRequest {
@@ -112,7 +113,7 @@ async fn what_rows_already_say_must_be_left_out() {
 }
 
 #[tokio::test]
-async fn long_and_dear_programs_are_refused_and_long_ones_within_the_limit_run() {
+async fn long_and_expensive_programs_are_refused_and_long_ones_within_the_limit_run() {
     let server = TestServer::start(&["--max-evals", "5000"]);
     let mut raw = Raw::connect(&server).await;
     let silent = |count: u32| -> Vec<Row> {
@@ -121,12 +122,12 @@ async fn long_and_dear_programs_are_refused_and_long_ones_within_the_limit_run()
     };
     assert_eq!(raw.run(with_rows("toy", &silent(5000))).await.samples.len(), 1);
     assert_eq!(raw.refused(with_rows("toy", &silent(5001))).await, ["samples"]);
-    let dear: Vec<Row> = (1..=5001).map(|step| row(step, 5001)).collect();
-    assert_eq!(raw.refused(with_rows("toy", &dear)).await, ["samples"]);
+    let expensive: Vec<Row> = (1..=5001).map(|step| row(step, 5001)).collect();
+    assert_eq!(raw.refused(with_rows("toy", &expensive)).await, ["samples"]);
     assert_eq!(raw.refused(with_rows("toy", &silent(100_001))).await, ["sampler.program.rows"]);
 }
 
-/// The same run as rows: without all that these say already.
+/// Turns a request into one with rows, without the options that rows define.
 fn as_rows(request: &GenerateRequest, rows: proto::Program) -> GenerateRequest {
     use proto::initial::Kind;
     let mut initial = request.initial.clone();
@@ -135,7 +136,7 @@ fn as_rows(request: &GenerateRequest, rows: proto::Program) -> GenerateRequest {
     }
     let inpaint = request.inpaint.clone();
     GenerateRequest {
-        sampler: own(rows),
+        sampler: sampler_from_program(rows),
         num_steps: None,
         grid: 0,
         grid_options: None,
@@ -149,72 +150,82 @@ fn as_rows(request: &GenerateRequest, rows: proto::Program) -> GenerateRequest {
     }
 }
 
+/// Returns the elements of a picture of the glyphs' size.
+fn picture() -> Vec<f32> {
+    (0..3 * 16 * 16).map(|k| (k as f32 * 0.37).sin()).collect()
+}
+
+/// Requests two glyphs in five steps of a sampler.
+fn glyphs_by(text: &str) -> GenerateRequest {
+    GenerateRequest {
+        sampler: sampler(text),
+        num_steps: Some(5),
+        class_labels: vec![3, 8],
+        ..float_request("glyphs", 2)
+    }
+}
+
+/// Makes every third pixel of the picture known.
+fn inpaint(method: Method) -> Option<proto::Inpaint> {
+    let mask: Vec<f32> = (0..16 * 16).map(|k| f32::from(u8::from(k % 3 == 0))).collect();
+    let (image, mask) = (Some(tensor(&picture())), Some(tensor(&mask)));
+    Some(proto::Inpaint { image, mask, method: Some(method) })
+}
+
+/// Requests glyphs of a sampler with each option that changes its rows.
+fn with_options(text: &str) -> Vec<(&'static str, GenerateRequest)> {
+    let base = || glyphs_by(text);
+    let guided = |sigma_min, sigma_max| Some(proto::Guidance { scale: 2.5, sigma_min, sigma_max });
+    let guidance = guided(None, None);
+    let interval = guided(Some(0.5), Some(20.0));
+    let clip = proto::Clip::Dynamic.into();
+    let dynamic_threshold = Some(proto::DynamicThreshold { quantile: Some(0.9), max: Some(1.5) });
+    let shared = |start, steps| Some(proto::SharedNoise { index: 9, start, steps });
+    let shared_start = shared(true, false);
+    let shared_noise = shared(true, true);
+    vec![
+        ("guidance", GenerateRequest { guidance, ..base() }),
+        ("a guidance interval", GenerateRequest { guidance: interval, ..base() }),
+        ("dynamic clip", GenerateRequest { clip, dynamic_threshold, ..base() }),
+        ("shared noise", GenerateRequest { shared_noise, ..base() }),
+        ("a shared start", GenerateRequest { shared_noise: shared_start, ..base() }),
+    ]
+}
+
+/// Requests glyphs of a sampler with each edit that every sampler supports.
+fn with_edits(text: &str) -> Vec<(&'static str, GenerateRequest)> {
+    let base = || glyphs_by(text);
+    let picture = picture();
+    let start = || images(&[&picture], Some(0.6));
+    let shared_noise = Some(proto::SharedNoise { index: 9, start: true, steps: true });
+    let known = inpaint(Method::ReplaceX0(proto::ReplaceX0 {}));
+    let states = states(&[&picture]);
+    vec![
+        ("a picture", GenerateRequest { initial: start(), ..base() }),
+        (
+            "a picture and shared noise",
+            GenerateRequest { initial: start(), shared_noise, ..base() },
+        ),
+        ("a known image", GenerateRequest { inpaint: known, ..base() }),
+        ("given states", GenerateRequest { initial: states, ..base() }),
+    ]
+}
+
 #[tokio::test]
 async fn rows_of_every_option_and_edit_sent_back_give_the_same_bytes() {
     let server = TestServer::start(&[]);
     let mut raw = Raw::connect(&server).await;
-    let image: Vec<f32> = (0..3 * 16 * 16).map(|k| (k as f32 * 0.37).sin()).collect();
-    let mask: Vec<f32> = (0..16 * 16).map(|k| f32::from(u8::from(k % 3 == 0))).collect();
-    let base = |text| GenerateRequest {
-        sampler: sampler(text),
-        num_steps: Some(5),
-        class_labels: vec![3, 8],
-        ..floats_of("glyphs", 2)
-    };
-    let guided = |sigma_min, sigma_max| Some(proto::Guidance { scale: 2.5, sigma_min, sigma_max });
-    let inpaint = |method| {
-        let (image, mask) = (Some(tensor(&image)), Some(tensor(&mask)));
-        Some(proto::Inpaint { image, mask, method: Some(method) })
-    };
-    let repaint = proto::ReplaceXt { resampling: 2, jump_length: 2 };
     let mut requests = Vec::new();
     for text in
         ["ddpm", "dpm++:order=3", "heun", "edm-heun", "restart:t-max=0.5", "euler-ancestral"]
     {
-        let base = || base(text);
-        let clip = proto::Clip::Dynamic.into();
-        let threshold = proto::DynamicThreshold { quantile: Some(0.9), max: Some(1.5) };
-        let shared = |start, steps| Some(proto::SharedNoise { index: 9, start, steps });
-        let x_0 = Method::ReplaceX0(proto::ReplaceX0 {});
-        requests.extend([
-            (text, "guidance", GenerateRequest { guidance: guided(None, None), ..base() }),
-            (
-                text,
-                "a guidance interval",
-                GenerateRequest { guidance: guided(Some(0.5), Some(20.0)), ..base() },
-            ),
-            (
-                text,
-                "dynamic clip",
-                GenerateRequest { clip, dynamic_threshold: Some(threshold), ..base() },
-            ),
-            (text, "shared noise", GenerateRequest { shared_noise: shared(true, true), ..base() }),
-            (
-                text,
-                "a shared start",
-                GenerateRequest { shared_noise: shared(true, false), ..base() },
-            ),
-            (
-                text,
-                "a picture",
-                GenerateRequest { initial: images(&[&image], Some(0.6)), ..base() },
-            ),
-            (
-                text,
-                "a picture and shared noise",
-                GenerateRequest {
-                    initial: images(&[&image], Some(0.6)),
-                    shared_noise: shared(true, true),
-                    ..base()
-                },
-            ),
-            (text, "a known image", GenerateRequest { inpaint: inpaint(x_0), ..base() }),
-            (text, "given states", GenerateRequest { initial: states(&[&image]), ..base() }),
-        ]);
+        let all = with_options(text).into_iter().chain(with_edits(text));
+        requests.extend(all.map(|(what, request)| (text, what, request)));
     }
     for text in ["ddpm", "ddim:eta=0.5"] {
-        let x_t = inpaint(Method::ReplaceXT(repaint));
-        requests.push((text, "RePaint", GenerateRequest { inpaint: x_t, ..base(text) }));
+        let repaint = proto::ReplaceXt { resampling: 2, jump_length: 2 };
+        let inpaint = inpaint(Method::ReplaceXT(repaint));
+        requests.push((text, "RePaint", GenerateRequest { inpaint, ..glyphs_by(text) }));
     }
     for (text, what, request) in requests {
         let compiled = raw.compile(request.clone()).await;
@@ -227,7 +238,7 @@ async fn rows_of_every_option_and_edit_sent_back_give_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn lists_that_no_program_could_visit_are_refused() {
+async fn lists_longer_than_any_program_are_refused() {
     let server = TestServer::start(&[]);
     let mut raw = Raw::connect(&server).await;
     let list: Vec<f64> = (0..100_001).map(|k| 1e6 - f64::from(k)).collect();
@@ -235,7 +246,7 @@ async fn lists_that_no_program_could_visit_are_refused() {
         sampler: sampler("heun"),
         grid: grid.into(),
         grid_options: Some(options),
-        ..floats_of("toy", 1)
+        ..float_request("toy", 1)
     };
     let none = proto::GridOptions::default;
     let timesteps = proto::GridOptions { timesteps: list.clone(), ..none() };

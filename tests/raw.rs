@@ -1,21 +1,24 @@
-//! The contract without our client: messages in, messages out.
+//! The contract on the wire without our client: messages in, messages out.
 
 use std::collections::BTreeMap;
 
+use ddpm_client::proto::generate_event::Event;
+use ddpm_client::proto::generate_request::Samples;
 use ddpm_client::proto::{
     self, CompileRequest, CompileResponse, Completed, GenerateRequest, Receipt,
-    generate_event::Event, generate_request::Samples, sampling_service_client,
+    sampling_service_client,
 };
 use ddpm_proto::convert::{rows_to_proto, sampler_to_proto};
-use tonic::{Status, transport::Channel};
+use tonic::Status;
+use tonic::transport::Channel;
 use tonic_types::StatusExt;
 
 use crate::harness::TestServer;
 
-/// A connection.
+/// A connection to a server.
 pub(crate) struct Raw(sampling_service_client::SamplingServiceClient<Channel>);
 
-/// Everything that a run gave.
+/// Everything that a run returned.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) receipt: Receipt,
@@ -25,7 +28,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The elements of a sample in FORMAT_RAW_F32.
+    /// Returns the elements of a sample in FORMAT_RAW_F32.
     pub(crate) fn values(&self, index: u64) -> Vec<f32> {
         floats(&self.samples[&index])
     }
@@ -47,7 +50,7 @@ impl Raw {
         let mut events = self.0.generate(request).await?.into_inner();
         let (mut receipt, mut samples) = (None, BTreeMap::new());
         while let Some(event) = events.message().await? {
-            match event.event.expect("an event is something") {
+            match event.event.expect("an event has a kind") {
                 Event::Accepted(accepted) => receipt = accepted.receipt,
                 Event::Samples(event) => {
                     let packed = event.packed.expect("samples are packed");
@@ -57,7 +60,7 @@ impl Raw {
                 }
                 Event::SampleError(error) => panic!("{error:?}"),
                 Event::Completed(completed) => {
-                    let receipt = receipt.expect("it was accepted first");
+                    let receipt = receipt.expect("`accepted` comes first");
                     return Ok(Run { receipt, samples, completed });
                 }
                 Event::Progress(_) | Event::Previews(_) => {}
@@ -71,17 +74,17 @@ impl Raw {
         self.0.compile(request).await.unwrap_or_else(|status| panic!("{status}")).into_inner()
     }
 
-    /// The fields that a refusal names.
+    /// Returns the fields that the refusal of a request names.
     pub(crate) async fn refused(&mut self, request: GenerateRequest) -> Vec<String> {
-        let status = self.try_run(request).await.expect_err("it is refused");
+        let status = self.try_run(request).await.expect_err("the request is refused");
         assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status}");
-        let violations = status.get_details_bad_request().expect("it names fields");
+        let violations = status.get_details_bad_request().expect("the refusal names fields");
         violations.field_violations.into_iter().map(|violation| violation.field).collect()
     }
 }
 
-/// `count` samples of a model as unclipped floats, seed 7.
-pub(crate) fn floats_of(model: &str, count: u32) -> GenerateRequest {
+/// Requests `count` samples of a model as unclipped floats, with seed 7.
+pub(crate) fn float_request(model: &str, count: u32) -> GenerateRequest {
     GenerateRequest {
         model: model.into(),
         samples: Some(Samples::SampleCount(count)),
@@ -91,36 +94,36 @@ pub(crate) fn floats_of(model: &str, count: u32) -> GenerateRequest {
     }
 }
 
-/// A sampler by its text.
+/// Parses a sampler.
 pub(crate) fn sampler(text: &str) -> Option<proto::Sampler> {
     Some(sampler_to_proto(text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))))
 }
 
-/// Rows as a sampler of their own.
-pub(crate) fn program(rows: &[ddpm_diffusion::Row]) -> Option<proto::Sampler> {
-    own(rows_to_proto(rows))
+/// Makes a sampler of rows.
+pub(crate) fn sampler_from_rows(rows: &[ddpm_diffusion::Row]) -> Option<proto::Sampler> {
+    sampler_from_program(rows_to_proto(rows))
 }
 
-/// A program as a sampler.
-pub(crate) fn own(program: proto::Program) -> Option<proto::Sampler> {
+/// Makes a sampler of a program.
+pub(crate) fn sampler_from_program(program: proto::Program) -> Option<proto::Sampler> {
     Some(proto::Sampler { kind: Some(proto::sampler::Kind::Program(program)) })
 }
 
-/// Images that a run starts from.
+/// Makes a run start from images.
 pub(crate) fn images(images: &[&[f32]], strength: Option<f64>) -> Option<proto::Initial> {
     let images = images.iter().map(|image| tensor(image)).collect();
     let images = proto::InitialImages { images, strength };
     Some(proto::Initial { kind: Some(proto::initial::Kind::Images(images)) })
 }
 
-/// States that a run starts from.
+/// Makes a run start from states.
 pub(crate) fn states(states: &[&[f32]]) -> Option<proto::Initial> {
     let states = states.iter().map(|state| tensor(state)).collect();
     let states = proto::InitialStates { states };
     Some(proto::Initial { kind: Some(proto::initial::Kind::States(states)) })
 }
 
-/// Elements in FORMAT_RAW_F32.
+/// Encodes elements in FORMAT_RAW_F32.
 pub(crate) fn tensor(elements: &[f32]) -> proto::Tensor {
     let data: Vec<u8> = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
     proto::Tensor { format: proto::Format::RawF32.into(), data: data.into() }

@@ -1,10 +1,11 @@
-//! Bad requests get a clear error and cost nothing else.
+//! Bad requests get a clear error and have no other effect.
 
-use ddpm_client::proto::{self, generate_request::Samples};
+use ddpm_client::proto;
+use ddpm_client::proto::generate_request::Samples;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::harness::{TestServer, glyphs};
+use crate::harness::{TestServer, glyphs, idle};
 
 type Raw = proto::sampling_service_client::SamplingServiceClient<tonic::transport::Channel>;
 
@@ -20,13 +21,14 @@ fn valid() -> proto::GenerateRequest {
 async fn refusal(client: &mut Raw, request: proto::GenerateRequest) -> Status {
     match client.generate(request).await {
         Err(status) => status,
-        Ok(_) => panic!("it was accepted"),
+        Ok(_) => panic!("the request was accepted"),
     }
 }
 
-/// The fields that a refusal names.
+/// Returns the fields that a refusal names.
 fn fields(status: &Status) -> Vec<String> {
-    let violations = status.get_details_bad_request().expect("it names fields").field_violations;
+    let violations =
+        status.get_details_bad_request().expect("the refusal names fields").field_violations;
     violations.into_iter().map(|violation| violation.field).collect()
 }
 
@@ -92,8 +94,7 @@ async fn every_bad_field_is_named_and_the_server_goes_on() {
         assert_eq!(status.get_details_error_info().unwrap().domain, "ddpm");
     }
     assert_eq!(server.sample(glyphs(1)).await.samples.len(), 1);
-    let load = server.client().await.server_info().await.unwrap().load;
-    assert_eq!((load.requests, load.evals), (0, 10));
+    assert_eq!(idle(&server.client().await).await.evals, 10);
 }
 
 #[tokio::test]
@@ -122,7 +123,7 @@ async fn points_have_no_pixels() {
 }
 
 #[tokio::test]
-async fn an_unknown_model_or_version_is_not_found_and_the_known_ones_are_named() {
+async fn an_unknown_model_or_version_is_not_found_and_the_answer_names_the_known_ones() {
     let server = TestServer::start(&[]);
     let mut client = Raw::connect(server.address().to_owned()).await.unwrap();
     let unknown = proto::GenerateRequest { model: "cats".into(), ..valid() };
@@ -136,7 +137,7 @@ async fn an_unknown_model_or_version_is_not_found_and_the_known_ones_are_named()
 }
 
 #[tokio::test]
-async fn samples_that_would_not_be_the_expected_ones_are_refused() {
+async fn samples_that_would_differ_from_the_expected_ones_are_refused() {
     let server = TestServer::start(&[]);
     let mut client = Raw::connect(server.address().to_owned()).await.unwrap();
     let receipt = server.sample(glyphs(1)).await.receipt;

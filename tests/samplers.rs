@@ -1,14 +1,13 @@
-//! Every sampler over the wire, and all of them in one batch.
+//! Every sampler over the wire, and many of them in one batch.
 
-use ddpm_client::proto::{self, GenerateRequest, generate_request::Samples};
+use ddpm_client::proto::generate_request::Samples;
+use ddpm_client::proto::{self, GenerateRequest};
 use ddpm_diffusion::Sampler;
 
-use crate::{
-    harness::TestServer,
-    raw::{Raw, floats_of, images, own, sampler},
-};
+use crate::harness::TestServer;
+use crate::raw::{Raw, float_request, images, sampler, sampler_from_program};
 
-/// A request of glyphs for a sampler; what encodes gets pictures to encode.
+/// Requests glyphs of a sampler; the one that encodes gets pictures to encode.
 fn glyphs_with(text: &str, count: u32, num_steps: u32) -> GenerateRequest {
     let picture: Vec<f32> = (0..3 * 16 * 16).map(|k| (k as f32 * 0.37).sin()).collect();
     let encodes = text == "ddim-inverse";
@@ -17,7 +16,7 @@ fn glyphs_with(text: &str, count: u32, num_steps: u32) -> GenerateRequest {
         num_steps: Some(num_steps),
         class_labels: (0..16).collect(),
         initial: encodes.then(|| images(&[&picture], None)).flatten(),
-        ..floats_of("glyphs", count)
+        ..float_request("glyphs", count)
     }
 }
 
@@ -29,8 +28,11 @@ async fn the_rows_of_every_sampler_sent_back_give_the_same_bytes() {
         let named = glyphs_with(&text, 2, 8);
         let compiled = raw.compile(named.clone()).await;
         let by_name = raw.run(named.clone()).await;
-        let rows =
-            GenerateRequest { sampler: own(compiled.program.unwrap()), num_steps: None, ..named };
+        let rows = GenerateRequest {
+            sampler: sampler_from_program(compiled.program.unwrap()),
+            num_steps: None,
+            ..named
+        };
         let by_rows = raw.run(rows).await;
         assert!(by_name.samples == by_rows.samples, "{text}");
         assert_eq!(by_name.samples.len(), 2, "{text}");
@@ -40,10 +42,10 @@ async fn the_rows_of_every_sampler_sent_back_give_the_same_bytes() {
     }
 }
 
-/// Twelve samplers with 32 samples in all, of other lengths, grids and seeds.
+/// Requests 32 samples of 12 samplers with different lengths, grids and seeds.
 fn mixed() -> Vec<GenerateRequest> {
-    let with = |(place, (text, count, num_steps)): (usize, (&str, u32, u32))| GenerateRequest {
-        seed: Some(100 + place as u64),
+    let with = |(position, (text, count, num_steps)): (usize, (&str, u32, u32))| GenerateRequest {
+        seed: Some(100 + position as u64),
         samples: Some(Samples::SampleCount(count)),
         ..glyphs_with(text, count, num_steps)
     };
@@ -68,7 +70,7 @@ fn mixed() -> Vec<GenerateRequest> {
     .collect();
     requests[6].grid = karras;
     requests[10].grid = karras;
-    // Two evals a row beside one and none.
+    // Rows with two evals run beside rows with one and with none.
     requests[1].guidance = Some(proto::Guidance { scale: 2.5, sigma_min: None, sigma_max: None });
     requests
 }
@@ -87,7 +89,7 @@ async fn calls_that_mix_32_samples_of_12_samplers_equal_32_solo_runs_bit_for_bit
     }
     let begun = together.iter().map(|run| run.completed.first_tick).max().unwrap();
     let ended = together.iter().map(|run| run.completed.last_tick).min().unwrap();
-    assert!(begun < ended, "all were in flight at once: from call {begun} to call {ended}");
+    assert!(begun < ended, "not all were in flight at once: calls {begun} to {ended}");
 
     let mut raw = Raw::connect(&server).await;
     let mut solo_runs = 0;
@@ -105,7 +107,7 @@ async fn calls_that_mix_32_samples_of_12_samplers_equal_32_solo_runs_bit_for_bit
 }
 
 #[tokio::test]
-async fn the_server_chooses_for_whoever_names_only_a_budget() {
+async fn the_server_chooses_a_sampler_for_a_budget() {
     let server = TestServer::start(&[]);
     let mut raw = Raw::connect(&server).await;
     let auto = || Some(proto::sampler::Kind::Auto(proto::Auto {}));
@@ -113,16 +115,16 @@ async fn the_server_chooses_for_whoever_names_only_a_budget() {
         let request = GenerateRequest {
             sampler: Some(proto::Sampler { kind: auto() }),
             num_steps: Some(budget),
-            ..floats_of("glyphs", 1)
+            ..float_request("glyphs", 1)
         };
         let compiled = raw.compile(request.clone()).await;
         assert!(compiled.evals_per_sample <= u64::from(budget), "{budget}");
-        assert!(compiled.sampler.unwrap().kind != auto(), "it says what it chose");
+        assert!(compiled.sampler.unwrap().kind != auto(), "the answer names the sampler");
     }
     let grid = GenerateRequest {
         sampler: Some(proto::Sampler { kind: auto() }),
         grid: proto::Grid::Karras.into(),
-        ..floats_of("glyphs", 1)
+        ..float_request("glyphs", 1)
     };
     assert_eq!(raw.refused(grid).await, ["grid"]);
 }

@@ -1,11 +1,11 @@
-//! What was asked for comes, in every format, and again the same.
+//! Requested samples arrive in every format, and are reproducible.
 
 use ddpm_client::{Data, Format, Indices, Request};
 
 use crate::harness::{TestServer, glyphs, glyphs_at, values};
 
 #[tokio::test]
-async fn every_sample_comes_once_with_the_shape_of_its_model() {
+async fn every_sample_arrives_once_with_the_shape_of_its_model() {
     let server = TestServer::start(&[]);
     let collected = server.sample(glyphs(20)).await;
     let indices: Vec<_> = collected.samples.iter().map(|sample| sample.index).collect();
@@ -26,7 +26,7 @@ async fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
 }
 
 #[tokio::test]
-async fn a_seed_that_the_server_picked_makes_the_same_samples_when_it_is_asked_for() {
+async fn a_seed_that_the_server_picked_gives_the_same_samples_when_requested() {
     let server = TestServer::start(&[]);
     let request = || Request::new("toy", Indices::first(10)).num_steps(20);
     let picked = server.sample(request()).await;
@@ -35,7 +35,7 @@ async fn a_seed_that_the_server_picked_makes_the_same_samples_when_it_is_asked_f
 }
 
 #[tokio::test]
-async fn any_index_alone_is_what_it_is_among_others() {
+async fn a_sample_is_the_same_alone_and_among_others() {
     let server = TestServer::start(&[]);
     let all = server.sample(glyphs(12)).await.samples;
     let some = server.sample(glyphs_at("3,9-10")).await.samples;
@@ -74,7 +74,7 @@ async fn labels_follow_indices_and_change_the_samples() {
 }
 
 #[tokio::test]
-async fn ten_thousand_points_come_in_few_messages_around_their_eight_centres() {
+async fn ten_thousand_points_arrive_in_few_messages_around_their_eight_centres() {
     let server = TestServer::start(&[]);
     let request = Request::new("toy", Indices::first(10_000)).seed(1);
     let mut generation = server.client().await.generate(request).await.unwrap();
@@ -99,7 +99,7 @@ async fn ten_thousand_points_come_in_few_messages_around_their_eight_centres() {
 }
 
 #[tokio::test]
-async fn what_a_receipt_says_makes_the_same_samples() {
+async fn the_settings_in_a_receipt_give_the_same_samples() {
     let server = TestServer::start(&[]);
     let request = Request::new("glyphs", Indices::first(3)).seed(99);
     let defaults = server.sample(request).await;

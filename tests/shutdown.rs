@@ -1,4 +1,4 @@
-//! A signal drains, a second one does not wait.
+//! A signal drains, a second one stops at once.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use ddpm_client::{Client, Code, Error, Event, Indices, Refusal, Request};
 
 use crate::harness::{TestServer, glyphs};
 
-/// Asks until the server says that it drains; a signal takes a moment to arrive.
+/// Sends requests until the server refuses them as draining: a signal takes a moment.
 async fn draining(client: &Client) -> Refusal {
     loop {
         match client.generate(glyphs(1)).await {
@@ -19,7 +19,7 @@ async fn draining(client: &Client) -> Refusal {
 }
 
 #[tokio::test]
-async fn what_was_accepted_is_finished_and_new_requests_are_refused() {
+async fn accepted_requests_are_finished_and_new_ones_are_refused() {
     let server = TestServer::start(&["--drain-seconds", "600"]);
     let client = server.client().await;
     let slow = Request::new("glyphs", Indices::first(24)).num_steps(100);
@@ -68,7 +68,7 @@ async fn a_second_signal_stops_at_once() {
 }
 
 #[tokio::test]
-async fn an_idle_server_stops_when_it_is_told_to() {
+async fn an_idle_server_stops_at_a_signal() {
     let server = TestServer::start(&[]);
     let client = server.client().await;
     assert!(client.server_info().await.is_ok());

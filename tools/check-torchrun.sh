@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Trains on two processes under a real torchrun, kills one of them, and checks that the run goes on from
-# its last checkpoint to its end.
+# Trains with two processes under a real torchrun, kills one of them, and checks that the run continues
+# from its last checkpoint to its end.
 #
-#   tools/check-torchrun.sh [TORCHRUN]     default: torchrun on the PATH
+#   tools/check-torchrun.sh [TORCHRUN]     default: torchrun from the PATH
 #
-# It needs PyTorch in Python, which no other command here does, so CI does not run it.
+# CI does not run it, because it needs a Python with PyTorch.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 torchrun=${1:-torchrun}
@@ -19,7 +19,7 @@ fail() {
 folder=$(mktemp -d)
 launcher=
 trap '[ -z "$launcher" ] || kill "$launcher" 2>/dev/null || true; rm -rf "$folder"' EXIT
-command -v "$torchrun" >/dev/null || fail "no torchrun: name one, such as a virtual environment's"
+command -v "$torchrun" >/dev/null || fail "no torchrun: pass its path, such as that in a virtual environment"
 [ -x "$exporter" ] || fail "no $exporter: run \`cargo build -p ddpm-exporter\`"
 
 OMP_NUM_THREADS=1 "$torchrun" --no-python --nproc_per_node 2 --max-restarts 1 "$exporter" train --distributed \
@@ -33,10 +33,10 @@ until compgen -G "$folder/run/checkpoints/step-*" >/dev/null; do
 done
 victim=$(pgrep -P "$launcher" -f "ddpm-exporter train" | tail -n 1) || fail "torchrun started no process"
 kill -9 "$victim"
-wait "$launcher" || fail "the run did not go on"
+wait "$launcher" || fail "the run did not continue"
 launcher=
 
-grep -q "lost the others" "$folder/log" || fail "the rank that was left did not say so"
-grep -Eq "from step [1-9][0-9]* to 3000" "$folder/log" || fail "it did not go on from a checkpoint"
-[ -d "$folder/run/checkpoints/step-0003000" ] || fail "it did not reach its end"
-echo "torchrun: a killed rank ended the other, and both went on $(grep -Eo "from step [1-9][0-9]* to 3000" "$folder/log")"
+grep -q "lost the others" "$folder/log" || fail "the surviving rank did not report it"
+grep -Eq "from step [1-9][0-9]* to 3000" "$folder/log" || fail "the run did not continue from a checkpoint"
+[ -d "$folder/run/checkpoints/step-0003000" ] || fail "the run did not reach its end"
+echo "torchrun: a killed rank ended the other, and the run continued $(grep -Eo "from step [1-9][0-9]* to 3000" "$folder/log")"

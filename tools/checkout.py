@@ -1,4 +1,4 @@
-"""Where things are in a checkout."""
+"""Paths in a checkout."""
 
 import json
 import os
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def binary(name, profile):
-    """The program `name` as Cargo built it; `profile` is "debug" or "release"."""
+    """Returns the path of a built program; `profile` is "debug" or "release"."""
     path = target_folder() / profile / name
     if not path.is_file():
         flag = " --release" if profile == "release" else ""
@@ -18,14 +18,14 @@ def binary(name, profile):
 
 
 def target_folder():
-    """Where Cargo builds; the user's own settings may move it."""
+    """Returns Cargo's target folder, which the user's settings may move."""
     command = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
     answer = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
     return Path(json.loads(answer.stdout)["target_directory"])
 
 
 def onnxruntime():
-    """The ONNX Runtime library that `make setup-server` fetched, or the user's own."""
+    """Returns the ONNX Runtime library of ORT_DYLIB_PATH or of `make setup-server`."""
     own = os.environ.get("ORT_DYLIB_PATH")
     if own:
         return Path(own)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Serves the two embedded models, draws samples of both into demo/, and goes on serving.
+"""Serves the two embedded models, draws samples of both into demo/, and keeps serving.
 
 With DEMO_ONCE=1 it stops the server after drawing.
 """
@@ -13,12 +13,12 @@ import sys
 import checkout
 from serving import Server, ServerError, end_on_signals
 
-# Where every client looks if it is told nothing else.
+# The default address of every client.
 PREFERRED = ("127.0.0.1", 50051)
 
 DEMO = checkout.ROOT / "demo"
 
-# What is drawn: the arguments of `ddpm sample`, after the folder.
+# Arguments of `ddpm sample` by model, without the folder.
 DRAWINGS = {
     # Four of each of the 16 classes.
     "glyphs": "--count 64 --seed 7 --sampler ddim --steps 50 --gif --apng --label "
@@ -35,13 +35,13 @@ def main():
         for model, flags in DRAWINGS.items():
             draw(client, server, model, flags.split())
         if os.environ.get("DEMO_ONCE", "") in ("", "0"):
-            go_on(client, server)
+            keep_serving(client, server)
 
 
 def start():
     listen = PREFERRED if is_free(PREFERRED) else (PREFERRED[0], 0)
     if listen != PREFERRED:
-        print(f"port {PREFERRED[1]} is taken; this server gets another one")
+        print(f"port {PREFERRED[1]} is taken; using another one")
     return Server(
         checkout.binary("ddpm-server", "release"),
         "--listen", "{}:{}".format(*listen),
@@ -52,7 +52,7 @@ def start():
 
 def is_free(address):
     with socket.socket() as probe:
-        # As the server does; otherwise a port counts as taken for a minute after its last owner.
+        # As in the server; otherwise a port counts as taken for a minute after its last use.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
@@ -73,9 +73,9 @@ def draw(client, server, model, flags):
             print(f"    {shown(file['path'])}")
 
 
-def go_on(client, server):
-    print("The server keeps running until Ctrl-C. In another terminal, ask it for more:")
-    # The client's own default needs no mention.
+def keep_serving(client, server):
+    print("The server keeps running until Ctrl-C. Try in another terminal:")
+    # Omits the client's default.
     where = "" if server.address == "{}:{}".format(*PREFERRED) else f" --server {server.url}"
     for command in ("sample glyphs --label 3 --count 16 --gif", "sample toy --steps 20", "status"):
         print(f"    {shown(client)} {command}{where}")
@@ -91,13 +91,13 @@ def shown(path):
 
 
 if __name__ == "__main__":
-    # Each line is seen when it is written, through a pipe too.
+    # Show each line at once, even through a pipe.
     sys.stdout.reconfigure(line_buffering=True)
     try:
         main()
     except ServerError as error:
         sys.exit(f"error: {error}")
     except subprocess.CalledProcessError as error:
-        sys.exit(f"error: {os.path.basename(error.cmd[0])} failed; its reason is above")
+        sys.exit(f"error: {os.path.basename(error.cmd[0])} failed; see its message above")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes dist/: a folder that runs where there is neither Rust nor network.
+"""Makes dist/: a folder that runs on a machine without Rust or network.
 
-It is put together beside its place and renamed at the end, so dist/ is whole or
-is the older one. The binaries were built before (`make dist` does).
+It is assembled in a temporary folder and renamed at the end, so dist/ is never
+partial. Needs the release binaries, which `make dist` builds first.
 """
 
 import re
@@ -18,8 +18,8 @@ DIST = checkout.ROOT / "dist"
 
 PROGRAMS = ("ddpm-server", "ddpm", "ddpm-exporter")
 
-# What the packaged exporter looks for libtorch in, after LD_LIBRARY_PATH: a folder of dist/ that the
-# user may fill or link.
+# Where the packaged exporter looks for libtorch after LD_LIBRARY_PATH: a folder of dist/ that the user
+# may fill or link.
 RUNPATH = b"$ORIGIN/../lib"
 
 
@@ -29,7 +29,7 @@ def main():
         copy_programs(new / "bin")
         copy_runtime(new / "lib")
         copy_models(new / "models")
-        copy_papers_and_checks(new)
+        copy_docs_and_checks(new)
         if DIST.exists():
             DIST.rename(Path(folder) / "old")
         new.rename(DIST)
@@ -40,7 +40,7 @@ def main():
 def copy_programs(folder):
     folder.mkdir(parents=True)
     for name in PROGRAMS:
-        # The exporter's own name belongs to the script that checks for libtorch first.
+        # The script that first checks for libtorch takes the exporter's name.
         target = folder / (name if name != "ddpm-exporter" else "ddpm-exporter.real")
         run("strip", "-o", target, checkout.binary(name, "release"))
     set_runpath(folder / "ddpm-exporter.real")
@@ -48,11 +48,11 @@ def copy_programs(folder):
 
 
 def set_runpath(file):
-    """Replaces the builder's own folder in a program's RUNPATH, in place."""
+    """Replaces the build folder in a program's RUNPATH, in place."""
     listing = run("readelf", "--wide", "--dynamic", file).stdout
     found = re.search(r"\((?:RUN|R)PATH\).*\[(.*)\]", listing)
     if not found:
-        raise SystemExit(f"error: {file.name} has no RUNPATH; exporter/build.rs should set one")
+        raise SystemExit(f"error: {file.name} has no RUNPATH; crates/torch/link.rs should set one")
     old = found[1].encode() + b"\0"
     program = file.read_bytes()
     if program.count(old) != 1 or len(old) <= len(RUNPATH):
@@ -61,7 +61,7 @@ def set_runpath(file):
 
 
 def copy_runtime(folder):
-    """ONNX Runtime, and the providers that lie beside it (CUDA's with DEVICE=cuda)."""
+    """Copies ONNX Runtime and its providers (CUDA's with DEVICE=cuda)."""
     folder.mkdir()
     library = checkout.onnxruntime()
     shutil.copy2(library, folder)
@@ -75,12 +75,12 @@ def copy_runtime(folder):
 
 
 def copy_models(folder):
-    """The embedded models once more, as packages to look at, to verify and to measure."""
+    """Copies the embedded models, as packages to inspect, verify and measure."""
     for package in sorted(checkout.ROOT.glob("models/*/ddpm.json")):
         shutil.copytree(package.parent, folder / package.parent.name)
 
 
-def copy_papers_and_checks(folder):
+def copy_docs_and_checks(folder):
     for name in ("README.md", "smoke-test", "benchmark.py", "gpu-check"):
         shutil.copy2(checkout.ROOT / "tools/dist" / name, folder)
     shutil.copy2(checkout.ROOT / "tools/serving.py", folder)
@@ -96,7 +96,7 @@ def run(*command):
         raise SystemExit(f"error: {command[0]} is missing: on Debian and Ubuntu, "
                          "`apt install binutils`.") from None
     except subprocess.CalledProcessError:
-        raise SystemExit(f"error: {command[0]} failed; its reason is above") from None
+        raise SystemExit(f"error: {command[0]} failed; see its message above") from None
 
 
 if __name__ == "__main__":

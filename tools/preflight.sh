@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Says in a sentence what this machine lacks, before a tool says it in a page.
+# Checks that this machine has the required tools, and reports a missing one in one sentence.
 #
 #   tools/preflight.sh WHAT…    WHAT is rust, c++ or python
 set -euo pipefail
 
 main() {
     [ "$(uname -sm)" = "Linux x86_64" ] ||
-        fail "this is $(uname -sm), but the pinned libraries are for Linux on x86-64 only."
+        fail "this is $(uname -sm), but the pinned libraries support only Linux on x86-64."
     local what
     for what in "$@"; do
         "need_${what/c++/cxx}"
@@ -16,7 +16,7 @@ main() {
 need_rust() {
     command -v cargo >/dev/null ||
         fail "cargo is missing: install Rust 1.92 or newer from https://rustup.rs, and open a new shell."
-    cargo --version >/dev/null || fail "cargo does not start; its reason is above."
+    cargo --version >/dev/null || fail "cargo does not start; see its message above."
 }
 
 need_cxx() {

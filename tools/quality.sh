@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Measures the tables of docs/samplers/quality.md, as Markdown on stdout.
+# Prints tables like those of docs/samplers/quality.md as Markdown.
 #
-#   tools/quality.sh [--auto]    with --auto: what `auto` chooses, instead of all samplers
+#   tools/quality.sh [--auto]    with --auto: only what `auto` chooses
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

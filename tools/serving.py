@@ -1,7 +1,7 @@
-"""Starts a ddpm-server as a child process, and stops it again.
+"""Starts and stops a ddpm-server as a child process.
 
-Python's standard library only: the demo, the tests of other languages and the
-checks of a copied folder all share this file.
+Uses only the standard library, because the demo, the tests of other languages and
+the checks of a copied folder share this file.
 """
 
 import os
@@ -11,14 +11,14 @@ import sys
 import threading
 from pathlib import Path
 
-# What the server prints on standard output once it takes requests.
+# What the server prints on standard output once it accepts requests.
 READY = "listening on http://"
 
-# Loading checks every model against its golden outputs, which takes the largest
-# ones a while.
+# Loading checks every model against its golden outputs, which takes a while for large
+# ones.
 START_SECONDS = 180
 
-# Longer than the server gives accepted requests to finish.
+# Longer than the time that the server gives accepted requests to finish.
 DRAIN_SECONDS = 60
 
 
@@ -33,22 +33,22 @@ def end_on_signals():
 
 
 class ServerError(Exception):
-    """The server did not start, or ended by itself; the text says why."""
+    """The server did not start, or ended by itself; the message says why."""
 
 
 class Server:
-    """A running ddpm-server on an address of its own.
+    """A running ddpm-server on its own address.
 
-    As a context manager it is drained at the end of the block.
+    As a context manager, it is drained at the end of the block.
 
     Attributes:
-        address: where it listens, such as "127.0.0.1:50051".
-        url: the same as the client's --server wants it.
-        log: the file that its log goes to.
+        address: its address, such as "127.0.0.1:50051".
+        url: the address as the client's --server takes it.
+        log: its log file.
     """
 
     def __init__(self, binary, *flags, log):
-        """Starts `binary` with `flags` and waits until it takes requests.
+        """Starts `binary` with `flags` and waits until it accepts requests.
 
         Raises ServerError with the end of the log if it does not.
         """
@@ -57,8 +57,8 @@ class Server:
         self._ready = threading.Event()
         self.address = None
         with self.log.open("wb") as stderr:
-            # A session of its own: Ctrl-C reaches us alone, and `stop` passes it on once. A second
-            # signal would make the server leave without draining.
+            # In a new session, so that Ctrl-C reaches only us and `stop` passes it on once. A second
+            # signal would make the server exit without draining.
             self._process = subprocess.Popen(
                 [str(binary), *flags],
                 stdin=subprocess.DEVNULL,
@@ -95,17 +95,17 @@ class Server:
             self.kill()
             raise ServerError(f"the server did not drain within {DRAIN_SECONDS} s") from None
         except KeyboardInterrupt:
-            # Asked twice: accepted requests are given up.
+            # Interrupted twice: give up accepted requests.
             self._signal(signal.SIGTERM)
             return self._process.wait(DRAIN_SECONDS)
 
     def kill(self):
-        """Ends the server at once."""
+        """Kills the server."""
         self._signal(signal.SIGKILL)
         self._process.wait()
 
     def wait(self):
-        """Waits until the server ends by itself, and raises ServerError."""
+        """Waits until the server ends by itself, then raises ServerError."""
         self._process.wait()
         raise self._ended()
 
@@ -114,7 +114,7 @@ class Server:
             self._process.send_signal(number)
 
     def _read_stdout(self):
-        """Reads to the end, so that the server never waits for its reader."""
+        """Reads to the end, so that the server never blocks on its output."""
         with self._process.stdout as lines:
             for line in lines:
                 if line.startswith(READY):

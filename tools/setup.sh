@@ -6,12 +6,12 @@
 #   tools/setup.sh cuda      both, with what they need on a GPU    → .runtime-cuda/
 #   tools/setup.sh python REQUIREMENTS   packages for this Python  → .peers/
 #
-# It does nothing when the folder already holds what the requirements file pins. Everything is
-# downloaded and unpacked beside the folder first, so an interrupted run leaves nothing half done.
+# Does nothing if the folder already holds the pinned packages. Everything is downloaded and unpacked
+# beside them first, so an interrupted run leaves nothing incomplete.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The libraries are taken from the wheels of one Python version, whatever the machine has.
+# The libraries come from the wheels of one Python version, whatever the machine's Python is.
 wheels_of_one_build=(--python-version 3.12 --implementation cp --abi cp312)
 for tag in _2_28_x86_64 _2_27_x86_64 _2_25_x86_64 _2_18_x86_64 _2_17_x86_64 2014_x86_64 2010_x86_64; do
     wheels_of_one_build+=(--platform "manylinux$tag")
@@ -41,14 +41,14 @@ install() {
     trap 'exit 143' TERM
     echo "Fetching $(packages "$requirements") into $folder/ …" >&2
     download "$requirements" "${@:3}" ||
-        fail "pip could not fetch $requirements; its reason is above. \`make setup\` starts again where nothing is half done."
+        fail "pip could not fetch $requirements; see its message above. \`make setup\` starts over cleanly."
     take_over
     { cat "$requirements" && sed 's/^/# holds /' <<<"$taken"; } >"$stamp"
 }
 
-# Whether the stamp says what REQUIREMENTS says, and all that it lists is still there.
+# Whether the stamp has the pins of REQUIREMENTS, and everything that it lists still exists.
 is_installed() {
-    [ -f "$stamp" ] && cmp -s "$requirements" <(sed '/^# holds /d' "$stamp") || return 1
+    [ -f "$stamp" ] && cmp -s <(sed '/^#/d' "$requirements") <(sed '/^#/d' "$stamp") || return 1
     local name
     while read -r name; do
         [ -e "$folder/$name" ] || return 1
@@ -62,19 +62,19 @@ packages() {
 # download REQUIREMENTS [PIP OPTION…]
 download() {
     local quiet=(--quiet)
-    [ -t 2 ] && quiet=() # a person sees how far it is
+    [ -t 2 ] && quiet=() # show progress on a terminal
     PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
         python3 -m pip install "${quiet[@]}" --no-input --no-deps --no-compile --only-binary=:all: \
         --target "$incoming" --requirement "$1" "${@:2}" >&2
 }
 
-# Moves what was unpacked into the folder, entry by entry; a rename is whole or has not happened.
+# Moves the unpacked entries into the folder, one by one; each rename is atomic.
 take_over() {
     local entry name
     taken=
     for entry in "$incoming"/*; do
         name=$(basename "$entry")
-        # Small Python scripts that nothing here starts, and that packages share a folder for.
+        # Python scripts that several packages put into one folder, and that nothing here starts.
         [ "$name" = bin ] && continue
         rm -rf "${folder:?}/$name"
         mv "$entry" "$folder/$name"

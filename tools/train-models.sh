@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Trains the embedded models again, with the commands that made the committed ones.
+# Trains the embedded models again, with the commands that produced the committed ones.
 #
 #   tools/train-models.sh [MODEL…]    toy, glyphs, or both if none is named
 #
-# A run that was cut short goes on where it stopped. The packages in models/ change only after
+# An interrupted run continues where it stopped. The packages in models/ change only after
 # training, export and verification have succeeded.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,14 +14,14 @@ declare -A recipe=(
     [glyphs]="--data glyphs:200000 --ch-multipliers 1,2 --prediction v --beta-schedule cosine --batch-size 64 --lr 1e-3 --warmup 200 --precision bf16 --steps 8000"
 )
 
-# Nothing larger belongs into a binary, or into the history of a repository.
+# Larger files belong neither in a binary nor in the history of a repository.
 most_bytes=$((3 * 1024 * 1024))
 
 main() {
     local model
     [ $# -gt 0 ] || set -- toy glyphs
     for model in "$@"; do
-        [ -n "${recipe[$model]-}" ] || fail "there is no recipe for $model; there are: ${!recipe[*]}"
+        [ -n "${recipe[$model]-}" ] || fail "there is no recipe for $model, only for: ${!recipe[*]}"
         train "$model"
         adopt "$model"
     done
@@ -32,13 +32,13 @@ train() {
     if compgen -G "$run/checkpoints/step-*" >/dev/null; then
         exporter train --resume "$run" --no-weights
     else
-        # Word splitting is what turns a recipe into flags.
+        # Word splitting turns a recipe into flags.
         # shellcheck disable=SC2086
         exporter train ${recipe[$1]} --name "$1" --out "$run" --no-weights
     fi
 }
 
-# Puts the files that the server embeds in place of the older ones.
+# Replaces the embedded package by the new one.
 adopt() {
     local package="runs/$1/package" file
     file=$(find "$package" -type f -size +"$most_bytes"c -print -quit)

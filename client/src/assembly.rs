@@ -1,32 +1,30 @@
-//! Bytes of the wire → whole samples, each with its digest checked.
+//! Bytes of the wire → whole samples, each checked against its digest.
 //!
-//! A `Packed` holds many small samples; a large one comes in parts, in order.
-//! Lengths are checked against the shape, so a [`Sample`] that leaves this file
-//! has exactly the elements its shape says.
+//! A `Packed` holds many small samples; a large sample comes in parts, in order.
+//! Lengths are checked against the shape, so a [`Sample`] has exactly the elements
+//! of its shape.
 
 use std::collections::BTreeMap;
 
 use ddpm_proto::v1;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    error::Error,
-    events::{Data, Sample},
-    settings::Format,
-};
+use crate::error::Error;
+use crate::events::{Data, Sample};
+use crate::settings::Format;
 
-/// The samples that have come in part.
+/// The samples that have arrived only in part.
 #[derive(Debug, Default)]
 pub(crate) struct Assembly {
     parts: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Assembly {
-    /// Takes one event; gives the samples that it completes.
+    /// Takes one event and returns the samples that it completes.
     pub(crate) fn take(&mut self, samples: v1::Samples) -> Result<Vec<Sample>, Error> {
         let packed = samples.packed.ok_or_else(|| violation("samples without data"))?;
         if samples.sha256.len() != packed.indices.len() {
-            return Err(violation("not as many digests as samples"));
+            return Err(violation("the number of digests is not that of the samples"));
         }
         if samples.total_bytes == 0 {
             let whole = unpack(&packed, &packed.data)?;
@@ -39,7 +37,7 @@ impl Assembly {
         self.take_part(&packed, &samples.sha256, samples.offset, samples.total_bytes)
     }
 
-    /// The lowest index of which only a part has come.
+    /// Returns the lowest index that has arrived only in part.
     pub(crate) fn unfinished(&self) -> Option<u64> {
         self.parts.keys().next().copied()
     }
@@ -52,12 +50,12 @@ impl Assembly {
         total_bytes: u64,
     ) -> Result<Vec<Sample>, Error> {
         let ([index], [sha256]) = (packed.indices.as_slice(), sha256) else {
-            return Err(violation("a part of a sample has another index beside it"));
+            return Err(violation("a part of a sample comes with another index"));
         };
         let part = self.parts.entry(*index).or_default();
         if part.len() as u64 != offset {
             return Err(violation(&format!(
-                "sample {index} goes on at byte {offset}, but {} have come",
+                "sample {index} continues at byte {offset}, but {} have arrived",
                 part.len()
             )));
         }
@@ -75,12 +73,12 @@ impl Assembly {
     }
 }
 
-/// The samples of a preview; previews have no digests.
+/// Decodes the samples of a preview; previews have no digests.
 pub(crate) fn preview_samples(packed: &v1::Packed) -> Result<Vec<Sample>, Error> {
     decode_all(packed, unpack(packed, &packed.data)?)
 }
 
-/// Cuts `data` into one piece an index.
+/// Cuts `data` into one piece per index.
 fn unpack<'a>(packed: &v1::Packed, data: &'a [u8]) -> Result<Vec<(u64, &'a [u8])>, Error> {
     let lengths = lengths(packed)?;
     let mut rest = data;
@@ -97,12 +95,12 @@ fn unpack<'a>(packed: &v1::Packed, data: &'a [u8]) -> Result<Vec<(u64, &'a [u8])
 fn lengths(packed: &v1::Packed) -> Result<Vec<usize>, Error> {
     let count = packed.indices.len();
     if count == 0 {
-        return Err(violation("packed data of no sample"));
+        return Err(violation("packed data without samples"));
     }
     match packed.lengths.len() {
         0 => Ok(vec![packed.data.len() / count; count]),
         n if n == count => Ok(packed.lengths.iter().map(|&length| length as usize).collect()),
-        _ => Err(violation("not as many lengths as samples")),
+        _ => Err(violation("the number of lengths is not that of the samples")),
     }
 }
 
@@ -150,7 +148,7 @@ fn violation(what: &str) -> Error {
 mod tests {
     use super::*;
 
-    /// An event with the bytes of one sample of shape 2 x 2 x 1.
+    /// Makes an event with the bytes of one sample of shape 2 x 2 x 1.
     fn part(offset: usize, data: &[u8], whole: &[u8], split: bool) -> v1::Samples {
         v1::Samples {
             packed: Some(v1::Packed {
@@ -188,11 +186,11 @@ mod tests {
 
         let error = assembly.take(part(3, &whole[3..], &whole, true)).unwrap_err();
 
-        assert!(error.to_string().contains("goes on at byte 3, but 2 have come"), "{error}");
+        assert!(error.to_string().contains("continues at byte 3, but 2 have arrived"), "{error}");
     }
 
     #[test]
-    fn a_flipped_bit_is_found_by_its_digest() {
+    fn a_flipped_bit_is_detected_by_its_digest() {
         let error = Assembly::default().take(part(0, &[1, 2, 3, 5], &[1, 2, 3, 4], false));
 
         assert!(matches!(error, Err(Error::Damaged { index: 5 })));

@@ -1,30 +1,28 @@
-//! What a request compiles to.
+//! Compiled requests.
 
 use ddpm_proto::v1;
 
-use crate::{
-    error::Error,
-    program::Program,
-    settings::{Clip, Grid, SamplerChoice, clip_from_wire, grid_from_wire},
-};
+use crate::error::Error;
+use crate::program::Program;
+use crate::settings::{Clip, Grid, SamplerChoice, clip_from_wire, grid_from_wire};
 
 /// A request as the server would run it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compiled {
-    /// The rows. Sent back as [`SamplerChoice::Program`] they give the same
+    /// The rows. Sent back as [`SamplerChoice::Program`], they produce the same
     /// samples, bit for bit.
     pub program: Program,
     /// As in [`Receipt::program_digest`](crate::Receipt::program_digest).
     pub program_digest: String,
-    /// Network evaluations one sample costs.
+    /// Network evaluations per sample.
     pub evals_per_sample: u64,
-    /// As asked for, or the default; what `auto` chose.
+    /// As requested, or the default; what `auto` chose.
     pub sampler: SamplerChoice,
-    /// As asked for, or the default.
+    /// As requested, or the default.
     pub num_steps: u32,
-    /// As asked for, or the default; `None` for rows of one's own.
+    /// As requested, or the default; `None` for custom rows.
     pub grid: Option<Grid>,
-    /// As asked for, or the default; `None` for rows of one's own.
+    /// As requested, or the default; `None` for custom rows.
     pub clip: Option<Clip>,
 }
 

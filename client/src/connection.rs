@@ -1,42 +1,38 @@
-//! A connection to one server, and the calls that answer at once.
+//! A connection to one server, and its unary calls.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use ddpm_proto::v1::{
-    self, model_service_client::ModelServiceClient, sampling_service_client::SamplingServiceClient,
-    server_service_client::ServerServiceClient,
-};
+use ddpm_proto::v1;
+use ddpm_proto::v1::model_service_client::ModelServiceClient;
+use ddpm_proto::v1::sampling_service_client::SamplingServiceClient;
+use ddpm_proto::v1::server_service_client::ServerServiceClient;
 use tokio::sync::OnceCell;
-use tonic::{
-    Request as Call,
-    transport::{Channel, Endpoint},
-};
+use tonic::Request as Call;
+use tonic::transport::{Channel, Endpoint};
 
-use crate::{
-    compiled::Compiled,
-    error::{Error, innermost},
-    generation::Generation,
-    models::Model,
-    request::Request,
-    resume::Retry,
-    server_info::{Limits, ServerInfo},
-};
+use crate::compiled::Compiled;
+use crate::error::{Error, innermost};
+use crate::models::Model;
+use crate::request::Request;
+use crate::resume::Retry;
+use crate::server_info::{Limits, ServerInfo};
 
 /// How a client talks to its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
-    /// Longest wait for the answer of a call that is no stream.
+    /// Longest wait for the response of a unary call.
     pub call_timeout: Duration,
     /// Pause between HTTP/2 pings while a stream is open.
     pub keep_alive_interval: Duration,
-    /// Longest wait for the answer of a ping; then the stream counts as broken.
+    /// Longest wait for the response to a ping; after it the stream counts as broken.
     pub keep_alive_timeout: Duration,
-    /// Largest message to read. A server packs samples to 1 MiB, and previews of
-    /// one step into one message.
+    /// Largest message to read. A server packs samples into messages of 1 MiB, and
+    /// the previews of one step into one message.
     pub max_message_bytes: usize,
-    /// How [`Client::generate_resumable`] goes on after a broken stream.
+    /// How [`Client::generate_resumable`] retries after a broken stream.
     pub retry: Retry,
 }
 
@@ -53,8 +49,8 @@ impl Default for Options {
     }
 }
 
-/// A connection to one server. Clones share it; after a break it opens again by
-/// itself with the next call.
+/// A connection to one server. Clones share it; a broken connection reopens with
+/// the next call.
 #[derive(Debug, Clone)]
 pub struct Client {
     endpoint: String,
@@ -64,13 +60,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `endpoint`, such as `http://127.0.0.1:50051`; the scheme may
-    /// be left out.
+    /// Connects to `endpoint`, such as `http://127.0.0.1:50051`; the scheme is
+    /// optional.
     ///
     /// # Errors
     ///
-    /// [`Error::Request`] if `endpoint` is no http address, and
-    /// [`Error::Unreachable`] if nobody answers there in time.
+    /// [`Error::Request`] if `endpoint` is not an http address, and
+    /// [`Error::Unreachable`] if nothing answers there in time.
     pub async fn connect(endpoint: &str, options: Options) -> Result<Self, Error> {
         let channel = parse_endpoint(endpoint)?
             .connect_timeout(options.connect_timeout)
@@ -86,7 +82,7 @@ impl Client {
         Ok(Self { endpoint: endpoint.to_owned(), channel, options, limits })
     }
 
-    /// All models of the server, sorted by name.
+    /// Lists the models of the server, sorted by name.
     ///
     /// # Errors
     ///
@@ -99,22 +95,22 @@ impl Client {
         models.into_iter().map(Model::from_proto).collect()
     }
 
-    /// The served version of one model.
+    /// Returns the served version of one model.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with code `NotFound` if there is none of that name;
+    /// [`Error::Refused`] with code `NotFound` if no model has that name;
     /// otherwise as [`Client::models`].
     pub async fn model(&self, name: &str) -> Result<Model, Error> {
         let mut service = ModelServiceClient::new(self.channel.clone())
             .max_decoding_message_size(self.options.max_message_bytes);
-        let ask = v1::GetModelRequest { model: name.to_owned(), version: String::new() };
-        let answer = service.get_model(self.call(ask)).await;
+        let message = v1::GetModelRequest { model: name.to_owned(), version: String::new() };
+        let answer = service.get_model(self.call(message)).await;
         let model = answer.map_err(|status| self.failed(&status))?.into_inner().model;
         Model::from_proto(model.ok_or_else(|| Error::Protocol("the model is missing".to_owned()))?)
     }
 
-    /// The server's versions, device, limits and load.
+    /// Returns the server's versions, device, limits and load.
     ///
     /// # Errors
     ///
@@ -125,7 +121,7 @@ impl Client {
         ServerInfo::from_proto(answer.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// Compiles a request to the rows that a run of it would apply, without running
+    /// Compiles a request to the rows that its run would apply, without running
     /// them. Its indices do not matter.
     ///
     /// # Errors
@@ -136,29 +132,12 @@ impl Client {
             .max_decoding_message_size(self.options.max_message_bytes);
         let message = request.to_proto()?;
         let message = v1::GenerateRequest { samples: None, preview: None, ..message };
-        let ask = self.call(v1::CompileRequest { request: Some(message) });
-        let answer = service.compile(ask).await.map_err(|status| self.failed(&status))?;
+        let call = self.call(v1::CompileRequest { request: Some(message) });
+        let answer = service.compile(call).await.map_err(|status| self.failed(&status))?;
         Compiled::from_proto(answer.into_inner())
     }
 
-    /// Starts a run and gives its events. A stream that breaks is an error.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] if the server will not do it, [`Error::Unreachable`], and
-    /// [`Error::Request`] for what cannot be asked.
-    pub async fn generate(&self, request: Request) -> Result<Generation, Error> {
-        Generation::open(self.clone(), request).await
-    }
-
-    /// As [`Client::generate`], but a stream that breaks, or a server that says
-    /// when to come back, is asked again for what is missing, as often as
-    /// [`Options::retry`] allows. The call starts with the first event read.
-    #[must_use]
-    pub fn generate_resumable(&self, request: Request) -> Generation {
-        Generation::resumable(self.clone(), request, self.options.retry)
-    }
-
+    /// Opens the event stream of one `Generate` call.
     pub(crate) async fn open(
         &self,
         request: &Request,
@@ -169,10 +148,15 @@ impl Client {
         Ok(stream.map_err(|status| self.failed(&status))?.into_inner())
     }
 
-    /// What the server holds requests to, asked for once.
+    /// Returns the server's limits, requested once per connection.
     pub(crate) async fn limits(&self) -> Result<Limits, Error> {
-        let ask = async || self.server_info().await.map(|info| info.limits);
-        self.limits.get_or_try_init(ask).await.copied()
+        let fetch = async || self.server_info().await.map(|info| info.limits);
+        self.limits.get_or_try_init(fetch).await.copied()
+    }
+
+    /// Returns how [`Client::generate_resumable`] retries after a broken stream.
+    pub(crate) fn retry(&self) -> Retry {
+        self.options.retry
     }
 
     fn call<T>(&self, message: T) -> Call<T> {
@@ -186,13 +170,13 @@ impl Client {
     }
 }
 
-/// `host:port` or `http://host:port`.
+/// Parses `host:port` or `http://host:port`.
 fn parse_endpoint(text: &str) -> Result<Endpoint, Error> {
     let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let wrong = |why: String| Error::Request(format!("`{text}` is no server address: {why}"));
+    let wrong = |why: String| Error::Request(format!("`{text}` is not a server address: {why}"));
     let endpoint = Endpoint::from_shared(url).map_err(|error| wrong(innermost(&error)))?;
     if endpoint.uri().scheme_str() != Some("http") {
-        return Err(wrong("only http:// is spoken; for TLS put a tunnel in between".to_owned()));
+        return Err(wrong("only http:// is supported; for TLS, use a tunnel".to_owned()));
     }
     endpoint
         .user_agent(concat!("ddpm-client/", env!("CARGO_PKG_VERSION")))
@@ -204,13 +188,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_may_leave_out_its_scheme() {
+    fn the_scheme_of_an_address_is_optional() {
         assert_eq!(parse_endpoint("localhost:50051").unwrap().uri(), "http://localhost:50051/");
         assert_eq!(parse_endpoint("http://[::1]:9").unwrap().uri(), "http://[::1]:9/");
     }
 
     #[test]
-    fn an_address_that_is_none_is_a_wrong_request() {
+    fn an_invalid_address_is_a_request_error() {
         for text in ["https://example.org", "a b", "", "http://"] {
             assert!(matches!(parse_endpoint(text), Err(Error::Request(_))), "{text}");
         }

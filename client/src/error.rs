@@ -1,10 +1,12 @@
-//! What can go wrong, grouped by what the caller can do about it.
+//! Errors, grouped by what the caller can do about them.
 //!
-//! The one distinction that needs care is who speaks: a gRPC status made by the
-//! server is a refusal, one made by our own transport means that the server was
-//! not reached or that the stream broke. tonic keeps a source only in the latter.
+//! A gRPC status from the server is a refusal; one from our own transport means that
+//! the server was not reached or that the stream broke. tonic sets a source only in
+//! the latter.
 
-use std::{fmt, io, path::PathBuf, time::Duration};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fmt, io};
 
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -20,37 +22,37 @@ pub enum Error {
     /// Start a server, or name another one.
     #[error("no server at {endpoint} ({cause})")]
     Unreachable {
-        /// As it was given.
+        /// As passed by the caller.
         endpoint: String,
-        /// What the operating system or the transport says.
+        /// The error of the operating system or the transport.
         cause: String,
     },
-    /// Ask again for the samples that are missing.
+    /// Request the missing samples again.
     #[error("the stream broke before it was complete: {0}")]
     Interrupted(String),
-    /// Change the request, or come back later: the server said no.
+    /// Change the request, or retry later.
     #[error("the server refused: {0}")]
     Refused(Box<Refusal>),
-    /// Ask again: these bytes are not what the server sent.
-    #[error("sample {index} arrived damaged: its SHA-256 is not the announced one")]
+    /// Request the sample again: the bytes are not those that the server sent.
+    #[error("sample {index} arrived damaged: its SHA-256 does not match")]
     Damaged {
         /// Index of the sample.
         index: u64,
     },
-    /// Report it, or bring client and server to one version.
-    #[error("the server does not keep to ddpm.v1: {0}")]
+    /// Report it, or use the same version of client and server.
+    #[error("the server violates ddpm.v1: {0}")]
     Protocol(String),
-    /// Name another place, or make room.
+    /// Choose another path, or free some space.
     #[error("cannot {action} {path}: {source}")]
     File {
         /// `write`, `create`, …
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Ask for fewer samples, or a smaller scale.
+    /// Request fewer samples, or a smaller scale.
     #[error("{0}")]
     Picture(String),
 }
@@ -62,8 +64,13 @@ impl From<ddpm_pictures::Error> for Error {
 }
 
 impl Error {
-    /// The exit code of a command that ends with this error: 1 failed, 2 usage,
-    /// 4 unreachable, 5 refused.
+    /// Wraps an I/O error on `path`; `action` is a verb such as `write`.
+    pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File { action, path: path.to_owned(), source }
+    }
+
+    /// Returns the exit code of a command that ends with this error: 1 failed,
+    /// 2 usage, 4 unreachable, 5 refused.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -74,7 +81,7 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed a little later.
+    /// Returns whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -86,7 +93,7 @@ impl Error {
         }
     }
 
-    /// When the server says to come back, if it does.
+    /// Returns the pause after which the server says to retry, if it does.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -95,7 +102,7 @@ impl Error {
         }
     }
 
-    /// Sorts a status by who made it: the server, or our transport.
+    /// Distinguishes a status of the server from one of our transport.
     pub(crate) fn from_status(status: &Status) -> Self {
         match std::error::Error::source(status) {
             Some(source) => Self::Interrupted(innermost(source)),
@@ -103,8 +110,8 @@ impl Error {
         }
     }
 
-    /// As [`Error::from_status`] for calls that open a connection: a transport
-    /// error means that nobody is there.
+    /// Distinguishes them for a call that opens a connection, where a transport error
+    /// means that the server is unreachable.
     pub(crate) fn from_opening(status: &Status, endpoint: &str) -> Self {
         match Self::from_status(status) {
             Self::Interrupted(cause) => Self::Unreachable { endpoint: endpoint.to_owned(), cause },
@@ -113,7 +120,7 @@ impl Error {
     }
 }
 
-/// The last error of a chain: the one that names the cause.
+/// Returns the message of the last error in a chain, which names the cause.
 pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
@@ -122,22 +129,22 @@ pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     error.to_string()
 }
 
-/// What a server says when it refuses.
+/// Why a server refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The gRPC status code.
     pub code: Code,
-    /// A sentence for people.
+    /// A message for people.
     pub message: String,
     /// Stable, UPPER_SNAKE; from `google.rpc.ErrorInfo`.
     pub reason: Option<String>,
-    /// The fields that are wrong; from `google.rpc.BadRequest`.
+    /// The invalid fields; from `google.rpc.BadRequest`.
     pub violations: Vec<FieldViolation>,
-    /// When to come back; from `google.rpc.RetryInfo`.
+    /// When to retry; from `google.rpc.RetryInfo`.
     pub retry_after: Option<Duration>,
 }
 
-/// One field of a request that is wrong.
+/// An invalid field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldViolation {
     /// Path of the field, such as `preview.indices`.
@@ -166,7 +173,7 @@ impl From<&tonic_types::FieldViolation> for FieldViolation {
     }
 }
 
-/// The sentence with code and reason, then one line for each field.
+/// Writes the message with code and reason, then one line per field.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({:?}", self.message, self.code)?;
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_is_transient_and_says_when_to_come_back() {
+    fn a_full_queue_is_transient_and_says_when_to_retry() {
         let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(1500)));
         let status = Status::with_error_details(Code::ResourceExhausted, "queue is full", details);
 
@@ -224,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_of_our_own_transport_is_no_refusal() {
+    fn a_status_of_our_own_transport_is_not_a_refusal() {
         let status = Status::from_error(Box::new(io::Error::other("connection reset")));
 
         assert!(matches!(Error::from_status(&status), Error::Interrupted(_)));

@@ -1,26 +1,29 @@
-//! What a run answers, event by event, and how each is read from the wire.
+//! The events of a run, and how each is read from the wire.
 
 use std::time::Duration;
 
 use ddpm_proto::v1;
 use serde::{Serialize, Serializer};
 
-use crate::{error::Error, indices::Indices, receipt::Receipt, settings::PreviewKind};
+use crate::error::Error;
+use crate::indices::Indices;
+use crate::receipt::Receipt;
+use crate::settings::PreviewKind;
 
 /// One event of a run.
 #[derive(Debug)]
 pub enum Event {
-    /// Always first; after an interruption once more.
+    /// Always first; again after an interruption.
     Accepted(Box<Accepted>),
-    /// Now and then.
+    /// From time to time.
     Progress(Progress),
     /// If the request watches samples.
     Previews(Previews),
-    /// Whole samples, each with its digest checked.
+    /// Whole samples, each checked against its digest.
     Samples(Vec<Sample>),
-    /// A sample that failed; the others go on.
+    /// A sample that failed; the others continue.
     SampleError(SampleError),
-    /// The stream broke and the missing samples will be asked for again. Only
+    /// The stream broke and the missing samples will be requested again. Only
     /// from [`Client::generate_resumable`](crate::Client::generate_resumable).
     Interrupted(Interruption),
     /// Always last.
@@ -30,15 +33,15 @@ pub enum Event {
 /// The request was valid and is queued.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
-    /// Where the samples come from; with the seed.
+    /// What it takes to reproduce the samples, seed included.
     pub receipt: Receipt,
-    /// Network evaluations one sample costs.
+    /// Network evaluations per sample.
     pub evals_per_sample: u64,
     /// Network evaluations of the whole run.
     pub total_evals: u64,
-    /// Samples of other requests that came before these.
+    /// Samples of other requests that are ahead of these.
     pub queue_position: u64,
-    /// Expected time until the end of the run; `None` before the first measurement.
+    /// Expected remaining time of the run; `None` before the first measurement.
     pub eta: Option<Duration>,
 }
 
@@ -54,7 +57,7 @@ impl Accepted {
     }
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Samples that have not had their first step.
@@ -65,7 +68,7 @@ pub struct Progress {
     pub samples_done: u32,
     /// Network evaluations done.
     pub evals_done: u64,
-    /// Expected time until the end; `None` before the first measurement.
+    /// Expected remaining time; `None` before the first measurement.
     pub eta: Option<Duration>,
 }
 
@@ -84,13 +87,13 @@ impl Progress {
 /// Samples while they form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Previews {
-    /// In the order of the wire.
+    /// In the order of arrival.
     pub previews: Vec<Preview>,
-    /// Dropped since the last event of this kind because newer ones had come.
+    /// Previews dropped since the last such event because newer ones replaced them.
     pub skipped: u32,
 }
 
-/// Samples that stand at the same step, seen the same way.
+/// Samples at the same step, shown the same way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preview {
     /// What is shown.
@@ -108,7 +111,7 @@ pub struct Preview {
 /// One sample, finished or forming.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// Which one.
+    /// Its index.
     pub index: u64,
     /// In the layout of `data`: height, width, channels for pixels and PNG;
     /// channels, height, width for values; 2 for points.
@@ -120,7 +123,7 @@ pub struct Sample {
 /// The elements of a sample.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Data {
-    /// One byte an element, height x width x channels.
+    /// One byte per element, height x width x channels.
     Pixels(Vec<u8>),
     /// In the model's scale and layout, not clipped.
     Values(Vec<f32>),
@@ -128,14 +131,14 @@ pub enum Data {
     Png(Vec<u8>),
 }
 
-/// One sample could not be finished.
+/// The failure of one sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SampleError {
-    /// Which one.
+    /// The index of the sample.
     pub index: u64,
     /// Stable, UPPER_SNAKE.
     pub reason: String,
-    /// A sentence for people.
+    /// A message for people.
     pub message: String,
 }
 
@@ -145,21 +148,21 @@ impl From<v1::SampleError> for SampleError {
     }
 }
 
-/// A stream broke; its missing samples will be asked for again.
+/// A stream broke; its missing samples will be requested again.
 #[derive(Debug)]
 pub struct Interruption {
     /// Why it broke.
     pub error: Error,
-    /// What will be asked for.
+    /// The indices to request again.
     pub missing: Indices,
     /// The pause before that.
     pub pause: Duration,
 }
 
-/// The end of a run, with what it took.
+/// The end of a run, and its cost.
 ///
-/// Of a run that took several requests it is the sum over them. A stream that broke
-/// says nothing about itself, so of those only the samples are counted.
+/// For a run of several requests this is their sum. A broken stream reports no cost,
+/// so only its samples are counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Completed {
     /// Samples received.
@@ -170,26 +173,26 @@ pub struct Completed {
     pub ticks: u64,
     /// Network evaluations spent on this request.
     pub evals: u64,
-    /// The engine's number of the first of these calls.
+    /// The engine's number for the first of these calls.
     pub first_tick: u64,
-    /// The engine's number of the last one.
+    /// The engine's number for the last of them.
     pub last_tick: u64,
     /// From acceptance to the first call.
     #[serde(rename = "queue_seconds", serialize_with = "seconds")]
     pub queue_time: Duration,
-    /// Inside calls of the network, shared ones counted whole.
+    /// Time in calls of the network; shared calls count in full.
     #[serde(rename = "compute_seconds", serialize_with = "seconds")]
     pub compute_time: Duration,
-    /// Encoding samples and previews.
+    /// Time spent encoding samples and previews.
     #[serde(rename = "encode_seconds", serialize_with = "seconds")]
     pub encode_time: Duration,
-    /// Samples waited for the reader of the stream.
+    /// Time that samples waited for the reader of the stream.
     #[serde(rename = "blocked_seconds", serialize_with = "seconds")]
     pub blocked_time: Duration,
 }
 
 impl Completed {
-    /// Counts a later request of the same run too.
+    /// Adds a later request of the same run.
     pub(crate) fn add(&mut self, later: Self) {
         self.samples += later.samples;
         self.failed += later.failed;

@@ -1,85 +1,94 @@
-//! A run as its client sees it: events one by one, or all samples at the end.
+//! Runs: events one by one, or all samples at the end.
 //!
-//! A run may take several requests: more after a broken stream, and more if it has
-//! more samples than the server takes at once. Whoever reads its events sees one
-//! run: one `accepted`, unless it was interrupted, and one `completed`, with
-//! progress over all of it in between.
+//! A run may need several requests: after a broken stream, or if it has more samples
+//! than one request may have. The reader of its events sees a single run: one
+//! `accepted`, unless it was interrupted, and one `completed`, with progress over
+//! the whole run in between.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use ddpm_proto::v1;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{
-    connection::Client,
-    error::Error,
-    events::{Accepted, Completed, Event, Progress, Sample, SampleError},
-    parts::parts,
-    protocol::Protocol,
-    receipt::Receipt,
-    request::Request,
-    resume::{Resume, Retry},
-};
+use crate::connection::Client;
+use crate::error::Error;
+use crate::events::{Accepted, Completed, Event, Progress, Sample, SampleError};
+use crate::parts::parts;
+use crate::protocol::Protocol;
+use crate::receipt::Receipt;
+use crate::request::Request;
+use crate::resume::Resume;
 
 /// A run in progress. Dropping it ends the run on the server.
 #[derive(Debug)]
 pub struct Generation {
     client: Client,
-    /// The part that runs, or what is missing of it.
+    /// The current part, or what is left of it.
     request: Request,
-    /// The parts after it; `None` until the server has told its limits.
+    /// The parts after it; `None` until the limits of the server are known.
     later: Option<VecDeque<Request>>,
     state: State,
     resume: Option<Resume>,
     receipt: Option<Receipt>,
     evals_per_sample: u64,
-    /// Samples settled before the stream that is open.
+    /// Samples settled before the open stream.
     settled_before: usize,
-    /// Whether the next `accepted` is that of a later part, which is no news.
-    goes_on: bool,
+    /// Whether the next `accepted` is that of a later part, which is not reported.
+    hides_accepted: bool,
     done: BTreeSet<u64>,
     failed: BTreeSet<u64>,
-    /// What the parts that are over took.
+    /// The cost of the finished parts.
     spent: Completed,
 }
 
 #[derive(Debug)]
 enum State {
-    /// The request goes out at this time.
+    /// The request is sent at this time.
     Waiting(Instant),
-    /// Boxed: it is many times larger than the others.
+    /// Boxed, because it is many times larger than the others.
     Open(Box<Attempt>),
     /// After `completed` or an error.
     Ended,
 }
 
-/// All of a run at once.
+/// A whole run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Collected {
     /// The finished samples, by index.
     pub samples: Vec<Sample>,
-    /// Those that failed, in the order in which they did.
+    /// The failed samples, in the order of their failure.
     pub errors: Vec<SampleError>,
-    /// Everything needed to make the samples again.
+    /// Everything needed to reproduce the samples.
     pub receipt: Receipt,
-    /// What it took.
+    /// The cost of the run.
     pub completed: Completed,
 }
 
-impl Generation {
-    pub(crate) async fn open(client: Client, request: Request) -> Result<Self, Error> {
-        let mut generation = Self::new(client, request, None);
+impl Client {
+    /// Starts a run and returns its events. A stream that breaks is an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if the server rejects the request, [`Error::Unreachable`], and
+    /// [`Error::Request`] for a request that cannot be sent.
+    pub async fn generate(&self, request: Request) -> Result<Generation, Error> {
+        let mut generation = Generation::new(self.clone(), request, None);
         generation.connect().await?;
         Ok(generation)
     }
 
-    pub(crate) fn resumable(client: Client, request: Request, retry: Retry) -> Self {
-        Self::new(client, request, Some(Resume::new(retry)))
+    /// Starts a run that survives broken streams: after one, or when the server says when to
+    /// retry, it requests the missing samples again, as often as
+    /// [`Options::retry`](crate::Options::retry) allows. The request goes out when the first
+    /// event is read.
+    #[must_use]
+    pub fn generate_resumable(&self, request: Request) -> Generation {
+        Generation::new(self.clone(), request, Some(Resume::new(self.retry())))
     }
+}
 
+impl Generation {
     fn new(client: Client, request: Request, resume: Option<Resume>) -> Self {
         Self {
             client,
@@ -90,27 +99,27 @@ impl Generation {
             receipt: None,
             evals_per_sample: 0,
             settled_before: 0,
-            goes_on: false,
+            hides_accepted: false,
             done: BTreeSet::new(),
             failed: BTreeSet::new(),
             spent: Completed::default(),
         }
     }
 
-    /// The next event; `None` after [`Event::Completed`] and after an error.
-    /// May be dropped while it waits without losing an event.
+    /// Returns the next event; `None` after [`Event::Completed`] and after an error.
+    /// Cancel safe: no event is lost if the future is dropped while it waits.
     ///
     /// # Errors
     ///
     /// [`Error::Refused`], [`Error::Unreachable`] and [`Error::Interrupted`],
-    /// unless the run is resumable and may try again; [`Error::Protocol`] and
-    /// [`Error::Damaged`] if the server breaks its promises.
+    /// unless the run is resumable and has attempts left; [`Error::Protocol`] and
+    /// [`Error::Damaged`] if the server violates the protocol.
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
         loop {
             match self.advance().await {
                 Ok(None) => return Ok(None),
                 Ok(Some(event)) => {
-                    if let Some(event) = self.note(event) {
+                    if let Some(event) = self.record(event) {
                         return Ok(Some(event));
                     }
                 }
@@ -127,7 +136,7 @@ impl Generation {
     ///
     /// # Errors
     ///
-    /// As [`Generation::next`]. A sample that failed is no error: see
+    /// As [`Generation::next`]. A failed sample is not an error: see
     /// [`Collected::errors`].
     pub async fn collect(mut self) -> Result<Collected, Error> {
         let (mut samples, mut errors) = (Vec::new(), Vec::new());
@@ -143,7 +152,7 @@ impl Generation {
                 _ => {}
             }
         }
-        Err(Error::Interrupted("its end was read before".to_owned()))
+        Err(Error::Interrupted("its end was already read".to_owned()))
     }
 
     async fn advance(&mut self) -> Result<Option<Event>, Error> {
@@ -157,7 +166,7 @@ impl Generation {
         }
     }
 
-    /// Opens the stream of the present part.
+    /// Opens the stream of the current part.
     async fn connect(&mut self) -> Result<(), Error> {
         if self.later.is_none() {
             let mut parts = parts(&self.request, &self.client.limits().await?)?;
@@ -170,16 +179,16 @@ impl Generation {
         Ok(())
     }
 
-    /// Remembers what a later attempt must know, and makes what one stream says
-    /// true of the whole run. `None`: no news.
-    fn note(&mut self, event: Event) -> Option<Event> {
+    /// Records what a later attempt needs, and turns an event of one stream into one
+    /// of the whole run; `None` if there is nothing to report.
+    fn record(&mut self, event: Event) -> Option<Event> {
         match event {
             Event::Accepted(accepted) => {
-                let news = !std::mem::take(&mut self.goes_on);
+                let is_new = !std::mem::take(&mut self.hides_accepted);
                 let accepted = Box::new(self.accepted(*accepted));
-                return news.then_some(Event::Accepted(accepted));
+                return is_new.then_some(Event::Accepted(accepted));
             }
-            Event::Progress(progress) => return Some(Event::Progress(self.over_all(progress))),
+            Event::Progress(progress) => return Some(Event::Progress(self.overall(progress))),
             Event::Samples(ref samples) => {
                 self.done.extend(samples.iter().map(|sample| sample.index));
                 if let Some(resume) = &mut self.resume {
@@ -199,43 +208,43 @@ impl Generation {
         self.receipt = Some(accepted.receipt.clone());
         self.evals_per_sample = accepted.evals_per_sample;
         let evals = |samples: usize| accepted.evals_per_sample * samples as u64;
-        let elsewhere = evals(self.settled_before + self.samples_later());
-        let eta = accepted.eta.map(|eta| self.eta_of_all(eta));
-        Accepted { total_evals: elsewhere + accepted.total_evals, eta, ..accepted }
+        let other_parts = evals(self.settled_before + self.samples_later());
+        let eta = accepted.eta.map(|eta| self.overall_eta(eta));
+        Accepted { total_evals: other_parts + accepted.total_evals, eta, ..accepted }
     }
 
-    fn over_all(&self, progress: Progress) -> Progress {
+    fn overall(&self, progress: Progress) -> Progress {
         let count = |samples: usize| u32::try_from(samples).unwrap_or(u32::MAX);
         Progress {
             samples_waiting: progress.samples_waiting + count(self.samples_later()),
             samples_done: progress.samples_done + count(self.settled_before),
             evals_done: progress.evals_done + self.evals_per_sample * self.settled_before as u64,
-            eta: progress.eta.map(|eta| self.eta_of_all(eta)),
+            eta: progress.eta.map(|eta| self.overall_eta(eta)),
             ..progress
         }
     }
 
-    /// Later parts take as long for a sample as what is left of this one.
-    fn eta_of_all(&self, eta: Duration) -> Duration {
-        let here = self.done.len() + self.failed.len() - self.settled_before;
-        let left = (self.request.indices.count() as usize).saturating_sub(here).max(1);
+    /// Assumes that later parts take as long per sample as the rest of this one.
+    fn overall_eta(&self, eta: Duration) -> Duration {
+        let settled = self.done.len() + self.failed.len() - self.settled_before;
+        let left = (self.request.indices.count() as usize).saturating_sub(settled).max(1);
         eta.mul_f64(1.0 + self.samples_later() as f64 / left as f64)
     }
 
-    /// Samples of the parts after the present one.
+    /// Counts the samples of the parts after the current one.
     fn samples_later(&self) -> usize {
         self.later.iter().flatten().map(|part| part.indices.count() as usize).sum()
     }
 
-    /// Goes on with the next part, or ends the run.
+    /// Starts the next part, or ends the run.
     fn part_completed(&mut self, part: Completed) -> Option<Event> {
         self.spent.add(part);
         let next = self.later.as_mut().and_then(VecDeque::pop_front);
         match (next, &self.receipt) {
             (Some(next), Some(receipt)) => {
-                self.request = next.fitting(receipt);
+                self.request = next.matching(receipt);
                 self.state = State::Waiting(Instant::now());
-                self.goes_on = true;
+                self.hides_accepted = true;
                 None
             }
             _ => {
@@ -257,15 +266,15 @@ impl Generation {
             return Ok(self.part_completed(Completed::default()));
         }
         if let Some(receipt) = &self.receipt {
-            self.request = self.request.only(interruption.missing.clone()).fitting(receipt);
+            self.request = self.request.only(interruption.missing.clone()).matching(receipt);
         }
         self.state = State::Waiting(Instant::now() + interruption.pause);
-        self.goes_on = false;
+        self.hides_accepted = false;
         Ok(Some(Event::Interrupted(interruption)))
     }
 }
 
-/// One stream of the server with what is known of it.
+/// One stream of the server, and its state.
 #[derive(Debug)]
 struct Attempt {
     stream: tonic::Streaming<v1::GenerateEvent>,
@@ -276,12 +285,12 @@ struct Attempt {
 impl Attempt {
     async fn open(client: &Client, request: &Request) -> Result<Self, Error> {
         let stream = client.open(request).await?;
-        Ok(Self { stream, protocol: Protocol::of(request), last: None })
+        Ok(Self { stream, protocol: Protocol::new(request), last: None })
     }
 
-    /// The next event that says something. The last one is handed out only when
-    /// the stream has ended after it; until then it is kept, so that a caller who
-    /// stops waiting does not lose it.
+    /// Returns the next event with news. The last one is returned only once the
+    /// stream has ended; until then it is kept, so that a caller who stops waiting
+    /// does not lose it.
     async fn next(&mut self) -> Result<Event, Error> {
         while self.last.is_none() {
             let message = self.stream.message().await;
@@ -295,10 +304,12 @@ impl Attempt {
                 self.last = Some(event);
             }
         }
-        // All samples are here: a connection that breaks now loses nothing.
+        // All samples have arrived: a connection that breaks now loses nothing.
         if let Ok(Some(event)) = self.stream.message().await {
             self.protocol.check(event)?;
         }
-        self.last.take().ok_or_else(|| Error::Interrupted("it was read to its end".to_owned()))
+        self.last
+            .take()
+            .ok_or_else(|| Error::Interrupted("it was already read to its end".to_owned()))
     }
 }

@@ -1,9 +1,12 @@
 //! Sets of sample indices: `0-63,70`.
 //!
-//! Kept as sorted ranges that neither overlap nor touch, so equal sets are equal
-//! values, however they were written.
+//! A set is kept as sorted ranges that neither overlap nor touch, so equal sets are
+//! equal values however they were written.
 
-use std::{collections::BTreeSet, fmt, ops::Range, str::FromStr};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
 
 use ddpm_proto::v1;
 
@@ -13,7 +16,7 @@ pub struct Indices {
     ranges: Vec<Range<u64>>,
 }
 
-/// Why a text is no set of indices.
+/// Why a text is not a set of indices.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseIndicesError {
     /// A part is neither a number nor a range.
@@ -25,23 +28,23 @@ pub enum ParseIndicesError {
     /// An index is named twice.
     #[error("index {0} is named twice")]
     Twice(u64),
-    /// 2^64 - 1 is no index.
+    /// 2^64 - 1 is not an index.
     #[error("{0} is above the greatest index, 2^64 - 2")]
     TooLarge(u64),
-    /// More than one request can hold.
-    #[error("these are more than 2^32 - 1 indices")]
+    /// The set is too large.
+    #[error("there are more than 2^32 - 1 indices")]
     TooMany,
 }
 
 impl Indices {
-    /// The indices 0 to `count` - 1.
+    /// Returns the indices 0 to `count` - 1.
     #[must_use]
     pub fn first(count: u32) -> Self {
         let whole = 0..u64::from(count);
         Self { ranges: if whole.is_empty() { Vec::new() } else { vec![whole] } }
     }
 
-    /// The indices of half-open `ranges`, in any order. Empty ones are left out.
+    /// Collects the indices of half-open `ranges`, which may be empty and in any order.
     ///
     /// # Errors
     ///
@@ -69,32 +72,32 @@ impl Indices {
         Ok(Self { ranges: joined })
     }
 
-    /// How many indices these are.
+    /// Returns the number of indices.
     #[must_use]
     pub fn count(&self) -> u32 {
         let count: u64 = self.ranges.iter().map(|range| range.end - range.start).sum();
         u32::try_from(count).expect("every constructor refuses larger sets")
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
-    /// Whether `index` is one of them.
+    /// Returns whether `index` belongs to the set.
     #[must_use]
     pub fn contains(&self, index: u64) -> bool {
         let after = self.ranges.partition_point(|range| range.start <= index);
         after > 0 && self.ranges[after - 1].contains(&index)
     }
 
-    /// All of them, ascending.
+    /// Iterates over the indices in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         self.ranges.iter().cloned().flatten()
     }
 
-    /// Those that are not in `done`.
+    /// Returns the indices that are not in `done`.
     #[must_use]
     pub fn without(&self, done: &BTreeSet<u64>) -> Self {
         let missing = self.iter().filter(|index| !done.contains(index));
@@ -102,7 +105,7 @@ impl Indices {
             .expect("a part of a set is a smaller set")
     }
 
-    /// The same indices in order, in sets of at most `size`.
+    /// Splits the set, in order, into sets of at most `size`.
     ///
     /// # Panics
     ///
@@ -130,7 +133,7 @@ impl Indices {
         chunks
     }
 
-    /// A count where the set starts at 0 without a gap, else ranges.
+    /// Returns a count if the set is 0 to n - 1, otherwise ranges.
     pub(crate) fn to_proto(&self) -> v1::generate_request::Samples {
         match self.ranges.as_slice() {
             [] => v1::generate_request::Samples::SampleCount(0),
@@ -143,14 +146,15 @@ impl Indices {
 }
 
 fn range_to_proto(range: &Range<u64>) -> v1::IndexRange {
-    let count = u32::try_from(range.end - range.start).expect("the whole set is that small");
+    let count =
+        u32::try_from(range.end - range.start).expect("the whole set has at most 2^32 - 1 indices");
     v1::IndexRange { first: range.start, count }
 }
 
 impl FromStr for Indices {
     type Err = ParseIndicesError;
 
-    /// Reads single indices and closed ranges, separated by commas.
+    /// Parses single indices and closed ranges, separated by commas.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::from_ranges(text.split(',').map(parse_part).collect::<Result<Vec<_>, _>>()?)
     }
@@ -169,7 +173,7 @@ fn parse_part(part: &str) -> Result<Range<u64>, ParseIndicesError> {
     Ok(first..end)
 }
 
-/// As it is parsed: `0-63,70`.
+/// Writes the set as it is parsed: `0-63,70`.
 impl fmt::Display for Indices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, range) in self.ranges.iter().enumerate() {
@@ -201,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_set_is_refused_with_the_part_that_is_wrong() {
+    fn an_invalid_text_is_refused_with_the_wrong_part() {
         let parse = |text: &str| text.parse::<Indices>().unwrap_err();
 
         assert_eq!(parse("0-3,x"), ParseIndicesError::Syntax("x".to_owned()));
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_from_zero_goes_as_a_count_and_any_other_as_ranges() {
+    fn a_set_from_zero_is_sent_as_a_count_and_any_other_as_ranges() {
         let ranges = |text: &str| text.parse::<Indices>().unwrap().to_proto();
 
         assert_eq!(ranges("0-2"), v1::generate_request::Samples::SampleCount(3));
@@ -228,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_cut_ranges_where_a_set_is_full() {
+    fn chunks_split_ranges_where_a_set_is_full() {
         let chunks = |text: &str, size| -> Vec<String> {
             let indices: Indices = text.parse().unwrap();
             indices.chunks(size).iter().map(ToString::to_string).collect()
@@ -241,7 +245,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_set_reads_back_from_its_text(set in prop::collection::btree_set(0u64..200, 1..60)) {
+        fn every_set_reads_back_from_its_text(
+            set in prop::collection::btree_set(0u64..200, 1..60)
+        ) {
             let singles = set.iter().map(|&index| index..index + 1);
             let indices = Indices::from_ranges(singles).unwrap();
 

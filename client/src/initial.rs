@@ -1,4 +1,4 @@
-//! What a request brings along: states, pictures, and an image known in part.
+//! Inputs of a request: states, pictures, and a partly known image.
 
 use ddpm_diffusion::Inpaint;
 use ddpm_proto::v1;
@@ -9,15 +9,14 @@ use crate::events::Data;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Initial {
     /// States at the first point of the grid, used as they are: [`Data::Values`]
-    /// in the scale of the process. Sample i starts from the one at i mod length.
+    /// in the scale of the process. Sample i starts from state i mod length.
     States(Vec<Data>),
-    /// Pictures: noised to where the rest of the steps begins, or encoded.
+    /// Pictures: noised to the first of the remaining steps, or encoded.
     Images {
-        /// Sample i starts from the one at i mod length.
+        /// Sample i starts from image i mod length.
         images: Vec<Data>,
-        /// Share of the steps that are run, in [0, 1]; `None` for
-        /// [`Sampler::DdimInverse`](crate::Sampler::DdimInverse) and for rows of
-        /// one's own.
+        /// Share of the steps to run, in [0, 1]; `None` for
+        /// [`DdimInverse`](crate::samplers::DdimInverse) and for custom rows.
         strength: Option<f64>,
     },
     /// The great circle between two states: sample i starts at the fraction
@@ -27,20 +26,20 @@ pub enum Initial {
         from: Data,
         /// The last one.
         to: Data,
-        /// States of the whole way with both ends, at least 2.
+        /// Number of states including both ends, at least 2.
         frames: u32,
     },
 }
 
-/// An image that is known in part: the rest is sampled to fit it.
+/// A partly known image: the rest is sampled to fit it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
     /// The image.
     pub image: Data,
-    /// 1 (as a pixel 255) where it is known, 0 elsewhere; one channel, or those of
+    /// 1 (as a pixel, 255) where it is known, 0 elsewhere; one channel, or those of
     /// the image.
     pub mask: Data,
-    /// How; `None` for rows of one's own.
+    /// How the known part is kept; `None` for custom rows.
     pub method: Option<Inpaint>,
 }
 

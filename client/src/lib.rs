@@ -1,8 +1,8 @@
 //! A typed client of `ddpm-server`.
 //!
 //! A [`Request`] goes in, a [`Generation`] comes out: a stream of [`Event`]s
-//! that ends with [`Event::Completed`]. What arrives was checked: the order of
-//! events, the digest of every sample, and that each index asked for came once.
+//! that ends with [`Event::Completed`]. The client checks the order of events,
+//! the digest of every sample, and that each requested index arrives once.
 //!
 //! ```no_run
 //! use ddpm_client::{Client, Indices, Options, Request, Sampler};
@@ -11,15 +11,15 @@
 //! let client = Client::connect("http://127.0.0.1:50051", Options::default()).await?;
 //! let request = Request::new("glyphs", Indices::first(16)).seed(7).num_steps(50);
 //! let collected = client.generate_resumable(request).collect().await?;
-//! println!("{} samples of seed {}", collected.samples.len(), collected.receipt.seed);
+//! println!("{} samples with seed {}", collected.samples.len(), collected.receipt.seed);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! A sample is a pure function of its receipt and its index, so a broken stream
-//! costs nothing but time: [`Client::generate_resumable`] asks again for the
-//! missing indices and refuses an answer that would not fit to the first part. A
-//! run of more samples than the server takes at once goes as several requests.
+//! costs only time: [`Client::generate_resumable`] requests the missing indices
+//! again and rejects an answer that does not match the first part. A run of more
+//! samples than one request may have is split into several.
 
 // The wire.
 mod connection;
@@ -28,13 +28,14 @@ mod error;
 pub use connection::{Client, Options};
 pub use error::{Code, Error, FieldViolation, Refusal};
 
-// What can be asked.
+// Requests.
 mod indices;
 mod initial;
 mod program;
 mod request;
 mod settings;
 
+pub use ddpm_diffusion::samplers;
 pub use indices::{Indices, ParseIndicesError};
 pub use initial::{Initial, Known};
 pub use program::Program;
@@ -44,7 +45,7 @@ pub use settings::{
     Sampler, SamplerChoice, SharedNoise, UniPcVariant, Variance,
 };
 
-// What is answered.
+// Responses.
 mod compiled;
 mod events;
 mod models;
@@ -60,7 +61,7 @@ pub use models::{Model, ModelKind};
 pub use receipt::Receipt;
 pub use server_info::{Device, Limits, Load, ServerInfo};
 
-// From one to the other.
+// From a request to its responses.
 mod assembly;
 mod generation;
 mod parts;
@@ -70,9 +71,16 @@ mod resume;
 pub use generation::{Collected, Generation};
 pub use resume::Retry;
 
-// What to make of samples.
+// From samples to files and pictures.
 pub mod files;
 pub mod pictures;
 
-/// The generated messages of the contract, for what this crate does not wrap.
+#[cfg(test)]
+mod testing;
+
+// So that `testing` can name the crate as the command does.
+#[cfg(test)]
+extern crate self as ddpm_client;
+
+/// The generated messages of the contract, for anything this crate does not wrap.
 pub use ddpm_proto::v1 as proto;

@@ -1,10 +1,12 @@
 //! The `ddpm` command: samples models of a `ddpm-server`.
 //!
-//! Results go to stdout, progress and errors to stderr. Exit codes: 0 ok,
+//! Results go to stdout, progress and errors to stderr. Exit codes: 0 success,
 //! 1 failed, 2 usage, 4 server unreachable, 5 refused, 130 and 143
-//! when cut short by SIGINT and SIGTERM.
+//! when stopped by SIGINT and SIGTERM.
 
 mod commands;
+#[cfg(test)]
+mod testing;
 
 use std::process::ExitCode;
 
@@ -16,14 +18,14 @@ use tokio::signal::unix::{SignalKind, signal};
 async fn main() -> ExitCode {
     let command = commands::Cli::parse();
     tokio::select! {
-        result = command.run() => result.unwrap_or_else(|error| failed(&error)),
-        // Dropping the command drops its stream, so the server stops working for
-        // it, and a file that is not whole yet is never renamed into its place.
-        code = cut_short() => ExitCode::from(code),
+        result = command.run() => result.unwrap_or_else(|error| report_error(&error)),
+        // Dropping the command drops its stream, so the server stops working on it,
+        // and an unfinished file is never renamed into place.
+        code = stop_signal() => ExitCode::from(code),
     }
 }
 
-fn failed(error: &Error) -> ExitCode {
+fn report_error(error: &Error) -> ExitCode {
     let message = match error {
         Error::Unreachable { endpoint, cause } => format!(
             "no server at {endpoint}: start one with `ddpm-server`, \
@@ -35,11 +37,11 @@ fn failed(error: &Error) -> ExitCode {
     ExitCode::from(error.exit_code())
 }
 
-/// 128 plus the number of the signal that came.
-async fn cut_short() -> u8 {
+/// Waits for a signal and returns 128 plus its number.
+async fn stop_signal() -> u8 {
     let wait = async |kind| match signal(kind) {
         Ok(mut signals) => signals.recv().await,
-        // Without a handler the signal ends the process by itself.
+        // Without a handler, the signal itself ends the process.
         Err(_) => std::future::pending().await,
     };
     tokio::select! {

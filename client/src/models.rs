@@ -3,25 +3,23 @@
 use ddpm_proto::v1;
 use serde::Serialize;
 
-use crate::{
-    error::Error,
-    settings::{Grid, SamplerChoice, grid_from_wire},
-};
+use crate::error::Error;
+use crate::settings::{Grid, SamplerChoice, grid_from_wire};
 
 /// A model that can be sampled.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Model {
-    /// Name to ask for.
+    /// Its name in requests.
     pub name: String,
     /// Version of the package.
     pub version: String,
-    /// SHA-256 of its manifest, hex.
+    /// SHA-256 of its manifest, in hex.
     pub digest: String,
-    /// What a sample is.
+    /// What its samples are.
     pub kind: ModelKind,
-    /// Shape of one sample: channels, height, width, or 2 for points.
+    /// Shape of one sample: channels, height, width; 2 for points.
     pub shape: Vec<u32>,
-    /// Names of the classes in the order of their labels; empty: unconditional.
+    /// Names of the classes in the order of their labels; empty if unconditional.
     pub class_names: Vec<String>,
     /// Training timesteps T; 0 for a network on continuous noise.
     pub timesteps: u32,
@@ -31,28 +29,28 @@ pub struct Model {
     pub prediction: String,
     /// Variance of the reverse steps.
     pub variance: String,
-    /// Used when a request names no sampler.
+    /// Used if a request names no sampler.
     pub default_sampler: SamplerChoice,
-    /// Used when a request names no steps.
+    /// Used if a request names no number of steps.
     pub default_num_steps: u32,
-    /// Used when a request names no grid.
+    /// Used if a request names no grid.
     pub default_grid: Option<Grid>,
-    /// The graph that is served.
+    /// The served graph.
     pub graph: String,
 }
 
-/// What a sample is.
+/// What the samples of a model are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelKind {
     /// A picture, channels x height x width in [-1, 1].
     Image,
-    /// A point of the plane.
+    /// A point in the plane.
     Points2d,
 }
 
 impl ModelKind {
-    /// As in the manifest: `image`, `points2d`.
+    /// Returns the name in the manifest: `image`, `points2d`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -63,15 +61,15 @@ impl ModelKind {
 }
 
 impl Model {
-    /// The label that `text` means: a number below the number of classes, or the
-    /// name of a class. A number is never taken for a name.
+    /// Parses a label: a number below the number of classes, or the name of a class.
+    /// A number is never taken for a name.
     ///
     /// # Errors
     ///
-    /// [`Error::Request`] with the classes there are.
+    /// [`Error::Request`], listing the classes.
     pub fn label(&self, text: &str) -> Result<u32, Error> {
         if self.class_names.is_empty() {
-            return Err(Error::Request(format!("{} has no classes: leave out --label", self.name)));
+            return Err(Error::Request(format!("{} has no classes: omit --label", self.name)));
         }
         let position = match text.parse::<usize>() {
             Ok(number) => Some(number).filter(|&number| number < self.class_names.len()),
@@ -93,7 +91,7 @@ impl Model {
             v1::ModelKind::Points2d => ModelKind::Points2d,
             v1::ModelKind::Unspecified => {
                 return Err(Error::Protocol(format!(
-                    "{} is of a kind that this client does not know",
+                    "{} has a kind that this client does not know",
                     model.name
                 )));
             }
@@ -124,10 +122,11 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samplers::Ddpm;
     use crate::settings::Sampler;
 
     fn model(class_names: &[&str]) -> Model {
-        let sampler = SamplerChoice::from(Sampler::Ddpm { variance: None });
+        let sampler = SamplerChoice::from(Sampler::from(Ddpm { variance: None }));
         let wire = v1::Model {
             name: "glyphs".to_owned(),
             kind: v1::ModelKind::Image.into(),
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_class_is_refused_with_those_there_are() {
+    fn an_unknown_class_is_refused_with_a_list_of_the_classes() {
         let glyphs = model(&["ring", "cross", "7"]);
 
         // "7" is the name of class 2, but a number is always a label.

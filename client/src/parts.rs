@@ -1,30 +1,32 @@
-//! A run larger than a request may be → several requests, one after another.
+//! A run with more samples than one request may have → several requests, in sequence.
 //!
-//! Each part is a request of its own that fits to the first: the same seed, and
-//! `expect` as its receipt says. What samples start from goes along whole.
+//! Each part is a request of its own that matches the first: the same seed, and
+//! `expect` from its receipt. Each carries everything samples start from.
 
 use std::collections::VecDeque;
 
 use prost::Message;
 
-use crate::{error::Error, request::Request, server_info::Limits};
+use crate::error::Error;
+use crate::request::Request;
+use crate::server_info::Limits;
 
-/// The requests that `request` goes as, in the order of their indices.
+/// Splits `request` into requests within `limits`, in the order of their indices.
 ///
 /// # Errors
 ///
-/// [`Error::Request`] for what a stride's number of steps contradicts, and if the
-/// states or pictures of the request are more bytes than the server reads.
+/// [`Error::Request`] if the number of steps contradicts that of a stride, or if the
+/// request is larger than the server accepts.
 pub(crate) fn parts(request: &Request, limits: &Limits) -> Result<VecDeque<Request>, Error> {
     let bytes = request.to_proto()?.encoded_len() as u64;
     if limits.max_request_bytes > 0 && bytes > limits.max_request_bytes {
         return Err(Error::Request(format!(
-            "the request has {bytes} bytes, and this server reads at most {}: send fewer states or \
-             pictures at once",
+            "the request has {bytes} bytes, but this server accepts at most {}: send fewer states \
+             or pictures at once",
             limits.max_request_bytes
         )));
     }
-    // A server that names no limit is asked for all at once, and says what it thinks of it.
+    // A server that reports no limit gets the whole request, and may refuse it.
     if limits.max_samples == 0 || request.indices.count() <= limits.max_samples {
         return Ok(VecDeque::from([request.clone()]));
     }
@@ -34,7 +36,7 @@ pub(crate) fn parts(request: &Request, limits: &Limits) -> Result<VecDeque<Reque
         .into_iter()
         .map(|part| request.only(part))
         .collect();
-    // Nobody named means the first samples, which are in the first part.
+    // No indices means the first samples, which are in the first part.
     for later in parts.iter_mut().skip(1) {
         later.watch = later.watch.take().filter(|watch| !watch.indices.is_empty());
     }
@@ -44,13 +46,11 @@ pub(crate) fn parts(request: &Request, limits: &Limits) -> Result<VecDeque<Reque
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        events::Data,
-        indices::Indices,
-        initial::Initial,
-        request::Watch,
-        settings::{Delivery, Frames},
-    };
+    use crate::events::Data;
+    use crate::indices::Indices;
+    use crate::initial::Initial;
+    use crate::request::Watch;
+    use crate::settings::{Delivery, Frames};
 
     fn limits(max_samples: u32, max_request_bytes: u64) -> Limits {
         Limits {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn watching_the_first_samples_is_the_business_of_the_first_part() {
+    fn only_the_first_part_watches_the_first_samples() {
         let request = Request::new("m", Indices::first(5)).watch(watch(&[]));
 
         let watched: Vec<bool> = parts(&request, &limits(2, 0))
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn more_bytes_than_the_server_reads_are_refused_with_both_numbers() {
+    fn a_request_larger_than_the_server_accepts_is_refused_with_both_numbers() {
         let initial = Initial::States(vec![Data::Values(vec![0.0; 1000])]);
         let request = Request::new("m", Indices::first(1)).initial(&initial);
 

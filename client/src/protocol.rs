@@ -1,24 +1,23 @@
-//! Does a stream keep its promises? One state machine a stream, without I/O.
+//! Checks that a stream follows the protocol: one state machine per stream, no I/O.
 //!
 //! * `sequence` counts from 0 without a gap; `accepted` is first, `completed` last;
 //! * all samples come from the receipt that was accepted;
-//! * every index asked for comes exactly once, whole or as a `sample_error`.
+//! * each requested index comes exactly once, as a sample or as a `sample_error`.
 
 use std::collections::BTreeSet;
 
-use ddpm_proto::v1::{self, generate_event::Event as Wire};
+use ddpm_proto::v1;
+use ddpm_proto::v1::generate_event::Event as Wire;
 
-use crate::{
-    assembly::{self, Assembly},
-    error::Error,
-    events::{Accepted, Completed, Event, Preview, Previews, Progress, Sample},
-    indices::Indices,
-    receipt::Receipt,
-    request::{Expect, Request},
-    settings::PreviewKind,
-};
+use crate::assembly::{self, Assembly};
+use crate::error::Error;
+use crate::events::{Accepted, Completed, Event, Preview, Previews, Progress, Sample};
+use crate::indices::Indices;
+use crate::receipt::Receipt;
+use crate::request::{Expect, Request};
+use crate::settings::PreviewKind;
 
-/// What is known of one stream.
+/// The state of one stream.
 #[derive(Debug)]
 pub(crate) struct Protocol {
     indices: Indices,
@@ -33,8 +32,8 @@ pub(crate) struct Protocol {
 }
 
 impl Protocol {
-    /// The stream that answers `request`.
-    pub(crate) fn of(request: &Request) -> Self {
+    /// Expects the stream that answers `request`.
+    pub(crate) fn new(request: &Request) -> Self {
         Self {
             indices: request.indices.clone(),
             seed: request.seed,
@@ -48,34 +47,34 @@ impl Protocol {
         }
     }
 
-    /// Takes the next event. `None` if it says nothing by itself: the first
-    /// parts of a split sample.
+    /// Takes the next event; returns `None` for all but the last part of a split
+    /// sample.
     ///
     /// # Errors
     ///
-    /// [`Error::Protocol`] for a broken promise, [`Error::Damaged`] for bytes
-    /// that do not have their digest.
+    /// [`Error::Protocol`] for a violation, [`Error::Damaged`] for bytes that do not
+    /// match their digest.
     pub(crate) fn check(&mut self, event: v1::GenerateEvent) -> Result<Option<Event>, Error> {
         if event.sequence != self.next_sequence {
             return violation(format!(
-                "event {} came where {} was due",
+                "got event {} instead of {}",
                 event.sequence, self.next_sequence
             ));
         }
         self.next_sequence += 1;
         let wire = event.event.ok_or_else(|| {
-            Error::Protocol("an event of a kind that this client does not know".to_owned())
+            Error::Protocol("got an event of a kind that this client does not know".to_owned())
         })?;
         if self.completed {
             return violation("an event came after `completed`");
         }
         if self.receipt.is_some() == matches!(wire, Wire::Accepted(_)) {
-            return violation("`accepted` must be the first event, and only that");
+            return violation("`accepted` must be the first event and come only once");
         }
         self.read(wire)
     }
 
-    /// Whether `completed` has come.
+    /// Returns whether `completed` has arrived.
     pub(crate) fn is_complete(&self) -> bool {
         self.completed
     }
@@ -111,21 +110,24 @@ impl Protocol {
         Ok(accepted)
     }
 
-    /// The server was asked to refuse what would not agree; this is the second
-    /// pair of eyes.
+    /// Checks the request's expectations again: a server that does not meet them should
+    /// have refused.
     fn check_receipt(&self, receipt: &Receipt) -> Result<(), Error> {
         if let Some(field) = self.expect.mismatch(receipt) {
             return violation(format!("the server went on although {field} is not as expected"));
         }
         if self.seed.is_some_and(|seed| seed != receipt.seed) {
-            return violation(format!("the server took seed {} for ours", receipt.seed));
+            return violation(format!(
+                "the server used seed {} instead of the requested one",
+                receipt.seed
+            ));
         }
         Ok(())
     }
 
     fn samples(&mut self, samples: v1::Samples) -> Result<Vec<Sample>, Error> {
         if samples.receipt != self.receipt {
-            return violation("samples come from another receipt than `accepted` said");
+            return violation("the receipt of samples differs from that of `accepted`");
         }
         let whole = self.assembly.take(samples)?;
         whole.iter().try_for_each(|sample| self.settle(sample.index))?;
@@ -134,7 +136,7 @@ impl Protocol {
 
     fn settle(&mut self, index: u64) -> Result<(), Error> {
         if !self.indices.contains(index) {
-            return violation(format!("sample {index} was not asked for"));
+            return violation(format!("sample {index} was not requested"));
         }
         if !self.settled.insert(index) {
             return violation(format!("sample {index} came twice"));
@@ -150,7 +152,7 @@ impl Protocol {
             return violation(format!("`completed` came, but sample {index} did not"));
         }
         if u64::from(wire.samples) + u64::from(wire.failed) != self.settled.len() as u64 {
-            return violation("`completed` counts other samples than came");
+            return violation("the counts of `completed` differ from the samples that came");
         }
         self.completed = true;
         Completed::from_proto(wire)
@@ -219,11 +221,11 @@ mod tests {
         Wire::Completed(v1::Completed { samples, ..Default::default() })
     }
 
-    /// Feeds `events` to the stream that answers a request for two samples;
-    /// gives the sentence of the first violation.
+    /// Feeds `events` to the stream that answers a request for two samples; returns
+    /// the message of the first violation.
     fn violation_of(events: Vec<Wire>) -> Option<String> {
         let request = Request::new("m", Indices::first(2)).seed(7);
-        check_all(&mut Protocol::of(&request), events)
+        check_all(&mut Protocol::new(&request), events)
     }
 
     fn check_all(protocol: &mut Protocol, events: Vec<Wire>) -> Option<String> {
@@ -235,35 +237,35 @@ mod tests {
 
     fn assert_violates(events: Vec<Wire>, what: &str) {
         let sentence = violation_of(events).unwrap_or_default();
-        assert!(sentence.contains(what), "`{sentence}` does not tell of `{what}`");
+        assert!(sentence.contains(what), "`{sentence}` does not name `{what}`");
     }
 
     #[test]
-    fn a_stream_that_keeps_its_promises_passes() {
+    fn a_stream_that_follows_the_protocol_passes() {
         assert_eq!(violation_of(vec![accepted(), sample(1), sample(0), completed(2)]), None);
     }
 
     #[test]
-    fn every_broken_promise_is_told() {
+    fn every_violation_is_named() {
         assert_violates(vec![sample(0)], "`accepted` must be the first");
         assert_violates(vec![accepted(), accepted()], "`accepted` must be the first");
-        assert_violates(vec![accepted(), sample(2)], "sample 2 was not asked for");
+        assert_violates(vec![accepted(), sample(2)], "sample 2 was not requested");
         assert_violates(vec![accepted(), sample(0), sample(0)], "sample 0 came twice");
         assert_violates(vec![accepted(), sample(0), completed(1)], "but sample 1 did not");
         let all = || vec![accepted(), sample(0), sample(1)];
-        assert_violates([all(), vec![completed(1)]].concat(), "counts other samples");
+        assert_violates([all(), vec![completed(1)]].concat(), "differ from the samples that came");
         assert_violates([all(), vec![completed(2), completed(2)]].concat(), "after `completed`");
     }
 
     #[test]
     fn a_gap_in_the_sequence_is_a_violation() {
-        let mut protocol = Protocol::of(&Request::new("m", Indices::first(2)));
+        let mut protocol = Protocol::new(&Request::new("m", Indices::first(2)));
         protocol.check(v1::GenerateEvent { sequence: 0, event: Some(accepted()) }).unwrap();
 
         let late = v1::GenerateEvent { sequence: 2, event: Some(sample(0)) };
 
         let sentence = protocol.check(late).unwrap_err().to_string();
-        assert!(sentence.contains("event 2 came where 1 was due"), "{sentence}");
+        assert!(sentence.contains("got event 2 instead of 1"), "{sentence}");
     }
 
     #[test]
@@ -271,17 +273,17 @@ mod tests {
         let expect = Expect { fingerprint: "there".into(), ..Default::default() };
         let request = Request::new("m", Indices::first(2)).expect(expect);
 
-        let sentence = check_all(&mut Protocol::of(&request), vec![accepted()]).unwrap();
+        let sentence = check_all(&mut Protocol::new(&request), vec![accepted()]).unwrap();
 
         assert!(sentence.contains("fingerprint is not as expected"), "{sentence}");
     }
 
     #[test]
-    fn another_seed_than_asked_for_is_a_violation() {
+    fn a_seed_other_than_the_requested_one_is_a_violation() {
         let request = Request::new("m", Indices::first(2)).seed(8);
 
-        let sentence = check_all(&mut Protocol::of(&request), vec![accepted()]).unwrap();
+        let sentence = check_all(&mut Protocol::new(&request), vec![accepted()]).unwrap();
 
-        assert!(sentence.contains("took seed 7 for ours"), "{sentence}");
+        assert!(sentence.contains("used seed 7 instead of the requested one"), "{sentence}");
     }
 }

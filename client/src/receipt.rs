@@ -1,69 +1,64 @@
-//! What samples can be made again from.
+//! Receipts: what it takes to reproduce samples.
 
-use ddpm_proto::{
-    convert::{guidance_from_proto, shared_noise_from_proto},
-    v1,
-};
+use ddpm_proto::convert::{guidance_from_proto, shared_noise_from_proto};
+use ddpm_proto::v1;
 use serde::{Serialize, Serializer};
 
-use crate::{
-    error::Error,
-    settings::{
-        Clip, Grid, Guidance, Inpaint, SamplerChoice, SharedNoise, as_text, clip_from_wire,
-        grid_from_wire,
-    },
+use crate::error::Error;
+use crate::settings::{
+    Clip, Grid, Guidance, Inpaint, SamplerChoice, SharedNoise, as_text, clip_from_wire,
+    grid_from_wire,
 };
 
-/// Everything needed to make samples again, apart from their indices and from the
-/// bytes of what they started from, of a known image, and of rows of one's own.
+/// Everything needed to reproduce samples, apart from their indices and the bytes of
+/// what they started from, of a known image, and of custom rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Receipt {
     /// Name of the model.
     pub model: String,
     /// Its version.
     pub version: String,
-    /// SHA-256 of its manifest, hex.
+    /// SHA-256 of its manifest, in hex.
     pub model_digest: String,
-    /// Which of the package's graphs ran.
+    /// The graph of the package that ran.
     pub graph: String,
-    /// SHA-256 of the compiled rows, hex.
+    /// SHA-256 of the compiled rows, in hex.
     pub program_digest: String,
-    /// What else decides the bits.
+    /// What else determines the bits.
     pub fingerprint: String,
-    /// Id of the way noise is drawn.
+    /// Id of the noise generator.
     pub noise_layout: String,
     /// Key of all noise.
     pub seed: u64,
-    /// Sample i has the label at i mod length; empty: unconditional.
+    /// Sample i has the label at i mod length; empty if unconditional.
     pub class_labels: Vec<u32>,
-    /// With its options filled in. Rows of one's own are named by
-    /// `program_digest` and not repeated.
+    /// With all options filled in. Custom rows are not repeated; `program_digest`
+    /// identifies them.
     pub sampler: SamplerChoice,
     /// Intervals of the time grid.
     pub num_steps: u32,
-    /// Which points were visited; `None` for rows of one's own.
+    /// Which points were visited; `None` for custom rows.
     #[serde(serialize_with = "as_text")]
     pub grid: Option<Grid>,
-    /// How predictions of x_0 were clipped; `None` for rows of one's own.
+    /// How predictions of x_0 were clipped; `None` for custom rows.
     #[serde(serialize_with = "as_text")]
     pub clip: Option<Clip>,
-    /// Classifier-free guidance, if there was any.
+    /// Classifier-free guidance, if any.
     #[serde(serialize_with = "guidance")]
     pub guidance: Option<Guidance>,
-    /// Noise that the samples had in common, if any.
+    /// Noise shared by the samples, if any.
     #[serde(serialize_with = "shared_noise")]
     pub shared_noise: Option<SharedNoise>,
-    /// SHA-256 over the initial states or images, the known image and the mask,
-    /// hex; empty if there were none.
+    /// SHA-256 over the initial states or images, the known image and the mask, in
+    /// hex; empty without any.
     pub inputs_digest: String,
-    /// Share of the steps that images went through; `None` unless samples started
-    /// from images.
+    /// Share of the steps applied to images; `None` unless samples started from
+    /// images.
     pub strength: Option<f64>,
-    /// How the known image was kept; `None` if there was none, or if rows of one's
-    /// own say it.
+    /// How the known image was kept; `None` without one and for custom rows.
     #[serde(serialize_with = "inpaint")]
     pub inpaint: Option<Inpaint>,
-    /// Samples of the whole way between two states, if they started on one.
+    /// Frames of the interpolation between two states, if samples started on one.
     pub interpolation_frames: Option<u32>,
 }
 
@@ -99,7 +94,7 @@ impl Receipt {
         })
     }
 
-    /// The class of sample `index`; `None`: unconditional.
+    /// Returns the class of sample `index`; `None` if unconditional.
     #[must_use]
     pub fn label(&self, index: u64) -> Option<u32> {
         let position = index.checked_rem(self.class_labels.len() as u64)?;
@@ -107,7 +102,7 @@ impl Receipt {
     }
 }
 
-/// `sigma_min` and `sigma_max` only where they limit something.
+/// Omits `sigma_min` and `sigma_max` where they limit nothing.
 fn guidance<S: Serializer>(guidance: &Option<Guidance>, serializer: S) -> Result<S::Ok, S::Error> {
     let Some(Guidance { scale, sigma_min, sigma_max }) = *guidance else {
         return serializer.serialize_none();
@@ -120,7 +115,7 @@ fn guidance<S: Serializer>(guidance: &Option<Guidance>, serializer: S) -> Result
     serializer.collect_map(numbers.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
-/// The method, with its numbers where it has some.
+/// Writes the method, with its numbers if it has any.
 fn inpaint<S: Serializer>(inpaint: &Option<Inpaint>, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     #[serde(tag = "method", rename_all = "kebab-case")]

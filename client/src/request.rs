@@ -1,20 +1,16 @@
-//! What to sample, and what to show of it on the way.
+//! Requests: what to sample, and what to show of it on the way.
 //!
-//! Only what is said is sent; for the rest the model's defaults hold. Nothing is
-//! checked here that the server checks: it knows the limits and names the field.
+//! Unset fields are not sent and default to the model's own. Checks are left to the
+//! server, which knows the limits and names the field.
 
-use ddpm_proto::{
-    convert::{clip_to_proto, grid_to_proto, guidance_to_proto, shared_noise_to_proto},
-    v1,
-};
+use ddpm_proto::convert::{clip_to_proto, grid_to_proto, guidance_to_proto, shared_noise_to_proto};
+use ddpm_proto::v1;
 
-use crate::{
-    error::Error,
-    indices::Indices,
-    initial::{Initial, Known},
-    receipt::Receipt,
-    settings::{Clip, Delivery, Format, Frames, Grid, Guidance, SamplerChoice, SharedNoise},
-};
+use crate::error::Error;
+use crate::indices::Indices;
+use crate::initial::{Initial, Known};
+use crate::receipt::Receipt;
+use crate::settings::{Clip, Delivery, Format, Frames, Grid, Guidance, SamplerChoice, SharedNoise};
 
 /// A request for samples of one model.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +25,7 @@ pub struct Request {
     pub(crate) grid: Option<Grid>,
     pub(crate) clip: Option<Clip>,
     pub(crate) guidance: Option<Guidance>,
-    /// On the wire already, where copies share the bytes.
+    /// Already encoded, so that copies share the bytes.
     pub(crate) initial: Option<v1::Initial>,
     pub(crate) known: Option<v1::Inpaint>,
     pub(crate) shared_noise: Option<SharedNoise>,
@@ -40,7 +36,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Asks for the samples `indices` of `model`, with its defaults.
+    /// Requests the samples `indices` of `model`, with its defaults.
     #[must_use]
     pub fn new(model: impl Into<String>, indices: Indices) -> Self {
         Self {
@@ -64,117 +60,119 @@ impl Request {
         }
     }
 
-    /// Asks for this version of the model. Default: the one that is served.
+    /// Requests this version of the model. Default: the served one.
     #[must_use]
     pub fn version(self, version: impl Into<String>) -> Self {
         Self { version: version.into(), ..self }
     }
 
-    /// Key of all noise. Default: the server picks one and says it.
+    /// Sets the key of all noise. Default: the server picks one and reports it.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         Self { seed: Some(seed), ..self }
     }
 
-    /// Classes to condition on: sample i gets `labels[i mod length]`.
+    /// Conditions on classes: sample i gets `labels[i mod length]`.
     #[must_use]
     pub fn class_labels(self, labels: impl Into<Vec<u32>>) -> Self {
         Self { class_labels: labels.into(), ..self }
     }
 
-    /// How to walk from noise to data: a [`Sampler`](crate::Sampler), a
-    /// [`Program`](crate::Program) of one's own, or the server's choice.
+    /// Sets how to get from noise to data: a [`Sampler`](crate::Sampler), a custom
+    /// [`Program`](crate::Program), or the server's choice.
     ///
-    /// With a program all that its rows say already must be left out: steps, grid,
-    /// clip, guidance, strength, the method of a known image, shared noise.
+    /// With a program, omit everything its rows already define: steps, grid, clip,
+    /// guidance, strength, the method of a known image, shared noise.
     #[must_use]
     pub fn sampler(self, sampler: impl Into<SamplerChoice>) -> Self {
         Self { sampler: Some(sampler.into()), ..self }
     }
 
-    /// Intervals of the time grid, from 1 to the model's timesteps; with
-    /// [`SamplerChoice::Auto`] evaluations a sample may cost.
+    /// Sets the intervals of the time grid, from 1 to the model's timesteps; with
+    /// [`SamplerChoice::Auto`], the most evaluations per sample.
     #[must_use]
     pub fn num_steps(self, num_steps: u32) -> Self {
         Self { num_steps: Some(num_steps), ..self }
     }
 
-    /// Which points of the forward process are visited.
+    /// Sets which points of the forward process are visited.
     #[must_use]
     pub fn grid(self, grid: Grid) -> Self {
         Self { grid: Some(grid), ..self }
     }
 
-    /// What keeps predictions of x_0 in range.
+    /// Sets what keeps predictions of x_0 in range.
     #[must_use]
     pub fn clip(self, clip: Clip) -> Self {
         Self { clip: Some(clip), ..self }
     }
 
-    /// Classifier-free guidance towards the class labels. Default: none.
+    /// Adds classifier-free guidance towards the class labels. Default: none.
     #[must_use]
     pub fn guidance(self, guidance: Guidance) -> Self {
         Self { guidance: Some(guidance), ..self }
     }
 
-    /// What samples start from. Default: noise.
+    /// Sets what samples start from. Default: noise.
     #[must_use]
     pub fn initial(self, initial: &Initial) -> Self {
         Self { initial: Some(initial.to_proto()), ..self }
     }
 
-    /// An image that is known in part. Default: nothing is known.
+    /// Sets a partly known image. Default: nothing is known.
     #[must_use]
     pub fn known(self, known: &Known) -> Self {
         Self { known: Some(known.to_proto()), ..self }
     }
 
-    /// Noise that all samples have in common. Default: each has its own.
+    /// Gives all samples the same noise. Default: each has its own.
     #[must_use]
     pub fn shared_noise(self, shared: SharedNoise) -> Self {
         Self { shared_noise: Some(shared), ..self }
     }
 
-    /// How finished samples come. Default: u8 for pictures, f32 for points.
+    /// Sets the encoding of samples. Default: u8 for pictures, f32 for points.
     #[must_use]
     pub fn format(self, format: Format) -> Self {
         Self { format: Some(format), ..self }
     }
 
-    /// Shows samples while they form. Default: nothing.
+    /// Requests previews of samples while they form. Default: none.
     #[must_use]
     pub fn watch(self, watch: Watch) -> Self {
         Self { watch: Some(watch), ..self }
     }
 
-    /// Refuse to start unless the answer would agree with these.
+    /// Refuses to start unless the answer would match these.
     #[must_use]
     pub fn expect(self, expect: Expect) -> Self {
         Self { expect, ..self }
     }
 
-    /// The client's name for this request, at most 128 bytes.
+    /// Sets the client's name for this request, at most 128 bytes.
     #[must_use]
     pub fn request_id(self, id: impl Into<String>) -> Self {
         Self { request_id: id.into(), ..self }
     }
 
-    /// The same samples, but only those of `indices`. What they start from goes
-    /// along whole: which of it is a sample's own follows from its index.
+    /// Returns the same request for `indices` only. It keeps everything samples start
+    /// from, because a sample's index decides which part it uses.
     pub(crate) fn only(&self, indices: Indices) -> Self {
         let watch = self.watch.as_ref().and_then(|watch| watch.only(&indices));
         Self { watch, indices, ..self.clone() }
     }
 
-    /// The same samples, and only if they fit to the ones that `receipt` describes.
-    pub(crate) fn fitting(self, receipt: &Receipt) -> Self {
+    /// Returns the same request, to be accepted only if its samples match `receipt`.
+    pub(crate) fn matching(self, receipt: &Receipt) -> Self {
         Self { seed: Some(receipt.seed), expect: Expect::from(receipt), ..self }
     }
 
+    /// Converts the request.
+    ///
     /// # Errors
     ///
-    /// [`Error::Request`] for a grid that has another number of steps in its name
-    /// than `num_steps`: the wire could not tell the two apart.
+    /// [`Error::Request`] if the number of steps in the grid's name differs from
+    /// `num_steps`: the wire has only one field for both.
     pub(crate) fn to_proto(&self) -> Result<v1::GenerateRequest, Error> {
         let (grid, grid_options) = self.grid.as_ref().map(grid_to_proto).unwrap_or_default();
         let (clip, dynamic_threshold) = self.clip.map(clip_to_proto).unwrap_or_default();
@@ -201,7 +199,7 @@ impl Request {
         })
     }
 
-    /// A stride is named by its steps, which are no part of the grid on the wire.
+    /// Returns `num_steps` for the wire, where a stride's steps are not part of the grid.
     fn steps(&self) -> Result<Option<u32>, Error> {
         let Some(Grid::DdimStride(steps)) = self.grid else { return Ok(self.num_steps) };
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
@@ -217,16 +215,16 @@ impl Request {
 /// What to show of samples while they form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {
-    /// Which samples; each must be one of the request. Empty: the first ones, up
+    /// Which samples; each must belong to the request. Empty: the first ones, up
     /// to the server's limit.
     pub indices: Vec<u64>,
     /// What to show of them.
     pub frames: Frames,
-    /// Show every n-th step, and always the last. At least 1.
+    /// Shows every n-th step, and always the last. At least 1.
     pub every_steps: u32,
-    /// `None`: as for finished samples.
+    /// `None`: that of finished samples.
     pub format: Option<Format>,
-    /// What happens to previews that were not read in time.
+    /// What happens to previews that are not read in time.
     pub delivery: Delivery,
 }
 
@@ -241,8 +239,8 @@ impl Watch {
         }
     }
 
-    /// The watched ones of `indices`. `None` if that leaves none: an empty list
-    /// would mean others.
+    /// Keeps the watched samples among `indices`. `None` if none are left: an empty
+    /// list would mean the first ones.
     fn only(&self, indices: &Indices) -> Option<Self> {
         let kept = |index: &u64| indices.contains(*index);
         let indices: Vec<u64> = self.indices.iter().copied().filter(kept).collect();
@@ -251,7 +249,7 @@ impl Watch {
     }
 }
 
-/// What an answer must agree with; an empty field is not compared.
+/// What an answer must match; an empty field is not compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expect {
     /// As in [`Receipt::model_digest`].
@@ -271,7 +269,7 @@ impl Expect {
         })
     }
 
-    /// The first field of `receipt` that is not as expected.
+    /// Returns the first field of `receipt` that is not as expected.
     pub(crate) fn mismatch(&self, receipt: &Receipt) -> Option<&'static str> {
         let fields = [
             ("model_digest", &self.model_digest, &receipt.model_digest),
@@ -296,14 +294,16 @@ impl From<&Receipt> for Expect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{events::Data, settings::Sampler};
+    use crate::events::Data;
+    use crate::samplers::Heun;
+    use crate::settings::Sampler;
 
     fn base() -> Request {
         Request::new("m", Indices::first(8))
     }
 
     #[test]
-    fn a_part_of_a_request_brings_along_all_that_its_samples_start_from() {
+    fn a_part_of_a_request_keeps_everything_samples_start_from() {
         let images = vec![Data::Pixels(vec![1]), Data::Pixels(vec![2])];
         let initial = Initial::Images { images, strength: Some(0.5) };
         let known =
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stride_says_its_steps_and_refuses_others() {
+    fn a_stride_sets_its_steps_and_refuses_others() {
         let stride = || base().grid(Grid::DdimStride(25));
 
         assert_eq!(stride().to_proto().unwrap().num_steps, Some(25));
@@ -328,9 +328,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_grid_clip_and_guidance_go_beside_their_names() {
+    fn numbers_of_grid_clip_and_guidance_have_fields_of_their_own() {
         let request = base()
-            .sampler(Sampler::Heun)
+            .sampler(Sampler::from(Heun))
             .grid("karras:rho=5".parse().unwrap())
             .clip("dynamic:quantile=0.9".parse().unwrap())
             .guidance(Guidance { scale: 3.0, sigma_min: 0.0, sigma_max: 2.0 })

@@ -1,18 +1,21 @@
-//! Resuming is asking again: when to, how often, and for which indices.
+//! Resuming a run: when to retry, how often, and which indices to request.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::{error::Error, events::Interruption, indices::Indices};
+use crate::error::Error;
+use crate::events::Interruption;
+use crate::indices::Indices;
 
-/// How often to ask again, and after which pauses.
+/// How often to retry, and after which pauses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// Attempts in a row that bring no new sample; then the error is final.
+    /// Most attempts in a row without a new sample; then the error is final.
     pub attempts: u32,
-    /// Pause before the first of them; each next one is twice as long. A pause
-    /// that the server asks for wins, unless it is shorter than this one.
+    /// Pause before the first attempt; each further pause is twice as long. A pause
+    /// requested by the server takes precedence, but is never shorter than this.
     pub first_pause: Duration,
-    /// No pause of our own is longer than this.
+    /// Longest pause of our own.
     pub longest_pause: Duration,
 }
 
@@ -30,41 +33,42 @@ impl Default for Retry {
 #[derive(Debug)]
 pub(crate) struct Resume {
     retry: Retry,
-    in_vain: u32,
+    failed_attempts: u32,
 }
 
 impl Resume {
     pub(crate) fn new(retry: Retry) -> Self {
-        Self { retry, in_vain: 0 }
+        Self { retry, failed_attempts: 0 }
     }
 
-    /// A sample came: the server works, so all attempts are free again.
+    /// Notes that a sample arrived: the server works, so all attempts are available again.
     pub(crate) fn progressed(&mut self) {
-        self.in_vain = 0;
+        self.failed_attempts = 0;
     }
 
-    /// Plans the attempt after `error` for those of `asked` not in `settled`.
+    /// Plans the attempt after `error`, for those of `requested` not in `settled`.
     ///
     /// # Errors
     ///
-    /// `error` itself if another attempt would not help or none is left.
+    /// `error` itself if another attempt would not help, or none is left.
     pub(crate) fn plan(
         &mut self,
         error: Error,
-        asked: &Indices,
+        requested: &Indices,
         settled: &BTreeSet<u64>,
     ) -> Result<Interruption, Error> {
-        if !error.is_transient() || self.in_vain == self.retry.attempts {
+        if !error.is_transient() || self.failed_attempts == self.retry.attempts {
             return Err(error);
         }
-        let asked_for = error.retry_after().map(|pause| pause.max(self.retry.first_pause));
-        let pause = asked_for.unwrap_or_else(|| self.pause());
-        self.in_vain += 1;
-        Ok(Interruption { error, missing: asked.without(settled), pause })
+        let server_pause = error.retry_after().map(|pause| pause.max(self.retry.first_pause));
+        let pause = server_pause.unwrap_or_else(|| self.pause());
+        self.failed_attempts += 1;
+        Ok(Interruption { error, missing: requested.without(settled), pause })
     }
 
     fn pause(&self) -> Duration {
-        let doubled = self.retry.first_pause.saturating_mul(2u32.saturating_pow(self.in_vain));
+        let doubled =
+            self.retry.first_pause.saturating_mul(2u32.saturating_pow(self.failed_attempts));
         doubled.min(self.retry.longest_pause)
     }
 }
@@ -100,10 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_the_server_asks_for_wins_but_none_is_no_pause() {
+    fn the_servers_pause_takes_precedence_unless_it_is_shorter() {
         let mut resume = Resume::new(Retry::default());
-        for (asked_for, pause) in [(0, 250), (4000, 4000)] {
-            let delay = Some(Duration::from_millis(asked_for));
+        for (server_pause, pause) in [(0, 250), (4000, 4000)] {
+            let delay = Some(Duration::from_millis(server_pause));
             let details = ErrorDetails::with_retry_info(delay);
             let status = Status::with_error_details(Code::Unavailable, "later", details);
             let error = Error::from_status(&status);
@@ -115,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_what_neither_came_nor_failed() {
+    fn samples_that_neither_arrived_nor_failed_are_missing() {
         let settled = BTreeSet::from([0, 2]);
 
         let plan = Resume::new(Retry::default()).plan(broken(), &Indices::first(4), &settled);
@@ -124,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_time_does_not_heal_is_final() {
+    fn a_lasting_error_is_final() {
         let error = Error::Protocol("a gap".to_owned());
 
         let plan = Resume::new(Retry::default()).plan(error, &Indices::first(1), &BTreeSet::new());

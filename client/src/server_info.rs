@@ -5,10 +5,8 @@ use std::time::Duration;
 use ddpm_proto::v1;
 use serde::Serialize;
 
-use crate::{
-    error::Error,
-    events::{duration, seconds},
-};
+use crate::error::Error;
+use crate::events::{duration, seconds};
 
 /// The server's state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,11 +17,11 @@ pub struct ServerInfo {
     pub onnxruntime_version: String,
     /// The device that runs the models.
     pub device: Device,
-    /// What else decides the bits of a sample.
+    /// What else determines the bits of a sample.
     pub fingerprint: String,
-    /// What requests are held to.
+    /// The limits of requests.
     pub limits: Limits,
-    /// What the server is doing.
+    /// The current load.
     pub load: Load,
 }
 
@@ -34,11 +32,11 @@ pub struct Device {
     pub name: String,
     /// Execution provider of ONNX Runtime.
     pub provider: String,
-    /// Why this device and no other.
+    /// Why this device was chosen.
     pub reason: String,
 }
 
-/// What requests are held to.
+/// The limits of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Samples of one request.
@@ -49,9 +47,9 @@ pub struct Limits {
     pub max_watched_samples: u32,
     /// Samples waiting or in flight over all requests.
     pub max_queued_samples: u64,
-    /// Requests at the same time.
+    /// Concurrent requests.
     pub max_requests: u32,
-    /// Samples advanced by one call of the network.
+    /// Samples per call of the network.
     pub max_batch: u32,
     /// Bytes of one request message.
     pub max_request_bytes: u64,
@@ -59,41 +57,41 @@ pub struct Limits {
     pub max_held_bytes: u64,
 }
 
-/// What a server is doing.
+/// The load of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Load {
-    /// Requests that are waiting or in flight.
+    /// Requests waiting or in flight.
     pub requests: u32,
     /// Samples that have not had their first step.
     pub samples_waiting: u64,
     /// Samples in flight.
     pub samples_running: u64,
-    /// Network evaluations still to do.
+    /// Network evaluations still to be done.
     pub backlog_evals: u64,
     /// Calls of the network since the start.
     pub ticks: u64,
     /// Network evaluations since the start.
     pub evals: u64,
-    /// Share of the active time spent inside calls of the network, in [0, 1].
+    /// Share of the active time spent in calls of the network, in [0, 1].
     pub busy_ratio: f64,
     /// Whether the server refuses new requests because it is shutting down.
     pub draining: bool,
-    /// Time inside calls of the network since the start.
+    /// Time in calls of the network since the start.
     #[serde(rename = "busy_seconds", serialize_with = "seconds")]
     pub busy_time: Duration,
-    /// Time that the device took around them: inputs, kernel and noise.
+    /// Time of the device around them: inputs, kernel and noise.
     #[serde(rename = "kernel_seconds", serialize_with = "seconds")]
     pub kernel_time: Duration,
     /// Time with requests in flight since the start.
     #[serde(rename = "active_seconds", serialize_with = "seconds")]
     pub active_time: Duration,
-    /// Bytes that the rows and inputs of requests hold now.
+    /// Bytes currently held by the rows and inputs of requests.
     pub held_bytes: u64,
 }
 
 impl Load {
-    /// Share of the time with requests in flight that kernel and noise took, with
-    /// gathering inputs and copying samples out; in [0, 1].
+    /// Returns the share of the time with requests in flight spent in kernel and noise,
+    /// including gathering inputs and copying samples out; in [0, 1].
     #[must_use]
     pub fn kernel_ratio(&self) -> f64 {
         if self.active_time.is_zero() {

@@ -1,20 +1,18 @@
-//! The words of a request: samplers, grids, formats, previews.
+//! The settings of a request: samplers, grids, formats, previews.
 //!
 //! Samplers, grids and clip rules are those of [`ddpm_diffusion`] with their text
 //! form. The names are those of the command line and of receipts in JSON.
-//! "Unspecified" is `None` wherever one may leave a word out, so that a value here
-//! always says something.
+//! "Unspecified" on the wire is `None` here.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use clap::ValueEnum;
 use ddpm_diffusion::Error as SpecError;
-use ddpm_proto::{
-    convert::{
-        self, Fault, clip_from_proto, grid_from_proto, sampler_from_proto, sampler_to_proto,
-    },
-    v1,
+use ddpm_proto::convert::{
+    self, Fault, clip_from_proto, grid_from_proto, sampler_from_proto, sampler_to_proto,
 };
+use ddpm_proto::v1;
 use serde::{Serialize, Serializer};
 
 pub use ddpm_diffusion::{
@@ -22,12 +20,13 @@ pub use ddpm_diffusion::{
     UniPcVariant, Variance,
 };
 
-use crate::{error::Error, program::Program};
+use crate::error::Error;
+use crate::program::Program;
 
-/// Gives an enum the numbers of its mirror on the wire, and its name as text.
+/// Maps an enum to its mirror on the wire, and to its name as text.
 macro_rules! mirrors {
     ($ours:ident, $wire:ident { $($variant:ident = $name:ident),+ }) => {
-        #[allow(dead_code, reason = "some words are only asked, some only answered")]
+        #[allow(dead_code, reason = "some occur only in requests, some only in responses")]
         impl $ours {
             pub(crate) fn to_proto(self) -> i32 {
                 match self {
@@ -35,7 +34,7 @@ macro_rules! mirrors {
                 }
             }
 
-            /// `Ok(None)` for unspecified.
+            /// Returns `Ok(None)` for unspecified.
             pub(crate) fn from_proto(value: i32) -> Result<Option<Self>, Error> {
                 match v1::$wire::try_from(value) {
                     Ok(v1::$wire::Unspecified) => Ok(None),
@@ -58,18 +57,18 @@ fn unknown(what: &str, value: i32) -> Error {
     Error::Protocol(format!("{what} has the unknown value {value}; a newer client may know it"))
 }
 
-/// How to walk from noise to data.
+/// How to get from noise to data.
 ///
-/// As text: `auto`, or a sampler such as `dpm++:order=3,form=heun`. Rows of one's
-/// own have no text that reads back; they show as `program`.
+/// As text: `auto`, or a sampler such as `dpm++:order=3,form=heun`. Custom rows are
+/// written as `program`, which cannot be parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SamplerChoice {
     /// A sampler with its options.
     Sampler(Sampler),
     /// The server picks sampler and grid; the number of steps is a budget of
-    /// evaluations. The receipt says what it picked.
+    /// evaluations. The receipt names its choice.
     Auto,
-    /// Rows of one's own. In a receipt there are none: its digest names them.
+    /// Custom rows. A receipt holds none: its digest identifies them.
     Program(Program),
 }
 
@@ -115,7 +114,7 @@ impl From<Program> for SamplerChoice {
 impl FromStr for SamplerChoice {
     type Err = String;
 
-    /// Reads `auto` or a sampler.
+    /// Parses `auto` or a sampler.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim() {
             "auto" => Ok(Self::Auto),
@@ -140,7 +139,7 @@ impl Serialize for SamplerChoice {
     }
 }
 
-/// A grid with its numbers; `None` where the wire says nothing.
+/// Reads a grid with its options; `None` if unspecified.
 pub(crate) fn grid_from_wire(
     grid: i32,
     options: Option<v1::GridOptions>,
@@ -150,7 +149,7 @@ pub(crate) fn grid_from_wire(
     grid_from_proto(wire, options, Some(num_steps)).map_err(|fault| broken(&fault))
 }
 
-/// A clip rule with its numbers; `None` where the wire says nothing.
+/// Reads a clip rule with its options; `None` if unspecified.
 pub(crate) fn clip_from_wire(
     clip: i32,
     threshold: Option<v1::DynamicThreshold>,
@@ -159,7 +158,7 @@ pub(crate) fn clip_from_wire(
     clip_from_proto(wire, threshold).map_err(|fault| broken(&fault))
 }
 
-/// What cannot be read of an answer.
+/// Reports a part of a response that cannot be read.
 fn broken(fault: &Fault) -> Error {
     Error::Protocol(format!("{}: {}", fault.field, fault.description))
 }
@@ -179,11 +178,11 @@ pub(crate) fn as_text<T: fmt::Display, S: Serializer>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// One byte an element, height x width x channels. Pictures only.
+    /// One byte per element, height x width x channels. Pictures only.
     RawU8,
     /// f32 in the model's scale and layout, not clipped.
     RawF32,
-    /// A PNG file a sample. Pictures of 1 or 3 channels only.
+    /// One PNG file per sample. Pictures of 1 or 3 channels only.
     Png,
 }
 mirrors!(Format, Format { RawU8 = RawU8, RawF32 = RawF32, Png = Png });
@@ -195,17 +194,17 @@ pub enum PreviewKind {
     #[serde(rename = "x_t")]
     #[value(name = "x_t")]
     Xt,
-    /// The present prediction of the finished sample.
+    /// The current prediction of the finished sample.
     #[serde(rename = "x_0")]
     #[value(name = "x_0")]
     X0,
 }
 mirrors!(PreviewKind, PreviewKind { Xt = XT, X0 = X0 });
 
-/// Which previews a request asks for.
+/// Which previews a request wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 pub enum Frames {
-    /// The present prediction of the finished sample.
+    /// The current prediction of the finished sample.
     #[serde(rename = "x_0")]
     #[value(name = "x_0")]
     X0,
@@ -223,9 +222,9 @@ mirrors!(Frames, PreviewKind { X0 = X0, Xt = XT, Both = Both });
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Delivery {
-    /// A newer one takes the place of an older one; sampling never waits.
+    /// A newer preview replaces an older one; sampling never waits.
     Latest,
-    /// Every one is sent; the samples of this request wait for their reader.
+    /// Every preview is sent; the samples of this request wait for the reader.
     All,
 }
 mirrors!(Delivery, Delivery { Latest = Latest, All = All });

@@ -1,32 +1,11 @@
-//! Data → model → train → export: everything behind `ddpm-exporter`.
+//! Command line over the libraries that train, convert and evaluate models.
 //!
-//! The modules stand in the order of the data flow:
-//!
-//! * [`data`]: files on disk, or a procedure, become batches of x_0;
-//! * [`model`]: the networks, written once against the `Ops` trait;
-//! * [`sample`], [`picture`]: a network draws samples, and they become a grid in a PNG file;
-//! * [`train`]: loss, optimiser, EMA and checkpoints in one readable loop;
-//! * [`export`]: a trained network becomes an ONNX model package, and is verified;
-//! * [`import`]: models of other programs become packages too;
-//! * [`evaluate`]: samples against data, and data under the model;
-//! * [`cli`]: the commands, and the flags that override the defaults.
+//! * [`package`]: turns a training run into a model package;
+//! * [`judge`]: implements training's judge of samples with the measures of evaluation;
+//! * [`cli`]: the commands and their flags.
 
-mod splitmix;
+pub mod package;
 
-pub mod data;
-
-pub mod model;
-
-pub mod sample;
-
-pub mod picture;
-
-pub mod train;
-
-pub mod export;
-
-pub mod import;
-
-pub mod evaluate;
+pub mod judge;
 
 pub mod cli;

@@ -1,4 +1,4 @@
-//! `ddpm-exporter`: one subcommand a stage; no logic.
+//! `ddpm-exporter`: one subcommand per stage.
 
 use std::process::ExitCode;
 

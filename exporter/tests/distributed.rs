@@ -1,7 +1,10 @@
-//! Promises of training on several processes, kept by real ones over Gloo: the same network as one
-//! process trains, one end for all, and a way to go on.
+//! Promises of training on several processes, checked with real ones over Gloo: they train the same
+//! network as one process, end together, and can be resumed.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+#[path = "exporter/support.rs"]
+mod support;
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,16 +13,17 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ddpm_exporter::sample::forward;
-use ddpm_exporter::train::Checkpoint;
+use ddpm_network::sample::forward;
+use ddpm_training::Checkpoint;
 use tch::{Device, Tensor};
 
-const EXPORTER: &str = env!("CARGO_BIN_EXE_ddpm-exporter");
-/// Long enough for a busy machine; a rank that hangs is found out.
+use support::{exporter, stderr, stdout, text};
+
+/// Long enough for a busy machine; a rank that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 const TOY: &[&str] = &["--data", "gaussian8:500", "--batch-size", "50", "--lr", "1e-3"];
-/// Two levels with attention, labels and their dropout, and dropout.
+/// Two levels with attention, labels with dropout, and dropout.
 const UNET: &[&str] = &[
     "--data",
     "glyphs:40",
@@ -36,14 +40,13 @@ const UNET: &[&str] = &[
     "--warmup",
     "0",
 ];
-/// Gradients are always clipped, and no pictures or packages are made.
+/// Clips gradients always, and writes no pictures or packages.
 const COMMON: &[&str] =
     &["--grad-norm", "0.1", "--sample-every", "0", "--no-export", "--device", "cpu"];
 
 fn train(arguments: &[&[&str]]) -> Command {
-    let mut command = Command::new(EXPORTER);
-    command.arg("train").args(arguments.concat());
-    command.env("OMP_NUM_THREADS", "1").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = exporter(&["train"]);
+    command.args(arguments.concat()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // These tests may themselves run under a launcher.
     for name in ["RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT"] {
         command.env_remove(name);
@@ -51,12 +54,12 @@ fn train(arguments: &[&[&str]]) -> Command {
     command
 }
 
-/// One process, to its end.
+/// Runs one process to its end.
 fn alone(arguments: &[&[&str]]) -> Output {
     train(arguments).output().unwrap()
 }
 
-/// The ranks of one run, each with the variables that a launcher would set.
+/// Starts the ranks of one run, each with the variables that a launcher would set.
 fn start(ranks: usize, restarts: usize, arguments: &[&[&str]]) -> Vec<Child> {
     let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let start = |rank: usize| {
@@ -73,7 +76,7 @@ fn start(ranks: usize, restarts: usize, arguments: &[&[&str]]) -> Vec<Child> {
     (0..ranks).map(start).collect()
 }
 
-/// Waits until a process ends, and kills it if it does not.
+/// Waits for a process to end, and kills it if it hangs.
 fn end(mut child: Child) -> Output {
     let deadline = Instant::now() + PATIENCE;
     while child.try_wait().unwrap().is_none() {
@@ -90,31 +93,23 @@ fn together(ranks: usize, restarts: usize, arguments: &[&[&str]]) -> Vec<Output>
     start(ranks, restarts, arguments).into_iter().map(end).collect()
 }
 
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 fn assert_ok(outputs: &[Output]) {
     for output in outputs {
         assert!(output.status.success(), "{}", stderr(output));
     }
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// All values of a file of tensors, in the order of their names.
+/// Returns all values in a file of tensors, in the order of their names.
 fn values(run: &Path, step: u32, file: &str, prefix: &str) -> Vec<f32> {
     let path = run.join(format!("checkpoints/step-{step:07}/{file}.safetensors"));
     let mut tensors = Tensor::read_safetensors(path).unwrap();
     tensors.retain(|(name, _)| name.starts_with(prefix));
     tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let of = |(_, tensor): &(String, Tensor)| Vec::<f32>::try_from(tensor.flatten(0, -1)).unwrap();
-    tensors.iter().flat_map(of).collect()
+    let flat = |(_, tensor): &(String, Tensor)| tensor.flatten(0, -1).try_into().unwrap();
+    tensors.iter().flat_map::<Vec<f32>, _>(flat).collect()
 }
 
-/// What the network of a checkpoint says of fixed inputs; `raw`: with the weights, not the averages.
+/// Returns a checkpoint's outputs for fixed inputs; `raw` uses the weights, not their averages.
 fn outputs(run: &Path, step: u32, raw: bool) -> Vec<f32> {
     let folder = run.join(format!("checkpoints/step-{step:07}"));
     let network = Checkpoint::open(&folder).unwrap().network(raw, Device::Cpu).unwrap();
@@ -138,15 +133,15 @@ fn largest(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |largest, value| largest.max(value.abs()))
 }
 
-/// `theirs`: what only the two ranks are told, and changes nothing.
-fn two_ranks_learn_what_one_process_learns(model: &[&str], theirs: &[&str]) {
+/// * `ranks_only`: flags for the two ranks only, which must not change the result.
+fn two_ranks_learn_what_one_process_learns(model: &[&str], ranks_only: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
     let pace = ["--steps", "20", "--checkpoint-every", "1", "--keep", "20"];
     assert_ok(&[alone(&[model, COMMON, &pace, &["--out", text(&one)]])]);
-    assert_ok(&together(2, 0, &[model, theirs, COMMON, &pace, &["--out", text(&two)]]));
+    assert_ok(&together(2, 0, &[model, ranks_only, COMMON, &pace, &["--out", text(&two)]]));
 
-    // After the first step Adam's first moment is a tenth of the clipped gradient.
+    // After one step, Adam's first moment is a tenth of the clipped gradient.
     let [expected, got] = [&one, &two].map(|run| values(run, 1, "optimizer", "exp_avg."));
     let error = norm(&difference(&got, &expected)) / norm(&expected);
     assert!((norm(&expected) - 0.01).abs() < 1e-4, "not clipped: {}", norm(&expected));
@@ -157,7 +152,7 @@ fn two_ranks_learn_what_one_process_learns(model: &[&str], theirs: &[&str]) {
         let error = largest(&difference(&got, &expected));
         let learnt = largest(&difference(&expected, &outputs(&one, 1, raw)));
         assert!(error < 1e-4, "{error}");
-        assert!(learnt > 1e-2, "20 steps changed the network by {learnt} only");
+        assert!(learnt > 1e-2, "20 steps only changed the network by {learnt}");
     }
 }
 
@@ -172,8 +167,8 @@ fn two_ranks_and_one_process_train_the_same_network_for_pictures() {
 }
 
 #[test]
-fn parts_of_a_batch_add_up_before_their_gradients_are_averaged() {
-    // 25 rows a rank, in parts of 8, 8 and 9.
+fn gradients_of_the_parts_of_a_batch_are_summed_before_ranks_average_them() {
+    // 25 rows per rank, in parts of 8, 8 and 9.
     two_ranks_learn_what_one_process_learns(&[TOY, &["--accumulation", "3"]].concat(), &[]);
 }
 
@@ -181,21 +176,21 @@ fn parts_of_a_batch_add_up_before_their_gradients_are_averaged() {
 fn a_dry_run_of_two_ranks_takes_its_updates_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    // Shorter than the dry run itself.
+    // Fewer steps than the dry run itself takes.
     let flags = ["--dry-run", "--steps", "1", "--out", text(&out)];
     let outputs = together(2, 0, &[TOY, COMMON, &flags]);
     assert_ok(&outputs);
-    let said = |rank: usize| String::from_utf8_lossy(&outputs[rank].stdout);
-    assert!(said(0).contains("first update      loss"), "{}", said(0));
-    assert_eq!(said(1), "", "rank 0 speaks for all");
+    let printed = |rank: usize| stdout(&outputs[rank]);
+    assert!(printed(0).contains("first update      loss"), "{}", printed(0));
+    assert_eq!(printed(1), "", "only rank 0 prints");
     assert!(!out.join("checkpoints").exists());
 }
 
 #[test]
-fn samples_drawn_by_three_ranks_are_those_of_one_process() {
+fn three_ranks_draw_the_samples_of_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let [one, three] = ["one", "three"].map(|name| folder.path().join(name));
-    // 64 pictures on three ranks: the last one has fewer. Five timesteps are as many evaluations.
+    // 64 pictures on three ranks: the last one gets fewer. Five timesteps take five evaluations.
     let few = ["--batch-size", "6", "--timesteps", "5", "--beta-end", "0.5"];
     let flags = [&few[..], &["--steps", "3", "--sample-every", "3", "--no-export"]].concat();
     let data = &UNET[4..];
@@ -206,13 +201,13 @@ fn samples_drawn_by_three_ranks_are_those_of_one_process() {
     let [expected, got] = [&one, &three]
         .map(|run| image::open(run.join("samples/step-0000003.png")).unwrap().to_rgb8());
     assert_eq!(got.dimensions(), expected.dimensions());
-    // A value between two of 256 levels may be rounded to either.
+    // A value midway between two of the 256 levels may round to either.
     let apart = got.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(apart.unwrap() <= 1, "{apart:?}");
 }
 
 #[test]
-fn a_checkpoint_of_two_ranks_goes_on_in_two_and_in_one() {
+fn a_checkpoint_of_two_ranks_resumes_on_two_and_on_one() {
     let folder = tempfile::tempdir().unwrap();
     let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
     let resume = |steps| {
@@ -234,12 +229,12 @@ fn a_checkpoint_of_two_ranks_goes_on_in_two_and_in_one() {
     assert!(error < 1e-4, "{error}");
 }
 
-/// Two ranks that would train for ever, once their loop runs.
+/// Starts two ranks that never finish, and waits until they train.
 fn endless(run: &Path) -> [Child; 2] {
     let flags = ["--steps", "100000000", "--dist-timeout", "60", "--out", text(run)];
     let ranks = start(2, 0, &[TOY, COMMON, &flags]);
     let deadline = Instant::now() + PATIENCE;
-    // The log has a line once the loop runs.
+    // The log gets its first line once the loop runs.
     while fs::metadata(run.join("metrics.jsonl")).map_or(0, |file| file.len()) == 0 {
         assert!(Instant::now() < deadline, "no step was taken");
         sleep(Duration::from_millis(20));
@@ -248,7 +243,7 @@ fn endless(run: &Path) -> [Child; 2] {
 }
 
 #[test]
-fn a_rank_that_is_killed_ends_the_other_with_an_error() {
+fn killing_a_rank_ends_the_other_with_an_error() {
     for killed in [0, 1] {
         let folder = tempfile::tempdir().unwrap();
         let [mut first, mut second] = endless(&folder.path().join("run"));
@@ -264,10 +259,10 @@ fn a_rank_that_is_killed_ends_the_other_with_an_error() {
                 end(first)
             }
         };
-        let said = stderr(&left);
-        assert_eq!(left.status.code(), Some(1), "{said}");
+        let printed = stderr(&left);
+        assert_eq!(left.status.code(), Some(1), "{printed}");
         let who = format!("rank {} of 2 lost the others in ", 1 - killed);
-        assert!(said.contains(&who) && !said.contains("panicked"), "{said}");
+        assert!(printed.contains(&who) && !printed.contains("panicked"), "{printed}");
     }
 }
 
@@ -292,15 +287,15 @@ fn a_batch_that_cannot_be_shared_is_refused_by_every_rank() {
     let flags = ["--steps", "2", "--batch-size", "51", "--out", text(&out)];
     for output in together(2, 0, &[&TOY[..2], COMMON, &flags]) {
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-        let said = stderr(&output);
-        assert!(said.contains("batch_size is 51, which 2 processes cannot share"), "{said}");
-        assert!(said.contains("use 50 or 52"), "{said}");
+        let printed = stderr(&output);
+        assert!(printed.contains("batch_size is 51, which 2 processes cannot share"), "{printed}");
+        assert!(printed.contains("use 50 or 52"), "{printed}");
     }
-    assert!(!out.exists(), "what is refused leaves nothing");
+    assert!(!out.exists(), "a refused run leaves nothing behind");
 }
 
 #[test]
-fn without_the_variables_of_a_launcher_the_missing_one_is_named() {
+fn a_missing_launcher_variable_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let output = alone(&[TOY, COMMON, &["--distributed", "--out", text(folder.path())]]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
@@ -308,20 +303,20 @@ fn without_the_variables_of_a_launcher_the_missing_one_is_named() {
 }
 
 #[test]
-fn processes_that_are_started_again_go_on_from_the_last_checkpoint() {
+fn restarted_processes_resume_from_the_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let steps = |steps| [TOY, COMMON, &["--out", text(&run), "--steps", steps]].concat();
     assert_ok(&together(2, 0, &[&steps("3")]));
 
-    // A second run in the same folder would be a mistake; the same run, started again, is not.
+    // A second run in the same folder is a mistake; a restart of the same run is not.
     let [refused, _] = <[Output; 2]>::try_from(together(2, 0, &[&steps("5")])).unwrap();
     assert_eq!(refused.status.code(), Some(3));
-    assert!(stderr(&refused).contains("a run is here already"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("already holds a run"), "{}", stderr(&refused));
     let [first, _] = <[Output; 2]>::try_from(together(2, 1, &[&steps("5")])).unwrap();
     assert!(stderr(&first).contains("from step 3 to 5"), "{}", stderr(&first));
 
-    // The flag says the same to a process that is alone, and begins what has not begun.
+    // The flag does the same for a single process, and starts a run that does not exist.
     let again = alone(&[&steps("6"), &["--resume-or-start"]]);
     assert!(stderr(&again).contains("from step 5 to 6"), "{}", stderr(&again));
     let other = alone(&[&steps("7"), &["--resume-or-start", "--seed", "1"]]);

@@ -1,7 +1,9 @@
-//! Promises about runs that are killed: nothing older than the last checkpoint is lost, and what
-//! comes after is what would have come.
+//! Promises about killed runs: no checkpoint is lost, and a resumed run ends with the same bits.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+#[path = "exporter/support.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,18 +13,21 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use ddpm_diffusion::Noise;
-use ddpm_exporter::train::{Checkpoint, RunDir};
+use ddpm_training::{Checkpoint, RunDir};
 use serde_json::Value;
 use tch::Device;
+
+use support::{exporter, succeed, text};
 
 const STEPS: u32 = 400;
 const KEEP: usize = 2;
 
-/// A run of a toy that saves itself every seven steps and logs every one.
+/// Prepares to start or resume a toy run, with a checkpoint every seven steps and a log line every
+/// step.
 fn begin(run: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ddpm-exporter"));
+    let mut command = exporter(&["train", "--no-export", "--device", "cpu"]);
     let (steps, keep) = (STEPS.to_string(), KEEP.to_string());
-    command.env("OMP_NUM_THREADS", "1").args(["train", "--no-export", "--device", "cpu"]).args([
+    command.args([
         "--steps",
         &steps,
         "--checkpoint-every",
@@ -37,20 +42,19 @@ fn begin(run: &Path) -> Command {
         "50",
     ]);
     if Checkpoint::find(run).is_ok() {
-        command.args(["--resume", run.to_str().unwrap()]);
+        command.args(["--resume", text(run)]);
     } else {
         let data = ["--data", "gaussian8:600", "--batch-size", "16", "--hid-channels", "16"];
-        command.args(data).args(["--lr", "1e-2", "--out", run.to_str().unwrap()]);
+        command.args(data).args(["--lr", "1e-2", "--out", text(run)]);
     }
     command
 }
 
 fn to_the_end(run: &Path) {
-    let output = begin(run).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    succeed(&mut begin(run));
 }
 
-/// Steps of the newest checkpoint, which must be whole; 0 if there is none.
+/// Returns the step of the newest checkpoint, which must be whole; 0 if there is none.
 fn saved(run: &Path) -> u32 {
     let folder = run.join("checkpoints");
     let entries = fs::read_dir(folder).into_iter().flatten();
@@ -59,14 +63,14 @@ fn saved(run: &Path) -> u32 {
     if whole == 0 {
         return 0;
     }
-    // One more for the moment between the newest and the removal of the oldest.
+    // The newest is written before the oldest is removed.
     assert!(whole <= KEEP + 1, "{names:?}");
     let newest = RunDir::open(run).unwrap().newest_checkpoint().unwrap();
     newest.trainer(Device::Cpu).unwrap();
     newest.state().steps_done
 }
 
-/// What the log says of each step, but for times: one line a step, and one a look at what is held out.
+/// Returns the log without times, by step and whether the line is a held-out loss.
 fn log(run: &Path) -> BTreeMap<(u64, bool), Value> {
     let mut lines = BTreeMap::new();
     for line in fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines() {
@@ -87,8 +91,8 @@ fn weights(run: &Path) -> Vec<Vec<u8>> {
     files.map(|name| fs::read(checkpoint.folder().join(name)).unwrap()).to_vec()
 }
 
-/// Trains and kills, `kills` times in all, over as many runs as it takes, and compares each with one
-/// that was left alone. Every third time the signal is SIGTERM, otherwise SIGKILL.
+/// Kills training `kills` times, over as many runs as it takes, and compares each run with an
+/// undisturbed one. Every third signal is SIGTERM, the others SIGKILL.
 fn kill_often(kills: u64) {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
@@ -102,9 +106,9 @@ fn kill_often(kills: u64) {
         while killed < kills {
             let mut child =
                 begin(&run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            // From before the first step to somewhere in the run, whatever the machine's speed.
+            // From before the first step to well into the run, on fast and slow machines.
             sleep(Duration::from_millis(100 + pauses.bits(attempts, 0) % 1900));
-            // Counted apart: a run that ended by itself is followed by another pause.
+            // Counted apart from `killed`, so that a run that ended by itself gets another pause.
             attempts += 1;
             if child.try_wait().unwrap().is_some() {
                 break;
@@ -123,18 +127,18 @@ fn kill_often(kills: u64) {
         assert_eq!(weights(&run), weights(&whole));
         assert_eq!(log(&run), log(&whole));
         let left = fs::read_dir(run.join("checkpoints")).unwrap().count();
-        assert_eq!(left, KEEP, "as many checkpoints as asked for, and nothing unfinished");
+        assert_eq!(left, KEEP, "{KEEP} checkpoints, and nothing unfinished");
     }
 }
 
 #[test]
-fn a_run_that_is_killed_five_times_ends_with_the_bits_of_one_that_was_not() {
+fn a_run_killed_five_times_ends_with_the_bits_of_an_undisturbed_one() {
     kill_often(5);
 }
 
 /// `make kills`
 #[test]
 #[ignore = "takes minutes"]
-fn a_run_that_is_killed_fifty_times_ends_with_the_bits_of_one_that_was_not() {
+fn a_run_killed_fifty_times_ends_with_the_bits_of_an_undisturbed_one() {
     kill_often(50);
 }

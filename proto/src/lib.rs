@@ -1,4 +1,4 @@
-//! The generated `ddpm.v1` contract; the documented source is `ddpm/v1/*.proto`.
+//! The generated `ddpm.v1` contract; its documented source is `ddpm/v1/*.proto`.
 
 /// Messages, clients and servers of package `ddpm.v1`.
 #[allow(missing_docs, clippy::all)]
@@ -13,5 +13,5 @@ mod program;
 pub mod convert;
 
 /// The compiled `.proto` files with their imports and comments, as a
-/// `google.protobuf.FileDescriptorSet`; what gRPC reflection serves.
+/// `google.protobuf.FileDescriptorSet`, as served by gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ddpm.v1.bin"));

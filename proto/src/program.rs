@@ -1,16 +1,14 @@
-//! `ddpm.v1.Program` by hand: the one message whose decoding is bounded.
+//! `ddpm.v1.Program`, implemented by hand: the one message whose decoding is bounded.
 //!
 //! An empty row takes two bytes on the wire and hundreds in memory, so a message
-//! of 16 MiB could become gigabytes before anybody sees it. Rows beyond one more
-//! than a program may have are therefore read over and forgotten; that one is what
-//! tells a program that is too long.
+//! of 16 MiB could become gigabytes before it is checked. Decoding therefore keeps
+//! at most one row more than a program may have, which marks a program that is too
+//! long, and skips the rest.
 
 use ddpm_diffusion::Program as Checked;
-use prost::{
-    DecodeError, Message,
-    bytes::{Buf, BufMut},
-    encoding::{DecodeContext, WireType, message, skip_field},
-};
+use prost::bytes::{Buf, BufMut};
+use prost::encoding::{DecodeContext, WireType, message, skip_field};
+use prost::{DecodeError, Message};
 
 use crate::v1::Row;
 
@@ -57,7 +55,8 @@ impl Message for Program {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v1::{Mix, Sampler, sampler::Kind};
+    use crate::v1::sampler::Kind;
+    use crate::v1::{Mix, Sampler};
 
     #[test]
     fn a_program_is_on_the_wire_what_the_contract_says() {

@@ -6,7 +6,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::{collections::BTreeMap, env, fs, path::Path};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{env, fs};
 
 use prost::Message;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorSet};

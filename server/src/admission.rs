@@ -1,16 +1,14 @@
-//! Is there room, and when will it be done. Nothing waits here: a request is
-//! taken at once, or refused with the time after which to come back.
+//! Decides whether there is room for a request. Nothing waits here: a request is admitted
+//! at once, or refused with the time after which to retry.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::error::Error;
 
-/// What requests are held to.
+/// The limits on requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) max_samples: u32,
@@ -19,11 +17,11 @@ pub(crate) struct Limits {
     pub(crate) max_queued_samples: u64,
     pub(crate) max_requests: u32,
     pub(crate) max_request_bytes: u64,
-    /// Of the rows and inputs of all requests together.
+    /// Most bytes of the rows and inputs of all requests together.
     pub(crate) max_held_bytes: u64,
 }
 
-/// Counts what was taken and is not done.
+/// Counts the work that is admitted and not yet done.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission(Arc<Shared>);
 
@@ -34,38 +32,37 @@ struct Shared {
     idle: Notify,
 }
 
-/// What was taken and is not done.
+/// The work that is admitted and not yet done.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Counts {
     pub(crate) requests: u32,
     pub(crate) samples: u64,
     pub(crate) evals: u64,
-    /// The same in seconds of the device, by each model's measured speed.
+    /// Time of the device for `evals`, at the measured speed of each model.
     pub(crate) seconds: f64,
-    /// Of rows and inputs, those of requests that are still being checked too.
+    /// Bytes of rows and inputs, including those of requests that are being checked.
     pub(crate) bytes: u64,
     pub(crate) draining: bool,
 }
 
-/// Room in memory for a request that is being checked; dropping it gives the room
-/// back.
+/// Memory held for a request that is being checked; freed on drop.
 #[derive(Debug)]
 pub(crate) struct Room {
     admission: Admission,
     bytes: u64,
 }
 
-/// What a request needs.
+/// The work and memory that a request needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Demand {
     pub(crate) samples: u64,
     pub(crate) evals: u64,
-    pub(crate) seconds_an_eval: f64,
-    /// Of its rows and inputs.
+    pub(crate) seconds_per_eval: f64,
+    /// Bytes of its rows and inputs.
     pub(crate) bytes: u64,
 }
 
-/// Room for one request; dropping it gives the room back.
+/// Room for one admitted request; freed on drop.
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Admission,
@@ -86,7 +83,7 @@ impl Admission {
         *self.lock()
     }
 
-    /// Takes the bytes of a request into account while it is checked.
+    /// Holds memory for a request while it is checked.
     ///
     /// # Errors
     ///
@@ -102,7 +99,7 @@ impl Admission {
         Ok(Room { admission: self.clone(), bytes })
     }
 
-    /// What is larger than the limit is taken when it is alone.
+    /// Checks the memory limit. A larger request is admitted if it is alone.
     fn check_bytes(&self, counts: &Counts, bytes: u64) -> Result<(), Error> {
         let limit = self.0.limits.max_held_bytes;
         if counts.bytes == 0 || counts.bytes.saturating_add(bytes) <= limit {
@@ -112,13 +109,13 @@ impl Admission {
         Err(Error::Full { what, limit, retry_after: counts.retry_after() })
     }
 
-    /// Refuses everything from now on.
+    /// Refuses all requests from now on.
     pub(crate) fn drain(&self) {
         self.lock().draining = true;
         self.0.idle.notify_waiters();
     }
 
-    /// Waits until everything that was taken is done.
+    /// Waits until every admitted request is done.
     pub(crate) async fn idle(&self) {
         loop {
             let changed = self.0.idle.notified();
@@ -135,15 +132,15 @@ impl Admission {
 }
 
 impl Counts {
-    /// When it is worth to ask again: when what was taken is done, but soon, as
-    /// others may leave before.
+    /// Returns when to retry: when the admitted work should be done, but soon, since other
+    /// clients may leave earlier.
     fn retry_after(&self) -> Duration {
         Duration::from_secs_f64(self.seconds.clamp(1.0, 10.0))
     }
 }
 
 impl Room {
-    /// Takes the request in, its room with it, and says what was there before it.
+    /// Admits the request in place of its held memory; returns the counts before it.
     ///
     /// # Errors
     ///
@@ -161,7 +158,7 @@ impl Room {
             let limit = u64::from(limits.max_requests);
             return Err(Error::Full { what: "too many requests at once", limit, retry_after });
         }
-        // A request that is larger than the queue is taken when it is alone.
+        // A request that is larger than the queue is admitted if it is alone.
         if counts.samples > 0 && counts.samples + demand.samples > limits.max_queued_samples {
             let limit = limits.max_queued_samples;
             return Err(Error::Full { what: "too many samples are queued", limit, retry_after });
@@ -171,7 +168,7 @@ impl Room {
         counts.requests += 1;
         counts.samples += demand.samples;
         counts.evals += demand.evals;
-        counts.seconds += demand.evals as f64 * demand.seconds_an_eval;
+        counts.seconds += demand.evals as f64 * demand.seconds_per_eval;
         counts.bytes += demand.bytes;
         drop(counts);
         Ok((Permit { admission, demand }, before))
@@ -187,7 +184,7 @@ impl Drop for Room {
 }
 
 impl Permit {
-    /// Gives back the room of what is done.
+    /// Frees the room of finished work.
     pub(crate) fn give_back(&mut self, samples: u64, evals: u64) {
         let (samples, evals) = (samples.min(self.demand.samples), evals.min(self.demand.evals));
         self.demand.samples -= samples;
@@ -195,7 +192,7 @@ impl Permit {
         let mut counts = self.admission.lock();
         counts.samples -= samples;
         counts.evals -= evals;
-        counts.seconds = (counts.seconds - evals as f64 * self.demand.seconds_an_eval).max(0.0);
+        counts.seconds = (counts.seconds - evals as f64 * self.demand.seconds_per_eval).max(0.0);
     }
 }
 
@@ -206,7 +203,7 @@ impl Drop for Permit {
         counts.requests -= 1;
         counts.bytes -= self.demand.bytes;
         if counts.requests == 0 {
-            // Sums of fractions leave crumbs.
+            // Rounding leaves a remainder.
             counts.seconds = 0.0;
             self.admission.0.idle.notify_waiters();
         }
@@ -231,18 +228,18 @@ mod tests {
         })
     }
 
-    /// Takes a request of 10 bytes in.
+    /// Admits a request of 10 bytes.
     fn admit(
         admission: &Admission,
         samples: u64,
         evals: u64,
-        seconds_an_eval: f64,
+        seconds_per_eval: f64,
     ) -> Result<(Permit, Counts), Error> {
-        admission.hold(10)?.admit(Demand { samples, evals, seconds_an_eval, bytes: 10 })
+        admission.hold(10)?.admit(Demand { samples, evals, seconds_per_eval, bytes: 10 })
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_with_the_time_to_come_back() {
+    fn requests_that_do_not_fit_are_refused_with_the_time_to_retry() {
         let admission = admission(10, 100);
         let (_permit, before) = admit(&admission, 8, 80, 0.05).unwrap();
         assert_eq!(before, Counts::default());
@@ -256,19 +253,19 @@ mod tests {
     }
 
     #[test]
-    fn a_draining_server_takes_nothing() {
+    fn a_draining_server_admits_nothing() {
         let admission = admission(10, 100);
         admission.drain();
         assert!(matches!(admission.hold(0), Err(Error::Draining)));
     }
 
     #[test]
-    fn bytes_are_held_from_the_check_to_the_end_and_what_does_not_fit_comes_back() {
+    fn bytes_are_held_from_the_check_to_the_end_and_freed_on_refusal() {
         let admission = admission(100, 100);
-        let demand = Demand { samples: 1, evals: 40, seconds_an_eval: 0.5, bytes: 700 };
+        let demand = Demand { samples: 1, evals: 40, seconds_per_eval: 0.5, bytes: 700 };
         let room = admission.hold(400).unwrap();
         assert_eq!(admission.counts().bytes, 400);
-        // What the check found out takes the place of what was held for it.
+        // The demand that the check found replaces the bytes held for the check.
         let (permit, _) = room.admit(demand).unwrap();
         assert_eq!(admission.counts().bytes, 700);
         match admission.hold(301) {
@@ -280,9 +277,9 @@ mod tests {
         let room = admission.hold(300).unwrap();
         let larger = Demand { bytes: 301, ..demand };
         assert!(matches!(room.admit(larger), Err(Error::Full { limit: 1000, .. })));
-        assert_eq!(admission.counts().bytes, 700, "a refusal gives its room back");
+        assert_eq!(admission.counts().bytes, 700, "a refusal frees its bytes");
         drop(permit);
-        // Alone, even what is larger than the limit.
+        // A request that is larger than the limit fits if it is alone.
         let (_permit, _) = admission.hold(5000).unwrap().admit(larger).unwrap();
         assert_eq!(admission.counts().bytes, 301);
     }
@@ -303,7 +300,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_than_the_limit_and_all_room_comes_back(
+        fn the_limit_is_never_exceeded_and_all_room_is_freed(
             sizes in prop::collection::vec(1u64..8, 1..40),
             keep in prop::collection::vec(any::<bool>(), 40),
         ) {

@@ -1,21 +1,18 @@
-//! Command line and environment become settings.
+//! Turns the command line and the environment into settings.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    num::{NonZeroU32, NonZeroUsize},
-    path::PathBuf,
-    time::Duration,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use ddpm_onnx::DeviceChoice;
 
 /// Serves reverse diffusion over gRPC, batching single denoising steps across
 /// requests.
 ///
-/// Without arguments it serves two small models that are part of the binary, on
-/// the loopback address. Ctrl-C or SIGTERM drains it: requests that were
-/// accepted are finished, new ones are refused; a second signal stops it at
-/// once.
+/// Without arguments, it serves two small models embedded in the binary on the
+/// loopback address. Ctrl-C or SIGTERM drains the server: it finishes accepted
+/// requests and refuses new ones; a second signal stops it at once.
 ///
 /// Exit codes: 0 drained, 1 failed, 2 usage, 3 bad settings or package.
 #[derive(Debug, Clone, Default, clap::Parser)]
@@ -25,42 +22,42 @@ pub struct Args {
     #[arg(long, env = "DDPM_LISTEN", value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
 
-    /// A model package, or a folder of them [default: the embedded models].
+    /// A model package or a folder of packages [default: the embedded models].
     #[arg(long, env = "DDPM_MODELS", value_name = "DIR")]
     pub models: Option<PathBuf>,
 
-    /// Where models run: auto, cpu, cuda or cuda:N [default: auto].
+    /// Device that runs the models: auto, cpu, cuda or cuda:N [default: auto].
     #[arg(long, env = "DDPM_DEVICE", value_name = "DEVICE")]
     pub device: Option<DeviceChoice>,
 
-    /// The ONNX Runtime library [default: ORT_DYLIB_PATH, then beside the
+    /// The ONNX Runtime library [default: ORT_DYLIB_PATH, then next to the
     /// executable, then the system's].
     #[arg(long, env = "DDPM_ORT_LIB", value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,
 
-    /// Threads for models on the CPU [default: one a core].
+    /// Threads for models on the CPU [default: one per core].
     #[arg(long, env = "DDPM_THREADS", value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 
-    /// Let idle model threads spin before they sleep: faster on a machine of its
-    /// own, slower for everything else on a shared one.
+    /// Let idle model threads spin before they sleep: faster on a dedicated
+    /// machine, but slows everything else on a shared one.
     #[arg(long, env = "DDPM_SPIN")]
     pub spin: bool,
 
-    /// Most network evaluations of one call [default: measured at start].
+    /// Most network evaluations per call [default: measured at startup].
     #[arg(long, env = "DDPM_MAX_BATCH", value_name = "N")]
     pub max_batch: Option<NonZeroU32>,
 
-    /// Most samples of one request [default: 100000].
+    /// Most samples per request [default: 100000].
     #[arg(long, env = "DDPM_MAX_SAMPLES", value_name = "N")]
     pub max_samples: Option<NonZeroU32>,
 
-    /// Most network evaluations of one request, all its samples together
+    /// Most network evaluations per request, over all its samples
     /// [default: 100000000].
     #[arg(long, env = "DDPM_MAX_EVALS", value_name = "N")]
     pub max_evals: Option<NonZeroU32>,
 
-    /// Most samples waiting or in flight over all requests [default: 200000].
+    /// Most samples waiting or in flight, over all requests [default: 200000].
     #[arg(long, env = "DDPM_MAX_QUEUE", value_name = "N")]
     pub max_queue: Option<NonZeroU32>,
 
@@ -68,21 +65,21 @@ pub struct Args {
     #[arg(long, env = "DDPM_MAX_REQUESTS", value_name = "N")]
     pub max_requests: Option<NonZeroU32>,
 
-    /// Most memory that the rows and inputs of all requests hold together, in MiB
+    /// Most memory for the rows and inputs of all requests together, in MiB
     /// [default: 1024].
     #[arg(long, env = "DDPM_MAX_MEMORY_MIB", value_name = "MIB")]
     pub max_memory_mib: Option<NonZeroU32>,
 
-    /// Seconds that accepted requests get to finish after a signal [default: 30].
+    /// Seconds that accepted requests have to finish after a signal [default: 30].
     #[arg(long, env = "DDPM_DRAIN_SECONDS", value_name = "S")]
     pub drain_seconds: Option<u64>,
 
-    /// Listen on an address that others can reach, without encryption or tokens.
+    /// Allow an address that other machines can reach, without encryption or tokens.
     #[arg(long, env = "DDPM_INSECURE")]
     pub insecure: bool,
 }
 
-/// Everything that the server needs to know; every default filled in.
+/// The settings of a server, with every default filled in.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub(crate) listen: SocketAddr,
@@ -98,13 +95,13 @@ pub struct Settings {
 
 pub(crate) use crate::admission::Limits;
 
-/// Settings that cannot be meant.
+/// Invalid settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The address can be reached by others, and nothing protects it.
+    /// Other machines can reach the address, and nothing protects it.
     #[error(
-        "{0} can be reached by other machines, and this server has neither encryption nor tokens: \
-         listen on 127.0.0.1, or say --insecure"
+        "other machines can reach {0}, and this server has neither encryption nor tokens: \
+         listen on 127.0.0.1, or pass --insecure"
     )]
     Exposed(SocketAddr),
 }
@@ -113,24 +110,24 @@ pub enum ConfigError {
 const MAX_REQUEST_BYTES: u64 = 16 << 20;
 
 impl Settings {
-    /// Where to listen.
+    /// Returns the address to listen on.
     #[must_use]
     pub fn listen(&self) -> SocketAddr {
         self.listen
     }
 
-    /// Fills in the defaults and checks what only the whole shows.
+    /// Fills in the defaults and checks settings that depend on each other.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] with what to change.
+    /// [`ConfigError`], which says what to change.
     pub fn new(args: Args) -> Result<Self, ConfigError> {
         let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
         let listen = args.listen.unwrap_or(loopback);
         if !listen.ip().is_loopback() && !args.insecure {
             return Err(ConfigError::Exposed(listen));
         }
-        let number = |given: Option<NonZeroU32>, default| given.map_or(default, NonZeroU32::get);
+        let number = |value: Option<NonZeroU32>, default| value.map_or(default, NonZeroU32::get);
         Ok(Self {
             listen,
             models: args.models,
@@ -158,11 +155,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_others_can_reach_must_be_meant() {
+    fn an_address_that_others_can_reach_needs_insecure() {
         let listen = Some("0.0.0.0:50051".parse().unwrap());
         let args = Args { listen, ..Args::default() };
         let error = Settings::new(args.clone()).unwrap_err().to_string();
-        assert!(error.contains("say --insecure"), "{error}");
+        assert!(error.contains("pass --insecure"), "{error}");
         assert!(Settings::new(Args { insecure: true, ..args }).is_ok());
     }
 }

@@ -1,6 +1,6 @@
-//! The two models in the binary, so that a server with no arguments serves.
+//! The two models in the binary, so that a server without arguments can serve.
 //!
-//! `make models` trains them again; see `models/README.md`.
+//! `make models` retrains them; see `models/README.md`.
 
 use ddpm_package::{Error, Package};
 
@@ -11,7 +11,7 @@ macro_rules! files {
     };
 }
 
-/// A 2-D toy: points of eight Gaussians on a circle.
+/// A 2-D toy: points from eight Gaussians on a circle.
 static TOY: &[(&str, &[u8])] =
     files!("toy": "ddpm.json", "unet/model.onnx", "testdata/golden.safetensors");
 
@@ -19,11 +19,11 @@ static TOY: &[(&str, &[u8])] =
 static GLYPHS: &[(&str, &[u8])] =
     files!("glyphs": "ddpm.json", "unet/model.onnx", "testdata/golden.safetensors");
 
-/// The embedded packages, verified like any other.
+/// Opens the embedded packages, verified like any other.
 ///
 /// # Errors
 ///
-/// If one is not what its manifest says.
+/// If a package does not match its manifest.
 pub(crate) fn packages() -> Result<Vec<Package>, Error> {
     Ok(vec![Package::embedded("toy", TOY)?, Package::embedded("glyphs", GLYPHS)?])
 }

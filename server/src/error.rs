@@ -1,12 +1,12 @@
-//! Why a request failed, and its gRPC status.
+//! Why a request fails, and its gRPC status.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-/// When to try another replica. Where there is none, clients that come back at
-/// once would do nothing but spin.
+/// Pause before trying another replica: without it, clients that retry at once would spin.
 const RETRY_ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// Grouped by what the caller can do about it.
@@ -15,34 +15,34 @@ pub(crate) enum Error {
     /// Change the request; each violation names a field.
     #[error("{}", summary(.0))]
     Invalid(Vec<Violation>),
-    /// Ask for another model.
-    #[error("there is no model {model:?}{}; this server has: {known}", version_words(version))]
+    /// Request another model.
+    #[error("there is no model {model:?}{}; this server has: {known}", version_suffix(version))]
     NotFound { model: String, version: String, known: String },
-    /// Ask another replica, or begin anew.
-    #[error("{field} is {found:?} here, not {expected:?}: these would not be the same samples")]
+    /// Try another replica, or start over.
+    #[error("{field} is {found:?} here, not {expected:?}: the samples would not be the same")]
     ExpectMismatch { field: &'static str, expected: String, found: String },
     /// Retry after a pause.
     #[error("{what} ({limit}); retry in {} s", retry_after.as_secs_f64().ceil())]
     Full { what: &'static str, limit: u64, retry_after: Duration },
     /// Retry on another replica.
-    #[error("the server is draining and takes no new requests")]
+    #[error("the server is draining and accepts no new requests")]
     Draining,
-    /// Ask again for what is missing, on another replica.
-    #[error("the server stopped before these samples were done; ask again for the missing ones")]
+    /// Request the missing samples from another replica.
+    #[error("the server stopped before these samples were done; request the missing ones again")]
     Stopped,
     /// Report it. The cause is in our log, not on the wire.
     #[error("the model could not be run; the server's log says why")]
     Runtime,
 }
 
-/// One field that is wrong.
+/// An invalid field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Violation {
     pub(crate) field: String,
     pub(crate) description: String,
 }
 
-/// What a caller wrote, cut to what fits into a status: clients accept few kilobytes.
+/// Cuts a caller's text so that it fits into a status: clients accept a few kilobytes.
 pub(crate) fn shorten(text: &str) -> String {
     if text.len() <= 128 {
         return text.into();
@@ -56,12 +56,12 @@ fn summary(violations: &[Violation]) -> String {
     lines.join("; ")
 }
 
-fn version_words(version: &str) -> String {
+fn version_suffix(version: &str) -> String {
     if version.is_empty() { String::new() } else { format!(" in version {version:?}") }
 }
 
 impl Error {
-    /// The stable reason of `google.rpc.ErrorInfo`.
+    /// Returns the stable reason of `google.rpc.ErrorInfo`.
     fn reason(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "INVALID_REQUEST",
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_told_to_come_back_is_told_to_pause() {
+    fn errors_that_invite_a_retry_say_how_long_to_wait() {
         let retry_after = Duration::from_secs(3);
         let full = Error::Full { what: "full", limit: 1, retry_after };
         for (error, pause) in [
@@ -132,7 +132,7 @@ mod tests {
             (Error::Stopped, Duration::from_secs(1)),
         ] {
             let status = Status::from(error);
-            let retry = status.get_details_retry_info().expect("it says when");
+            let retry = status.get_details_retry_info().expect("the status has a retry delay");
             assert_eq!(retry.retry_delay, Some(pause), "{status}");
         }
     }

@@ -1,9 +1,9 @@
-//! What decides the bits of a sample besides the model and the request.
+//! The fingerprint: what determines a sample's bits besides the model and the request.
 
 use ddpm_onnx::{Device, Runtime};
 
-/// Our build, ONNX Runtime, the provider, the processor and the threads, as one
-/// line for people and for comparing.
+/// Returns our version, ONNX Runtime's, the device, the processor and the number of
+/// threads as one line, to be read and compared.
 pub(crate) fn fingerprint(runtime: &Runtime, device: &Device) -> String {
     format!(
         "ddpm-server {} / onnxruntime {} / {} / {} / {} threads",
@@ -15,7 +15,7 @@ pub(crate) fn fingerprint(runtime: &Runtime, device: &Device) -> String {
     )
 }
 
-/// The features of the processor by which ONNX Runtime chooses its kernels.
+/// Returns the features of the processor by which ONNX Runtime chooses its kernels.
 #[cfg(target_arch = "x86_64")]
 fn processor() -> String {
     let features = [
@@ -27,7 +27,7 @@ fn processor() -> String {
         ("avx512vnni", is_x86_feature_detected!("avx512vnni")),
         ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
     ];
-    let found = features.into_iter().filter(|(_, there)| *there).map(|(name, _)| name);
+    let found = features.into_iter().filter(|(_, present)| *present).map(|(name, _)| name);
     std::iter::once("x86_64").chain(found).collect::<Vec<_>>().join("+")
 }
 

@@ -1,4 +1,4 @@
-//! Samples and previews become bytes, off the engine's thread.
+//! Encodes samples and previews.
 
 use ddpm_diffusion::pixels;
 use ddpm_package::{Kind, Manifest};
@@ -11,28 +11,28 @@ pub(crate) enum Encoding {
     Png,
 }
 
-/// Encodes samples of one model in one way.
+/// Encodes samples of one model in one encoding.
 #[derive(Debug, Clone)]
 pub(crate) struct Encoder {
     encoding: Encoding,
-    /// As in the manifest: channels, height, width; or 2.
+    /// As in the manifest: channels, height, width; or 2 for points.
     shape: Vec<usize>,
 }
 
 impl Encoder {
-    /// An encoder for a model.
+    /// Creates an encoder for a model.
     ///
     /// # Errors
     ///
-    /// A sentence, if the model's samples have no such encoding.
+    /// A sentence, if the model's samples cannot be encoded that way.
     pub(crate) fn new(encoding: Encoding, manifest: &Manifest) -> Result<Self, String> {
         let shape = manifest.sample_shape.clone();
         if manifest.kind == Kind::Points2d && encoding != Encoding::RawF32 {
-            return Err("points have no pixels: ask for FORMAT_RAW_F32".into());
+            return Err("points have no pixels: use FORMAT_RAW_F32".into());
         }
         if encoding == Encoding::Png && !matches!(shape[0], 1 | 3) {
             let channels = shape[0];
-            return Err(format!("a PNG has 1 or 3 channels, this model has {channels}"));
+            return Err(format!("a PNG has 1 or 3 channels; this model has {channels}"));
         }
         Ok(Self { encoding, shape })
     }
@@ -41,7 +41,7 @@ impl Encoder {
         self.encoding
     }
 
-    /// The shape of what [`Encoder::encode`] gives, in its layout.
+    /// Returns the shape of an encoded sample, in the layout of the encoding.
     pub(crate) fn shape(&self) -> Vec<u32> {
         let shape = self.shape.iter().map(|axis| *axis as u32);
         match (self.encoding, &self.shape[..]) {

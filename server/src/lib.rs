@@ -1,22 +1,22 @@
 //! Serves reverse diffusion over gRPC, batching single denoising steps across
 //! requests.
 //!
-//! The modules stand in the order of a request's path:
+//! The modules follow the path of a request:
 //!
-//! * [`config`]: command line and environment become settings;
-//! * [`serve`](mod@serve): starts everything, drains it, stops it in order;
-//! * `api`: checks requests, streams events; the only place that knows protobuf;
-//! * `request`: a checked request, in our own types;
-//! * `admission`: is there room, and when will it be done;
-//! * `scheduler`: which samples share the next call of the network; pure;
-//! * `engine`: the tick; one thread a device;
-//! * `runtime`: the device, which owns the samples' state;
-//! * `outbox`: what the engine hands to a stream, bounded;
-//! * `frames`: samples and previews become bytes;
-//! * `registry`: packages become models, golden-checked and warmed;
+//! * [`config`]: turns the command line and the environment into settings;
+//! * [`serve`](mod@serve): starts everything, drains it, and stops it in order;
+//! * `api`: checks requests and streams events; the only place that knows protobuf;
+//! * `request`: a checked request in our own types;
+//! * `admission`: decides whether there is room for a request;
+//! * `scheduler`: chooses the samples of the next call of the network; pure;
+//! * `engine`: the tick; one thread per device;
+//! * `runtime`: the device, which owns the state of samples;
+//! * `outbox`: the bounded buffer between the engine and one stream;
+//! * `frames`: encodes samples and previews;
+//! * `registry`: packages become models, checked and measured;
 //! * `embedded`: the two models in the binary;
-//! * `fingerprint`: what decides the bits of a sample besides model and request;
-//! * `error`: why a request failed, and its status.
+//! * `fingerprint`: what determines the bits of a sample besides model and request;
+//! * `error`: why a request fails, and its status.
 
 pub mod config;
 

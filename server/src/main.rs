@@ -1,26 +1,20 @@
-//! `ddpm-server`: arguments, logging, loading, listening, signals.
+//! `ddpm-server`: arguments, logging, loading, listening and signals.
 
-use std::{
-    io::{IsTerminal, Write},
-    process::ExitCode,
-};
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
 
 use clap::Parser;
-use ddpm_server::{
-    config::{Args, Settings},
-    serve,
-};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-};
+use ddpm_server::config::{Args, Settings};
+use ddpm_server::serve;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, warn};
 use tracing_subscriber::EnvFilter;
 
-/// Failed.
+/// Exit code: the server failed.
 const FAILED: u8 = 1;
 
-/// Bad settings or package.
+/// Exit code: bad settings or package.
 const BAD_CONFIG: u8 = 3;
 
 fn main() -> ExitCode {
@@ -36,7 +30,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         let result = runtime.block_on(run(loaded, listen));
-        // A call of the network that never ends must not hold up the exit.
+        // Do not wait for a call of the network that never ends.
         runtime.shutdown_background();
         result
     });
@@ -51,7 +45,7 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Logs go to stderr; `RUST_LOG` chooses, ONNX Runtime is quiet by default.
+/// Logs to stderr, filtered by `RUST_LOG`; by default, ONNX Runtime logs only warnings.
 fn start_logging() {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
@@ -80,10 +74,10 @@ async fn run(loaded: serve::Loaded, listen: std::net::SocketAddr) -> anyhow::Res
     serve(loaded, listener, shutdown).await
 }
 
-/// Says on stdout that requests are taken, and where.
+/// Prints the address to stdout, since requests are now accepted.
 fn announce(address: std::net::SocketAddr) {
     let mut stdout = std::io::stdout();
-    // Nobody may be reading; that is no reason not to serve.
+    // Serve even if nobody reads stdout.
     let _ = writeln!(stdout, "listening on http://{address}");
     let _ = writeln!(stdout, "try: ddpm sample glyphs --server http://{address} --count 16 --gif");
     let _ = stdout.flush();
@@ -103,7 +97,7 @@ impl Signals {
         })
     }
 
-    /// Waits for either, and gives the exit code of a program cut short by it.
+    /// Waits for either, and returns the exit code of a program that it ends.
     async fn recv(&mut self) -> i32 {
         tokio::select! {
             _ = self.interrupt.recv() => 130,

@@ -1,15 +1,13 @@
-//! What the engine hands to one stream.
+//! The bounded buffer between the engine and one stream.
 //!
-//! Finished samples are never dropped: when their bytes reach the limit, the
-//! request is not scheduled until its reader has caught up. Previews either
-//! queue in the same way, or the latest of each sample takes the place of an
-//! older one. So nothing grows without bound, and no stream slows another.
+//! Finished samples are never dropped: when their bytes reach the limit, the request is
+//! not scheduled until its reader has caught up. Previews either queue in the same way,
+//! or the latest of each sample replaces an older one. So nothing grows without bound,
+//! and no stream slows another.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -19,11 +17,11 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Finished {
     pub(crate) index: u64,
-    /// `None` if a number of it is not finite.
+    /// `None` if one of them is not finite.
     pub(crate) values: Option<Vec<f32>>,
 }
 
-/// A sample while it forms.
+/// A sample in the making, for a preview.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Frame {
     pub(crate) index: u64,
@@ -41,7 +39,7 @@ pub(crate) enum FrameKind {
     XT,
 }
 
-/// What happens to frames that the reader has not taken.
+/// Which frames are kept until the reader takes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// The latest of each sample and kind.
@@ -50,7 +48,7 @@ pub(crate) enum Delivery {
     All,
 }
 
-/// How far a request is, and what it took so far.
+/// The progress of a request and what it has cost so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Account {
     pub(crate) samples_begun: u64,
@@ -64,14 +62,14 @@ pub(crate) struct Account {
     pub(crate) blocked_time: Duration,
 }
 
-/// What a reader takes at once.
+/// Everything that a reader takes at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Parcel {
     pub(crate) frames: Vec<Frame>,
     pub(crate) skipped: u32,
     pub(crate) finished: Vec<Finished>,
     pub(crate) account: Account,
-    /// Set once, when nothing follows.
+    /// Set once, in the last parcel.
     pub(crate) end: Option<Result<(), Error>>,
 }
 
@@ -101,17 +99,17 @@ impl Shared {
     }
 }
 
-/// The engine's end. Dropping it ends the stream with [`Error::Stopped`] unless
-/// it was ended before.
+/// The engine's end. Dropping it ends the stream with [`Error::Stopped`], unless the
+/// stream has already ended.
 #[derive(Debug)]
 pub(crate) struct Outbox(Arc<Shared>);
 
-/// The stream's end. Dropping it tells the engine that nobody reads any more.
+/// The stream's end. Dropping it tells the engine that nobody reads any longer.
 #[derive(Debug)]
 pub(crate) struct Reader(Arc<Shared>);
 
-/// An outbox that holds at most `limit` bytes of values, and what one call of the
-/// network adds to that.
+/// Creates an outbox that is full at `limit` bytes of values; the last call of the network
+/// may exceed that.
 pub(crate) fn outbox(delivery: Delivery, limit: usize) -> (Outbox, Reader) {
     let contents = Contents {
         delivery,
@@ -129,7 +127,7 @@ pub(crate) fn outbox(delivery: Delivery, limit: usize) -> (Outbox, Reader) {
 }
 
 impl Outbox {
-    /// Adds the outcome of one call of the network.
+    /// Adds the results of one call of the network.
     pub(crate) fn put(&self, frames: Vec<Frame>, finished: Vec<Finished>, account: Account) {
         let mut contents = self.0.lock();
         for frame in frames {
@@ -144,18 +142,18 @@ impl Outbox {
         self.0.changed.notify_one();
     }
 
-    /// Ends the stream, after what is in the outbox.
+    /// Ends the stream after the current contents.
     pub(crate) fn end(self, result: Result<(), Error>) {
         self.0.lock().end = Some(result);
         // Dropping notifies.
     }
 
-    /// Whether the reader must catch up before the request goes on.
+    /// Returns whether the reader must catch up before the request goes on.
     pub(crate) fn is_full(&self) -> bool {
         self.0.lock().bytes >= self.0.limit
     }
 
-    /// Whether nobody reads any more.
+    /// Returns whether the reader has been dropped.
     pub(crate) fn reader_left(&self) -> bool {
         self.0.lock().reader_left
     }
@@ -185,7 +183,7 @@ impl Drop for Outbox {
 }
 
 impl Reader {
-    /// Waits until there is something, and takes all of it.
+    /// Waits for contents, and takes all of them.
     pub(crate) async fn take(&mut self) -> Parcel {
         self.0.changed.notified().await;
         let mut contents = self.0.lock();
@@ -233,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_frame_arrives_in_order_if_all_were_asked_for() {
+    async fn every_frame_arrives_in_order_if_all_were_requested() {
         let (outbox, mut reader) = outbox(Delivery::All, 1000);
         for step in 1..=3 {
             outbox.put(vec![frame(0, step)], vec![], Account::default());
@@ -243,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_full_at_its_limit_and_empty_again_when_it_was_read() {
+    async fn an_outbox_is_full_at_its_limit_and_empty_again_after_it_was_read() {
         let (outbox, mut reader) = outbox(Delivery::Latest, 32);
         let sample = |index| Finished { index, values: Some(vec![0.0; 4]) };
         outbox.put(vec![frame(0, 1)], vec![sample(0)], Account::default());
@@ -255,14 +253,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_engine_that_goes_away_ends_the_stream_with_an_error() {
+    async fn a_dropped_outbox_ends_the_stream_with_an_error() {
         let (outbox, mut reader) = outbox(Delivery::Latest, 32);
         drop(outbox);
         assert!(matches!(reader.take().await.end, Some(Err(Error::Stopped))));
     }
 
     #[tokio::test]
-    async fn a_reader_that_goes_away_is_noticed() {
+    async fn an_outbox_notices_a_dropped_reader() {
         let (outbox, reader) = outbox(Delivery::Latest, 32);
         assert!(!outbox.reader_left());
         drop(reader);

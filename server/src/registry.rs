@@ -1,50 +1,46 @@
-//! Packages become models: opened, golden-checked, measured. What fails any of
-//! that is not served, and the server says so instead of starting.
+//! Packages become models: opened, checked against their golden vectors, and measured.
+//! If a package fails any of that, the server reports it and does not start.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use ddpm_diffusion::Network;
+use ddpm_diffusion::Parameterisation;
 use ddpm_onnx::{Batch, Denoiser, Device, Runtime};
 use ddpm_package::{Golden, MANIFEST_FILE, Manifest, Package};
 use tracing::info;
 
-use crate::{
-    embedded,
-    error::{Error, shorten},
-    runtime::{HostModel, Padding},
-    scheduler::ModelId,
-};
+use crate::embedded;
+use crate::error::{Error, shorten};
+use crate::runtime::{HostModel, Padding};
+use crate::scheduler::ModelId;
 
-/// Where models come from.
+/// Where the models come from.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
     /// The models in the binary.
     Embedded,
-    /// A package, or a folder of packages.
+    /// A package or a folder of packages.
     Folder(PathBuf),
 }
 
-/// A model that is served.
+/// A model being served.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) id: ModelId,
     pub(crate) manifest: Manifest,
     pub(crate) digest: String,
-    pub(crate) network: Network,
+    pub(crate) network: Parameterisation,
     pub(crate) cost: Cost,
 }
 
-/// What a call of a model's network costs on this device, as measured.
+/// The measured cost of calling a model's network on this device.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cost {
-    /// The most evals of one call.
+    /// Most evals in one call.
     pub(crate) max_evals: u32,
-    /// Of one eval in a call of that size.
-    pub(crate) seconds_an_eval: f64,
+    /// Time per eval in a call of that size.
+    pub(crate) seconds_per_eval: f64,
 }
 
 /// The models, sorted by name.
@@ -56,28 +52,28 @@ pub(crate) struct Registry {
 impl Registry {
     /// Loads every package of a source for a device.
     ///
-    /// * `max_batch`: the most evals of one call; absent: measured.
+    /// * `max_batch`: most evals in one call; absent: chosen by measurement.
     ///
     /// # Errors
     ///
-    /// With the package and what is wrong: it cannot be read, fails its golden
-    /// gate, or bears the name of another.
+    /// Names the package and what is wrong: it cannot be read, fails its golden check, or
+    /// has the same name as another.
     pub(crate) fn load(
         source: &Source,
         runtime: &Runtime,
         device: &Device,
         max_batch: Option<u32>,
     ) -> anyhow::Result<(Self, Vec<HostModel>)> {
-        let mut packages = open(source)?;
+        let mut packages = open_packages(source)?;
         packages.sort_by(|a, b| a.manifest().name.cmp(&b.manifest().name));
         for pair in packages.windows(2) {
             let [a, b] = [&pair[0].manifest().name, &pair[1].manifest().name];
-            anyhow::ensure!(a != b, "two packages bear the name {a:?}: rename one in its manifest");
+            anyhow::ensure!(a != b, "two packages are named {a:?}: rename one in its manifest");
         }
         let mut models = Vec::new();
         let mut networks = Vec::new();
         for (id, package) in packages.iter().enumerate() {
-            let (model, network) = load_one(id, package, runtime, device, max_batch)
+            let (model, network) = load_model(id, package, runtime, device, max_batch)
                 .map_err(|error| error.context(format!("model {:?}", package.manifest().name)))?;
             models.push(model);
             networks.push(network);
@@ -85,12 +81,12 @@ impl Registry {
         Ok((Self { models }, networks))
     }
 
-    /// All models, sorted by name.
+    /// Returns all models, sorted by name.
     pub(crate) fn models(&self) -> &[Model] {
         &self.models
     }
 
-    /// The model of a name and, unless it is empty, a version.
+    /// Finds a model by its name and, unless it is empty, its version.
     ///
     /// # Errors
     ///
@@ -112,17 +108,17 @@ impl Registry {
     }
 }
 
-fn open(source: &Source) -> anyhow::Result<Vec<Package>> {
+fn open_packages(source: &Source) -> anyhow::Result<Vec<Package>> {
     match source {
         Source::Embedded => Ok(embedded::packages()?),
         Source::Folder(folder) if folder.join(MANIFEST_FILE).exists() => {
             Ok(vec![Package::open(folder)?])
         }
         Source::Folder(folder) => {
-            let packages = sub_folders(folder)?;
+            let packages = package_folders(folder)?;
             anyhow::ensure!(
                 !packages.is_empty(),
-                "{}: holds no model package (a folder with a {MANIFEST_FILE}); write one with \
+                "{}: contains no model package (a folder with a {MANIFEST_FILE}); write one with \
                  `ddpm-exporter train` or `export`",
                 folder.display()
             );
@@ -131,14 +127,14 @@ fn open(source: &Source) -> anyhow::Result<Vec<Package>> {
     }
 }
 
-/// The folders of a folder that hold a manifest.
-fn sub_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// Returns the subfolders that contain a manifest.
+fn package_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries =
         fs::read_dir(folder).map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        // A package that is being written, or what an interrupted write left.
+        // A package that is being written, or the rest of an interrupted write.
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
@@ -150,7 +146,7 @@ fn sub_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn load_one(
+fn load_model(
     id: ModelId,
     package: &Package,
     runtime: &Runtime,
@@ -167,7 +163,7 @@ fn load_one(
         device = device.name(),
         golden = format!("{:.1e}", golden.relative()),
         max_batch = cost.max_evals,
-        evals_per_second = format!("{:.0}", 1.0 / cost.seconds_an_eval),
+        evals_per_second = format!("{:.0}", 1.0 / cost.seconds_per_eval),
         "loaded"
     );
     let padding = if device.provider() == "cuda" { Padding::PowerOfTwo } else { Padding::None };
@@ -178,49 +174,51 @@ fn load_one(
         classes: manifest.classes.len(),
         padding,
     };
-    let network = manifest.network()?;
+    let network = manifest.parameterisation()?;
     let digest = package.digest().to_string();
     Ok((Model { id, manifest, digest, network, cost }, host))
 }
 
-/// Largest batch that is tried.
-const LARGEST: u32 = 1024;
+/// Largest batch that is measured.
+const LARGEST_BATCH: u32 = 1024;
 
-/// A call should not take longer: others join only between calls.
-const LONGEST_CALL: f64 = 0.25;
+/// A call should not take longer, since samples join only between calls.
+const LONGEST_CALL_SECONDS: f64 = 0.25;
 
-/// Batches below this are never worth it to refuse.
-const SMALLEST: u32 = 8;
+/// The chosen batch is at least this large, however long a call takes.
+const SMALLEST_BATCH: u32 = 8;
 
-/// Measures calls of 1, 2, 4, … evals until they take too long, and chooses the
-/// smallest size whose speed is within a tenth of the best. This also warms the
-/// network up for the sizes that will be used.
+/// Measures calls of 1, 2, 4, … evals until they take too long, and chooses the smallest
+/// size whose speed is within a tenth of the best. This also warms the network up for the
+/// sizes that will be used.
 fn measure(
     denoiser: &mut Denoiser,
     golden: &Golden,
     max_batch: Option<u32>,
 ) -> anyhow::Result<Cost> {
-    let largest = max_batch.unwrap_or(LARGEST);
+    let largest = max_batch.unwrap_or(LARGEST_BATCH);
     let mut curve = Vec::new();
     let mut size = 1;
     loop {
         let seconds = time_call(denoiser, golden, size)?;
         curve.push((size, seconds / f64::from(size)));
-        if size >= largest || (2.0 * seconds > LONGEST_CALL && size >= SMALLEST.min(largest)) {
+        if size >= largest
+            || (2.0 * seconds > LONGEST_CALL_SECONDS && size >= SMALLEST_BATCH.min(largest))
+        {
             break;
         }
         size = (size * 2).min(largest);
     }
     let best = curve.iter().map(|(_, seconds)| *seconds).fold(f64::INFINITY, f64::min);
     let fits = |(size, seconds): &&(u32, f64)| {
-        *size >= SMALLEST.min(largest) && *seconds <= 1.1 * best || *size == largest
+        *size >= SMALLEST_BATCH.min(largest) && *seconds <= 1.1 * best || *size == largest
     };
-    let (max_evals, seconds_an_eval) =
+    let (max_evals, seconds_per_eval) =
         curve.iter().find(fits).copied().unwrap_or(curve[curve.len() - 1]);
-    Ok(Cost { max_evals: max_batch.unwrap_or(max_evals), seconds_an_eval })
+    Ok(Cost { max_evals: max_batch.unwrap_or(max_evals), seconds_per_eval })
 }
 
-/// Seconds of one call with that many rows: the best of three.
+/// Returns the seconds that a call with `rows` rows takes: the best of three.
 fn time_call(denoiser: &mut Denoiser, golden: &Golden, rows: u32) -> anyhow::Result<f64> {
     let rows = rows as usize;
     let len = golden.sample.len() / golden.count;

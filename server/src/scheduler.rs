@@ -1,29 +1,26 @@
 //! Which samples share the next call of the network.
 //!
-//! Fair by time on the device: each request carries what it was given, its evals
-//! at the price of its model, counted from a common clock, and the request that
-//! was given least goes first (start-time fair queueing, Goyal et al. 1996). So a
-//! request of one sample advances in every call although ten thousand samples wait
-//! before it, two requests of any size get the same share, and a cheap model is not
-//! held back beside an expensive one. The clock stands where the latest pick began.
-//! A request that arrives, could not advance for a while, or had all its samples in
-//! a call with room left, starts at the clock: it neither catches up nor pays.
+//! Requests share the time of the device fairly, by start-time fair queueing (Goyal et
+//! al. 1996): the virtual time of a request grows by the price of its evals on its
+//! model, and the request with the least goes first. So a request of one sample
+//! advances in every call even behind ten thousand waiting samples, two requests of
+//! any size get the same share, and a cheap model is not held back by an expensive one.
+//! The common clock stands at the virtual time of the latest pick. A request that
+//! arrives, was paused, or had all its samples in a call with room left starts at the
+//! clock: it neither catches up nor pays.
 //!
-//! Within a request the samples begun first go first and a new one begins only
-//! when all that are begun advance, so finished samples come early and the state
-//! that is held stays small.
+//! Within a request, older samples go first and a new one begins only when all samples
+//! in flight advance, so finished samples come early and little state is held.
 //!
 //! A pure state machine: no clock but its own, no I/O, no randomness.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, VecDeque},
-};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
-/// Number of a request, growing with arrival.
+/// Number of a request, in the order of arrival.
 pub(crate) type JobId = u64;
 
-/// Place of a model in the registry.
+/// Position of a model in the registry.
 pub(crate) type ModelId = usize;
 
 /// The requests that have samples to advance.
@@ -36,17 +33,18 @@ pub(crate) struct Scheduler {
 #[derive(Debug)]
 struct Job {
     model: ModelId,
-    /// Time on the device, on the common clock.
-    given: u64,
-    /// Time that one eval takes.
+    /// Time charged so far, on the common clock.
+    virtual_time: u64,
+    /// Time charged per eval.
     price: u64,
     ready: bool,
-    /// Begun samples with the evals of their next row, oldest first.
+    /// Samples in flight with the evals of their next row, oldest first.
     running: VecDeque<(u64, u32)>,
-    /// Samples in the call that runs now.
+    /// Samples in the current call.
     in_call: u64,
-    /// The first sample that has not begun, and how many there are in all.
+    /// The first sample that has not begun.
     next: u64,
+    /// The number of samples.
     samples: u64,
     /// Evals of a sample's first row.
     first_cost: u32,
@@ -72,7 +70,7 @@ pub(crate) struct Pick {
 impl Scheduler {
     /// Adds a request of `samples` samples whose first row costs `first_cost`.
     ///
-    /// * `price`: of one eval, in any unit of time that all share; at least 1.
+    /// * `price`: time per eval, in a unit that all requests share; at least 1.
     pub(crate) fn add(
         &mut self,
         job: JobId,
@@ -83,7 +81,7 @@ impl Scheduler {
     ) {
         let state = Job {
             model,
-            given: self.clock,
+            virtual_time: self.clock,
             price: price.max(1),
             ready: true,
             running: VecDeque::new(),
@@ -95,55 +93,55 @@ impl Scheduler {
         self.jobs.insert(job, state);
     }
 
-    /// Forgets a request.
+    /// Removes a request.
     pub(crate) fn remove(&mut self, job: JobId) {
         self.jobs.remove(&job);
     }
 
-    /// Whether nothing is left to advance.
+    /// Returns whether nothing is left to advance.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }
 
-    /// Says whether a request may advance; its stream may be full.
+    /// Sets whether a request may advance; it may not while its outbox is full.
     pub(crate) fn set_ready(&mut self, job: JobId, ready: bool) {
         let clock = self.clock;
         if let Some(job) = self.jobs.get_mut(&job) {
             if ready && !job.ready {
-                job.given = job.given.max(clock);
+                job.virtual_time = job.virtual_time.max(clock);
             }
             job.ready = ready;
         }
     }
 
-    /// Samples that have not begun, and samples begun and not done.
+    /// Returns the numbers of samples that have not begun, and of samples in flight.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let waiting = self.jobs.values().map(|job| job.samples - job.next).sum();
         let running = self.jobs.values().map(|job| job.running.len() as u64 + job.in_call).sum();
         (waiting, running)
     }
 
-    /// Chooses the next call: samples of one model, of at most `max_evals(model)`
-    /// evals and as many samples, but at least one sample. `None` if nothing may
+    /// Chooses the next call: at least one sample, all of one model, with at most
+    /// `max_evals(model)` evals and no more samples than that. `None` if nothing may
     /// advance.
     pub(crate) fn plan(&mut self, max_evals: impl Fn(ModelId) -> u32) -> Option<Plan> {
         let candidates = self.jobs.iter().filter(|(_, job)| job.ready && job.next_cost().is_some());
         let mut order: BinaryHeap<_> =
-            candidates.map(|(id, job)| Reverse((job.given, *id))).collect();
+            candidates.map(|(id, job)| Reverse((job.virtual_time, *id))).collect();
         let Reverse((_, first)) = *order.peek()?;
         let model = self.jobs[&first].model;
 
         let limit = max_evals(model);
         let mut evals = 0;
         let mut picks = Vec::new();
-        let mut dry = Vec::new();
+        let mut exhausted = Vec::new();
         while let Some(Reverse((begins_at, id))) = order.pop() {
             let Some(job) = self.jobs.get_mut(&id).filter(|job| job.model == model) else {
                 continue;
             };
             let Some(cost) = job.next_cost() else {
-                dry.push(id);
+                exhausted.push(id);
                 continue;
             };
             let full = evals + cost > limit || picks.len() as u32 >= limit;
@@ -154,27 +152,28 @@ impl Scheduler {
             evals += cost;
             picks.push(Pick { job: id, sample, begins });
             self.clock = self.clock.max(begins_at);
-            // A row without an eval is work too, or it could go on for ever.
-            job.given += u64::from(cost.max(1)) * job.price;
-            order.push(Reverse((job.given, id)));
+            // A row without an eval is charged too, so that it does not go first forever.
+            job.virtual_time += u64::from(cost.max(1)) * job.price;
+            order.push(Reverse((job.virtual_time, id)));
         }
-        // All their samples are in this call: nobody kept anything from them.
-        for id in dry {
+        // All their samples are in this call, so there is nothing to catch up on.
+        for id in exhausted {
             if let Some(job) = self.jobs.get_mut(&id) {
-                job.given = job.given.max(self.clock);
+                job.virtual_time = job.virtual_time.max(self.clock);
             }
         }
         Some(Plan { model, picks })
     }
 
-    /// Reports what became of a pick: the evals of its sample's next row, or
-    /// `None` if the sample is done. A request without samples is forgotten.
+    /// Reports that a pick has advanced. Removes its request after the last sample.
+    ///
+    /// * `next_cost`: evals of the sample's next row; `None` if the sample is done.
     pub(crate) fn advanced(&mut self, pick: Pick, next_cost: Option<u32>) {
         let Some(job) = self.jobs.get_mut(&pick.job) else { return };
         job.in_call -= 1;
         if let Some(cost) = next_cost {
             job.running.push_back((pick.sample, cost));
-            // Picks are reported in any order; the oldest sample goes first.
+            // Picks are reported in any order; keep the oldest sample first.
             let last = job.running.len() - 1;
             let place = job.running.partition_point(|(sample, _)| *sample < pick.sample);
             if place < last
@@ -190,7 +189,7 @@ impl Scheduler {
 }
 
 impl Job {
-    /// Evals of the next row of the next sample, if there is one to advance.
+    /// Returns the evals of the next sample's next row; `None` if no sample can advance.
     fn next_cost(&self) -> Option<u32> {
         match self.running.front() {
             Some((_, cost)) => Some(*cost),
@@ -198,7 +197,7 @@ impl Job {
         }
     }
 
-    /// Takes the next sample into the call, and whether it begins.
+    /// Takes the next sample into the call; returns it and whether it begins.
     fn take(&mut self) -> (u64, bool) {
         self.in_call += 1;
         if let Some((sample, _)) = self.running.pop_front() {
@@ -217,8 +216,8 @@ mod tests {
 
     use super::*;
 
-    /// Runs until nothing is left, each sample of a job for `rows[job]` rows;
-    /// returns the picks of each call.
+    /// Runs each sample of a job for `rows[job]` rows until all are done; returns the
+    /// picks of each call.
     fn run(scheduler: &mut Scheduler, rows: &HashMap<JobId, u64>, limit: u32) -> Vec<Vec<Pick>> {
         let mut done: HashMap<(JobId, u64), u64> = HashMap::new();
         let mut calls = Vec::new();
@@ -283,14 +282,14 @@ mod tests {
             scheduler.advanced(plan.picks[0], Some(1));
         }
         scheduler.set_ready(0, true);
-        let mut given = [0, 0];
+        let mut advanced = [0, 0];
         for _ in 0..10 {
             let plan = scheduler.plan(|_| 1).unwrap();
-            given[plan.picks[0].job as usize] += 1;
+            advanced[plan.picks[0].job as usize] += 1;
             scheduler.advanced(plan.picks[0], Some(1));
         }
         // The clock stands where the last pick began: one eval before its end.
-        assert!(given[0] <= 6, "{given:?}");
+        assert!(advanced[0] <= 6, "{advanced:?}");
     }
 
     #[test]
@@ -318,7 +317,7 @@ mod tests {
         assert_eq!(calls, [10, 10]);
     }
 
-    /// Runs calls in which no sample is ever done; returns the evals of each job.
+    /// Runs calls in which no sample is ever done; returns the evals per job.
     fn shares(scheduler: &mut Scheduler, calls: usize, limit: u32) -> HashMap<JobId, u64> {
         let mut shares = HashMap::new();
         for _ in 0..calls {
@@ -344,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn models_share_the_time_of_the_device_whatever_an_eval_of_them_takes() {
+    fn models_share_the_time_of_the_device_whatever_their_price_per_eval() {
         let mut scheduler = Scheduler::default();
         scheduler.add(0, 0, 100, 1000, 1);
         scheduler.add(1, 1, 1, 1000, 1);
@@ -389,14 +388,14 @@ mod tests {
         fn requests_that_always_have_work_get_equal_shares(jobs in 2usize..6, limit in 1u32..8) {
             let mut scheduler = Scheduler::default();
             (0..jobs as u64).for_each(|id| scheduler.add(id, 0, 1, 1000, 1));
-            let mut given = vec![0i64; jobs];
+            let mut evals = vec![0i64; jobs];
             for _ in 0..200 {
                 let plan = scheduler.plan(|_| limit).unwrap();
                 for pick in plan.picks {
-                    given[pick.job as usize] += 1;
+                    evals[pick.job as usize] += 1;
                     scheduler.advanced(pick, Some(1));
                 }
-                let (least, most) = (given.iter().min().unwrap(), given.iter().max().unwrap());
+                let (least, most) = (evals.iter().min().unwrap(), evals.iter().max().unwrap());
                 prop_assert!(most - least <= 1);
             }
         }

@@ -2,9 +2,9 @@
 
     PYTHONPATH=.peers python3 tests/python/check_diffusers.py PACKAGE…
 
-diffusers must give the golden outputs from the package's weights, its scheduler must have the manifest's schedule,
-and its pipeline must draw; onnxruntime must give them from the graph. The bound is the importer's: 1e-4 of the
-largest output, or of 1 where that is less.
+diffusers must reproduce the golden outputs from the package's weights, its scheduler must have the manifest's
+schedule, and its pipeline must run; onnxruntime must reproduce the outputs from the graph. The tolerance is the
+importer's: 1e-4 of the largest output, or 1e-4 if no output exceeds 1.
 """
 
 import json
@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 
 
 def check(package):
-    """Raises AssertionError if a package is not what it should be."""
+    """Raises AssertionError if a package fails a check."""
     manifest = json.loads((package / "ddpm.json").read_text())
     golden = load_file(package / "testdata/golden.safetensors")
     report(package, "onnxruntime", golden, in_onnxruntime(package, golden))
@@ -52,7 +52,7 @@ def in_diffusers(package, golden):
 
 def check_scheduler(package, manifest):
     scheduler = DDPMScheduler.from_pretrained(package, subfolder="scheduler")
-    # Theirs are f32; cosine schedules are theirs to compute.
+    # diffusers computes in f32, and computes cosine schedules itself.
     want = np.cumprod(1 - np.array(manifest["schedule"]["betas"]))
     assert abs(scheduler.alphas_cumprod.numpy() - want).max() < 1e-5
     names = {"eps": "epsilon", "x_0": "sample", "v": "v_prediction"}

@@ -1,6 +1,6 @@
-"""A client of ddpm.v1 in Python: what a developer in another language would write.
+"""A client of ddpm.v1 in Python, as a developer in another language would write it.
 
-It knows the .proto and nothing else of the server.
+It knows only the .proto files of the server.
 """
 
 import struct
@@ -23,7 +23,7 @@ class Client:
         self.channel.close()
 
     def generate(self, **request):
-        """Runs a request to its end and returns all that came of it."""
+        """Runs a request to its end and returns everything it sent."""
         return Run(self.sampling.Generate(sampling.GenerateRequest(**request)))
 
     def start(self, **request):
@@ -31,18 +31,18 @@ class Client:
         return self.sampling.Generate(sampling.GenerateRequest(**request))
 
     def load(self):
-        """What the server is doing."""
+        """Returns the load of the server."""
         return self.server.GetServerInfo(server.GetServerInfoRequest()).load
 
 
 class Run:
-    """Everything that came of one request.
+    """Everything that one request sent.
 
     Attributes:
-        events: all of them, in order.
-        accepted, completed: the first and the last.
+        events: all events, in order.
+        accepted, completed: the first and the last event.
         samples: {index: bytes}.
-        sha256: {index: digest}, as the server says.
+        sha256: {index: digest}, as the server sent it.
         previews: [(kind, step, {index: bytes})], in order.
     """
 
@@ -71,7 +71,7 @@ class Run:
 
 
 def unpack(packed):
-    """{index: bytes} of a `Packed`."""
+    """Returns {index: bytes} of a `Packed`."""
     count = len(packed.indices)
     lengths = packed.lengths or [len(packed.data) // count] * count
     ends = [sum(lengths[: i + 1]) for i in range(count)]
@@ -82,5 +82,5 @@ def unpack(packed):
 
 
 def floats(data):
-    """The elements of a FORMAT_RAW_F32 sample."""
+    """Returns the elements of a FORMAT_RAW_F32 sample."""
     return struct.unpack(f"<{len(data) // 4}f", data)

@@ -1,4 +1,4 @@
-"""Runs a module's tests, and sums up in the words of `cargo test`."""
+"""Runs the tests of a module and prints a summary like that of `cargo test`."""
 
 import sys
 import unittest

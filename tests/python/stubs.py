@@ -1,7 +1,7 @@
 """Python stubs of proto/ddpm/v1, generated when this module is imported.
 
-They are made anew from the .proto every time, as somebody would who has nothing
-else of this project.
+They are generated from the .proto files every time, as by a user who has nothing else
+of this project.
 """
 
 import atexit
@@ -16,7 +16,7 @@ PROTO = Path(__file__).resolve().parents[2] / "proto"
 
 
 def generate():
-    """Writes the stubs into a folder that goes away with this process, and returns it."""
+    """Writes the stubs into a folder that lasts as long as this process, and returns it."""
     folder = tempfile.TemporaryDirectory(prefix="ddpm-stubs-")
     atexit.register(folder.cleanup)
     well_known = importlib.resources.files("grpc_tools") / "_proto"
@@ -24,13 +24,13 @@ def generate():
     flags = ["-I", str(PROTO), "-I", str(well_known)]
     outputs = ["--python_out", folder.name, "--grpc_python_out", folder.name]
     if protoc.main(["protoc", *flags, *outputs, *files]) != 0:
-        raise SystemExit(f"error: protoc refused the files in {PROTO}; its reason is above")
+        raise SystemExit(f"error: protoc rejected the files in {PROTO}; see its message above")
     return folder.name
 
 
 sys.path.insert(0, generate())
 
-from ddpm.v1 import (  # noqa: E402  (they exist only now)
+from ddpm.v1 import (  # noqa: E402  (generated just above)
     model_pb2 as models,
     model_pb2_grpc as models_grpc,
     sampling_pb2 as sampling,

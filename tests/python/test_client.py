@@ -32,7 +32,7 @@ DDIM = sampling.Sampler(ddim=sampling.Ddim())
 
 
 class WithServer(unittest.TestCase):
-    """One server for all tests of a class."""
+    """Starts one server for all tests of a class."""
 
     @classmethod
     def setUpClass(cls):
@@ -82,7 +82,7 @@ class Sampling(WithServer):
         self.assertEqual((run.completed.samples, run.completed.failed), (10, 0))
         self.assertEqual(run.completed.evals, run.accepted.total_evals)
 
-    def test_previews_of_both_kinds_come_at_every_step(self):
+    def test_previews_of_both_kinds_arrive_at_every_step(self):
         run = self.client.generate(
             model="glyphs", sample_count=3, seed=7, sampler=DDIM, num_steps=4,
             preview=sampling.PreviewOptions(
@@ -129,8 +129,8 @@ class Sampling(WithServer):
             ),
         )
 
-        # After one step of deterministic DDIM, x_t and the prediction of x_0 span the plane that x_T
-        # lies in: they are mixtures of the same x_0 and eps. Two numbers must explain all elements.
+        # After one step of deterministic DDIM, x_t and the prediction of x_0 span the plane of x_T, since
+        # all three mix the same x_0 and eps. So two coefficients must explain all elements.
         x_0 = self.first_step(run, sampling.PREVIEW_KIND_X_0)
         x_t = self.first_step(run, sampling.PREVIEW_KIND_X_T)
         x_T = [z for index in range(count) for z in noise.normals(seed, index, 0, 2)]
@@ -139,7 +139,7 @@ class Sampling(WithServer):
             self.assertAlmostEqual(a * p + b * q, want, delta=1e-3)
 
     def first_step(self, run, kind):
-        """All elements of all samples, by index, after their first step."""
+        """Returns all elements of all samples after their first step, in the order of indices."""
         step = [shown for k, step, shown in run.previews if (k, step) == (kind, 1)]
         samples = {index: data for shown in step for index, data in shown.items()}
         return [x for index in sorted(samples) for x in floats(samples[index])]
@@ -148,13 +148,13 @@ class Sampling(WithServer):
         return self.client.models.GetModel(models.GetModelRequest(model=name)).model
 
     def wait_for_samples(self, count, seconds=20):
-        """Reads the server's load until `count` samples are waiting or in flight."""
+        """Waits until `count` samples are waiting or in flight; returns the server's load."""
         end = time.monotonic() + seconds
         while True:
             load = self.client.load()
             if load.samples_waiting + load.samples_running == count:
                 return load
-            self.assertLess(time.monotonic(), end, f"after {seconds} s still\n{load}")
+            self.assertLess(time.monotonic(), end, f"unchanged after {seconds} s:\n{load}")
             time.sleep(0.02)
 
 
@@ -186,7 +186,7 @@ class Refusals(WithServer):
         return caught.exception
 
     def detail(self, error, kind):
-        """The detail of that type in a `google.rpc.Status`."""
+        """Returns the detail of that type in a `google.rpc.Status`."""
         metadata = dict(error.trailing_metadata())
         status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
         found = kind()
@@ -234,10 +234,10 @@ class StandardServices(WithServer):
             self.assertTrue(any(b"ddpm/v1/sampling.proto" in file for file in files), version)
 
     def reflect(self, version, request):
-        """One question to the reflection service of that version.
+        """Sends one request to the reflection service of that version.
 
-        The two versions differ in the name of their package alone, so the
-        messages of one do for both.
+        The two versions differ only in the name of their package, so the messages of one
+        serve for both.
         """
         call = self.client.channel.stream_stream(
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
@@ -248,7 +248,7 @@ class StandardServices(WithServer):
 
 
 def least_squares(p, q, want):
-    """The numbers a and b for which a p + b q is nearest to `want`."""
+    """Returns the numbers a and b for which a p + b q is nearest to `want`."""
     pp, pq, qq = dot(p, p), dot(p, q), dot(q, q)
     pw, qw = dot(p, want), dot(q, want)
     determinant = pp * qq - pq * pq

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Packages are what Python's diffusers and plain onnxruntime take them for.
+"""Python's diffusers and plain onnxruntime read packages as we do.
 
 `make diffusers`, which `make test` runs, imports models of every kind with
-target/debug/ddpm-exporter and lets both read the packages (check_diffusers.py).
+target/debug/ddpm-exporter and checks that both read the packages (check_diffusers.py).
 """
 
 import subprocess

@@ -1,1 +1,1 @@
-//! Home of the end-to-end tests; see `main.rs`.
+//! An empty library: the end-to-end tests start at `main.rs`.

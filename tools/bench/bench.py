@@ -2,9 +2,9 @@
 """Measures the server beside PyTorch eager, on the CPU: `make bench`.
 
 Both evaluate one network of CIFAR-10's size with the same random weights, in turns, in
-one run; so does the embedded toy, for the server's overhead. docs/benchmarks/README.md
-says how to read the figures. The table goes to standard output, progress to standard
-error.
+one run, together with the embedded toy, which shows the server's overhead.
+docs/benchmarks/README.md explains the figures. The table goes to standard output,
+progress to standard error.
 """
 
 import argparse
@@ -30,14 +30,14 @@ POINTS = 1000
 
 def main():
     args = arguments()
-    # Ended from outside, it ends its servers too.
+    # When ended from outside, end the servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        # PyTorch takes seconds to import: not for --help.
+        # Imported here because PyTorch takes seconds, which --help should not.
         from eager import FORMATS, Eager
         from served import Served
     except ImportError as error:
-        sys.exit(f"error: {error}; run `make bench`, which fetches what is missing")
+        sys.exit(f"error: {error}; run `make bench`, which fetches missing packages")
     with tempfile.TemporaryDirectory(prefix="ddpm-bench-") as scratch:
         package = make_package(Path(scratch))
         progress("loading the network into PyTorch and into two servers")
@@ -55,17 +55,17 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="figures of each kind [5]")
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of one [3]")
+    parser.add_argument("--seconds", type=float, default=3.0, help="duration of a figure [3]")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--write", action="store_true", help="write a page in docs/benchmarks too")
     args = parser.parse_args()
     if args.rounds < 1 or not 0 < args.seconds <= 60:
-        parser.error("there is at least one round, of more than 0 and at most 60 seconds")
+        parser.error("--rounds must be at least 1, and --seconds above 0 and at most 60")
     return args
 
 
 def make_package(scratch):
-    """A package of random weights, which PyTorch can read too."""
+    """Makes a package of random weights that PyTorch can also read."""
     package = scratch / "models" / f"{NETWORK}-random"
     package.parent.mkdir()
     progress(f"making {package.name}")
@@ -79,14 +79,14 @@ def make_package(scratch):
 
 
 def list_subjects(eager, unet, toy, seconds):
-    """What is measured: {key: a function that gives a dictionary of figures}."""
+    """Returns the subjects: {key: a function that returns a dictionary of figures}."""
     from served import ddim
 
     def in_pytorch(name, batch):
         return lambda: {"evals_per_second": eager[name].evals_per_second(batch, seconds)}
 
     def in_server(batch):
-        # Short runs: `seconds` decides how many follow one another.
+        # Short runs: `seconds` determines their number.
         request = {"model": f"{NETWORK}-random", "sampler": ddim(), "num_steps": 10}
         return lambda: unet.measure(seconds, sample_count=batch, seed=1, **request)
 
@@ -104,6 +104,6 @@ if __name__ == "__main__":
     except ServerError as error:
         sys.exit(f"error: {error}")
     except subprocess.CalledProcessError as error:
-        sys.exit(f"error: {Path(error.cmd[0]).name} failed; its reason is above")
+        sys.exit(f"error: {Path(error.cmd[0]).name} failed; see its message above")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,4 +1,4 @@
-"""The toy network of ddpm-torch in PyTorch, written apart from the exporter's.
+"""The toy network of ddpm-torch in PyTorch, written independently of the exporter's.
 
 The defaults are its network for points: 67,074 parameters.
 """
@@ -13,7 +13,7 @@ SLOPE = 0.02
 
 
 class TemporalLayer(nn.Module):
-    """A residual MLP of two layers that is told the time."""
+    """A residual MLP of two layers, conditioned on the time."""
 
     def __init__(self, width):
         super().__init__()
@@ -29,14 +29,14 @@ class TemporalLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Predicts what is asked of it for points x_t, [B, features], and t, [B]."""
+    """Predicts the training target for points x_t, [B, features], and t, [B]."""
 
     def __init__(self, features=2, width=128, layers=3):
         super().__init__()
         self.width = width
         self.t_proj = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(SLOPE))
         self.in_fc = nn.Linear(features, width, bias=False)
-        # One layer, applied again and again.
+        # One layer, applied repeatedly.
         self.temp_fc = nn.ModuleList([TemporalLayer(width)] * layers)
         self.out_norm = nn.LayerNorm(width)
         self.out_fc = nn.Linear(width, features)

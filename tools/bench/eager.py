@@ -4,9 +4,8 @@
     ddpm-exporter random --network cifar10 --with-weights --output PACKAGE
     PYTHONPATH=.peers python3 tools/bench/eager.py PACKAGE
 
-The network is first checked against the package's golden outputs. It prints one JSON
-document: evaluations of one sample a second, fp32, for each batch size in both memory
-formats.
+First checks the network against the package's golden outputs. Prints one JSON document:
+evaluations of one sample per second, fp32, for each batch size in both memory formats.
 """
 
 import argparse
@@ -23,7 +22,7 @@ from unet import UNet
 
 FORMATS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
 
-# As the golden gate of the server: relative to the size of the outputs.
+# As in the server's golden gate: relative to the size of the outputs.
 TOLERANCE = 1e-4
 
 
@@ -37,8 +36,8 @@ class Eager:
     def __init__(self, package, memory_format):
         """Loads the weights and checks them.
 
-        Raises GoldenError if the outputs are not the package's, and what PyTorch
-        raises if the weights are those of another network.
+        Raises GoldenError if the outputs differ from the package's, and PyTorch's own
+        error if the weights belong to another network.
         """
         self._format = FORMATS[memory_format]
         self._network = UNet()
@@ -48,7 +47,7 @@ class Eager:
 
     @torch.inference_mode()
     def _check(self, golden):
-        """The largest difference from the golden outputs, relative to their size."""
+        """Returns the largest difference from the golden outputs, relative to their size."""
         x = golden["sample"].to(memory_format=self._format)
         wanted = golden["out_sample"]
         rms = wanted.square().mean().sqrt()
@@ -63,7 +62,7 @@ class Eager:
 
     @torch.inference_mode()
     def evals_per_second(self, batch, seconds):
-        """Evaluates `batch` samples again and again for at least `seconds`."""
+        """Evaluates `batch` samples repeatedly for at least `seconds`."""
         x = torch.randn(batch, 3, 32, 32).to(memory_format=self._format)
         t = torch.full((batch,), 500.0)
         self._network(x, t)
@@ -78,8 +77,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("package", help="a package of the CIFAR-10 network, with its weights")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 8, 16], metavar="B")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each [5]")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of one [2]")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each kind [5]")
+    parser.add_argument("--seconds", type=float, default=2.0, help="duration of a measurement [2]")
     args = parser.parse_args()
 
     networks = {name: Eager(args.package, name) for name in FORMATS}

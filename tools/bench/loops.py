@@ -1,9 +1,8 @@
-"""Training loops in PyTorch, which the exporter's is measured beside.
+"""Training loops in PyTorch, to compare the exporter's with.
 
 Each takes the step of Ho et al. 2020, algorithm 1, as the exporter does: a batch of a data
-set in memory, flips, noise, q_sample, mean squared error, backward, a limit on the norm of
-the gradients, Adam with warm-up, an exponential moving average of the weights, the loss
-read back.
+set in memory, flips, noise, q_sample, mean squared error, backward, gradient clipping, Adam
+with warm-up, an exponential moving average of the weights, reading the loss.
 """
 
 import time
@@ -14,14 +13,14 @@ from torch.nn import functional
 
 
 class Loop:
-    """A network and all that a step changes."""
+    """A network and the state that a step changes."""
 
     def __init__(self, network, data, betas, *, batch, lr, warmup, tuned, channels_last=False,
                  flips=True, decay=0.9999):
         """`data` is [N, …]: u8 for pictures, f32 for points. `flips` mirrors half of the pictures.
 
-        With `tuned`, Adam and the average are updates of all tensors in one call; without, they
-        are as the reference has them: stock Adam, and an average a tensor.
+        With `tuned`, Adam and the average update all tensors in one call; without, they are
+        those of the reference: stock Adam, and one average update per tensor.
         """
         self._data, self._batch, self._flips, self._decay = data, batch, flips, decay
         self._order = torch.empty(0, dtype=torch.int64)

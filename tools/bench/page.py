@@ -1,4 +1,4 @@
-"""What every page of measurements ends with: its conditions."""
+"""Pages of measurements, and the conditions that end them."""
 
 import datetime
 import os
@@ -14,7 +14,7 @@ from quiet import QUIET
 
 
 def footer(known, subjects, rounds, seconds):
-    """Lines that say where and how `subjects`, {(name, size): summary}, were measured."""
+    """Returns lines on where and how `subjects`, {(name, size): summary}, were measured."""
     versions = ", ".join(f"{name} {version}" for name, version in known["versions"].items())
     lines = [
         f"* Machine: {known['cpu']}, {known['cores']} cores, {known['memory_gib']} GiB; "
@@ -32,7 +32,7 @@ def footer(known, subjects, rounds, seconds):
 
 
 def write(folder, known, kind, text):
-    """Writes the page of this machine and day, and returns its path. `kind` ends its name."""
+    """Writes the page of this machine and day and returns its path; `kind` ends its name."""
     words = re.sub("[^a-z0-9]+", "-", known["cpu"].lower()).strip("-")
     path = Path(folder) / f"{known['date']}-{words}-{known['cores']}-cores{kind}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def write(folder, known, kind, text):
 
 
 def conditions(versions):
-    """Everything that the figures depend on."""
+    """Returns everything that the figures depend on."""
     import torch
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,14 +1,14 @@
-"""Tells how much of the machine others used while something was measured.
+"""Measures how much of the machine other processes use during a measurement.
 
-Two threads that wait for each other lose several times more than the share that a third
-one takes, so a figure taken beside other load says nothing. Linux only.
+Two threads that wait for each other lose several times the share that a third one takes,
+so a figure taken beside other load is worthless. Linux only.
 """
 
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-# Share of the machine that others may have used while a figure was taken.
+# Largest share of the machine that others may use while a figure is taken.
 QUIET = 0.05
 
 
@@ -24,8 +24,8 @@ class Ticks(NamedTuple):
     """Processor time since the machine's start, in ticks of single cores.
 
     Attributes:
-        all: of all cores, idle or not.
-        used: by anybody.
+        all: of all cores, busy or idle.
+        used: by any process.
         own: by this process and its descendants.
     """
 
@@ -38,24 +38,24 @@ class Ticks(NamedTuple):
         return cls(*machine_ticks(), own_ticks())
 
     def used_by_others_since(self, before):
-        """A share of all ticks between."""
+        """Returns the share of all ticks since `before` that others used."""
         total, used, own = (after - then for after, then in zip(self, before))
-        # The readings are not of one moment: the difference may come out below 0.
+        # The readings are not simultaneous, so the difference may be negative.
         return max(0, used - own) / max(total, 1)
 
 
 def machine_ticks():
-    """Ticks of all cores since the start: all of them, and those that were used."""
+    """Returns the ticks of all cores since the start: all, and those in use."""
     user, nice, system, idle, iowait, irq, softirq, steal = map(
         int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     )
-    # Stolen time is what other machines on the same host took.
+    # Stolen time went to other machines on the same host.
     busy = user + nice + system + irq + softirq + steal
     return busy + idle + iowait, busy
 
 
 def own_ticks():
-    """Ticks that this process and its descendants have used, those that ended included."""
+    """Returns the ticks of this process and its descendants, including ended ones."""
     processes = dict(filter(None, map(read_process, Path("/proc").glob("[0-9]*"))))
     own = {os.getpid()}
     grown = True
@@ -67,11 +67,11 @@ def own_ticks():
 
 
 def read_process(folder):
-    """A process's number, its parent's, and its ticks with those of children it waited for."""
+    """Returns a process's id, its parent's, and its ticks with those of reaped children."""
     try:
         stat = (folder / "stat").read_text()
     except OSError:
         return None  # it has just ended
-    # The name, in parentheses, may hold anything.
+    # The name, in parentheses, may contain anything.
     fields = stat[stat.rindex(")") + 2:].split()
     return int(folder.name), (int(fields[1]), sum(map(int, fields[11:15])))

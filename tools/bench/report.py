@@ -1,11 +1,11 @@
-"""What a run of the benchmark found, with its conditions."""
+"""The results of a benchmark run, with its conditions."""
 
 import json
 
 import page
 from rounds import summary
 
-# Evaluations that one picture costs by the model's default sampler.
+# Evaluations per picture with the model's default sampler.
 STEPS = 50
 
 COLUMNS = ("batch", "PyTorch, NCHW", "PyTorch, channels_last", "server", "server ÷ PyTorch",
@@ -14,10 +14,10 @@ COLUMNS = ("batch", "PyTorch, NCHW", "PyTorch, channels_last", "server", "server
 
 
 class Report:
-    """Medians of quiet figures; where there were too few, of all, and it says so."""
+    """Medians of quiet figures, or of all, marked as noisy, if too few are quiet."""
 
     def __init__(self, taken, args, versions):
-        """`taken` is {(name, batch): [(figures, share that others used)]}, `versions` the server's."""
+        """`taken` is {(name, batch): [(figures, share used by others)]}; `versions` the server's."""
         self._rounds, self._seconds = args.rounds, args.seconds
         self._subjects = {key: summary(rows, args.rounds) for key, rows in taken.items()}
         self._conditions = page.conditions(versions)
@@ -31,8 +31,8 @@ class Report:
     def markdown(self):
         batches = sorted({batch for name, batch in self._subjects if name == "server"})
         lines = [
-            "Evaluations of the network a second, fp32: DDPM's UNet for CIFAR-10 (35.7 M parameters, "
-            "12.4 GFLOP an evaluation).", "",
+            "Evaluations of the network per second, fp32: DDPM's UNet for CIFAR-10 (35.7 M "
+            "parameters, 12.4 GFLOP per evaluation).", "",
             "| " + " | ".join(COLUMNS) + " |", "|" + "--:|" * len(COLUMNS),
             *map(self._row, batches), "", *self._toys(), "",
             *page.footer(self._conditions, self._subjects, self._rounds, self._seconds),
@@ -57,12 +57,12 @@ class Report:
     def _toys(self):
         return [
             f"The embedded toy, {count} points together: {figures['evals_per_second']:,.0f} evals/s, "
-            f"{figures['samples_per_second']:,.0f} points/s, {figures['evals_per_call']:.0f} evals a "
+            f"{figures['samples_per_second']:,.0f} points/s, {figures['evals_per_call']:.0f} evals per "
             f"call, overhead {100 * figures['overhead']:.1f} %, kernel and noise "
             f"{100 * figures['kernel']:.1f} %."
             for (name, count), figures in self._subjects.items() if name == "toy"
         ]
 
     def write(self, folder):
-        """Writes the page of this machine and day, and returns its path."""
+        """Writes the page of this machine and day and returns its path."""
         return page.write(folder, self._conditions, "", self.markdown())

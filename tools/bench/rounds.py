@@ -1,17 +1,17 @@
-"""Takes figures of several subjects in turns, and keeps those of quiet moments."""
+"""Measures several subjects in turns, and keeps the quiet figures."""
 
 import statistics
 import sys
 
 from quiet import QUIET, watched
 
-# Figures that may be discarded for each that is kept, before the run goes on without.
+# Most figures to discard per kept one, before the run uses noisy ones.
 PATIENCE = 3
 
 
 def measure(subjects, rounds):
-    """Takes figures of all subjects, {(name, size, …): function}, in turns until each has `rounds`
-    that are quiet: {key: [(figures, share of the machine that others used)]}."""
+    """Measures all subjects, {(name, size, …): function}, in turns until each has `rounds` quiet
+    figures. Returns {key: [(figures, share of the machine used by others)]}."""
     for key, subject in subjects.items():
         progress(f"warming up {', '.join(map(str, key))}")
         subject()
@@ -32,7 +32,7 @@ def progress(text):
 
 
 def summary(rows, rounds):
-    """Medians of what is quiet among `rows`; where that is too little, of all, and it says so."""
+    """Returns medians of the quiet `rows`, or of all, marked as noisy, if too few are quiet."""
     quiet = [figures for figures, others in rows if others <= QUIET]
     enough = len(quiet) >= rounds
     used = quiet if enough else [figures for figures, _ in rows]

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Trains on real digits here and in PyTorch, with five seeds each, and compares: `make seeds`.
 
-Both sides train the same network from weights of the same distribution, by the settings
-below; nothing but the settings is shared, so the two draw their weights, batches, noise and
-timesteps by themselves. Averaged weights of both are then judged by one program: their loss
-on the test digits at fixed timesteps and noise, and the Fréchet distance between samples
-drawn from fixed noise and the training digits (`ddpm-exporter eval`, with its small extractor).
+Both sides train the same network from weights of the same distribution, with the settings
+below; only the settings are shared, so each side draws its own weights, batches, noise and
+timesteps. One program then evaluates the averaged weights of both: their loss on the test
+digits at fixed timesteps and noise, and the Fréchet distance between samples drawn from
+fixed noise and the training digits (`ddpm-exporter eval`, with its small extractor).
 
 The table goes to standard output, progress to standard error.
 """
@@ -39,9 +39,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ddpm-seeds-") as scratch:
         rows = {side: [] for side in SIDES}
         for seed in range(1, args.seeds + 1):
-            for side, weights in (("ddpm-exporter", train_here(Path(scratch), seed, args.steps)),
-                                  ("PyTorch", train_there(seed, args.steps))):
-                rows[side].append(judged(weights, Path(scratch)))
+            here = train_with_exporter(Path(scratch), seed, args.steps)
+            there = train_with_pytorch(seed, args.steps)
+            for side, weights in zip(SIDES, (here, there)):
+                rows[side].append(evaluate(weights, Path(scratch)))
                 loss, distance = rows[side][-1]
                 progress(f"seed {seed}, {side}: loss {loss:.5f}, Fréchet distance {distance:.4f}")
     print(table(rows, args))
@@ -53,7 +54,7 @@ def arguments():
     parser.add_argument("--steps", type=int, default=300, help="steps of each run [300]")
     args = parser.parse_args()
     if args.seeds < 2 or args.steps < 1:
-        parser.error("there are at least two seeds and one step")
+        parser.error("--seeds must be at least 2, and --steps at least 1")
     return args
 
 
@@ -65,8 +66,8 @@ def exporter(*arguments):
     return done.stdout
 
 
-def train_here(scratch, seed, steps):
-    """Averaged weights of a run of `ddpm-exporter train`."""
+def train_with_exporter(scratch, seed, steps):
+    """Returns the averaged weights of a run of `ddpm-exporter train`."""
     from safetensors.torch import load_file
 
     run = scratch / f"run-{seed}"
@@ -81,8 +82,8 @@ def train_here(scratch, seed, steps):
     return load_file(next((run / "checkpoints").glob("step-*")) / "ema.safetensors")
 
 
-def train_there(seed, steps):
-    """Averaged weights of a loop in PyTorch, written as the reference's."""
+def train_with_pytorch(seed, steps):
+    """Returns the averaged weights of a PyTorch loop like the reference's."""
     import torch
 
     from loops import Loop
@@ -104,7 +105,7 @@ def network():
 
 
 def initialised():
-    """A network with the reference's first weights: Xavier's, nearly 0 where a branch ends."""
+    """Makes a network with the reference's initial weights: Xavier, nearly 0 where a branch ends."""
     import torch
 
     net = network()
@@ -123,7 +124,7 @@ def betas():
 
 
 def digits(part):
-    """Pictures of a file in MNIST's format, u8 [N, 1, 8, 8]."""
+    """Reads the pictures of a file in MNIST's format, u8 [N, 1, 8, 8]."""
     import torch
 
     name = {"train": "train", "test": "t10k"}[part]
@@ -132,8 +133,8 @@ def digits(part):
     return torch.frombuffer(bytearray(raw[16:]), dtype=torch.uint8).view(count, 1, height, width)
 
 
-def judged(weights, scratch):
-    """The loss on the test digits, and the Fréchet distance of samples to the training digits."""
+def evaluate(weights, scratch):
+    """Returns the loss on the test digits and the Fréchet distance to the training digits."""
     import numpy
     import torch
 
@@ -154,7 +155,7 @@ def judged(weights, scratch):
 
 
 def fixed_loss(net, bar, random, repeats=4):
-    """Mean squared error of eps over the test digits, each at `repeats` fixed timesteps."""
+    """Returns the mean squared error of eps on the test digits, each at `repeats` fixed timesteps."""
     import torch
 
     x_0 = digits("test").float() / 127.5 - 1.0
@@ -168,7 +169,7 @@ def fixed_loss(net, bar, random, repeats=4):
 
 
 def ddim(net, bar, x):
-    """Samples by DDIM (Song et al. 2021, equation 12 with eta = 0), x_0 kept in [-1, 1]."""
+    """Samples with DDIM (Song et al. 2021, equation 12 with eta = 0), clipping x_0 to [-1, 1]."""
     import torch
 
     times = torch.linspace(T - 1, 0, EVALS).round().long().tolist()

@@ -1,4 +1,4 @@
-"""Measures a model through the server: over gRPC, with previews on."""
+"""Measures a model through the server, over gRPC with previews on."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from stubs import sampling, server  # noqa: E402
 
 
 class Served:
-    """A server of its own, and a client of it. A context manager."""
+    """A server and its client. A context manager."""
 
     def __init__(self, log, *flags):
         """Starts ddpm-server on the CPU with `flags`."""
@@ -33,20 +33,20 @@ class Served:
         self._server.stop()
 
     def versions(self):
-        """Of the server and of what runs its models."""
+        """Returns the versions of the server and of ONNX Runtime."""
         info = self._client.server.GetServerInfo(server.GetServerInfoRequest())
         return {"ddpm-server": info.version, "ONNX Runtime": info.onnxruntime_version}
 
     def measure(self, seconds, **request):
-        """Runs the request again and again until samples were active for `seconds`.
+        """Repeats the request until samples were active for `seconds`.
 
-        All numbers are differences of the server's own counters, so starting and
+        All numbers are differences of the server's own counters, so start-up and
         decoding in this process do not count:
 
             evals_per_second     evals / time with samples active
             samples_per_second   samples / time with samples active
             overhead             1 - time inside the session's run / time with samples active
-            kernel               time of the device's calls outside of the session's run: inputs,
+            kernel               time of the device's calls outside the session's run: inputs,
                                  kernel and noise / time of the device's calls
             evals_per_call       evals / calls of the network
         """
@@ -69,7 +69,7 @@ class Served:
         }
 
     def _run(self, request):
-        """Reads one request to its end, every preview of every step; how many samples came."""
+        """Runs one request, reading every preview, and returns its number of samples."""
         preview = sampling.PreviewOptions(every_steps=1)
         for event in self._client.start(preview=preview, **request):
             pass

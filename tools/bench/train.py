@@ -2,8 +2,8 @@
 """Measures `ddpm-exporter train` beside loops in PyTorch, on the CPU: `make bench-train`.
 
 All train the same networks on data of the same size, in turns, in one run. The table
-goes to standard output, progress to standard error. docs/benchmarks/README.md says how
-to read the figures.
+goes to standard output, progress to standard error. docs/benchmarks/README.md explains
+the figures.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from trained import Trained, TrainingError  # noqa: E402
 
 PICTURES, POINTS = "CIFAR-10 network", "toy"
 SIZES = ((PICTURES, 8), (PICTURES, 16), (POINTS, 1000))
-RECORDS = 2000  # pictures a file of CIFAR-10's format
+RECORDS = 2000  # pictures per file in CIFAR-10's format
 
-# The loops: whether updates are of all tensors at once, and whether channels come last.
+# The loops: whether they update all tensors at once, and whether channels come last.
 LOOPS = {
     "as the reference": (False, False),
     "tuned, NCHW": (True, False),
@@ -36,12 +36,12 @@ LOOPS = {
 
 def main():
     args = arguments()
-    # Ended from outside, it ends its trainers too.
+    # When ended from outside, end the trainers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         import torch
     except ImportError as error:
-        sys.exit(f"error: {error}; run `make bench-train`, which fetches what is missing")
+        sys.exit(f"error: {error}; run `make bench-train`, which fetches missing packages")
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory(prefix="ddpm-bench-") as scratch, ExitStack() as running:
         subjects = list_subjects(Path(scratch), running, args)
@@ -57,15 +57,15 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="figures of each kind [5]")
-    parser.add_argument("--seconds", type=float, default=8.0, help="length of one [8]")
+    parser.add_argument("--seconds", type=float, default=8.0, help="duration of a figure [8]")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
-                        help="threads of both sides [one a core]")
+                        help="threads of both sides [one per core]")
     parser.add_argument("--batch", type=int, choices=[batch for _, batch in SIZES],
-                        help="measure the network of this batch size alone")
+                        help="measure only the network with this batch size")
     parser.add_argument("--write", action="store_true", help="write a page in docs/benchmarks too")
     args = parser.parse_args()
     if args.rounds < 1 or args.threads < 1 or not 0 < args.seconds <= 60:
-        parser.error("there is at least one round and thread, and a figure takes at most 60 seconds")
+        parser.error("--rounds and --threads must be at least 1, and --seconds above 0 and at most 60")
     return args
 
 
@@ -74,7 +74,7 @@ def sizes(args):
 
 
 def list_subjects(scratch, running, args):
-    """What is measured: {(name, network, batch): a function that gives a dictionary of figures}."""
+    """Returns the subjects: {(name, network, batch): a function that returns figures}."""
     pictures = make_pictures(scratch / "cifar10")
     subjects = {}
     for network, batch in sizes(args):
@@ -118,7 +118,7 @@ def in_pytorch(network, batch, tuned, channels_last):
 
 
 def make_pictures(folder):
-    """Files of CIFAR-10's binary format: a label and 3,072 bytes a picture, here of noise."""
+    """Writes files in CIFAR-10's binary format: a label and 3,072 bytes per picture, here noise."""
     folder.mkdir()
     for name in [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]:
         records = bytearray(os.urandom(RECORDS * 3073))
@@ -128,9 +128,9 @@ def make_pictures(folder):
 
 
 def table(rows, known, args):
-    """The page: items a second, and the exporter's as a multiple of each loop's."""
+    """Formats the page: items per second, and the exporter's relative to the loops'."""
     lines = [
-        "Training steps, fp32, as items a second: loss, backward, clipping, Adam, moving average.", "",
+        "Training steps, fp32, in items per second: loss, backward, clipping, Adam, moving average.", "",
         "| network | batch | " + " | ".join(f"PyTorch {name}" for name in LOOPS)
         + " | ddpm-exporter | ÷ reference | ÷ best tuned |",
         "|---|--:|" + "--:|" * (len(LOOPS) + 3),

@@ -1,4 +1,4 @@
-"""Measures `ddpm-exporter train`: a process that stands still between its turns."""
+"""Measures `ddpm-exporter train`, a process that is paused between its turns."""
 
 import json
 import signal
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import checkout
 
-# How long the next line of its log may take.
+# Longest wait for the next line of its log.
 PATIENCE_SECONDS = 300
 
 
 class TrainingError(Exception):
-    """The exporter ended by itself, or is silent; the text says what it said last."""
+    """The exporter ended by itself or logs nothing; the message has the end of its output."""
 
 
 class Trained:
@@ -22,19 +22,19 @@ class Trained:
     def __init__(self, folder, batch, log_every, *flags):
         """Starts a run in `folder`, which must not exist, and pauses it after its first steps.
 
-        Raises TrainingError if there are none.
+        Raises TrainingError if it takes no step.
         """
         self._batch = batch
         Path(folder).mkdir()
-        self._said, self._log = Path(folder) / "said.txt", Path(folder) / "run/metrics.jsonl"
+        self._output, self._log = Path(folder) / "output.txt", Path(folder) / "run/metrics.jsonl"
         self._read = 0
-        with self._said.open("wb") as said:
+        with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 [str(checkout.binary("ddpm-exporter", "release")), "train", "--device", "cpu",
                  "--out", str(self._log.parent), "--batch-size", str(batch),
                  "--log-every", str(log_every), "--sample-every", "0", "--checkpoint-every", "0",
                  "--held-out-every", "0", "--steps", "100000000", *map(str, flags)],
-                stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )
         try:
             self._next()
@@ -47,15 +47,15 @@ class Trained:
         return self
 
     def __exit__(self, *_):
-        # Nobody wants what it learned, so it need not save it.
+        # Its weights are not needed, so it need not save them.
         self._process.kill()
         self._process.wait()
 
     def items_per_second(self, seconds):
-        """Lets it train for at least `seconds` between two lines of its log."""
+        """Runs it for at least `seconds` between two lines of its log."""
         self._read = len(self._lines())
         self._process.send_signal(signal.SIGCONT)
-        # Steps of the first line were in part taken before the pause.
+        # Some steps of the first line were taken before the pause.
         first = last = self._next()
         while last["seconds"] - first["seconds"] < seconds:
             last = self._next()
@@ -64,11 +64,11 @@ class Trained:
         return steps * self._batch / (last["seconds"] - first["seconds"])
 
     def _lines(self):
-        """The whole lines of the log."""
+        """Returns the complete lines of the log."""
         return self._log.read_text().split("\n")[:-1] if self._log.is_file() else []
 
     def _next(self):
-        """The next line of the log, when it is there."""
+        """Waits for the next line of the log and returns it."""
         end = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end and self._process.poll() is None:
             lines = self._lines()
@@ -76,4 +76,4 @@ class Trained:
                 self._read += 1
                 return json.loads(lines[self._read - 1])
             time.sleep(0.02)
-        raise TrainingError(f"ddpm-exporter trains no more; it said: {self._said.read_text()[-2000:]}")
+        raise TrainingError(f"ddpm-exporter stopped training: {self._output.read_text()[-2000:]}")

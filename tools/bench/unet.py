@@ -1,7 +1,7 @@
-"""The UNet of ddpm-torch in PyTorch, written apart from the exporter's.
+"""The UNet of ddpm-torch in PyTorch, written independently of the exporter's.
 
-Names of modules are those of the reference's checkpoints, so that the same weights
-fit both. The defaults are its network for CIFAR-10.
+Module names are those of the reference's checkpoints, so that the same weights fit
+both. The defaults are its network for CIFAR-10.
 """
 
 import math
@@ -19,7 +19,7 @@ def norm(width):
 
 
 class ResBlock(nn.Module):
-    """Two convolutions, told the time between them, around a shortcut."""
+    """Two convolutions, conditioned on the time in between, and a shortcut."""
 
     def __init__(self, inputs, outputs, time_width, dropout):
         super().__init__()
@@ -39,7 +39,7 @@ class ResBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention of one head over all pixels, around a shortcut."""
+    """Single-head self-attention over all pixels, and a shortcut."""
 
     def __init__(self, width):
         super().__init__()
@@ -65,14 +65,14 @@ class Block(nn.ModuleList):
 
 
 class Resample(nn.Sequential):
-    """A change of size, which needs no time."""
+    """A change of size, which ignores the time."""
 
     def forward(self, x, _time):
         return super().forward(x)
 
 
 def downsample(width):
-    # Even sizes: TensorFlow's "SAME" puts its one row and column of zeros at the end.
+    # For even sizes, TensorFlow's "SAME" puts its one row and column of zeros at the end.
     return Resample(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(width, width, 3, stride=2))
 
 
@@ -81,7 +81,7 @@ def upsample(width):
 
 
 class UNet(nn.Module):
-    """Predicts what is asked of it for x_t, [B, channels, H, W], and t, [B]."""
+    """Predicts the training target for x_t, [B, channels, H, W], and t, [B]."""
 
     def __init__(self, channels=3, hidden=128, multipliers=(1, 2, 2, 2), blocks=2,
                  attention=(False, True, False, False), dropout=0.0):
@@ -97,38 +97,38 @@ class UNet(nn.Module):
             (f"level_{i}", hidden * multiplier, with_attention)
             for i, (multiplier, with_attention) in enumerate(zip(multipliers, attention))
         ]
-        self.downsamples, skips = self._way_down(levels, blocks)
+        self.downsamples, skips = self._down_levels(levels, blocks)
         bottom = skips[-1]
         self.middle = Block([
             self._res(bottom, bottom), Attention(bottom), self._res(bottom, bottom)
         ])
-        self.upsamples = self._way_up(levels, blocks, skips)
+        self.upsamples = self._up_levels(levels, blocks, skips)
         self.out_conv = nn.Sequential(norm(hidden), nn.SiLU(), nn.Conv2d(hidden, channels, 3, padding=1))
 
-    def _way_down(self, levels, blocks):
-        """Its levels, and the width of each of its outputs, in_conv's included."""
-        way, skips = nn.ModuleDict(), [self.hidden]
+    def _down_levels(self, levels, blocks):
+        """Returns the levels, and the width of every output including in_conv's."""
+        down, skips = nn.ModuleDict(), [self.hidden]
         for name, width, with_attention in levels:
-            way[name] = nn.ModuleList()
+            down[name] = nn.ModuleList()
             for _ in range(blocks):
-                way[name].append(self._block(skips[-1], width, with_attention))
+                down[name].append(self._block(skips[-1], width, with_attention))
                 skips.append(width)
             if name != levels[-1][0]:
-                way[name].append(downsample(width))
+                down[name].append(downsample(width))
                 skips.append(width)
-        return way, skips
+        return down, skips
 
-    def _way_up(self, levels, blocks, skips):
-        """Its levels, the smallest first; each block takes in one of the `skips`, the last first."""
-        way, below, skips = nn.ModuleDict(), skips[-1], list(skips)
+    def _up_levels(self, levels, blocks, skips):
+        """Returns the levels, smallest first; each block takes one of the `skips`, last first."""
+        up, below, skips = nn.ModuleDict(), skips[-1], list(skips)
         for name, width, with_attention in reversed(levels):
-            way[name] = nn.ModuleList()
+            up[name] = nn.ModuleList()
             for _ in range(blocks + 1):
-                way[name].append(self._block(below + skips.pop(), width, with_attention))
+                up[name].append(self._block(below + skips.pop(), width, with_attention))
                 below = width
             if name != levels[0][0]:
-                way[name].append(upsample(width))
-        return way
+                up[name].append(upsample(width))
+        return up
 
     def _block(self, inputs, outputs, with_attention):
         res = self._res(inputs, outputs)
@@ -153,7 +153,7 @@ class UNet(nn.Module):
 
 
 def sinusoids(t, width):
-    """Sines and then cosines of t at `width` / 2 frequencies from 1 down to 1/10000."""
+    """Returns sines, then cosines, of t at `width` / 2 frequencies from 1 down to 1/10000."""
     half = width // 2
     frequencies = torch.exp(torch.arange(half) * (-math.log(10_000) / (half - 1)))
     angles = t[:, None].float() * frequencies

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Measures how many network evaluations a second the server of this folder makes.
+"""Measures the network evaluations per second of the server in this folder.
 
-For each batch size, that many samples are asked for in one request, so that each
-call of the network advances all of them. The rows are
+For each batch size, one request asks for that number of samples, so that each call of
+the network advances all of them. The columns are
 
-    in the network   evals / time inside calls of the network
+    in the network   evals / time in calls of the network
     served           evals / time from the request to its last file
 
-Python's standard library only. Measure on a machine that does nothing else.
+Uses only the standard library. Measure on an otherwise idle machine.
 """
 
 import argparse
@@ -24,7 +24,7 @@ FOLDER = Path(__file__).resolve().parent
 
 
 class MeasureError(Exception):
-    """A run could not be measured; the text says why."""
+    """A run could not be measured; the message says why."""
 
 
 def main():
@@ -70,13 +70,13 @@ def start(args, log):
 
 
 def status(server):
-    """The server's state, as `ddpm status --json` prints it."""
+    """Returns the status of the server, as `ddpm status --json` prints it."""
     return json.loads(client(server, "status"))
 
 
 def measure(server, model, batch, seconds, scratch):
-    """One row: `batch` samples together, with steps for about `seconds`."""
-    # The first run warms this batch size up, the second tells how fast it is.
+    """Measures one row: `batch` samples together, with steps for about `seconds`."""
+    # The first run warms up this batch size, the second estimates its speed.
     sample(server, model, batch, 2, scratch)
     rough, wall = sample(server, model, batch, 5, scratch)
     steps = max(5, min(most_steps(server, model), int(seconds / wall * rough["ticks"])))
@@ -96,7 +96,7 @@ def most_steps(server, model):
 
 
 def sample(server, model, batch, steps, scratch):
-    """Runs one request: its `completed` event, and the seconds it took."""
+    """Runs one request; returns its `completed` event and its duration in seconds."""
     begin = time.monotonic()
     report = client(
         server, "sample", model, "--count", str(batch), "--seed", "1", "--sampler", "ddim",
@@ -115,8 +115,8 @@ def client(server, *words):
 
 
 def table(rows):
-    """The rows as a Markdown table."""
-    lines = ["| batch | ms a call | evals/s in the network | evals/s served |", "|--:|--:|--:|--:|"]
+    """Formats the rows as a Markdown table."""
+    lines = ["| batch | ms per call | evals/s in the network | evals/s served |", "|--:|--:|--:|--:|"]
     for row in rows:
         lines.append(
             f"| {row['evals_per_call']:.0f} | {row['ms_per_call']:.2f} "

@@ -1,16 +1,20 @@
-//! `ddpm encode`: pictures → the states that DDIM turns back into them.
+//! `ddpm encode`: pictures → the states that DDIM decodes to them.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
+use ddpm_client::files::{folder_of, prepare_folder, read_images, write_atomically};
+use ddpm_client::samplers::DdimInverse;
 use ddpm_client::{
     Client, Clip, Collected, Data, Error, Format, Grid, Indices, Initial, Model, Receipt, Request,
     Sample, Sampler,
-    files::{folder_of, prepare_folder, read_images, write_atomically},
 };
 use ddpm_files::npy;
 use serde::Serialize;
 
-use super::{Context, ask::apply, output};
+use super::context::Context;
+use super::flags::apply;
+use super::output;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -18,25 +22,25 @@ pub(crate) struct Args {
     model: String,
 
     /// Pictures: PNG files, or arrays of uint8 (H, W, C) or of floats (C, H, W) in
-    /// -1 to 1.
+    /// [-1, 1].
     #[arg(required = true, value_name = "FILE")]
     images: Vec<PathBuf>,
 
-    /// The array to write: float32 (N, C, H, W), in the order of the pictures.
-    /// The command that is printed decodes it.
+    /// Array to write: float32 (N, C, H, W), in the order of the pictures. The
+    /// printed command decodes it.
     #[arg(long, short = 'o', value_name = "FILE.npy", default_value = "x_T.npy")]
     out: PathBuf,
 
-    /// Class of the pictures; several take turns.
+    /// Class of the pictures; several are cycled through.
     #[arg(long, visible_alias = "labels", value_name = "CLASS", value_delimiter = ',')]
     label: Vec<String>,
 
-    /// Intervals of the time grid; the more, the closer the way back [default: the
+    /// Intervals of the time grid; more make decoding more accurate [default: the
     /// smaller of 200 and the model's timesteps].
     #[arg(long)]
     steps: Option<u32>,
 
-    /// Points to visit, as for `ddpm sample`; the way back must visit the same.
+    /// Points to visit, as for `ddpm sample`; decoding must visit the same ones.
     #[arg(long, value_name = "SPEC")]
     grid: Option<Grid>,
 }
@@ -60,13 +64,13 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
     let images: Vec<Data> = read?.into_iter().flatten().collect();
     let labels: Vec<u32> =
         args.label.iter().map(|text| model.label(text)).collect::<Result<_, _>>()?;
-    let path = Path { labels, steps: args.steps, grid: args.grid.clone() };
-    let Collected { samples, receipt, .. } = encode(&client, &model, images, &path).await?;
-    write(args, &samples)?;
+    let route = Route { labels, steps: args.steps, grid: args.grid.clone() };
+    let Collected { samples, receipt, .. } = encode(&client, &model, images, &route).await?;
+    write_states(args, &samples)?;
     let report = Report {
         states: samples.len(),
         num_steps: receipt.num_steps,
-        decode: decode(context, args, &receipt),
+        decode: decode_command(context, args, &receipt),
         grid: receipt.grid.map(|grid| grid.to_string()),
         path: args.out.clone(),
         model: model.name,
@@ -79,30 +83,30 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
     Ok(ExitCode::SUCCESS)
 }
 
-/// The part of a walk that must be the same there and back.
+/// Settings that encoding and decoding must share.
 #[derive(Debug)]
-pub(super) struct Path {
+pub(super) struct Route {
     pub(super) labels: Vec<u32>,
     pub(super) steps: Option<u32>,
     pub(super) grid: Option<Grid>,
 }
 
-/// The states of `images`, in their order: [`Data::Values`].
+/// Encodes `images` to states, in their order: [`Data::Values`].
 pub(super) async fn encode(
     client: &Client,
     model: &Model,
     images: Vec<Data>,
-    path: &Path,
+    route: &Route,
 ) -> Result<Collected, Error> {
     let count = u32::try_from(images.len()).unwrap_or(u32::MAX);
     let request = Request::new(&model.name, Indices::first(count))
         .seed(0)
-        .class_labels(path.labels.clone())
-        .sampler(Sampler::DdimInverse)
+        .class_labels(route.labels.clone())
+        .sampler(Sampler::from(DdimInverse))
         .format(Format::RawF32)
         .initial(&Initial::Images { images, strength: None });
-    let request = apply(request, path.steps, Request::num_steps);
-    let request = apply(request, path.grid.clone(), Request::grid);
+    let request = apply(request, route.steps, Request::num_steps);
+    let request = apply(request, route.grid.clone(), Request::grid);
     let collected = client.generate_resumable(request).collect().await?;
     match collected.errors.first() {
         Some(error) => Err(Error::Picture(format!(
@@ -113,13 +117,13 @@ pub(super) async fn encode(
     }
 }
 
-/// The command that gives the pictures back: the same points with the same labels,
-/// and nothing clipped, because nothing was.
-fn decode(context: &Context, args: &Args, receipt: &Receipt) -> String {
+/// Returns the command that decodes the pictures: the same points with the same labels,
+/// and the clip rule that encoding used.
+fn decode_command(context: &Context, args: &Args, receipt: &Receipt) -> String {
     let labels = receipt.class_labels.iter().map(ToString::to_string).collect::<Vec<_>>();
     let grid = receipt.grid.as_ref().map_or_else(String::new, Grid::to_string);
     let clip = receipt.clip.as_ref().map_or_else(String::new, Clip::to_string);
-    let said = [
+    let flags = [
         ("--server", context.other_server().unwrap_or_default().to_owned()),
         ("--label", labels.join(",")),
         ("--sampler", "ddim".to_owned()),
@@ -128,12 +132,12 @@ fn decode(context: &Context, args: &Args, receipt: &Receipt) -> String {
         ("--clip", clip),
         ("--initial", args.out.display().to_string()),
     ];
-    let said = said.iter().filter(|(_, value)| !value.is_empty());
-    let flags: String = said.map(|(flag, value)| format!(" {flag} {}", quoted(value))).collect();
+    let flags = flags.iter().filter(|(_, value)| !value.is_empty());
+    let flags: String = flags.map(|(flag, value)| format!(" {flag} {}", quoted(value))).collect();
     format!("ddpm sample {}{flags}", quoted(&receipt.model))
 }
 
-/// A word as a shell reads it back.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
     if word.chars().all(plain) {
@@ -142,7 +146,7 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-fn write(args: &Args, samples: &[Sample]) -> Result<(), Error> {
+fn write_states(args: &Args, samples: &[Sample]) -> Result<(), Error> {
     let values = |sample| match sample {
         &Sample { data: Data::Values(ref values), .. } => Some(values.as_slice()),
         _ => None,
@@ -168,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_a_shell_would_take_apart_are_quoted() {
+    fn words_that_a_shell_would_split_are_quoted() {
         assert_eq!(quoted("karras:rho=7"), "karras:rho=7");
         assert_eq!(quoted("my x_T.npy"), "'my x_T.npy'");
         assert_eq!(quoted("it's"), r"'it'\''s'");

@@ -1,86 +1,100 @@
-//! `ddpm interpolate`: the way from one sample to another, frame by frame.
+//! `ddpm interpolate`: from one sample to another, frame by frame.
 //!
-//! The ends are states x_T: given, of an index, or pictures that DDIM encodes. The
-//! states between them lie on the great circle, and one deterministic sampler
-//! decodes all of them.
+//! The ends are states x_T: read from a file, drawn for an index, or encoded by DDIM
+//! from a picture. The states between them lie on the great circle, and one
+//! deterministic sampler decodes them all.
 
-use std::{
-    iter,
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::iter;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use ddpm_client::files::{self, prepare_folder, read_images, read_states};
+use ddpm_client::samplers::Ddim;
 use ddpm_client::{
     Client, Compiled, Data, Error, Format, Indices, Initial, Model, ModelKind, Program, Request,
     Sampler, SharedNoise,
-    files::{self, prepare_folder, read_images, read_states},
 };
 use ddpm_diffusion::{Evals, Label, Mix, Row};
 
-use super::{
-    Context,
-    ask::Walk,
-    encode::{self, encode},
-    sample::{FileFormat, Plan, Way, sample, tell},
-};
+use super::context::Context;
+use super::encode::{Route, encode};
+use super::flags::SamplingFlags;
+use super::sample::{FileFormat, InterpolationOutputs, Plan, print_report, sample};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name of the model; `ddpm models` lists them.
     model: String,
 
-    /// Where it begins: a PNG to encode, a .npy with a state x_T, INDEX, or SEED:INDEX.
+    /// First end: a PNG to encode, a .npy with a state x_T, INDEX, or SEED:INDEX.
     #[arg(long, value_name = "END")]
     from: End,
 
-    /// Where it ends.
+    /// Last end.
     #[arg(long, value_name = "END")]
     to: End,
 
-    /// Samples of the whole way, with both ends.
-    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(2..))]
+    /// Number of samples, including both ends.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 9,
+        value_parser = clap::value_parser!(u32).range(2..)
+    )]
     frames: u32,
 
-    /// Seed of an INDEX without one, and of the noise of samplers that add some.
+    /// Seed for an INDEX without one, and for samplers that add noise.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
-    /// Class of all samples: its number or its name.
+    /// Class of all samples: its number or name.
     #[arg(long, value_name = "CLASS")]
     label: Option<String>,
 
     #[command(flatten, next_help_heading = "How to sample [default: ddim]")]
-    walk: Walk,
+    sampling: SamplingFlags,
 
-    /// Folder to write into; it is created if need be.
+    /// Folder to write to; created if it does not exist.
     #[arg(long, short = 'o', value_name = "DIR", default_value = "samples", help_heading = WRITE)]
     out: PathBuf,
 
-    /// How to write the samples [default: png for pictures, npy for points].
+    /// File format of the samples [default: png for pictures, npy for points].
     #[arg(long, value_enum, help_heading = WRITE)]
     format: Option<FileFormat>,
 
-    /// Write the way as a GIF [default path: in the folder].
-    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, help_heading = WRITE)]
+    /// Write the interpolation as a GIF [default path: in the folder].
+    #[arg(
+        long,
+        value_name = "PATH",
+        num_args = 0..=1,
+        require_equals = true,
+        help_heading = WRITE
+    )]
     gif: Option<Option<PathBuf>>,
 
     /// Write it as an APNG, which keeps all colours.
-    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, help_heading = WRITE)]
+    #[arg(
+        long,
+        value_name = "PATH",
+        num_args = 0..=1,
+        require_equals = true,
+        help_heading = WRITE
+    )]
     apng: Option<Option<PathBuf>>,
 
-    /// Enlarge strip and animations: each pixel becomes K x K [default: so that a
-    /// sample is at least 64 pixels wide].
+    /// Enlarge strip and animations: each pixel becomes K x K [default: samples are
+    /// at least 64 pixels wide].
     #[arg(long, value_name = "K", help_heading = WRITE)]
     scale: Option<NonZeroU32>,
 }
 
 const WRITE: &str = "What to write";
 
-/// An end of the way.
+/// An end of the interpolation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum End {
-    /// The noise of an index; of the seed of the command unless it has its own.
+    /// The noise of an index; with the command's seed unless it has its own.
     Index { seed: Option<u64>, index: u64 },
     /// A state, or a picture.
     File(PathBuf),
@@ -114,30 +128,30 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
     let (from, to) = (ends.state(&args.from).await?, ends.state(&args.to).await?);
     let initial = Initial::Interpolation { from, to, frames: args.frames };
     let request = request.initial(&initial);
-    let plan =
-        Plan::of_a_way(request, Indices::first(args.frames), model.clone(), way(args, &model)?);
-    tell(context, &sample(&client, plan).await?)
+    let outputs = interpolation_outputs(args, &model)?;
+    let plan = Plan::interpolation(request, Indices::first(args.frames), model.clone(), outputs);
+    print_report(context, &sample(&client, plan).await?)
 }
 
-/// Without what it starts from. Frames differ by their states alone, so a sampler
-/// that adds noise adds the same to all.
+/// Makes the request without its initial states. Frames differ only in those, so a
+/// sampler that adds noise adds the same noise to all of them.
 fn request(args: &Args, model: &Model) -> Result<Request, Error> {
     let labels: Vec<u32> =
         args.label.iter().map(|text| model.label(text)).collect::<Result<_, _>>()?;
     let request =
         Request::new(&model.name, Indices::first(args.frames)).seed(args.seed).class_labels(labels);
-    let request = if args.walk.sampler.is_none() && args.walk.program.is_none() {
-        let ddim = Sampler::Ddim { eta: 0.0, clip_rule: ddpm_client::ClippedEps::Recompute };
+    let request = if args.sampling.sampler.is_none() && args.sampling.program.is_none() {
+        let ddim = Sampler::from(Ddim { eta: 0.0, ..Ddim::DEFAULT });
         request.sampler(ddim)
-    } else if args.walk.program.is_none() {
+    } else if args.sampling.program.is_none() {
         request.shared_noise(SharedNoise { index: 0, start: false, steps: true })
     } else {
         request
     };
-    args.walk.apply(request)
+    args.sampling.apply(request)
 }
 
-fn way(args: &Args, model: &Model) -> Result<Way, Error> {
+fn interpolation_outputs(args: &Args, model: &Model) -> Result<InterpolationOutputs, Error> {
     let format = match (model.kind, args.format) {
         (ModelKind::Points2d, Some(FileFormat::Png | FileFormat::U8)) => {
             let sentence = format!("{} makes points: use --format npy", model.name);
@@ -147,7 +161,7 @@ fn way(args: &Args, model: &Model) -> Result<Way, Error> {
         (ModelKind::Image, None) => FileFormat::Png,
         (ModelKind::Points2d, None) => FileFormat::Npy,
     };
-    Ok(Way {
+    Ok(InterpolationOutputs {
         format,
         scale: args.scale,
         folder: args.out.clone(),
@@ -156,7 +170,7 @@ fn way(args: &Args, model: &Model) -> Result<Way, Error> {
     })
 }
 
-/// What the states of the ends depend on.
+/// Everything that determines the states of the ends.
 struct Ends<'a> {
     client: &'a Client,
     model: &'a Model,
@@ -168,25 +182,25 @@ impl Ends<'_> {
     async fn state(&self, end: &End) -> Result<Data, Error> {
         match end {
             End::Index { seed, index } => self.noise(seed.unwrap_or(self.args.seed), *index).await,
-            End::File(path) if is_array(path) => one(path, read_states(path, self.model)?),
+            End::File(path) if is_array(path) => only_one(path, read_states(path, self.model)?),
             End::File(path) => {
-                let picture = one(path, read_images(path, self.model)?)?;
-                let way = encode::Path {
+                let picture = only_one(path, read_images(path, self.model)?)?;
+                let route = Route {
                     labels: match &self.args.label {
                         Some(text) => vec![self.model.label(text)?],
                         None => Vec::new(),
                     },
-                    // Back over the points of the way there.
+                    // The points that decoding visits.
                     steps: Some(self.compiled.num_steps),
                     grid: self.compiled.grid.clone(),
                 };
-                let encoded = encode(self.client, self.model, vec![picture], &way).await?;
-                first(encoded.samples)
+                let encoded = encode(self.client, self.model, vec![picture], &route).await?;
+                first_sample(encoded.samples)
             }
         }
     }
 
-    /// x_T of an index: what a program does that adds nothing to it.
+    /// Draws x_T of an index, by a program that only scales the noise.
     async fn noise(&self, seed: u64, index: u64) -> Result<Data, Error> {
         let start = self.start().await?;
         let indices = Indices::from_ranges(iter::once(index..index.saturating_add(1)))
@@ -195,14 +209,14 @@ impl Ends<'_> {
             .seed(seed)
             .format(Format::RawF32)
             .sampler(Program::new(vec![start]));
-        first(self.client.generate_resumable(request).collect().await?.samples)
+        first_sample(self.client.generate_resumable(request).collect().await?.samples)
     }
 
-    /// The row that turns noise into a state at the first point of the way.
+    /// Returns the row that turns noise into a state at the first point of the grid.
     async fn start(&self) -> Result<Row, Error> {
-        // Rows of one's own start from noise and scale it themselves.
+        // Custom rows start from noise and scale it themselves.
         let Some(grid) = self.compiled.grid.clone() else { return Ok(scaling(&[])) };
-        let ddim = Sampler::Ddim { eta: 0.0, clip_rule: ddpm_client::ClippedEps::Recompute };
+        let ddim = Sampler::from(Ddim { eta: 0.0, ..Ddim::DEFAULT });
         let request = Request::new(&self.model.name, Indices::first(1))
             .sampler(ddim)
             .num_steps(self.compiled.num_steps)
@@ -211,9 +225,9 @@ impl Ends<'_> {
     }
 }
 
-/// The row that turns noise into the first state of DDIM's `rows`. Those of a process
-/// whose noise is not of unit variance begin with such a row; DDIM has no other
-/// without an evaluation, as samplers with churn do.
+/// Returns the row that turns noise into the first state of DDIM's `rows`. These begin
+/// with such a row if the noise of the process does not have unit variance. It is the
+/// only one without an evaluation in DDIM, unlike in samplers with churn.
 fn scaling(rows: &[Row]) -> Row {
     let spread = match rows.first() {
         Some(Row { evals: Evals::Zero, u: Mix { u: spread, .. }, .. }) => *spread,
@@ -227,17 +241,20 @@ fn is_array(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "npy")
 }
 
-fn one(path: &Path, mut list: Vec<Data>) -> Result<Data, Error> {
+fn only_one(path: &Path, mut list: Vec<Data>) -> Result<Data, Error> {
     match (list.pop(), list.is_empty()) {
         (Some(only), true) => Ok(only),
-        _ => Err(Error::Request(format!("{} holds several, an end is one", path.display()))),
+        _ => Err(Error::Request(format!(
+            "{} holds several items, but an end is one",
+            path.display()
+        ))),
     }
 }
 
-fn first(samples: Vec<ddpm_client::Sample>) -> Result<Data, Error> {
+fn first_sample(samples: Vec<ddpm_client::Sample>) -> Result<Data, Error> {
     let first = samples.into_iter().next();
     first.map(|sample| sample.data).ok_or_else(|| {
-        Error::Picture("the state of an end is not a number: try another".to_owned())
+        Error::Picture("the state of an end is not a number: try another end".to_owned())
     })
 }
 

@@ -1,7 +1,8 @@
-//! One file per command; here what they share.
+//! The commands, one file each.
 
-mod ask;
+mod context;
 mod encode;
+mod flags;
 mod interpolate;
 mod models;
 mod output;
@@ -11,7 +12,9 @@ mod status;
 
 use std::process::ExitCode;
 
-use ddpm_client::{Client, Error, Options};
+use ddpm_client::Error;
+
+use self::context::{Context, DEFAULT_SERVER};
 
 /// Draws samples from diffusion models served by `ddpm-server`.
 #[derive(Debug, clap::Parser)]
@@ -35,8 +38,6 @@ pub(crate) struct Cli {
     command: Command,
 }
 
-const DEFAULT_SERVER: &str = "http://127.0.0.1:50051";
-
 const EXAMPLES: &str = "\
 Examples:
   ddpm models
@@ -52,41 +53,23 @@ Examples:
 enum Command {
     /// Draw samples and write them as pictures, animations or arrays.
     Sample(Box<sample::Args>),
-    /// Show the rows that a run would apply; with --json in the form that `ddpm sample
-    /// --program` takes.
+    /// Show the rows that a run would apply; with --json, in the form that `ddpm sample
+    /// --program` reads.
     Program(Box<program::Args>),
-    /// Encode pictures: write the noise that DDIM turns back into them.
+    /// Encode pictures: write the noise that DDIM decodes to them.
     Encode(encode::Args),
-    /// Draw the way from one sample to another.
+    /// Interpolate between two samples.
     Interpolate(Box<interpolate::Args>),
-    /// List the models of the server, or tell all about one.
+    /// List the models of the server, or describe one.
     Models(models::Args),
-    /// Show versions, device, limits and load of the server.
+    /// Show the server's versions, device, limits and load.
     Status,
 }
 
-/// What a command needs to know of the outside.
-#[derive(Debug)]
-struct Context {
-    server: String,
-    json: bool,
-}
-
-impl Context {
-    /// The server, unless it is the one that is meant anyway.
-    fn other_server(&self) -> Option<&str> {
-        Some(self.server.as_str()).filter(|server| *server != DEFAULT_SERVER)
-    }
-
-    async fn connect(&self) -> Result<Client, Error> {
-        Client::connect(&self.server, Options::default()).await
-    }
-}
-
 impl Cli {
-    /// Runs the command; the exit code is that of a run without an error.
+    /// Runs the command and returns its exit code.
     pub(crate) async fn run(self) -> Result<ExitCode, Error> {
-        let context = Context { server: self.server, json: self.json };
+        let context = Context::new(self.server, self.json);
         match self.command {
             Command::Sample(args) => sample::run(&context, &args).await,
             Command::Program(args) => program::run(&context, &args).await,

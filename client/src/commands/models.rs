@@ -1,14 +1,15 @@
-//! `ddpm models`: what can be sampled.
+//! `ddpm models`: the models of the server.
 
 use std::process::ExitCode;
 
 use ddpm_client::{Error, Model};
 
-use super::{Context, output};
+use super::context::Context;
+use super::output;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Tell all about this model.
+    /// Describe this model in full.
     name: Option<String>,
 }
 
@@ -44,7 +45,7 @@ fn list(models: &[Model]) -> String {
             model.kind.as_str().to_owned(),
             shape(model),
             model.class_names.len().to_string(),
-            default_walk(model),
+            default_sampling(model),
         ]
     };
     output::table(std::iter::once(head.to_vec()).chain(models.iter().map(row)).collect())
@@ -67,7 +68,7 @@ fn details(model: &Model) -> Vec<(&'static str, String)> {
         ("classes", classes),
         ("schedule", schedule(model)),
         ("predicts", format!("{}, variance {}", model.prediction, model.variance)),
-        ("default", default_walk(model)),
+        ("default", default_sampling(model)),
         ("graph", model.graph.clone()),
     ]
 }
@@ -83,7 +84,7 @@ fn shape(model: &Model) -> String {
     model.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
 }
 
-fn default_walk(model: &Model) -> String {
+fn default_sampling(model: &Model) -> String {
     let grid = model.default_grid.as_ref().map_or_else(String::new, |grid| format!(", {grid}"));
     format!("{}, {} steps{grid}", model.default_sampler, model.default_num_steps)
 }

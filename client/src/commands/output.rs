@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use ddpm_client::Error;
 use serde::Serialize;
 
-/// Prints `text`. A reader that left early, such as `head`, is no error.
+/// Prints `text`. A reader that closes the pipe early, such as `head`, is not an error.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -22,12 +22,12 @@ pub(crate) fn print_json(document: &impl Serialize) -> Result<(), Error> {
     print(&format!("{text}\n"))
 }
 
-/// One line for each pair; the values start in one column.
+/// Formats one line per pair; the values start in one column.
 pub(crate) fn pairs(pairs: &[(&str, String)]) -> String {
     table(pairs.iter().map(|(name, value)| vec![(*name).to_owned(), value.clone()]).collect())
 }
 
-/// Columns as wide as their widest cell, two spaces apart.
+/// Formats columns as wide as their widest cell, two spaces apart.
 pub(crate) fn table(rows: Vec<Vec<String>>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

@@ -1,10 +1,11 @@
-//! `ddpm status`: what the server is and does.
+//! `ddpm status`: versions, device, limits and load of the server.
 
 use std::process::ExitCode;
 
 use ddpm_client::{Error, ServerInfo};
 
-use super::{Context, output};
+use super::context::Context;
+use super::output;
 
 pub(crate) async fn run(context: &Context) -> Result<ExitCode, Error> {
     let info = context.connect().await?.server_info().await?;
@@ -27,15 +28,15 @@ fn lines(info: &ServerInfo) -> Vec<(&'static str, String)> {
         (
             "load",
             format!(
-                "{} requests, {} samples waiting, {} running, {} evals to do",
+                "{} requests, {} samples waiting, {} running, {} evals left",
                 load.requests, load.samples_waiting, load.samples_running, load.backlog_evals
             ),
         ),
         (
             "since start",
             format!(
-                "{} ticks, {} evals; of the time with requests {:.1} % in the network, {:.1} % in \
-                 kernel and noise",
+                "{} ticks, {} evals; {:.1} % of active time in the network, {:.1} % in kernel and \
+                 noise",
                 load.ticks,
                 load.evals,
                 load.busy_ratio * 100.0,

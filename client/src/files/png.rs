@@ -4,27 +4,27 @@ use std::io::Cursor;
 
 use crate::models::Model;
 
-/// Whether a file that begins with `bytes` is a PNG.
+/// Returns whether `bytes` begin with the signature of a PNG.
 pub(super) fn is_png(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x89PNG\r\n\x1a\n")
 }
 
-/// What a PNG of other channels becomes.
+/// How the channels of a PNG are converted.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Colours {
-    /// Grey may become colour, and nothing else changes.
+    /// Grey may become colour; nothing else changes.
     Exact,
-    /// One channel: the mean of all.
+    /// To one channel: the mean of all.
     Mean,
 }
 
-/// The pixels of a PNG, `[H, W, C]`.
+/// Decodes the pixels of a PNG, `[H, W, C]`.
 ///
-/// * `shape`: channels, height and width that they must have.
+/// * `shape`: their required channels, height and width.
 ///
 /// # Errors
 ///
-/// What is wrong with it, and what to try.
+/// What is wrong with the file, and what to try.
 pub(super) fn pixels(
     bytes: &[u8],
     shape: [usize; 3],
@@ -32,15 +32,16 @@ pub(super) fn pixels(
     colours: Colours,
 ) -> Result<Vec<u8>, String> {
     let [channels, height, width] = shape;
-    let broken = |error: png::DecodingError| format!("is no PNG that can be read: {error}");
+    let broken = |error: png::DecodingError| format!("is not a readable PNG: {error}");
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(broken)?;
     let (found_width, found_height) = reader.info().size();
     if (found_width as usize, found_height as usize) != (width, height) {
         return Err(format!(
-            "is {found_width} x {found_height} pixels, but {} makes pictures of {width} x {height}: \
-             resize it, for example with `magick IN -resize {width}x{height}! OUT.png`",
+            "is {found_width} x {found_height} pixels, but {} makes pictures of \
+             {width} x {height}: resize it, for example with \
+             `magick IN -resize {width}x{height}! OUT.png`",
             model.name
         ));
     }
@@ -51,7 +52,7 @@ pub(super) fn pixels(
         matches!(found, 1 | 3) || pixels.chunks(found).all(|pixel| pixel[found - 1] == 255);
     if !opaque {
         let advice = "flatten it, for example with `magick IN -background white -flatten OUT.png`";
-        return Err(format!("is transparent in part: {advice}"));
+        return Err(format!("is partly transparent: {advice}"));
     }
     let colour = if found > 2 { 3 } else { 1 };
     let pixels = pixels.chunks(found).map(|pixel| &pixel[..colour]);

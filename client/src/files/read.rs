@@ -1,28 +1,24 @@
-//! Files → states, pictures and masks of a model. What does not fit says what was
-//! found, what the model needs, and what to try.
+//! Files → states, pictures and masks of a model. Errors say what was found, what the
+//! model needs, and what to try.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use ddpm_files::npy::{Array, Elements, is_npy, tuple};
 
-use super::{
-    failed,
-    png::{self, Colours, is_png},
-};
-use crate::{
-    error::Error,
-    events::Data,
-    models::{Model, ModelKind},
-};
+use super::png::{self, Colours, is_png};
+use crate::error::Error;
+use crate::events::Data;
+use crate::models::{Model, ModelKind};
 
-/// Pictures in the model's scale may overshoot [-1, 1]; those of 0 to 255 are a mistake.
+/// Pictures in the model's scale may overshoot [-1, 1]; those in [0, 255] are a mistake.
 const LARGEST: f32 = 8.0;
 
-/// The states of an array: one of the model's shape, or a stack of them.
+/// Reads states from an array: one of the model's shape, or a stack of them.
 ///
 /// # Errors
 ///
-/// [`Error::File`] if it cannot be read, [`Error::Request`] if it is no such array.
+/// [`Error::File`] if the file cannot be read, [`Error::Request`] if it does not fit.
 pub fn read_states(path: &Path, model: &Model) -> Result<Vec<Data>, Error> {
     let array = array(path)?;
     let shape = shape(model);
@@ -37,21 +33,24 @@ pub fn read_states(path: &Path, model: &Model) -> Result<Vec<Data>, Error> {
     Ok(cut(&values, stack).into_iter().map(|part| Data::Values(part.to_vec())).collect())
 }
 
-/// The pictures of a file: a PNG; or an array of uint8 `[H, W, C]`, or of floats
-/// `[C, H, W]` in the model's scale, or a stack of either. For points an array of
+/// Reads pictures: a PNG, an array of uint8 `[H, W, C]`, an array of floats
+/// `[C, H, W]` in the model's scale, or a stack of such arrays. Points are arrays of
 /// floats.
 ///
 /// # Errors
 ///
 /// As [`read_states`].
 pub fn read_images(path: &Path, model: &Model) -> Result<Vec<Data>, Error> {
-    let bytes = fs::read(path).map_err(|source| failed("read", path, source))?;
+    let bytes = fs::read(path).map_err(|source| Error::file("read", path, source))?;
     if model.kind == ModelKind::Points2d {
         return read_states(path, model);
     }
     let shape = shape(model);
     let &[channels, height, width] = shape.as_slice() else {
-        return Err(Error::Protocol(format!("{} has no shape of a picture", model.name)));
+        return Err(Error::Protocol(format!(
+            "the shape of {} is not that of a picture",
+            model.name
+        )));
     };
     if is_png(&bytes) {
         let pixels = png::pixels(&bytes, [channels, height, width], model, Colours::Exact);
@@ -60,7 +59,7 @@ pub fn read_images(path: &Path, model: &Model) -> Result<Vec<Data>, Error> {
     let array = parsed(path, &bytes)?;
     let layouts = || {
         format!(
-            "{} makes pictures of {}: as uint8 {}, as float32 {} in -1 to 1, or a stack of either",
+            "{} makes pictures of {}: as uint8 {}, as float32 {} in [-1, 1], or a stack of either",
             model.name,
             size(channels, height, width),
             tuple(&[height, width, channels]),
@@ -87,19 +86,18 @@ pub fn read_images(path: &Path, model: &Model) -> Result<Vec<Data>, Error> {
     }
 }
 
-/// The mask of a file: a PNG, white where the image is known; or an array `[H, W]`
-/// or `[C, H, W]` of floats in 0 to 1, of bool, or of uint8 with 255 or 1 for
-/// known.
+/// Reads a mask: a PNG, white where the image is known; or an array `[H, W]` or
+/// `[C, H, W]` of floats in [0, 1], of bool, or of uint8 with 255 or 1 where known.
 ///
 /// # Errors
 ///
 /// As [`read_states`].
 pub fn read_mask(path: &Path, model: &Model) -> Result<Data, Error> {
-    let bytes = fs::read(path).map_err(|source| failed("read", path, source))?;
+    let bytes = fs::read(path).map_err(|source| Error::file("read", path, source))?;
     let shape = shape(model);
     if let (true, &[_, height, width]) = (is_png(&bytes), shape.as_slice()) {
         let pixels = png::pixels(&bytes, [1, height, width], model, Colours::Mean);
-        return pixels.map(|pixels| of_bytes(&pixels)).map_err(|why| wrong(path, &why));
+        return pixels.map(|pixels| mask_from_bytes(&pixels)).map_err(|why| wrong(path, &why));
     }
     let array = parsed(path, &bytes)?;
     let fits = array.shape == shape || array.shape.get(..) == shape.get(1..);
@@ -110,7 +108,7 @@ pub fn read_mask(path: &Path, model: &Model) -> Result<Data, Error> {
         return Err(wrong(path, &format!("{}, but {needed}", found(&array))));
     }
     match array.elements {
-        Elements::Bytes(bytes) => Ok(of_bytes(&bytes)),
+        Elements::Bytes(bytes) => Ok(mask_from_bytes(&bytes)),
         Elements::Bools(known) => {
             Ok(Data::Values(known.into_iter().map(|known| f32::from(u8::from(known))).collect()))
         }
@@ -118,21 +116,23 @@ pub fn read_mask(path: &Path, model: &Model) -> Result<Data, Error> {
         {
             Some(value) => Err(wrong(
                 path,
-                &format!("holds {value}, but a mask is in 0 to 1: 1 where the image is known"),
+                &format!(
+                    "holds {value}, but a mask is between 0 and 1: 1 where the image is known"
+                ),
             )),
             None => Ok(Data::Values(values)),
         },
     }
 }
 
-/// Bytes of a mask: 255 is known, and so is 1 where nothing is more.
-fn of_bytes(bytes: &[u8]) -> Data {
+/// Converts a mask of bytes: 255 means known, and so does 1 if no byte is larger.
+fn mask_from_bytes(bytes: &[u8]) -> Data {
     let full = if bytes.iter().all(|byte| *byte <= 1) { 1.0 } else { 255.0 };
     Data::Values(bytes.iter().map(|byte| f32::from(*byte) / full).collect())
 }
 
 fn array(path: &Path) -> Result<Array, Error> {
-    let bytes = fs::read(path).map_err(|source| failed("read", path, source))?;
+    let bytes = fs::read(path).map_err(|source| Error::file("read", path, source))?;
     parsed(path, &bytes)
 }
 
@@ -164,8 +164,8 @@ fn size(channels: usize, height: usize, width: usize) -> String {
     format!("{width} x {height} pixels in {channels} {word}")
 }
 
-/// How many of `one` an array of shape `whole` holds; `None` if it is not made of
-/// them, or of none.
+/// Returns how many items of shape `one` an array of shape `whole` holds; `None` if
+/// it is not a stack of them, or is empty.
 fn stack(whole: &[usize], one: &[usize]) -> Option<usize> {
     match whole.split_first() {
         _ if whole == one => Some(1),
@@ -190,7 +190,7 @@ fn in_scale(path: &Path, values: &[f32]) -> Result<(), Error> {
         Some(value) => Err(wrong(
             path,
             &format!(
-                "holds {value}, but floats are in the model's scale, -1 to 1: use \
+                "holds {value}, but floats are in the model's scale, [-1, 1]: use \
                  array / 127.5 - 1, or save (H, W, C) as uint8"
             ),
         )),
@@ -207,26 +207,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::settings::{Sampler, SamplerChoice};
-
-    fn model(kind: ModelKind, shape: &[u32]) -> Model {
-        Model {
-            name: "m".to_owned(),
-            version: String::new(),
-            digest: String::new(),
-            kind,
-            shape: shape.to_vec(),
-            class_names: Vec::new(),
-            timesteps: 1000,
-            schedule: String::new(),
-            prediction: String::new(),
-            variance: String::new(),
-            default_sampler: SamplerChoice::from(Sampler::Heun),
-            default_num_steps: 10,
-            default_grid: None,
-            graph: String::new(),
-        }
-    }
+    use crate::testing::model;
 
     fn image() -> Model {
         model(ModelKind::Image, &[3, 1, 2])
@@ -276,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn states_that_do_not_fit_say_what_was_found_and_what_is_needed() {
+    fn states_that_do_not_fit_are_refused_with_both_shapes() {
         let folder = tempfile::tempdir().unwrap();
         let states = |bytes: &[u8]| sentence(read_states(&write(&folder, bytes), &image()));
 
@@ -306,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_that_do_not_fit_say_what_to_try() {
+    fn pictures_that_do_not_fit_are_refused_with_advice() {
         let folder = tempfile::tempdir().unwrap();
         let read = |bytes: &[u8]| sentence(read_images(&write(&folder, bytes), &image()));
 
@@ -341,6 +322,8 @@ mod tests {
         let read = |bytes: &[u8]| sentence(read_mask(&write(&folder, bytes), &image()));
 
         assert!(read(&floats(&[2, 2], &[0.0; 4])).contains("is (1, 2) or (3, 1, 2)"));
-        assert!(read(&floats(&[1, 2], &[0.0, 2.0])).contains("holds 2, but a mask is in 0 to 1"));
+        assert!(
+            read(&floats(&[1, 2], &[0.0, 2.0])).contains("holds 2, but a mask is between 0 and 1")
+        );
     }
 }

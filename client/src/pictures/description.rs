@@ -1,18 +1,16 @@
-//! What a picture says about itself: the receipt as text chunks.
+//! The receipt as text chunks of a picture.
 //!
-//! With these and the model anyone can make the same picture again. Keys start
-//! with `ddpm.`; values are those of the command line.
+//! With these and the model, anyone can reproduce the picture. Keys start with
+//! `ddpm.`; values are written as on the command line.
 
 use std::fmt::Display;
 
-use crate::{
-    receipt::Receipt,
-    settings::{Guidance, Inpaint, SharedNoise},
-};
+use crate::receipt::Receipt;
+use crate::settings::{Guidance, Inpaint, SharedNoise};
 
 /// Describes a picture of the samples `indices`, such as `3` or `0-63`.
 ///
-/// * `label`: class of a single sample, as it should be read.
+/// * `label`: class of a single sample, for display.
 #[must_use]
 pub fn describe(receipt: &Receipt, indices: &str, label: Option<&str>) -> Vec<(String, String)> {
     let labels = receipt.class_labels.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -40,16 +38,16 @@ pub fn describe(receipt: &Receipt, indices: &str, label: Option<&str>) -> Vec<(S
         ("ddpm.fingerprint", receipt.fingerprint.clone()),
         ("ddpm.noise_layout", receipt.noise_layout.clone()),
     ];
-    let said = entries.into_iter().filter(|(_, value)| !value.is_empty());
-    let said = said.map(|(key, value)| (key.to_owned(), value));
-    std::iter::once(("Software".to_owned(), software)).chain(said).collect()
+    let present = entries.into_iter().filter(|(_, value)| !value.is_empty());
+    let present = present.map(|(key, value)| (key.to_owned(), value));
+    std::iter::once(("Software".to_owned(), software)).chain(present).collect()
 }
 
 fn text<T: Display>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(String::new, ToString::to_string)
 }
 
-/// `3`, or `3 in 0.1:2` where it acts for some sigmas only.
+/// Formats guidance: `3`, or `3 in 0.1:2` if limited to an interval of sigmas.
 fn guidance(guidance: Guidance) -> String {
     let Guidance { scale, sigma_min, sigma_max } = guidance;
     match (sigma_min > 0.0, sigma_max.is_finite()) {
@@ -59,7 +57,7 @@ fn guidance(guidance: Guidance) -> String {
     }
 }
 
-/// `replace-x0`, or `replace-xt 2,3`: resampling and jump length.
+/// Formats inpainting: `replace-x0`, or `replace-xt 2,3` (resampling and jump length).
 fn inpaint(inpaint: Inpaint) -> String {
     match inpaint {
         Inpaint::ReplaceX0 => "replace-x0".to_owned(),
@@ -69,9 +67,9 @@ fn inpaint(inpaint: Inpaint) -> String {
     }
 }
 
-/// `9 start,steps`.
+/// Formats shared noise: `9 start,steps`.
 fn shared_noise(shared: SharedNoise) -> String {
     let words = [("start", shared.start), ("steps", shared.steps)];
-    let said: Vec<&str> = words.iter().filter(|(_, said)| *said).map(|(word, _)| *word).collect();
-    format!("{} {}", shared.index, said.join(","))
+    let set: Vec<&str> = words.iter().filter(|(_, set)| *set).map(|(word, _)| *word).collect();
+    format!("{} {}", shared.index, set.join(","))
 }

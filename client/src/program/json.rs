@@ -1,7 +1,8 @@
-//! `ddpm.v1.Program` as JSON: a mirror of its messages for serde, which refuses
-//! fields that the contract does not have.
+//! `ddpm.v1.Program` as JSON: a mirror of its messages for serde that refuses unknown
+//! fields.
 
-use ddpm_proto::v1::{self, row_variance::Kind};
+use ddpm_proto::v1;
+use ddpm_proto::v1::row_variance::Kind;
 use serde::{Deserialize, Serialize};
 
 /// Reads a program.
@@ -17,7 +18,7 @@ pub(super) fn read(text: &str) -> Result<v1::Program, String> {
     Ok(v1::Program { rows: rows.collect::<Result<_, _>>()? })
 }
 
-/// Writes a program, one row a line.
+/// Writes a program, one row per line.
 pub(super) fn write(program: &v1::Program) -> String {
     let line = |row: &v1::Row| {
         let row = serde_json::to_string(&Row::from_proto(row));
@@ -116,7 +117,7 @@ enum RowVariance {
     Range { ln_min: f64, ln_max: f64 },
 }
 
-/// Whether a number may be left out: -0 is not 0.
+/// Returns whether a number may be omitted: -0 is not 0.
 fn is_zero(number: &f64) -> bool {
     number.to_bits() == 0
 }
@@ -153,9 +154,11 @@ impl Row {
         }
     }
 
+    /// Converts the row.
+    ///
     /// # Errors
     ///
-    /// The field whose name is none of its enum.
+    /// The field whose value is not a name of its enum.
     fn into_proto(self) -> Result<v1::Row, String> {
         let evals = ["EVALS_ZERO", "EVALS_ONE", "EVALS_UNCONDITIONAL", "EVALS_GUIDED"];
         let clips = ["CLIP_NONE", "CLIP_UNIT", "CLIP_DYNAMIC"];
@@ -205,7 +208,7 @@ impl Mix {
     }
 }
 
-/// The number of a name; 0 where there is none.
+/// Returns the number of an enum's name; 0 for an empty name.
 fn number<E: Into<i32>>(
     field: &str,
     name: &str,
@@ -216,7 +219,7 @@ fn number<E: Into<i32>>(
         "" => Ok(0),
         name => match find(name) {
             Some(value) => Ok(value.into()),
-            None => Err(format!("{field}: `{name}` is none of {}", names.join(", "))),
+            None => Err(format!("{field}: `{name}` is not one of {}", names.join(", "))),
         },
     }
 }

@@ -1,25 +1,20 @@
-//! The built command: what it writes, says, and exits with.
+//! The built command: its files, output and exit codes.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::{BufReader, Read},
-    path::Path,
-    process::{Command, Output, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use ddpm_client::pictures::{Picture, write_png};
+use ddpm_client::proto as v1;
+use ddpm_files::npy;
 use serde_json::Value;
 use tempfile::TempDir;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
-
-use ddpm_client::{
-    pictures::{Picture, write_png},
-    proto as v1,
-};
-use ddpm_files::npy;
 
 use crate::mock::{Mock, Script, pixels};
 
@@ -33,7 +28,7 @@ fn run(mock: &Mock, arguments: &str, folder: &TempDir) -> Output {
     ddpm(&mock.endpoint(), arguments).current_dir(folder).output().unwrap()
 }
 
-/// Runs a command that must succeed; gives its stdout.
+/// Runs a command that must succeed and returns its stdout.
 fn succeed(mock: &Mock, arguments: &str, folder: &TempDir) -> String {
     let output = run(mock, arguments, folder);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -171,7 +166,7 @@ fn points_become_an_array_and_a_plot() {
 }
 
 #[test]
-fn pictures_become_an_unclipped_array_when_asked() {
+fn pictures_become_an_unclipped_array_on_request() {
     let (mock, folder) = (Mock::start([]), folder());
 
     succeed(&mock, "sample glyphs -n 2 --seed 0 --format npy", &folder);
@@ -192,7 +187,7 @@ fn grey(folder: &TempDir, name: &str, value: u8) {
 }
 
 #[test]
-fn pictures_to_start_from_go_along_and_say_how_many_samples_there_are() {
+fn initial_pictures_are_sent_and_set_the_number_of_samples() {
     let (mock, folder) = (Mock::start([]), folder());
     grey(&folder, "a.png", 10);
     grey(&folder, "b.png", 20);
@@ -211,7 +206,7 @@ fn pictures_to_start_from_go_along_and_say_how_many_samples_there_are() {
 }
 
 #[test]
-fn a_known_picture_goes_along_with_its_mask_and_method() {
+fn a_known_picture_is_sent_with_its_mask_and_method() {
     let (mock, folder) = (Mock::start([]), folder());
     grey(&folder, "a.png", 10);
     grey(&folder, "mask.png", 255);
@@ -232,7 +227,7 @@ fn a_known_picture_goes_along_with_its_mask_and_method() {
 }
 
 #[test]
-fn a_file_that_does_not_fit_is_named_with_what_is_needed() {
+fn a_file_that_does_not_fit_is_refused_with_both_shapes() {
     let (mock, folder) = (Mock::start([]), folder());
     let mut array = File::create(folder.path().join("x.npy")).unwrap();
     npy::write_rows(&mut array, &[3, 4, 4], &[&[0.0; 48]]).unwrap();
@@ -247,7 +242,7 @@ fn a_file_that_does_not_fit_is_named_with_what_is_needed() {
 }
 
 #[test]
-fn rows_that_were_printed_are_sent_back_as_they_came() {
+fn printed_rows_are_sent_back_unchanged() {
     let (mock, folder) = (Mock::start([]), folder());
 
     let table = succeed(&mock, "program glyphs --sampler heun --steps 4", &folder);
@@ -255,7 +250,7 @@ fn rows_that_were_printed_are_sent_back_as_they_came() {
     fs::write(folder.path().join("rows.json"), &json).unwrap();
     succeed(&mock, "sample glyphs -n 1 --seed 1 --program rows.json", &folder);
 
-    assert!(table.contains("0.33333 u + x_0") && table.contains("1 a sample"), "{table}");
+    assert!(table.contains("0.33333 u + x_0") && table.contains("1 per sample"), "{table}");
     assert!(table.contains("heun, 4 steps"), "{table}");
     let requests = mock.requests();
     let Some(v1::sampler::Kind::Program(program)) =
@@ -268,7 +263,7 @@ fn rows_that_were_printed_are_sent_back_as_they_came() {
 }
 
 #[test]
-fn pictures_are_encoded_to_an_array_and_the_way_back_is_told() {
+fn pictures_are_encoded_to_an_array_with_the_command_to_decode_it() {
     let (mock, folder) = (Mock::start([]), folder());
     grey(&folder, "a.png", 10);
     grey(&folder, "b.png", 20);
@@ -287,7 +282,7 @@ fn pictures_are_encoded_to_an_array_and_the_way_back_is_told() {
 }
 
 #[test]
-fn a_way_is_written_as_frames_a_strip_and_an_animation() {
+fn an_interpolation_is_written_as_frames_a_strip_and_an_animation() {
     let (mock, folder) = (Mock::start([]), folder());
     grey(&folder, "a.png", 10);
 
@@ -309,7 +304,7 @@ fn a_way_is_written_as_frames_a_strip_and_an_animation() {
 }
 
 #[test]
-fn nobody_listening_exits_with_4_and_the_next_thing_to_try() {
+fn an_unreachable_server_exits_with_4_and_advice() {
     let (mock, folder) = (Mock::start([]), folder());
     let server = mock.endpoint();
     drop(mock);
@@ -419,7 +414,7 @@ fn an_interrupt_exits_with_130_and_leaves_whole_files_only() {
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_no_error() {
+fn a_reader_that_leaves_early_is_not_an_error() {
     let mock = Mock::start([]);
     let mut child = ddpm(&mock.endpoint(), "models")
         .stdout(Stdio::piped())
@@ -436,7 +431,7 @@ fn a_reader_that_leaves_early_is_no_error() {
 }
 
 #[test]
-fn models_and_status_tell_what_the_server_says() {
+fn models_and_status_show_what_the_server_reports() {
     let (mock, folder) = (Mock::start([]), folder());
 
     let list = succeed(&mock, "models", &folder);

@@ -1,4 +1,4 @@
-//! Streams over a socket: whole, broken, resumed, and not to be trusted.
+//! Streams over a socket: whole, broken, resumed and malformed.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::mock::{Mock, Script, pixels};
 
-/// Pauses that do not slow the tests down.
+/// Options with pauses that do not slow down the tests.
 fn options() -> Options {
     let retry = Retry {
         attempts: 3,
@@ -35,8 +35,8 @@ fn assert_four_samples(collected: &Collected) {
     assert_eq!(got, expected);
 }
 
-/// The indices a request asks for, as text.
-fn asked(request: &v1::GenerateRequest) -> Vec<(u64, u32)> {
+/// Returns the requested indices as ranges: first and count.
+fn requested(request: &v1::GenerateRequest) -> Vec<(u64, u32)> {
     match request.samples.clone().unwrap() {
         v1::generate_request::Samples::SampleCount(count) => vec![(0, count)],
         v1::generate_request::Samples::IndexRanges(ranges) => {
@@ -70,7 +70,7 @@ async fn samples_in_reverse_order_are_sorted() {
 }
 
 #[tokio::test]
-async fn a_broken_stream_asks_again_for_exactly_the_missing_indices() {
+async fn after_a_broken_stream_exactly_the_missing_indices_are_requested() {
     let mock = Mock::start([Script::BreakAfter(3, Status::unavailable("draining"))]);
     let request = Request::new("glyphs", Indices::first(4));
 
@@ -78,8 +78,8 @@ async fn a_broken_stream_asks_again_for_exactly_the_missing_indices() {
 
     let requests = mock.requests();
     assert_eq!(requests.len(), 2);
-    assert_eq!((asked(&requests[1]), requests[0].seed), (vec![(2, 2)], None));
-    // The second part must fit to the first: its seed, digests and fingerprint.
+    assert_eq!((requested(&requests[1]), requests[0].seed), (vec![(2, 2)], None));
+    // The second part must match the first: its seed, digests and fingerprint.
     assert_eq!(requests[1].seed, Some(4242));
     let expect = v1::Expect {
         model_digest: "m".repeat(64),
@@ -92,7 +92,7 @@ async fn a_broken_stream_asks_again_for_exactly_the_missing_indices() {
 }
 
 #[tokio::test]
-async fn a_resumed_run_sends_what_it_starts_from_again() {
+async fn a_resumed_run_sends_its_inputs_again() {
     let mock = Mock::start([Script::BreakAfter(3, Status::unavailable("draining"))]);
     let image = || Data::Pixels(vec![7; 192]);
     let request = four()
@@ -104,7 +104,7 @@ async fn a_resumed_run_sends_what_it_starts_from_again() {
 
     assert_eq!(collected.samples.len(), 4);
     let [first, second] = mock.requests().try_into().unwrap();
-    assert_eq!(asked(&second), [(2, 2)]);
+    assert_eq!(requested(&second), [(2, 2)]);
     assert!(first.initial.is_some() && first.inpaint.is_some() && first.shared_noise.is_some());
     assert_eq!(
         (first.initial, first.inpaint, first.shared_noise),
@@ -113,7 +113,7 @@ async fn a_resumed_run_sends_what_it_starts_from_again() {
 }
 
 #[tokio::test]
-async fn a_run_larger_than_a_request_goes_as_several_of_one_seed() {
+async fn a_run_larger_than_a_request_becomes_several_of_one_seed() {
     let mock = Mock::start([]);
     mock.limit_samples(3);
     let request = Request::new("glyphs", Indices::first(8));
@@ -121,7 +121,7 @@ async fn a_run_larger_than_a_request_goes_as_several_of_one_seed() {
     let collected = client(&mock).await.generate(request).await.unwrap().collect().await.unwrap();
 
     let requests = mock.requests();
-    let parts: Vec<_> = requests.iter().flat_map(asked).collect();
+    let parts: Vec<_> = requests.iter().flat_map(requested).collect();
     assert_eq!(parts, [(0, 3), (3, 3), (6, 2)]);
     assert_eq!(requests.iter().map(|r| r.seed).collect::<Vec<_>>(), [None, Some(4242), Some(4242)]);
     assert_eq!(requests[2].expect.as_ref().unwrap().fingerprint, "mock");
@@ -130,7 +130,7 @@ async fn a_run_larger_than_a_request_goes_as_several_of_one_seed() {
 }
 
 #[tokio::test]
-async fn a_run_in_parts_is_one_run_to_whoever_reads_it() {
+async fn a_run_in_parts_is_one_run_to_its_reader() {
     let halfway = |events: &mut Vec<v1::GenerateEvent>| {
         let progress = v1::Progress { samples_done: 1, evals_done: 10, ..Default::default() };
         let event = v1::generate_event::Event::Progress(progress);
@@ -158,7 +158,7 @@ async fn a_run_in_parts_is_one_run_to_whoever_reads_it() {
 }
 
 #[tokio::test]
-async fn a_part_that_breaks_is_asked_for_again_before_the_next() {
+async fn a_broken_part_is_requested_again_before_the_next() {
     let broken = Script::BreakAfter(2, Status::unavailable("draining"));
     let mock = Mock::start([Script::Serve, broken]);
     mock.limit_samples(3);
@@ -166,14 +166,14 @@ async fn a_part_that_breaks_is_asked_for_again_before_the_next() {
 
     let collected = client(&mock).await.generate_resumable(request).collect().await.unwrap();
 
-    let parts: Vec<_> = mock.requests().iter().flat_map(asked).collect();
+    let parts: Vec<_> = mock.requests().iter().flat_map(requested).collect();
     assert_eq!(parts, [(0, 3), (3, 3), (4, 2), (6, 2)]);
     let got: Vec<_> = collected.samples.iter().map(|s| s.data.clone()).collect();
     assert!(got.into_iter().eq((0..8).map(|index| Data::Pixels(pixels(7, index, 1.0)))));
 }
 
 #[tokio::test]
-async fn a_server_that_dies_and_comes_back_costs_no_sample() {
+async fn a_server_that_restarts_costs_no_sample() {
     let mock = Mock::start([Script::HangAfter(2)]);
     let client = client(&mock).await;
     let mut generation = client.generate_resumable(four());
@@ -195,11 +195,11 @@ async fn a_server_that_dies_and_comes_back_costs_no_sample() {
     }
 
     assert_eq!(indices, [1, 2, 3]);
-    assert_eq!(asked(&mock.requests()[0]), [(1, 3)]);
+    assert_eq!(requested(&mock.requests()[0]), [(1, 3)]);
 }
 
 #[tokio::test]
-async fn a_server_that_never_works_is_asked_a_bounded_number_of_times() {
+async fn a_server_that_always_fails_is_retried_a_bounded_number_of_times() {
     let refuse = || Script::Refuse(Status::unavailable("draining"));
     let mock = Mock::start([refuse(), refuse(), refuse(), refuse()]);
 
@@ -210,7 +210,7 @@ async fn a_server_that_never_works_is_asked_a_bounded_number_of_times() {
 }
 
 #[tokio::test]
-async fn the_pause_is_the_one_the_server_asks_for() {
+async fn the_server_sets_the_pause() {
     let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(123)));
     let full = Status::with_error_details(Code::ResourceExhausted, "queue is full", details);
     let mock = Mock::start([Script::Refuse(full)]);
@@ -296,7 +296,7 @@ async fn a_split_sample_arrives_whole() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_unreachable() {
+async fn a_server_that_does_not_listen_is_unreachable() {
     let mock = Mock::start([]);
     let endpoint = mock.endpoint();
     drop(mock);

@@ -1,4 +1,4 @@
-//! The client over a real socket, against a server that does what a test says.
+//! The client over a real socket, against a server scripted by each test.
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml covers test functions, not their helpers")]
 
@@ -6,5 +6,5 @@
 mod command;
 /// The library: streams, their order, and what happens when they break.
 mod generation;
-/// The server of these tests.
+/// The scripted server.
 mod mock;

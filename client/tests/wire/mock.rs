@@ -1,41 +1,40 @@
-//! A `ddpm.v1` server without a model: the samples are simple formulas of seed
-//! and index, and a script says what goes wrong with each call of Generate.
+//! A `ddpm.v1` server without a model: samples are simple functions of seed and index,
+//! and a script decides what goes wrong in each call of Generate.
 
-use std::{
-    collections::VecDeque,
-    net::SocketAddr,
-    pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
-    thread,
-    time::Duration,
-};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use ddpm_client::proto as v1;
 use sha2::{Digest, Sha256};
-use tokio::{net::TcpListener, runtime::Runtime};
-use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
-use tonic::{Request, Response, Status, transport::Server};
-
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
 use v1::generate_event::Event;
 
 /// What one call of Generate does.
 pub(crate) enum Script {
-    /// Answers well.
+    /// Sends a valid answer.
     Serve,
     /// Refuses.
     Refuse(Status),
-    /// Sends that many events of a good answer, then this status.
+    /// Sends this number of events of a valid answer, then this status.
     BreakAfter(usize, Status),
-    /// Sends that many events of a good answer, then nothing, for ever.
+    /// Sends this number of events of a valid answer, then nothing, forever.
     HangAfter(usize),
-    /// Sends a good answer after this change.
+    /// Sends a valid answer after this change.
     Tamper(fn(&mut Vec<v1::GenerateEvent>)),
 }
 
-/// A running server; it dies when dropped, and its connections with it.
+/// A running server; dropping it stops it and closes its connections.
 pub(crate) struct Mock {
     pub(crate) address: SocketAddr,
     state: Arc<State>,
@@ -51,7 +50,7 @@ struct State {
 }
 
 impl Mock {
-    /// Starts on a free port. After the last script every call is served well.
+    /// Starts on a free port. After the last script, every call gets a valid answer.
     pub(crate) fn start(scripts: impl IntoIterator<Item = Script>) -> Self {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), scripts)
     }
@@ -81,7 +80,7 @@ impl Mock {
         Self { address, state, runtime: Some(runtime) }
     }
 
-    /// Lets a request have at most that many samples.
+    /// Limits the samples per request.
     pub(crate) fn limit_samples(&self, max_samples: u32) {
         self.state.max_samples.store(max_samples, Relaxed);
     }
@@ -90,14 +89,14 @@ impl Mock {
         format!("http://{}", self.address)
     }
 
-    /// All requests to generate that came, in order.
+    /// Returns all requests to generate, in order of arrival.
     pub(crate) fn requests(&self) -> Vec<v1::GenerateRequest> {
         self.state.requests.lock().unwrap().clone()
     }
 }
 
-/// Returns when the port is free. On a thread of its own, because a runtime must
-/// not wait inside of another.
+/// Returns when the port is free. Waits on its own thread, because a runtime must not
+/// block inside another.
 impl Drop for Mock {
     fn drop(&mut self) {
         let Some(runtime) = self.runtime.take() else { return };
@@ -142,7 +141,7 @@ impl v1::sampling_service_server::SamplingService for Service {
         Ok(Response::new(stream))
     }
 
-    /// One row for everything.
+    /// Answers every request with one row.
     async fn compile(
         &self,
         request: Request<v1::CompileRequest>,
@@ -269,7 +268,7 @@ fn indices(request: &v1::GenerateRequest) -> Vec<u64> {
     }
 }
 
-/// A whole good answer: accepted, previews step by step, samples one by one.
+/// Makes a valid answer: accepted, previews step by step, samples one by one.
 fn answer(request: &v1::GenerateRequest) -> Vec<v1::GenerateEvent> {
     let (receipt, indices) = (receipt(request), indices(request));
     let mut events = vec![Event::Accepted(v1::Accepted {
@@ -366,7 +365,7 @@ fn floats_of(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
     values.into_iter().flat_map(f32::to_le_bytes).collect()
 }
 
-/// The 8 x 8 x 3 pixels of sample `index`: a ramp that starts anywhere.
+/// Returns the 8 x 8 x 3 pixels of sample `index`: a ramp with a start of its own.
 pub(crate) fn pixels(seed: u64, index: u64, share: f32) -> Vec<u8> {
     let start = seed.wrapping_mul(31).wrapping_add(index.wrapping_mul(17));
     let pixel = |i: u64| (start.wrapping_add(i) % 256) as f32 * share;

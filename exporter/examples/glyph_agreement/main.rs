@@ -1,15 +1,15 @@
-//! Do a model's glyphs show what they were asked to show?
+//! Checks whether a model's glyphs show the requested classes.
 //!
-//! A classifier is trained on glyphs from the generator, and must do well on others of them. Then
-//! it judges samples of a model package, drawn as the server draws them: fixed seed, labels in
-//! turn. Agreement is the share of samples in which it sees the label that was asked for.
+//! Trains a classifier on generated glyphs, which must do well on held-out ones, and lets it judge
+//! samples of a model package, drawn as by the server: fixed seed, labels in turn. Agreement is the
+//! share of samples in which it sees the requested label.
 //!
 //! ```text
 //! cargo run --release -p ddpm-exporter --example glyph_agreement -- models/glyphs --out grid.png
 //! ```
 //!
 //! Results go to stdout, progress to stderr. Exit codes: 0 at least 90 % agree, 1 failed, 2 usage,
-//! 3 a package that cannot be judged, 6 fewer agree.
+//! 3 package that cannot be judged, 6 fewer agree.
 
 mod report;
 mod samples;
@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use ddpm_exporter::data::glyphs::CLASS_NAMES;
+use ddpm_data::glyphs::CLASS_NAMES;
 use ddpm_package::{Manifest, Package};
 use ddpm_pictures::{Picture, grid_of, write_png};
 
@@ -33,20 +33,20 @@ use support::classifier::Classifier;
 /// Share of samples that must show their label.
 const REQUIRED_AGREEMENT: f64 = 0.9;
 
-/// Columns of the grid: one a class.
+/// Columns of the grid: one per class.
 const COLUMNS: usize = CLASS_NAMES.len();
-/// Each pixel becomes a square of this side.
+/// Side of the square that each pixel becomes.
 const ENLARGEMENT: u32 = 4;
 const PADDING: u32 = 2;
 
-/// Judges the samples of a glyphs model by a classifier.
+/// Judges the samples of a glyphs model with a classifier.
 #[derive(Debug, Parser)]
 struct Args {
     /// Folder of the package.
     #[arg(value_name = "PACKAGE_DIR")]
     package: PathBuf,
 
-    /// Samples; sample i is asked to show class i mod 16.
+    /// Number of samples; sample i should show class i mod 16.
     #[arg(long, default_value = "256")]
     count: NonZeroUsize,
 
@@ -54,11 +54,11 @@ struct Args {
     #[arg(long, default_value_t = 7)]
     seed: u64,
 
-    /// Steps of the package's default sampler [default: as many as the package says].
+    /// Steps of the package's default sampler [default: the package's].
     #[arg(long)]
     steps: Option<usize>,
 
-    /// PNG file for a grid of the samples, a column a class.
+    /// PNG file for a grid of the samples, with one column per class.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -67,9 +67,9 @@ struct Args {
     json: bool,
 }
 
-/// The package is whole, but not of glyphs.
+/// The package is valid, but its model does not draw glyphs.
 #[derive(Debug, thiserror::Error)]
-#[error("{} is no model of glyphs: {problem}", package.display())]
+#[error("{} is not a glyphs model: {problem}", package.display())]
 struct NotGlyphs {
     package: PathBuf,
     problem: String,
@@ -91,11 +91,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Judges, reports, and returns the share of samples that agree.
+/// Judges samples, prints the report, and returns the share that agrees.
 fn run(args: &Args) -> anyhow::Result<f64> {
     let package = Package::open(&args.package)?;
     let side = check_is_glyphs(&args.package, package.manifest())?;
-    // First: it is quick, and a request that cannot be fulfilled fails here.
+    // Comes first because it is quick, and invalid requests fail here.
     let samples = Samples::draw(&package, args.count.get(), args.seed, args.steps)?;
     let (classifier, accuracy) = Classifier::judge(side)?;
     let seen = classifier.classify(&samples.values)?;
@@ -111,7 +111,7 @@ fn run(args: &Args) -> anyhow::Result<f64> {
     Ok(report.share)
 }
 
-/// The side of the pictures.
+/// Checks that the model draws glyphs, and returns their side.
 fn check_is_glyphs(package: &Path, manifest: &Manifest) -> Result<usize, NotGlyphs> {
     let refuse = |problem: String| NotGlyphs { package: package.into(), problem };
     if manifest.classes != CLASS_NAMES {

@@ -1,4 +1,4 @@
-//! What the judge found, for people and for machines.
+//! The results of the judge, as text and as JSON.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub(crate) struct Report {
     seed: u64,
     #[serde(flatten)]
     sampler: DefaultSampler,
-    /// The judge's share of held-out glyphs told right.
+    /// Share of held-out glyphs that the judge classifies correctly.
     classifier_accuracy: f64,
     held_out: usize,
     count: usize,
@@ -32,7 +32,8 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 struct Class {
     name: String,
-    asked: usize,
+    #[serde(rename = "asked")]
+    requested: usize,
     agree: usize,
 }
 
@@ -40,19 +41,20 @@ struct Class {
 #[derive(Debug, Serialize)]
 struct Miss {
     index: usize,
-    asked: String,
+    #[serde(rename = "asked")]
+    requested: String,
     seen: String,
 }
 
 impl Report {
-    /// * `accuracy`: the judge's, in [0, 1].
+    /// * `accuracy`: that of the judge, in [0, 1].
     /// * `seen`: the class that it sees in each sample.
     pub(crate) fn new(package: &Package, samples: &Samples, accuracy: f64, seen: &[usize]) -> Self {
         let manifest = package.manifest();
         let pairs: Vec<(usize, usize)> =
-            samples.asked.iter().copied().zip(seen.iter().copied()).collect();
+            samples.requested.iter().copied().zip(seen.iter().copied()).collect();
         let (count, agree) =
-            (pairs.len(), pairs.iter().filter(|(asked, seen)| asked == seen).count());
+            (pairs.len(), pairs.iter().filter(|(requested, seen)| requested == seen).count());
         Self {
             model: format!("{} {}", manifest.name, manifest.version),
             digest: package.digest().to_string(),
@@ -89,22 +91,22 @@ impl Report {
 
 fn classes(names: &[String], pairs: &[(usize, usize)]) -> Vec<Class> {
     let class = |(label, name): (usize, &String)| {
-        let of_class = pairs.iter().filter(|(asked, _)| *asked == label);
+        let of_class = pairs.iter().filter(|(requested, _)| *requested == label);
         Class {
             name: name.clone(),
-            asked: of_class.clone().count(),
-            agree: of_class.filter(|(asked, seen)| asked == seen).count(),
+            requested: of_class.clone().count(),
+            agree: of_class.filter(|(requested, seen)| requested == seen).count(),
         }
     };
     names.iter().enumerate().map(class).collect()
 }
 
 fn misses(names: &[String], pairs: &[(usize, usize)]) -> Vec<Miss> {
-    let differing = pairs.iter().enumerate().filter(|(_, (asked, seen))| asked != seen);
+    let differing = pairs.iter().enumerate().filter(|(_, (requested, seen))| requested != seen);
     differing
-        .map(|(index, &(asked, seen))| Miss {
+        .map(|(index, &(requested, seen))| Miss {
             index,
-            asked: names[asked].clone(),
+            requested: names[requested].clone(),
             seen: names[seen].clone(),
         })
         .collect()
@@ -115,7 +117,7 @@ impl fmt::Display for Report {
         writeln!(f, "model       {}, digest {}", self.model, self.digest)?;
         writeln!(f, "samples     {}, seed {}, {}", self.count, self.seed, self.sampler())?;
         let accuracy = 100.0 * self.classifier_accuracy;
-        writeln!(f, "classifier  {accuracy:.2} % right on {} held-out glyphs", self.held_out)?;
+        writeln!(f, "classifier  {accuracy:.2} % correct on {} held-out glyphs", self.held_out)?;
         writeln!(
             f,
             "agreement   {:.1} %: {} of {} samples",
@@ -123,11 +125,11 @@ impl fmt::Display for Report {
             self.agree,
             self.count
         )?;
-        for Class { name, asked, agree } in &self.classes {
-            writeln!(f, "  {name:9} {agree:3} of {asked}")?;
+        for Class { name, requested, agree } in &self.classes {
+            writeln!(f, "  {name:9} {agree:3} of {requested}")?;
         }
-        for Miss { index, asked, seen } in &self.misses {
-            writeln!(f, "sample {index} was asked to show {asked}, the classifier sees {seen}")?;
+        for Miss { index, requested, seen } in &self.misses {
+            writeln!(f, "sample {index} should show {requested}, but the classifier sees {seen}")?;
         }
         Ok(())
     }

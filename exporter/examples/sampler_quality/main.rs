@@ -1,8 +1,8 @@
-//! How good are samples of a package, for what they cost?
+//! Measures the quality of a package's samples against their cost.
 //!
-//! Runs samplers on grids within budgets of network evaluations, and measures how far their samples are
-//! from held-out data: by the sliced Wasserstein distance, and for glyphs by the share in which a
-//! classifier sees the class that was asked for. `docs/samplers/quality.md` has the tables.
+//! Runs samplers on grids within budgets of network evaluations, and measures the sliced
+//! Wasserstein distance of their samples from held-out data; for glyphs also the share in which a
+//! classifier sees the requested class. `docs/samplers/quality.md` has the tables.
 //!
 //! ```text
 //! cargo run --release -p ddpm-exporter --example sampler_quality -- models/toy --seeds 1,2,3
@@ -21,8 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ddpm_diffusion::{GridSpec, Network, Sampler};
-use ddpm_exporter::sample::default_clip;
+use ddpm_diffusion::{GridSpec, Parameterisation, Sampler};
 use ddpm_package::Package;
 
 use plan::Budgeted;
@@ -33,23 +32,23 @@ use yardstick::Yardstick;
 /// Measures the quality of samples against what they cost.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Folder of a package that was trained on a procedural data set.
+    /// Folder of a package trained on a procedural data set.
     #[arg(value_name = "PACKAGE_DIR")]
     package: PathBuf,
 
-    /// Samples of each measurement.
+    /// Samples per measurement.
     #[arg(long, default_value = "4096")]
     count: NonZeroUsize,
 
-    /// Seeds of the samples: each measurement is done once with each.
+    /// Seeds of the samples; each measurement is repeated with every seed.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1")]
     seeds: Vec<u64>,
 
-    /// Most evaluations that a sample may cost.
+    /// Budgets of network evaluations per sample.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "5,10,20,50,100")]
     evals: Vec<usize>,
 
-    /// A sampler with its options; may be repeated [default: those of the documentation].
+    /// A sampler with its options; may be repeated [default: those in the documentation].
     #[arg(long, value_name = "SAMPLER")]
     sampler: Vec<Sampler>,
 
@@ -57,11 +56,11 @@ struct Args {
     #[arg(long, value_name = "GRID")]
     grid: Vec<GridSpec>,
 
-    /// Measure distances alone, where a judge of glyphs would have to be trained first.
+    /// Measure distances only, without training a judge of glyphs.
     #[arg(long)]
     no_judge: bool,
 
-    /// Measure what `auto` chooses instead.
+    /// Measure the choice of `auto` instead.
     #[arg(long, conflicts_with_all = ["sampler", "grid"])]
     auto: bool,
 }
@@ -78,11 +77,11 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let package = Package::open(&args.package)?;
-    let network = package.manifest().network()?;
-    let yardstick = Yardstick::of(&args.package, package.manifest(), !args.no_judge)?;
+    let parameterisation = package.manifest().parameterisation()?;
+    let yardstick = Yardstick::for_package(&args.package, package.manifest(), !args.no_judge)?;
     let mut measuring = Measuring {
         args,
-        network: &network,
+        parameterisation: &parameterisation,
         sampling: Sampling::open(&package)?,
         yardstick: &yardstick,
         package: &package,
@@ -93,14 +92,16 @@ fn run(args: &Args) -> anyhow::Result<()> {
         .iter()
         .map(|&seed| yardstick.floor(args.count.get(), seed))
         .collect::<Result<_, _>>()?;
-    print!("{}", Table { package: &package, yardstick: &yardstick, args, floor, rows });
+    let Args { count, seeds, evals: budgets, .. } = args;
+    let (package, yardstick) = (&package, &yardstick);
+    print!("{}", Table { package, yardstick, count: *count, seeds, budgets, floor, rows });
     Ok(())
 }
 
-/// What every measurement of a run needs.
+/// What all measurements share.
 struct Measuring<'a> {
     args: &'a Args,
-    network: &'a Network,
+    parameterisation: &'a Parameterisation,
     sampling: Sampling<'a>,
     yardstick: &'a Yardstick,
     package: &'a Package,
@@ -113,24 +114,28 @@ impl Measuring<'_> {
             return Ok(vec![Row { name: "auto".to_owned(), cells }]);
         }
         let mut rows = Vec::new();
-        for (sampler, grid) in plan::pairs(self.network, &self.args.sampler, &self.args.grid) {
+        for (sampler, grid) in
+            plan::pairs(self.parameterisation, &self.args.sampler, &self.args.grid)
+        {
             let name = format!("`{sampler}` on `{grid}`");
-            let cells = self
-                .cells(|network, evals, clip| plan::within(network, sampler, &grid, evals, clip))?;
+            let cells = self.cells(|parameterisation, evals, clip| {
+                plan::within(parameterisation, sampler, &grid, evals, clip)
+            })?;
             rows.push(Row { name, cells });
         }
         Ok(rows)
     }
 
-    /// One a budget; absent where nothing fits it.
+    /// Measures once per budget; absent where nothing fits it.
     fn cells(
         &mut self,
-        plan: impl Fn(&Network, usize, ddpm_diffusion::Clip) -> Option<Budgeted>,
+        plan: impl Fn(&Parameterisation, usize, ddpm_diffusion::Clip) -> Option<Budgeted>,
     ) -> anyhow::Result<Vec<Option<Cell>>> {
-        let clip = default_clip(self.package.manifest().kind);
+        let manifest = self.package.manifest();
+        let clip = manifest.kind.default_clip(manifest.default_sampler.sampler);
         let mut cells: Vec<Option<Cell>> = Vec::new();
         for &evals in &self.args.evals {
-            let planned = plan(self.network, evals, clip);
+            let planned = plan(self.parameterisation, evals, clip);
             cells.push(planned.map(|planned| self.cell(&planned)).transpose()?);
         }
         Ok(cells)

@@ -1,17 +1,17 @@
-//! What is measured: samplers on grids, with as many steps as a budget allows.
+//! What to measure: samplers on grids, with as many steps as the budget allows.
 
 use ddpm_diffusion::{
-    Clip, GridSpec, Network, Prediction, Process, Program, Recipe, Sampler, auto,
+    Clip, GridSpec, Parameterisation, Prediction, Process, Program, Recipe, Sampler, auto,
 };
 
-/// A run that fits a budget.
+/// A sampler run that fits a budget.
 #[derive(Debug)]
 pub(crate) struct Budgeted {
     pub(crate) text: String,
     pub(crate) program: Program,
 }
 
-/// Samplers of the documentation's tables: one or two of each family.
+/// Samplers in the documentation's tables: one or two per family.
 const SAMPLERS: [&str; 14] = [
     "ddpm",
     "ddim",
@@ -29,58 +29,71 @@ const SAMPLERS: [&str; 14] = [
     "restart",
 ];
 
-/// What is asked for, or else every sampler of the tables on every grid that suits the process.
+/// Pairs samplers with grids; by default every sampler in the tables with every grid that suits the
+/// process.
 pub(crate) fn pairs(
-    network: &Network,
+    parameterisation: &Parameterisation,
     samplers: &[Sampler],
     grids: &[GridSpec],
 ) -> Vec<(Sampler, GridSpec)> {
-    let known = || SAMPLERS.iter().map(|text| text.parse().expect("it is a sampler"));
+    let known = || SAMPLERS.iter().map(|text| text.parse().expect("the table holds samplers"));
     let samplers: Vec<Sampler> =
         if samplers.is_empty() { known().collect() } else { samplers.to_vec() };
-    let grids = if grids.is_empty() { grids_of(network) } else { grids.to_vec() };
+    let grids = if grids.is_empty() { grids_for(parameterisation) } else { grids.to_vec() };
     let on_all = |sampler: Sampler| grids.iter().map(move |grid| (sampler, grid.clone()));
     samplers.into_iter().flat_map(on_all).collect()
 }
 
-fn grids_of(network: &Network) -> Vec<GridSpec> {
+fn grids_for(parameterisation: &Parameterisation) -> Vec<GridSpec> {
     let karras = GridSpec::Karras { rho: 7.0 };
-    match network.process {
-        Process::Discrete(_) if network.prediction == Prediction::Mean => vec![GridSpec::Trailing],
+    match parameterisation.process {
+        Process::Discrete(_) if parameterisation.prediction == Prediction::Mean => {
+            vec![GridSpec::Trailing]
+        }
         Process::Discrete(_) => vec![GridSpec::Trailing, GridSpec::Exponential, karras],
         Process::Edm(_) => vec![karras, GridSpec::Exponential],
         Process::Flow => vec![GridSpec::Flow { shift: 1.0 }, GridSpec::Exponential, karras],
     }
 }
 
-/// The run with the most steps that costs at most `evals`; `None` if there is none, or the sampler does
-/// not suit the network.
+/// Finds the run with the most steps that costs at most `evals`; `None` if there is none, or the
+/// sampler does not suit the network.
 pub(crate) fn within(
-    network: &Network,
+    parameterisation: &Parameterisation,
     sampler: Sampler,
     grid: &GridSpec,
     evals: usize,
     clip: Clip,
 ) -> Option<Budgeted> {
-    let most = network.process.timesteps().unwrap_or(usize::MAX).min(evals);
+    let most = parameterisation.process.timesteps().unwrap_or(usize::MAX).min(evals);
     let compile = |num_steps| {
-        let recipe =
-            Recipe { grid: grid.clone(), num_steps, clip, ..Recipe::new(sampler, network) };
-        recipe.compile(network).ok().filter(|program| program.evals() <= evals as u64)
+        let recipe = Recipe {
+            grid: grid.clone(),
+            num_steps,
+            clip,
+            ..Recipe::new(sampler, parameterisation)
+        };
+        recipe.compile(parameterisation).ok().filter(|program| program.evals() <= evals as u64)
     };
     // A step costs two evaluations at most, and what a sampler adds to them is a constant.
     let program = (1..=most).rev().find_map(compile)?;
     Some(Budgeted { text: format!("{sampler} on {grid}"), program })
 }
 
-/// What `auto` chooses.
-pub(crate) fn auto(network: &Network, evals: usize, clip: Clip) -> Option<Budgeted> {
+/// Finds the run that `auto` chooses.
+pub(crate) fn auto(
+    parameterisation: &Parameterisation,
+    evals: usize,
+    clip: Clip,
+) -> Option<Budgeted> {
     let samples = match clip {
         Clip::None => auto::Samples::Points,
         Clip::Unit | Clip::Dynamic { .. } => auto::Samples::Pictures,
     };
-    let (sampler, grid, num_steps) = auto::choose(network, samples, evals, None, None).ok()?;
-    let recipe = Recipe { grid: grid.clone(), num_steps, clip, ..Recipe::new(sampler, network) };
-    let program = recipe.compile(network).ok()?;
+    let (sampler, grid, num_steps) =
+        auto::choose(parameterisation, samples, evals, None, None).ok()?;
+    let recipe =
+        Recipe { grid: grid.clone(), num_steps, clip, ..Recipe::new(sampler, parameterisation) };
+    let program = recipe.compile(parameterisation).ok()?;
     Some(Budgeted { text: format!("{sampler} on {grid}"), program })
 }

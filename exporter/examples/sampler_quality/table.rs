@@ -1,18 +1,20 @@
-//! What was measured, as a table in Markdown.
+//! Prints the measurements as a Markdown table.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use ddpm_package::Package;
 
-use crate::Args;
 use crate::yardstick::{Score, Yardstick};
 
 /// All measurements of a package.
 pub(crate) struct Table<'a> {
     pub(crate) package: &'a Package,
     pub(crate) yardstick: &'a Yardstick,
-    pub(crate) args: &'a Args,
-    /// Distance of data to data, one a seed.
+    pub(crate) count: NonZeroUsize,
+    pub(crate) seeds: &'a [u64],
+    pub(crate) budgets: &'a [usize],
+    /// Distance between data and data, per seed.
     pub(crate) floor: Vec<f64>,
     pub(crate) rows: Vec<Row>,
 }
@@ -20,50 +22,44 @@ pub(crate) struct Table<'a> {
 /// A sampler on a grid.
 pub(crate) struct Row {
     pub(crate) name: String,
-    /// One a budget.
+    /// One per budget.
     pub(crate) cells: Vec<Option<Cell>>,
 }
 
-/// A sampler on a grid in a budget.
+/// A sampler on a grid within a budget.
 pub(crate) struct Cell {
-    /// What it costs.
+    /// Its cost.
     pub(crate) evals: u64,
-    /// One a seed.
+    /// One per seed.
     pub(crate) scores: Vec<Score>,
 }
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { package, yardstick, args, floor, rows } = self;
+        let Self { package, yardstick, count, seeds, budgets, floor, rows } = self;
         let manifest = package.manifest();
         let digest = package.digest().to_string();
-        let seeds: Vec<String> = args.seeds.iter().map(u64::to_string).collect();
+        let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
         writeln!(f, "{} {}, digest {}…", manifest.name, manifest.version, &digest[..12])?;
-        writeln!(
-            f,
-            "{} samples, seeds {}; {}",
-            args.count,
-            seeds.join(", "),
-            yardstick.protocol()
-        )?;
+        writeln!(f, "{count} samples, seeds {}; {}", seeds.join(", "), yardstick.protocol())?;
         writeln!(f, "data to data: {}", mean_and_spread(floor, 1e3, 1))?;
         if let Some(accuracy) = yardstick.accuracy() {
             writeln!(f, "the judge knows {:.2} % of held-out glyphs", 100.0 * accuracy)?;
         }
         writeln!(f)?;
-        let budgets: Vec<String> = args.evals.iter().map(usize::to_string).collect();
-        writeln!(f, "| distance · 1000 in at most … evaluations | {} |", budgets.join(" | "))?;
+        let columns: Vec<String> = budgets.iter().map(usize::to_string).collect();
+        writeln!(f, "| distance · 1000 in at most … evaluations | {} |", columns.join(" | "))?;
         writeln!(f, "|---|{}", "---|".repeat(budgets.len()))?;
         for Row { name, cells } in rows {
-            let cells: Vec<String> = cells.iter().zip(&args.evals).map(cell).collect();
+            let cells: Vec<String> = cells.iter().zip(*budgets).map(cell).collect();
             writeln!(f, "| {name} | {} |", cells.join(" | "))?;
         }
         Ok(())
     }
 }
 
-/// `12.3 ± 0.4`, with the evaluations where they are fewer than the budget, and the share of agreement
-/// where there is a judge.
+/// Formats a cell as `12.3 ± 0.4`, with the share of agreement if there is a judge, and with the
+/// evaluations if they are fewer than the budget.
 fn cell((cell, budget): (&Option<Cell>, &usize)) -> String {
     let Some(Cell { evals, scores }) = cell else { return "–".to_owned() };
     let distances: Vec<f64> = scores.iter().map(|score| score.distance).collect();
@@ -78,7 +74,7 @@ fn cell((cell, budget): (&Option<Cell>, &usize)) -> String {
     text
 }
 
-/// The mean, and the standard deviation of one measurement where there are several.
+/// Formats the mean, and the standard deviation if there are several values.
 fn mean_and_spread(values: &[f64], scale: f64, digits: usize) -> String {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;

@@ -1,30 +1,30 @@
-//! What samples are measured with: held-out data of the model's data set, and a judge for glyphs.
+//! Compares samples with held-out data of the model's data set, and lets a judge classify glyphs.
 
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Context;
-use ddpm_evaluation::{Features, Order, SlicedOptions, sliced_wasserstein};
-use ddpm_exporter::data::{self, Dataset, LoadOptions, Source, Split};
+use ddpm_data::{Dataset, LoadOptions, Source, Split};
+use ddpm_measures::{Features, Order, SlicedOptions, sliced_wasserstein};
 use ddpm_package::Manifest;
 use tch::{Device, Kind, Tensor};
 
 use crate::support::classifier::Classifier;
 
-/// Items of data that samples are compared with.
+/// Items of held-out data to compare samples with.
 const REFERENCE: usize = 16_384;
-/// The mean distance over directions, not its square: points between modes would outweigh what
-/// happens at the modes.
+/// Takes the mean distance over directions, not the mean square, in which points between modes
+/// would outweigh the modes.
 const OPTIONS: SlicedOptions = SlicedOptions { order: Order::First, projections: 256, seed: 0 };
 
 /// The measure of one model.
 #[derive(Debug)]
 pub(crate) struct Yardstick {
-    /// Of the data set.
+    /// Name of the data set.
     pub(crate) data: String,
     reference: Features,
-    /// Other items of it, for the floor.
+    /// Other items of the same data, for the floor.
     other: Features,
     judge: Option<Judge>,
 }
@@ -41,19 +41,23 @@ struct Judge {
 pub(crate) struct Score {
     /// Sliced Wasserstein distance to held-out data, p = 1.
     pub(crate) distance: f64,
-    /// Share of the samples in which the judge sees the class that was asked for.
+    /// Share of samples in which the judge sees the requested class.
     pub(crate) agreement: Option<f64>,
 }
 
 impl Yardstick {
-    /// Makes the held-out data of the package's data set, and trains a judge if it is of glyphs.
+    /// Makes held-out data of the package's data set, and trains a judge if it draws glyphs.
     ///
-    /// * `judged`: whether a judge is wanted.
+    /// * `judged`: whether to train a judge.
     ///
     /// # Errors
     ///
-    /// If `training.json` does not say which data it was, or that is no procedural set.
-    pub(crate) fn of(package: &Path, manifest: &Manifest, judged: bool) -> anyhow::Result<Self> {
+    /// If `training.json` does not name the data, or names no procedural set.
+    pub(crate) fn for_package(
+        package: &Path,
+        manifest: &Manifest,
+        judged: bool,
+    ) -> anyhow::Result<Self> {
         let path = package.join("training.json");
         let json = fs::read(&path).with_context(|| format!("{} is needed", path.display()))?;
         let training: serde_json::Value = serde_json::from_slice(&json)?;
@@ -63,7 +67,7 @@ impl Yardstick {
         let source = resized(name.parse()?, 2 * REFERENCE)?;
         let options =
             LoadOptions { image_size: side, split: Split::Test, ..LoadOptions::default() };
-        let dataset = data::load(&source, &options)?;
+        let dataset = ddpm_data::load(&source, &options)?;
         let judge = match (&source, side) {
             (Source::Glyphs { .. }, Some(side)) if judged => Some(Judge::train(side, manifest)?),
             _ => None,
@@ -76,7 +80,7 @@ impl Yardstick {
         })
     }
 
-    /// The score of `samples`, `[N, …sample shape]`, whose labels are in turn.
+    /// Scores `samples`, `[N, …sample shape]`, whose labels cycle through the classes.
     ///
     /// # Errors
     ///
@@ -90,12 +94,12 @@ impl Yardstick {
         Ok(Score { distance: self.distance(&samples)?, agreement })
     }
 
-    /// The distance of data to data: of `count` items that are drawn at random, as samples are, to the
-    /// reference. Data in its own order is more even than anything drawn at random.
+    /// Measures the distance from the reference of `count` items drawn at random, as samples are.
+    /// Data in its own order would be more evenly spread than anything drawn at random.
     ///
     /// # Errors
     ///
-    /// If libtorch is short of memory.
+    /// If libtorch runs out of memory.
     pub(crate) fn floor(&self, count: usize, seed: u64) -> anyhow::Result<f64> {
         tch::manual_seed(seed as i64);
         let most = self.other.len() as i64;
@@ -105,13 +109,13 @@ impl Yardstick {
         self.distance(&Features::from_rows(self.other.dim(), values)?)
     }
 
-    /// Items of the reference, and what measures the distance to them.
+    /// Describes the reference and the measure.
     pub(crate) fn protocol(&self) -> String {
         let (count, directions) = (self.reference.len(), OPTIONS.projections);
         format!("{count} held-out items of `{}`, {directions} directions, p = 1", self.data)
     }
 
-    /// The judge's share of held-out glyphs told right.
+    /// Returns the share of held-out glyphs that the judge classifies correctly.
     pub(crate) fn accuracy(&self) -> Option<f64> {
         self.judge.as_ref().map(|judge| judge.accuracy)
     }
@@ -134,12 +138,12 @@ impl Judge {
     }
 }
 
-/// The same set with another number of items.
+/// Returns the same set with another number of items.
 fn resized(source: Source, size: usize) -> anyhow::Result<Source> {
     match source {
         Source::Toy { kind, labels, .. } => Ok(Source::Toy { kind, size, labels }),
         Source::Glyphs { .. } => Ok(Source::Glyphs { size }),
-        other => anyhow::bail!("{other} is no procedural set: its held-out items are not known"),
+        other => anyhow::bail!("{other} is not a procedural set: its held-out items are not known"),
     }
 }
 

@@ -1,23 +1,24 @@
-//! The judge: a small convolutional network that tells the classes of glyphs apart.
+//! The judge: a small convolutional network that classifies glyphs.
 
 use anyhow::bail;
-use ddpm_exporter::data::{self, DataError, Dataset, LoadOptions, Source, Split, glyphs};
-use ddpm_exporter::evaluate::small::one_epoch;
+use ddpm_data::{DataError, Dataset, LoadOptions, Source, Split, glyphs};
 use tch::nn::{self, ModuleT, OptimizerConfig};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Glyphs to learn from, and how often each is seen.
+use super::epoch::one_epoch;
+
+/// Training glyphs, and how often each is seen.
 const TRAINING: usize = 32_000;
 const EPOCHS: u32 = 4;
-/// Other glyphs, to measure what was learned.
+/// Held-out glyphs to measure accuracy on.
 pub(crate) const HELD_OUT: usize = 8_192;
 
-/// Share of held-out glyphs that a judge must know; below it, its word is worth little.
+/// Accuracy on held-out glyphs below which a judge is not trusted.
 const REQUIRED_ACCURACY: f64 = 0.98;
 
 const LR: f64 = 2e-3;
 const DROP_RATE: f64 = 0.3;
-/// Of the glyphs, the weights and everything else here.
+/// Seeds the glyphs, the weights and everything else here.
 const SEED: u64 = 1;
 
 const CLASSES: i64 = glyphs::CLASS_NAMES.len() as i64;
@@ -32,20 +33,20 @@ pub(crate) struct Classifier {
 }
 
 impl Classifier {
-    /// A trained classifier for pictures of `side` pixels, and its accuracy on held-out glyphs. About a
-    /// minute on two cores.
+    /// Trains a classifier for pictures of `side` pixels, and returns it with its accuracy on
+    /// held-out glyphs. Takes about a minute on two cores.
     ///
     /// # Errors
     ///
-    /// If the side is no size that glyphs are drawn at, libtorch runs out of memory, or the classifier
-    /// knows too few of the held-out glyphs to be a judge.
+    /// If glyphs cannot be drawn at this size, libtorch runs out of memory, or the accuracy is too
+    /// low for a judge.
     pub(crate) fn judge(side: usize) -> anyhow::Result<(Self, f64)> {
         let classifier = Self::train(side)?;
         let accuracy = classifier.accuracy()?;
         if accuracy < REQUIRED_ACCURACY {
             bail!(
-                "the classifier knows only {:.1} % of {HELD_OUT} held-out glyphs, less than {:.0} %: it \
-                 is no judge; train it longer (EPOCHS in classifier.rs)",
+                "the classifier recognises only {:.1} % of {HELD_OUT} held-out glyphs, less than \
+                 the {:.0} % a judge needs; train it longer (EPOCHS in classifier.rs)",
                 100.0 * accuracy,
                 100.0 * REQUIRED_ACCURACY,
             );
@@ -69,19 +70,18 @@ impl Classifier {
         Ok(classifier)
     }
 
-    /// The share of held-out glyphs whose class it tells.
+    /// Returns the share of held-out glyphs that it classifies correctly.
     fn accuracy(&self) -> anyhow::Result<f64> {
         let (pictures, labels) = glyphs(Split::Test, HELD_OUT, self.side)?;
         let right = self.classes(&pictures).f_eq_tensor(&labels)?;
         Ok(right.f_mean(Kind::Float)?.f_double_value(&[])?)
     }
 
-    /// The class that it sees in each of the pictures `[N, 3, side, side]`, which are clamped to
-    /// [-1, 1] first: nobody sees the rest.
+    /// Classifies each of the pictures `[N, 3, side, side]`, clamped to [-1, 1] as for display.
     ///
     /// # Errors
     ///
-    /// libtorch's, if `values` are not whole pictures, or memory is short.
+    /// libtorch's, if `values` are not whole pictures, or memory runs out.
     pub(crate) fn classify(&self, values: &[f32]) -> Result<Vec<usize>, TchError> {
         let side = self.side as i64;
         let pictures = Tensor::f_from_slice(values)?.f_reshape([-1, 3, side, side])?;
@@ -94,7 +94,7 @@ impl Classifier {
     }
 }
 
-/// Two levels of two convolutions, each followed by a pool, then two layers.
+/// Builds two levels of two convolutions and a pool each, then two linear layers.
 fn network(path: &nn::Path<'_>, side: i64) -> nn::SequentialT {
     let [first, second] = WIDTHS;
     let conv = |name: &str, inputs, outputs| {
@@ -118,7 +118,7 @@ fn network(path: &nn::Path<'_>, side: i64) -> nn::SequentialT {
         .add(nn::linear(path / "out", 128, CLASSES, nn::LinearConfig::default()))
 }
 
-/// Pictures `[count, 3, side, side]` and their classes `[count]`.
+/// Draws glyphs `[count, 3, side, side]` and returns them with their classes `[count]`.
 fn glyphs(split: Split, count: usize, side: usize) -> anyhow::Result<(Tensor, Tensor)> {
     let dataset = load(split, count, side)?;
     let len = dataset.kind().num_elements();
@@ -136,5 +136,5 @@ fn glyphs(split: Split, count: usize, side: usize) -> anyhow::Result<(Tensor, Te
 fn load(split: Split, count: usize, side: usize) -> Result<Dataset, DataError> {
     let options =
         LoadOptions { image_size: Some(side), seed: SEED, split, ..LoadOptions::default() };
-    data::load(&Source::Glyphs { size: count }, &options)
+    ddpm_data::load(&Source::Glyphs { size: count }, &options)
 }

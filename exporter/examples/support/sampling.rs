@@ -1,17 +1,17 @@
-//! Samples of a package: the server's program, kernel, noise and runtime, so the server's bits.
+//! Draws samples of a package with the server's program, kernel, noise and runtime: bit for bit.
 
 use std::ops::Range;
 
-use ddpm_diffusion::{Evals, Kernel, Noise, Program, Row, State};
+use ddpm_diffusion::{Kernel, Noise, Program, Row, State};
 use ddpm_onnx::{Batch, Denoiser, Device, DeviceChoice, Runtime, RuntimeOptions};
 use ddpm_package::{Manifest, Package};
 
-/// Numbers that share a call of the network: 64 pictures of 3×16×16. It changes no bit.
+/// Numbers per network call: 64 pictures of 3×16×16. Samples do not depend on it.
 const BATCH_ELEMENTS: usize = 64 * 3 * 16 * 16;
-/// Most samples that share one.
+/// Largest number of samples per call.
 const MAX_BATCH: usize = 2048;
 
-/// The network of a package on the CPU, compared with its golden vectors.
+/// The network of a package on the CPU, checked against its golden vectors.
 #[derive(Debug)]
 pub(crate) struct Sampling<'a> {
     denoiser: Denoiser,
@@ -22,7 +22,7 @@ pub(crate) struct Sampling<'a> {
 struct Part<'a> {
     noise: &'a Noise,
     indices: Range<u64>,
-    /// One a sample: the index mod the number of classes; empty without classes.
+    /// One per sample: its index mod the number of classes; empty without classes.
     labels: Vec<i64>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Sampling<'a> {
     ///
     /// # Errors
     ///
-    /// If ONNX Runtime is missing or the graph does not give the golden outputs.
+    /// If ONNX Runtime is missing or the graph does not return the golden outputs.
     pub(crate) fn open(package: &'a Package) -> Result<Self, ddpm_onnx::Error> {
         let runtime = Runtime::load(&RuntimeOptions::default())?;
         let device = Device::choose(runtime, DeviceChoice::Cpu)?;
@@ -40,8 +40,8 @@ impl<'a> Sampling<'a> {
         Ok(Self { denoiser, manifest: package.manifest() })
     }
 
-    /// Draws the samples 0 to `count` − 1, `[count, …sample shape]`; sample i of a conditional model has
-    /// the label i mod the number of classes.
+    /// Draws samples 0 to `count` − 1, `[count, …sample shape]`; in a conditional model, sample i
+    /// has the label i mod the number of classes.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl<'a> Sampling<'a> {
         Ok(states.iter().flat_map(State::u).copied().collect())
     }
 
-    /// The network's outputs on all samples, `[samples, …output shape]`, one an eval of the row.
+    /// Returns the network's outputs on all samples, `[samples, …output shape]`, for each eval.
     fn evaluate(
         &mut self,
         row: &Row,
@@ -99,20 +99,15 @@ impl<'a> Sampling<'a> {
         labels: &[i64],
     ) -> Result<Vec<Vec<f32>>, ddpm_onnx::Error> {
         let none = vec![self.manifest.classes.len() as i64; labels.len()];
-        let evals: &[&[i64]] = match row.evals {
-            Evals::Zero => &[],
-            Evals::One => &[labels],
-            Evals::Unconditional => &[&none],
-            Evals::Guided { .. } => &[labels, &none],
-        };
         let c_in = row.c_in as f32;
         let sample: Vec<f32> = states.iter().flat_map(State::u).map(|u| c_in * u).collect();
         let timestep = vec![row.t as f32; states.len()];
-        let mut output = |class_labels: &&[i64]| {
+        let mut output = |own: &bool| {
+            let class_labels = if *own { labels } else { &none };
             let mut out = Vec::new();
             let batch = Batch { sample: &sample, timestep: &timestep, class_labels };
             self.denoiser.evaluate(batch, &mut out).map(|()| out)
         };
-        evals.iter().map(&mut output).collect()
+        row.evals.with_label().iter().map(&mut output).collect()
     }
 }

@@ -1,21 +1,21 @@
-//! Where features of references are remembered.
+//! Flags of the cache of reference features.
 
 use std::path::PathBuf;
 
-/// A folder, or none.
+/// The cache folder, or none.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct CacheArgs {
-    /// Where features of references are remembered [default: ddpm/evaluation in the user's cache].
+    /// Folder to cache reference features in [default: ddpm/evaluation in the user's cache].
     #[arg(long, env = "DDPM_CACHE", value_name = "DIR", help_heading = "Features")]
     cache: Option<PathBuf>,
 
-    /// Remember no features, and use none that are remembered.
+    /// Neither read nor write cached features.
     #[arg(long, help_heading = "Features")]
     no_cache: bool,
 }
 
 impl CacheArgs {
-    /// The folder; `None` if nothing is to be remembered.
+    /// Returns the folder; `None` disables the cache.
     pub(super) fn folder(&self) -> Option<PathBuf> {
         if self.no_cache {
             return None;

@@ -1,15 +1,13 @@
-//! `data`: what training would see of a data set, before a long run finds out.
+//! `data`: reports what training would see of a data set, before a long run finds out.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use ddpm_data::{Dataset, FolderLabels, ItemShape, LoadOptions, OnBroken, Report, Source, Split};
 use ddpm_files::write_whole;
+use ddpm_pictures::sheet;
 
 use super::Failure;
-use super::train::OnBroken;
-use crate::data::{self, Dataset, FolderLabels, Kind, LoadOptions, Report, Source, Split};
-use crate::picture;
-use crate::train::TrainError;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
@@ -19,17 +17,17 @@ pub(super) struct Args {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 enum Command {
-    /// Decode everything and say what is there: count, sizes, classes, duplicates, and what cannot be used.
+    /// Decode everything and report count, sizes, classes, duplicates and unusable pictures.
     Check(Check),
 }
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 struct Check {
-    /// The data, as `train --data` takes it: folder:PATH, celeba:PATH, …
+    /// Data, as for `train --data`: folder:PATH, celeba:PATH, …
     source: Source,
 
-    /// Side that pictures are cropped and resized to [default: as they are; celeba: 64].
+    /// Side to crop and resize pictures to [default: unchanged; celeba: 64].
     #[arg(long, value_name = "PIXELS")]
     image_size: Option<usize>,
 
@@ -41,11 +39,11 @@ struct Check {
     #[arg(long)]
     no_labels: bool,
 
-    /// Which part of the data [default: train; celeba: all].
+    /// Part of the data [default: train; celeba: all].
     #[arg(long, value_enum)]
     split: Option<Split>,
 
-    /// What to make of pictures that cannot be decoded [default: refuse, with exit code 6].
+    /// What to do with pictures that cannot be decoded [default: refuse, with exit code 6].
     #[arg(long, value_enum)]
     on_broken: Option<OnBroken>,
 
@@ -68,9 +66,10 @@ Examples:
   ddpm-exporter data check celeba:datasets --split valid
   ddpm-exporter data check parquet:cifar10/data --on-broken skip --json
 
-Exit code: 0 if training could begin, 3 if the data cannot be loaded, 6 if some pictures cannot be used.";
+Exit code: 0 if training could start, 3 if the data cannot be loaded, 6 if some pictures cannot be
+used.";
 
-/// Lines of duplicates; `--json` has all of them.
+/// Duplicates printed; `--json` lists all of them.
 const LISTED_DUPLICATES: usize = 20;
 /// Items on a grid.
 const GRID_PICTURES: usize = 64;
@@ -86,7 +85,7 @@ impl Args {
 
 impl Check {
     fn run(&self) -> Result<(), Failure> {
-        let set = data::load(&self.source, &self.options()).map_err(TrainError::from)?;
+        let set = ddpm_data::load(&self.source, &self.options())?;
         let report = Report::of(&set);
         if self.json {
             let json = serde_json::to_string_pretty(&report);
@@ -100,12 +99,12 @@ impl Check {
         self.judge(&report)
     }
 
-    /// Broken pictures are left out here, whatever the user said: the check is to find all of them.
+    /// Always skips broken pictures: the check is meant to find all of them.
     fn options(&self) -> LoadOptions {
         LoadOptions {
             image_size: self.image_size,
             greyscale: self.greyscale,
-            on_broken: data::OnBroken::Skip,
+            on_broken: OnBroken::Skip,
             folder_labels: if self.no_labels { FolderLabels::None } else { FolderLabels::Auto },
             flips: None,
             seed: self.seed,
@@ -119,7 +118,8 @@ impl Check {
             return Ok(());
         }
         Err(Failure::CheckFailed(format!(
-            "{broken} of {} pictures cannot be used; repair or remove them, or train with `--on-broken skip`",
+            "{broken} of {} pictures cannot be used; repair or remove them, or train with \
+             `--on-broken skip`",
             broken + report.count
         )))
     }
@@ -155,15 +155,17 @@ fn line(name: &str, value: &str) {
 
 fn write_grid(path: &Path, set: &Dataset) -> Result<(), Failure> {
     let (shape, most) = match set.kind() {
-        Kind::Images { channels, height, width } => (vec![channels, height, width], GRID_PICTURES),
-        Kind::Points2d => (vec![2], GRID_POINTS),
+        ItemShape::Images { channels, height, width } => {
+            (vec![channels, height, width], GRID_PICTURES)
+        }
+        ItemShape::Points2d => (vec![2], GRID_POINTS),
     };
     let shape: Vec<i64> = shape.into_iter().map(|extent| extent as i64).collect();
     let (count, len) = (set.len().min(most), set.kind().num_elements());
     let mut samples = vec![0.0; count * len];
     samples.chunks_exact_mut(len).enumerate().for_each(|(i, x_0)| set.x_0(i, false, x_0));
     let text = [("ddpm.data".to_owned(), set.name().to_owned())];
-    let png = picture::png(&samples, &shape, &text);
+    let png = sheet::png(&samples, &shape, &text);
     png.and_then(|png| write_whole(path, |out| out.write_all(&png))).map_err(|cause| {
         let problem =
             format!("{}: cannot be written: {cause}; name another --grid", path.display());

@@ -1,4 +1,4 @@
-//! Where libtorch computes, with the reason; never a silent fall back.
+//! Chooses where libtorch computes, and prints why; never falls back silently.
 
 use ddpm_onnx::DeviceChoice;
 use ddpm_torch::distributed::Launch;
@@ -9,33 +9,33 @@ use super::Failure;
 /// Where to compute.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DeviceArgs {
-    /// auto, cpu, cuda or cuda:N [default: auto, which takes a GPU that works].
+    /// auto, cpu, cuda or cuda:N [default: auto, which uses a GPU if one works].
     #[arg(long, env = "DDPM_DEVICE", value_name = "DEVICE")]
     device: Option<DeviceChoice>,
 
-    /// Threads of CPU computations [default: one a core].
+    /// Threads for CPU computations [default: one per core].
     #[arg(long, env = "DDPM_THREADS", value_name = "N")]
     threads: Option<std::num::NonZeroU16>,
 }
 
 impl DeviceArgs {
-    /// What was asked for, for ONNX Runtime.
+    /// Returns the requested device, for ONNX Runtime.
     pub(super) fn choice(&self) -> DeviceChoice {
         self.device.unwrap_or_default()
     }
 
-    /// Chooses the device and prints the choice. To be called before anything else asks libtorch
-    /// for CUDA, which would remember "none".
+    /// Chooses the device and prints the choice. Must come before any other query for CUDA, whose
+    /// answer libtorch would cache.
     ///
     /// # Errors
     ///
-    /// [`Failure::Refused`] if CUDA was asked for and does not work, with the reason.
+    /// [`Failure::Refused`] says why a requested GPU does not work.
     pub(super) fn choose(&self) -> Result<Device, Failure> {
         self.choose_for(None)
     }
 
-    /// Chooses the device of one process of several: its GPU is the one that was asked for, or the
-    /// first, plus its rank on the machine.
+    /// Chooses the device of one of several processes: the number of its GPU is the requested one,
+    /// or 0, plus its rank on the machine.
     ///
     /// # Errors
     ///
@@ -58,9 +58,9 @@ impl DeviceArgs {
 
 fn choose(choice: DeviceChoice, first_gpu: u32) -> Result<(Device, String), String> {
     match choice {
-        DeviceChoice::Cpu => Ok((Device::Cpu, "asked for".to_owned())),
+        DeviceChoice::Cpu => Ok((Device::Cpu, "requested".to_owned())),
         DeviceChoice::Cuda(number) => match cuda(number.saturating_add(first_gpu)) {
-            Ok(device) => Ok((device, "asked for".to_owned())),
+            Ok(device) => Ok((device, "requested".to_owned())),
             Err(reason) => Err(format!("device {choice} cannot be used: {reason}")),
         },
         DeviceChoice::Auto => Ok(match cuda(first_gpu) {
@@ -76,7 +76,7 @@ fn cuda(number: u32) -> Result<Device, String> {
     if i64::from(number) >= count {
         return Err(format!("there are {count} GPUs, numbered from 0"));
     }
-    // Shapes stay the same for a whole run, so trying algorithms pays.
+    // Shapes stay the same for a whole run, so benchmarking algorithms pays off.
     Cuda::cudnn_set_benchmark(true);
     Ok(Device::Cuda(number as usize))
 }

@@ -5,45 +5,45 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ddpm_torch::distributed::{GroupError, Launch};
+use ddpm_training::distributed::Team;
 use tch::Device;
 
 use super::Failure;
-use crate::train::distributed::Team;
 
-/// Seconds that a rank may be silent: PyTorch's half an hour.
-const TIMEOUT: u32 = 1800;
+/// Seconds that a rank may be silent; PyTorch's default.
+const DEFAULT_TIMEOUT: u32 = 1800;
 
-/// Several processes, one run.
+/// Whether and how to train on several processes.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DistributedArgs {
-    /// Train on the processes that torchrun or srun has started, or that RANK, WORLD_SIZE,
-    /// LOCAL_RANK, MASTER_ADDR and MASTER_PORT tell of. Each takes an equal share of every batch, on
-    /// the CPU or on the GPU of its LOCAL_RANK; rank 0 writes.
+    /// Train on the processes started by torchrun or srun, or described by RANK, WORLD_SIZE,
+    /// LOCAL_RANK, MASTER_ADDR and MASTER_PORT. Each takes an equal share of every batch, on the
+    /// CPU or on the GPU of its LOCAL_RANK; rank 0 writes the run.
     #[arg(long, help_heading = "Distributed")]
     distributed: bool,
 
-    /// Seconds after which ranks give up one that is silent [default: 1800].
+    /// Seconds after which a silent rank counts as lost [default: 1800].
     #[arg(long, value_name = "SECONDS", requires = "distributed", help_heading = "Distributed")]
     dist_timeout: Option<NonZeroU32>,
 }
 
 impl DistributedArgs {
-    /// Who this process is, if it is to train with others.
+    /// Returns the identity of this process if it trains with others.
     ///
     /// # Errors
     ///
-    /// [`Failure::Refused`] if that is asked for, and nothing says with whom.
+    /// [`Failure::Refused`] if the environment does not describe the processes.
     pub(super) fn launch(&self) -> Result<Option<Launch>, Failure> {
         Ok(self.distributed.then(Launch::from_env).transpose().map_err(GroupError::from)?)
     }
 
-    /// Meets the other processes.
+    /// Connects to the other processes.
     ///
     /// # Errors
     ///
-    /// [`Failure::Failed`] if they do not come.
+    /// [`Failure::Failed`] if they do not connect in time.
     pub(super) fn join(&self, launch: Launch, device: Device) -> Result<Arc<Team>, Failure> {
-        let timeout = self.dist_timeout.map_or(TIMEOUT, NonZeroU32::get);
+        let timeout = self.dist_timeout.map_or(DEFAULT_TIMEOUT, NonZeroU32::get);
         let team = Team::join(launch, device, Duration::from_secs(timeout.into()))?;
         if team.leads() {
             eprintln!("{} processes train together", team.size());

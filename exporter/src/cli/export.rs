@@ -1,34 +1,34 @@
-//! `export`: a checkpoint becomes a verified model package, or a model of another server.
+//! `export`: turns a checkpoint into a verified package, or into a model for another server.
 
 use std::path::{Path, PathBuf};
 
+use ddpm_conversion::export::triton;
+use ddpm_data::{Dataset, Source};
 use ddpm_package::{MANIFEST_FILE, Package};
+use ddpm_training::Checkpoint;
 use tch::Device;
 
 use super::Failure;
 use super::verify::{OrtArgs, check};
-use crate::data::{self, Dataset, Source};
-use crate::export::package::{Export, ExportError};
-use crate::export::triton;
-use crate::train::Checkpoint;
+use crate::package::{Export, PackageError};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Folder of a run (its newest checkpoint is meant) or of a checkpoint; for another layout, of a
-    /// package too.
+    /// Folder of a run (uses its newest checkpoint) or a checkpoint; with --layout triton, also of
+    /// a package.
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Folder of the package, or of the repository that the model is put into.
+    /// Folder of the package, or of the repository to add the model to.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
 
-    /// What is written [default: package].
+    /// Layout to write [default: package].
     #[arg(long, value_enum)]
     layout: Option<Layout>,
 
-    /// Name under which the model is served [default: the run's].
+    /// Name to serve the model under [default: the run's].
     #[arg(long)]
     name: Option<String>,
 
@@ -36,20 +36,20 @@ pub(super) struct Args {
     #[arg(long)]
     version: Option<String>,
 
-    /// Export the weights of the last step, not their moving average.
+    /// Export the weights of the last step instead of their moving average.
     #[arg(long)]
     raw_weights: bool,
 
-    /// Data for the golden vectors [default: what the run was trained on].
+    /// Data for the golden vectors [default: the training data].
     #[arg(long, value_name = "SOURCE")]
     golden_from: Option<Source>,
 
-    /// Leave out the files that make the package a pipeline of diffusers too: they hold the weights once
-    /// more.
+    /// Leave out the files that also make the package a diffusers pipeline; they store the weights
+    /// a second time.
     #[arg(long)]
     no_weights: bool,
 
-    /// Replace a package, or a model of the repository, that stands at the output.
+    /// Replace an existing package or model at the output.
     #[arg(long)]
     force: bool,
 
@@ -57,12 +57,12 @@ pub(super) struct Args {
     ort: OrtArgs,
 }
 
-/// For which server.
+/// The server to write for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Layout {
-    /// A model package: for ddpm-server, onnxruntime and diffusers.
+    /// A model package, for ddpm-server, onnxruntime and diffusers.
     Package,
-    /// A model of a repository of NVIDIA's Triton: it evaluates the network, its caller samples.
+    /// A model in a repository for NVIDIA's Triton, which evaluates the network; clients sample.
     Triton,
 }
 
@@ -79,7 +79,7 @@ impl Args {
         match self.layout.unwrap_or(Layout::Package) {
             Layout::Package if is_package => {
                 let reason = format!(
-                    "{}: this is a package already; --layout triton writes it for another server",
+                    "{}: this is already a package; --layout triton writes it for another server",
                     self.run.display()
                 );
                 Err(Failure::Refused(reason.into()))
@@ -95,7 +95,7 @@ impl Args {
             }
             Layout::Triton if is_package => self.triton(&Package::open(&self.run)?),
             Layout::Triton => {
-                // What Triton gets was verified as a package before.
+                // Only what passed verification as a package goes to Triton.
                 let folder = tempfile::tempdir().map_err(|cause| Failure::Failed(cause.into()))?;
                 self.triton(&self.package(&folder.path().join("package"))?)
             }
@@ -128,17 +128,17 @@ impl Args {
         let mut options = config.data.load_options(config.seed);
         let source = match &self.golden_from {
             Some(source) => {
-                // Other data need not have the split that the model was trained on.
+                // Other data may lack the split that the model was trained on.
                 options.split = source.default_split();
                 source.clone()
             }
             None => config.data.source()?,
         };
-        Ok(data::load(&source, &options).map_err(ExportError::from)?)
+        Ok(ddpm_data::load(&source, &options).map_err(PackageError::from)?)
     }
 }
 
-/// Writes a package and recomputes it in both engines; the end of `train` does so too.
+/// Writes a package and verifies it in both engines.
 pub(super) fn write_verified(
     export: &Export<'_>,
     target: &Path,

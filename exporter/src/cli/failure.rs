@@ -1,31 +1,35 @@
-//! Why a command ended early, and its exit code.
+//! Why a command failed, and its exit code.
 
 use std::error::Error;
-use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::{fmt, io};
 
+use ddpm_conversion::export::ExportError;
+use ddpm_conversion::export::read::ReadError;
+use ddpm_conversion::export::verify::VerifyError;
+use ddpm_conversion::import::ImportError;
+use ddpm_data::DataError;
+use ddpm_evaluation::EvaluateError;
+use ddpm_network::ConfigError;
 use ddpm_torch::distributed::GroupError;
+use ddpm_training::{CheckpointError, TrainError};
+use tch::TchError;
 
-use crate::evaluate::EvaluateError;
-use crate::export::package::ExportError;
-use crate::export::read::ReadError;
-use crate::export::verify::VerifyError;
-use crate::import::ImportError;
-use crate::train::{CheckpointError, TrainError};
+use crate::package::PackageError;
 
 /// Grouped by exit code.
 #[derive(Debug)]
 pub enum Failure {
-    /// Exit code 2: what was asked for is not complete.
+    /// Exit code 2: the command line is incomplete.
     Usage(String),
-    /// Exit code 1: something went wrong on the way.
+    /// Exit code 1: something went wrong while the command ran.
     Failed(Box<dyn Error + Send + Sync>),
-    /// Exit code 3: settings, data or a package that cannot be used.
+    /// Exit code 3: unusable settings, data or package.
     Refused(Box<dyn Error + Send + Sync>),
-    /// Exit code 6: a check ran, and did not pass.
+    /// Exit code 6: a check ran and failed.
     CheckFailed(String),
-    /// Exit code 128 + the signal: training was cut short, and saved itself.
+    /// Exit code 128 + signal: training was stopped, and saved a checkpoint.
     Stopped {
         /// SIGINT or SIGTERM.
         signal: i32,
@@ -35,7 +39,17 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What the process should end with.
+    /// Makes a [`Failed`](Self::Failed) for a file or folder that cannot be written; for `map_err`.
+    pub(super) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |cause| {
+            let hint = "free space or fix its permissions";
+            let reason = format!("{}: cannot be written: {cause}; {hint}", path.display());
+            Self::Failed(reason.into())
+        }
+    }
+
+    /// Returns the exit code of the process.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
@@ -58,21 +72,21 @@ impl fmt::Display for Failure {
             Self::Usage(reason) => write!(f, "error: {reason}"),
             Self::CheckFailed(reason) => write!(f, "check failed: {reason}"),
             Self::Stopped { run, .. } => {
-                write!(f, "stopped; go on with: ddpm-exporter train --resume {}", run.display())
+                write!(f, "stopped; resume with: ddpm-exporter train --resume {}", run.display())
             }
         }
     }
 }
 
-/// The causes that the message before did not tell already.
+/// Appends the causes that the message before them does not already contain.
 fn write_causes(f: &mut fmt::Formatter<'_>, error: &(dyn Error + 'static)) -> fmt::Result {
-    let (mut told, mut next) = (error.to_string(), error.source());
+    let (mut previous, mut next) = (error.to_string(), error.source());
     while let Some(cause) = next {
         let message = cause.to_string();
-        if !told.contains(&message) {
+        if !previous.contains(&message) {
             write!(f, ": {message}")?;
         }
-        (told, next) = (message, cause.source());
+        (previous, next) = (message, cause.source());
     }
     Ok(())
 }
@@ -88,6 +102,30 @@ impl From<TrainError> for Failure {
             TrainError::Group(error) => error.into(),
             _ => Self::Failed(error.into()),
         }
+    }
+}
+
+impl From<ddpm_diffusion::Error> for Failure {
+    fn from(error: ddpm_diffusion::Error) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<TchError> for Failure {
+    fn from(error: TchError) -> Self {
+        TrainError::from(error).into()
     }
 }
 
@@ -124,13 +162,22 @@ impl From<ReadError> for Failure {
 impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         match error {
-            ExportError::Settings(error) => error.into(),
             ExportError::Package(ddpm_package::Error::Io { .. })
             | ExportError::Picture(_)
             | ExportError::Weights(_)
             | ExportError::Write { .. }
             | ExportError::Torch(_) => Self::Failed(error.into()),
             _ => Self::Refused(error.into()),
+        }
+    }
+}
+
+impl From<PackageError> for Failure {
+    fn from(error: PackageError) -> Self {
+        match error {
+            PackageError::Settings(error) => error.into(),
+            PackageError::Export(error) => error.into(),
+            PackageError::Data(_) => Self::Refused(error.into()),
         }
     }
 }

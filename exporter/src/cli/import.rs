@@ -1,26 +1,28 @@
-//! `import`: a model of another program becomes a verified model package.
+//! `import`: turns another program's model into a verified package.
 
 use std::path::{Path, PathBuf};
 
+use ddpm_conversion::import::{
+    ImportOptions, Imported, Packaging, ReferenceOutputs, ddpm_torch, diffusers,
+};
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
+use ddpm_network::Network;
 use ddpm_package::Package;
 
 use super::verify::{OrtArgs, check};
 use super::{Failure, names};
-use crate::import::{Expected, Imported, Known, Packaging, ddpm_torch, diffusers};
-use crate::model::Network;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// A checkpoint of ddpm-torch (.pt), or a folder of diffusers.
+    /// A ddpm-torch checkpoint (.pt), or a diffusers folder.
     path: PathBuf,
 
     /// Folder of the package.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
 
-    /// Name under which the model is served [default: the file's].
+    /// Name to serve the model under [default: the file's].
     #[arg(long)]
     name: Option<String>,
 
@@ -29,20 +31,20 @@ pub(super) struct Args {
     version: Option<String>,
 
     /// Outputs of the original program to compare with: a safetensors file with sample, timestep,
-    /// out_sample and, if there are classes, class_labels.
+    /// out_sample and, for models with classes, class_labels.
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
 
-    /// Seed of the golden vectors and of the picture of samples [default: 0].
+    /// Seed of the golden vectors and the sample grid [default: 0].
     #[arg(long)]
     seed: Option<u64>,
 
-    /// Leave out the files that make the package a pipeline of diffusers too: they hold the weights once
-    /// more.
+    /// Leave out the files that also make the package a diffusers pipeline; they store the weights
+    /// a second time.
     #[arg(long)]
     no_weights: bool,
 
-    /// Replace a package that stands at the output.
+    /// Replace an existing package at the output.
     #[arg(long)]
     force: bool,
 
@@ -53,19 +55,19 @@ pub(super) struct Args {
     ort: OrtArgs,
 }
 
-/// What the source does not hold; everything that is said here wins over it.
+/// Settings that the source may lack; those set here override it.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "What the source does not say")]
 struct KnownArgs {
-    /// Settings of a ddpm-torch checkpoint: the JSON that it was trained with.
+    /// Settings of a ddpm-torch checkpoint: the JSON file it was trained with.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// Side of square pictures, or HEIGHTxWIDTH.
-    #[arg(long, value_name = "PIXELS", value_parser = size)]
+    #[arg(long, value_name = "PIXELS", value_parser = picture_size)]
     image_size: Option<[i64; 2]>,
 
-    /// Squares of so many pixels a side are channels to the network (ddpm-torch's block_size).
+    /// Side of the squares of pixels that become channels (ddpm-torch's block_size).
     #[arg(long, value_name = "PIXELS")]
     block_size: Option<i64>,
 
@@ -73,7 +75,7 @@ struct KnownArgs {
     #[arg(long, value_name = "KIND", value_parser = names::beta_schedule)]
     beta_schedule: Option<BetaSchedule>,
 
-    /// T, the number of timesteps.
+    /// Number of timesteps T.
     #[arg(long, value_name = "T")]
     timesteps: Option<usize>,
 
@@ -93,22 +95,22 @@ struct KnownArgs {
     #[arg(long, value_name = "KIND", value_parser = names::variance)]
     variance: Option<Variance>,
 
-    /// Added to the variance in every norm.
+    /// Constant added to the variance in each norm.
     #[arg(long, value_name = "EPS")]
     norm_eps: Option<f64>,
 
-    /// Take the weights of the last step where a checkpoint has their moving average too.
+    /// Use the weights of the last step even if the checkpoint has their moving average.
     #[arg(long)]
     raw_weights: bool,
 
-    /// The last class of a diffusers model means "no label".
+    /// Treat the last class of a diffusers model as "no label".
     #[arg(long)]
     null_class: bool,
 }
 
 const EXAMPLES: &str = "\
-Every assumption is printed. Exit code 3 if something must be said or is not supported, 6 if the outputs
-are not those of the original program.
+Every assumption is printed. Exit code 3 if a setting is missing or not supported, 6 if the outputs
+differ from the original program's.
 
 Examples:
   ddpm-exporter import cifar10_2040.pt --config cifar10.json --output models/cifar10
@@ -144,7 +146,7 @@ impl Args {
             diffusers::import(&self.path, &known)?
         } else if self.path.is_dir() {
             let reason = format!(
-                "{}: this is no folder of diffusers; a run of this program is for `export`",
+                "{}: this is no diffusers folder; to package a run, use `export`",
                 self.path.display()
             );
             return Err(Failure::Refused(reason.into()));
@@ -157,8 +159,8 @@ impl Args {
 }
 
 impl KnownArgs {
-    fn known(&self) -> Known {
-        Known {
+    fn known(&self) -> ImportOptions {
+        ImportOptions {
             config: self.config.clone(),
             image_size: self.image_size,
             block_size: self.block_size,
@@ -175,9 +177,9 @@ impl KnownArgs {
     }
 }
 
-/// Compares the network with the original program.
+/// Compares the network's outputs with the original program's.
 fn compare(network: &Network, file: &Path) -> Result<(), Failure> {
-    let difference = Expected::open(file)?.compare(network)?;
+    let difference = ReferenceOutputs::open(file)?.compare(network)?;
     let line = format!(
         "largest difference from the original program {:.1e}, allowed {:.1e}",
         difference.largest, difference.allowed
@@ -189,7 +191,7 @@ fn compare(network: &Network, file: &Path) -> Result<(), Failure> {
     Err(Failure::CheckFailed(format!("{line}; are the assumptions right?")))
 }
 
-fn size(text: &str) -> Result<[i64; 2], String> {
+fn picture_size(text: &str) -> Result<[i64; 2], String> {
     let extent = |text: &str| text.parse::<i64>().ok().filter(|extent| *extent > 0);
     let (height, width) = text.split_once('x').unwrap_or((text, text));
     extent(height)
@@ -203,11 +205,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_is_a_side_or_height_times_width() {
-        assert_eq!(size("32"), Ok([32, 32]));
-        assert_eq!(size("24x32"), Ok([24, 32]));
+    fn a_picture_size_is_a_side_or_height_x_width() {
+        assert_eq!(picture_size("32"), Ok([32, 32]));
+        assert_eq!(picture_size("24x32"), Ok([24, 32]));
         for text in ["", "0", "-1", "24x", "24x32x3", "wide"] {
-            assert!(size(text).is_err(), "{text}");
+            assert!(picture_size(text).is_err(), "{text}");
         }
     }
 }

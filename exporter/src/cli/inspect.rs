@@ -1,21 +1,21 @@
-//! `inspect`: says what a path holds.
+//! `inspect`: describes what a path holds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ddpm_conversion::export::onnx::{ModelProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
+use ddpm_conversion::export::read::{ReadError, model_config};
+use ddpm_network::Network;
 use ddpm_package::{MANIFEST_FILE, Manifest, Package, Sha256Hex};
+use ddpm_training::{Checkpoint, TrainConfig, TrainError};
 use prost::Message;
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::export::onnx::{ModelProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
-use crate::export::read::{ReadError, model_config};
-use crate::model::Network;
-use crate::train::{Checkpoint, TrainConfig, TrainError};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
-    /// A run, a checkpoint, a package, or an ONNX file.
+    /// A run, a checkpoint, a package or an ONNX file.
     path: PathBuf,
 
     /// Print one JSON document instead of lines.
@@ -61,7 +61,7 @@ fn package(package: &Package) -> Result<Value, Failure> {
     }))
 }
 
-/// T numbers would bury the rest.
+/// Replaces the T betas, which would bury the rest, by their number.
 fn without_betas(manifest: &Manifest) -> Value {
     let mut manifest = json!(manifest);
     let timesteps = manifest["schedule"]["betas"].as_array().map(Vec::len);
@@ -100,7 +100,7 @@ fn parameters(config: &TrainConfig) -> Result<usize, TrainError> {
     Ok(network.parameters().iter().map(|(_, tensor)| tensor.numel()).sum())
 }
 
-/// A line for every leaf: its path with dots, and its value.
+/// Prints a line per leaf: its dotted path, and its value.
 fn print_lines(path: &str, value: &Value) {
     match value {
         Value::Object(fields) => {

@@ -1,31 +1,31 @@
-//! Who judges the samples of a run while it trains.
+//! Sets up the judge of a run's samples.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ddpm_data::{Dataset, Source};
+use ddpm_evaluation::extractor::{Extractor, OnnxOptions};
+use ddpm_evaluation::pictures::PictureSet;
+use ddpm_evaluation::preprocessing::Preprocessing;
+use ddpm_training::{TrainConfig, TrainError, Trainer};
 use tch::Device;
 
 use super::Failure;
-use crate::data::{Dataset, Source};
-use crate::evaluate::extractor::{Extractor, OnnxOptions};
-use crate::evaluate::judge::SampleJudge;
-use crate::evaluate::pictures::PictureSet;
-use crate::evaluate::preprocessing::Preprocessing;
-use crate::train::{TrainConfig, TrainError, Trainer};
+use crate::judge::SampleJudge;
 
-/// What judging needs, found to be there.
-pub(super) struct Bench {
-    /// Of pictures.
+/// What the judge needs, opened before training.
+pub(super) struct JudgeSetup {
+    /// Absent for points.
     extractor: Option<Extractor>,
-    /// Where features of the data are remembered.
+    /// Folder that caches the features of the data.
     cache: Option<PathBuf>,
 }
 
-impl Bench {
-    /// Opens the extractor, so that a run does not fail on it hours later; `None` if samples are not
-    /// judged.
+impl JudgeSetup {
+    /// Opens the extractor now, so that the run does not fail on it hours later; `None` if samples
+    /// are not judged.
     ///
-    /// * `device`: of a TorchScript module.
+    /// * `device`: runs a TorchScript module.
     pub(super) fn open(
         config: &TrainConfig,
         onnx: &OnnxOptions,
@@ -46,8 +46,8 @@ impl Bench {
         Ok(Some(Self { extractor, cache }))
     }
 
-    /// Looks at the data that samples will be judged by. Other processes of the run are told that this
-    /// one is busy.
+    /// Makes the judge. Computes the features of the data, and meanwhile tells the other processes
+    /// of the run that this one is busy.
     pub(super) fn judge(
         self,
         config: &TrainConfig,
@@ -55,26 +55,26 @@ impl Bench {
         trainer: &Trainer,
     ) -> Result<SampleJudge, Failure> {
         let (extractor, pictures) =
-            match (self.extractor, PictureSet::of_dataset(Arc::clone(dataset))) {
+            match (self.extractor, PictureSet::from_dataset(Arc::clone(dataset))) {
                 (Some(extractor), Some(pictures)) => (extractor, pictures),
                 _ => {
                     let toy = match config.data.source()? {
                         Source::Toy { kind, .. } => Some(kind),
                         _ => None,
                     };
-                    return Ok(SampleJudge::of_points(dataset, toy, config.seed)?);
+                    return Ok(SampleJudge::for_points(dataset, toy, config.seed)?);
                 }
             };
         eprintln!(
-            "samples are judged through {}, by {} pictures",
+            "samples are judged through {} against {} pictures",
             extractor.name(),
             pictures.len()
         );
         let mut held: Result<(), TrainError> = Ok(());
         let folder = self.cache.as_deref();
-        let judge = SampleJudge::of_pictures(&pictures, extractor, folder, config.seed, |_| {
+        let judge = SampleJudge::for_pictures(&pictures, extractor, folder, config.seed, |_| {
             if held.is_ok() {
-                held = trainer.hold();
+                held = trainer.keep_alive();
             }
         })?;
         held?;

@@ -1,15 +1,16 @@
-//! The command line: one file a command. Results go to stdout, progress and logs to stderr.
+//! The command line: one file or folder per command. Results go to stdout, progress and logs to
+//! stderr.
 //!
-//! The commands stand in the order of a model's life; what several of them share comes before:
+//! Commands follow the life of a model; what they share comes first:
 //!
-//! * `failure`: why a command ended early, and its exit code;
-//! * `names`: names that people type; `device`: where libtorch computes; `model`: a trained model, from
-//!   whatever holds one; `how`: how to sample;
-//! * `settings`: the words of a run; `layers`: which of them count; `distributed`: on several processes;
-//! * `presets`, `data`, `train` with its `dry_run`, `sample`, `eval`: from settings and data to a model
-//!   that was judged;
+//! * `failure`: why a command failed, and its exit code;
+//! * `names`: names as typed; `device`: where libtorch computes; `model`: loads a trained model;
+//!   `sampling`: how to sample; `cache`: where features are cached;
+//! * `settings`: the settings of a run; `layers`: which of them win; `distributed`: training on
+//!   several processes; `judging`: measuring samples during training;
+//! * `presets`, `data`, `train`, `sample`, `eval`: from settings and data to an evaluated model;
 //! * `export`, `import`, `verify`, `inspect`: packages;
-//! * `random`, `doctor`: for the machine.
+//! * `random`, `doctor`: benchmarks and checks of the machine.
 
 mod failure;
 pub use failure::Failure;
@@ -20,7 +21,7 @@ mod device;
 
 mod model;
 
-mod how;
+mod sampling;
 
 mod settings;
 
@@ -37,8 +38,6 @@ mod presets;
 mod data;
 
 mod train;
-
-mod dry_run;
 
 mod sample;
 
@@ -83,35 +82,35 @@ Examples:
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print the settings of published results, as files for --config.
+    /// Print the settings of published results, in the format of --config.
     Presets(presets::PresetsArgs),
-    /// Write a file of settings to edit, for --config.
+    /// Write a settings file to edit, for --config.
     Init(presets::InitArgs),
-    /// Look at a data set before training.
+    /// Inspect a data set before training.
     Data(data::Args),
     /// Train a model, then write and verify its package.
     Train(Box<train::Args>),
-    /// Draw samples in libtorch: those that the server draws for the same seed.
+    /// Draw samples in libtorch, the same as the server draws for the same seed.
     Sample(sample::Args),
     /// Compare samples with data: Fréchet distance, KID, precision and recall, toy measures.
     Eval(Box<eval::Args>),
-    /// Write the package of a checkpoint, and verify it.
+    /// Write and verify the package of a checkpoint.
     Export(export::Args),
-    /// Make a package of another program's model, and verify it.
+    /// Turn another program's model into a package, and verify it.
     Import(import::Args),
     /// Recompute a package's golden outputs in libtorch and in ONNX Runtime.
     Verify(verify::Args),
-    /// Say what a run, a checkpoint, a package or an ONNX file holds.
+    /// Describe a run, a checkpoint, a package or an ONNX file.
     Inspect(inspect::Args),
-    /// Write a package of untrained weights, for benchmarks and checks of devices.
+    /// Write a package of random weights, for benchmarks and device checks.
     Random(random::Args),
-    /// Say what this machine has, what of it works, and what to do about the rest.
+    /// Check what this machine offers, what works, and how to fix the rest.
     Doctor(doctor::Args),
 }
 
 impl Cli {
-    /// Runs the command and says how it went, in words on stderr and by the exit code: 0 ok, 1
-    /// failed, 2 usage, 3 bad settings or package, 6 a check failed, 130 and 143 when cut short.
+    /// Runs the command, prints errors to stderr and returns the exit code: 0 ok, 1 failed, 2
+    /// usage, 3 bad settings or package, 6 failed check, 130 or 143 stopped by a signal.
     #[must_use]
     pub fn run(self) -> ExitCode {
         start_logging();
@@ -139,10 +138,10 @@ impl Cli {
     }
 }
 
-/// Warnings of the libraries; `RUST_LOG` asks for more.
+/// Prints the libraries' warnings to stderr; `RUST_LOG` selects more.
 fn start_logging() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    // It fails only if there is logging already, as in a test.
+    // Fails only if logging is already set up, as in a test.
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

@@ -1,21 +1,21 @@
-//! A trained model, from whatever holds one: a run, a checkpoint or a package.
+//! Loads a trained model from a run, a checkpoint or a package.
 
 use std::path::Path;
 
-use ddpm_diffusion::Network as Meaning;
+use ddpm_conversion::export::read;
+use ddpm_diffusion::Parameterisation;
+use ddpm_network::Network;
 use ddpm_package::{DefaultSampler, Kind, MANIFEST_FILE, Package};
+use ddpm_training::Checkpoint;
 use tch::Device;
 
 use super::Failure;
-use crate::export::read;
-use crate::model::Network;
-use crate::train::{Checkpoint, TrainError};
 
-/// What sampling needs to know.
+/// A trained model, as sampling needs it.
 pub(super) struct Model {
     pub(super) name: String,
     pub(super) network: Network,
-    pub(super) meaning: Meaning,
+    pub(super) parameterisation: Parameterisation,
     pub(super) kind: Kind,
     pub(super) classes: Vec<String>,
     pub(super) default_sampler: DefaultSampler,
@@ -25,30 +25,33 @@ impl Model {
     /// Loads the averaged weights of a run or checkpoint, or those of a package.
     pub(super) fn load(path: &Path, device: Device) -> Result<Self, Failure> {
         if path.join(MANIFEST_FILE).is_file() {
-            Self::of_package(&Package::open(path)?, device)
+            Self::from_package(&Package::open(path)?, device)
         } else {
-            Self::of_checkpoint(&Checkpoint::find(path)?, device)
+            Self::from_checkpoint(&Checkpoint::find(path)?, device)
         }
     }
 
-    pub(super) fn of_package(package: &Package, device: Device) -> Result<Self, Failure> {
+    pub(super) fn from_package(package: &Package, device: Device) -> Result<Self, Failure> {
         let manifest = package.manifest();
         Ok(Self {
             name: manifest.name.clone(),
             network: read::network(&package.portable_graph()?, device)?,
-            meaning: manifest.network().map_err(TrainError::from)?,
+            parameterisation: manifest.parameterisation()?,
             kind: manifest.kind,
             classes: manifest.classes.clone(),
             default_sampler: manifest.default_sampler.clone(),
         })
     }
 
-    pub(super) fn of_checkpoint(checkpoint: &Checkpoint, device: Device) -> Result<Self, Failure> {
+    pub(super) fn from_checkpoint(
+        checkpoint: &Checkpoint,
+        device: Device,
+    ) -> Result<Self, Failure> {
         let config = checkpoint.config();
         Ok(Self {
             name: config.name.clone(),
             network: checkpoint.network(false, device)?,
-            meaning: config.diffusion.network()?,
+            parameterisation: config.diffusion.parameterisation()?,
             kind: config.kind(),
             classes: config.classes.clone(),
             default_sampler: config.default_sampler()?,

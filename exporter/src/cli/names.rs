@@ -1,10 +1,10 @@
-//! Names that people type, from tables of (name, value), and names of models.
+//! Parsers of names as users type them, and names for models.
 
 use std::path::Path;
 
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 
-/// Finds `text` in a table, or lists the names there are.
+/// Finds `text` in a table of (name, value), or lists the names in it.
 fn find<T: Copy>(table: &[(&'static str, T)], text: &str) -> Result<T, String> {
     let found = table.iter().find(|(name, _)| *name == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
@@ -25,8 +25,8 @@ pub(super) fn variance(text: &str) -> Result<Variance, String> {
     find(&Variance::NAMES, text)
 }
 
-/// What a file or folder is called, without the ending of a file, in the letters that a model's name may
-/// have.
+/// Derives a model's name from a file, without its extension, or a folder; characters that names
+/// may not have become `-`.
 pub(super) fn model_name(path: &Path) -> String {
     let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
     let stem = name.unwrap_or_default().to_string_lossy().to_lowercase();
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_names_its_model_in_letters_that_a_name_may_have() {
+    fn a_file_name_becomes_a_valid_model_name() {
         assert_eq!(model_name(Path::new("a/My Net_2.json")), "my-net_2");
     }
 }

@@ -5,20 +5,19 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ddpm_files::{npy, write_whole};
+use ddpm_network::sample::{DrawRequest, draw};
+use ddpm_pictures::sheet;
 use tch::Tensor;
 
 use super::Failure;
 use super::device::DeviceArgs;
-use super::how::How;
 use super::model::Model;
-use crate::picture;
-use crate::sample::{Request, draw};
-use crate::train::TrainError;
+use super::sampling::SamplingFlags;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Folder of a run (its newest checkpoint is meant), of a checkpoint, or of a package.
+    /// Folder of a run (uses its newest checkpoint), a checkpoint, or a package.
     #[arg(value_name = "MODEL")]
     model: PathBuf,
 
@@ -26,23 +25,23 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// How many samples, at most 1000000 [default: 64].
+    /// Samples to draw, at most 1000000 [default: 64].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: Option<u32>,
 
-    /// Seed of the noise: the same samples as the server's for this seed [default: 0].
+    /// Seed of the noise; the server draws the same samples for it [default: 0].
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
 
-    /// Classes in turn, by number or name, or none [default: all classes].
+    /// Classes to cycle through, by number or name, or none [default: all classes].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     labels: Option<Vec<String>>,
 
     #[command(flatten)]
-    how: How,
+    sampling: SamplingFlags,
 
-    /// States to start from in turn, a NumPy file of f32 or f64 [N, …shape]; for ddim-inverse the
-    /// pictures to encode.
+    /// States to start from, in turn: a NumPy file of f32 or f64 [N, …shape]. For ddim-inverse,
+    /// the pictures to encode.
     #[arg(long, value_name = "FILE.npy")]
     initial: Option<PathBuf>,
 
@@ -54,9 +53,11 @@ const EXAMPLES: &str = "\
 Examples:
   ddpm-exporter sample runs/glyphs --out samples
   ddpm-exporter sample models/glyphs --count 16 --labels star,heart --seed 7 --out samples
-  ddpm-exporter sample runs/digits --sampler dpm++:order=3 --grid exponential --steps 20 --out samples
+  ddpm-exporter sample runs/digits --sampler dpm++:order=3 --grid exponential --steps 20 \\
+    --out samples
   ddpm-exporter sample models/glyphs --guidance 2 --initial x_T.npy --out samples
-  ddpm-exporter sample runs/digits/checkpoints/step-0002000 --sampler ddpm --steps 1000 --out samples";
+  ddpm-exporter sample runs/digits/checkpoints/step-0002000 --sampler ddpm --steps 1000 \\
+    --out samples";
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
@@ -64,15 +65,15 @@ impl Args {
         let model = Model::load(&self.model, device)?;
         let (count, seed) = (self.count.map_or(64, |count| count as usize), self.seed.unwrap_or(0));
         let labels = self.labels(&model, count)?;
-        let recipe = self.how.recipe(&model, self.initial.is_some(), labels.is_some())?;
-        let program = recipe.compile(&model.meaning).map_err(TrainError::from)?;
+        let recipe = self.sampling.recipe(&model, self.initial.is_some(), labels.is_some())?;
+        let program = recipe.compile(&model.parameterisation)?;
         let initial = match &self.initial {
-            Some(path) => Some(states(path, &model.network.config().sample_shape())?),
+            Some(path) => Some(read_states(path, &model.network.config().sample_shape())?),
             None => None,
         };
         let (labels, initial) = (labels.as_deref(), initial.as_deref());
-        let request = Request { program: &program, seed, count, labels, initial };
-        let samples = draw(&model.network, device, &request).map_err(TrainError::from)?;
+        let request = DrawRequest { program: &program, seed, count, labels, initial };
+        let samples = draw(&model.network, device, &request)?;
         let text = [
             ("ddpm.model", model.name.clone()),
             ("ddpm.seed", seed.to_string()),
@@ -84,15 +85,15 @@ impl Args {
         ]
         .map(|(key, value)| (key.to_owned(), value));
         let shape = model.network.config().sample_shape();
-        Ok(write(&self.out, &samples, &shape, &text)?)
+        write(&self.out, &samples, &shape, &text)
     }
 
-    /// One label a sample, in turn.
+    /// Returns one label per sample, cycling through the classes; `None` without classes.
     fn labels(&self, model: &Model, count: usize) -> Result<Option<Vec<i64>>, Failure> {
         let none = model.classes.len();
         let wanted: Vec<usize> = match &self.labels {
             Some(_) if none == 0 => {
-                let reason = format!("{} knows no classes: leave --labels out", model.name);
+                let reason = format!("{} has no classes: leave out --labels", model.name);
                 return Err(Failure::Refused(reason.into()));
             }
             Some(texts) => {
@@ -105,7 +106,7 @@ impl Args {
     }
 }
 
-/// A class by name or number; `none` is the number of classes.
+/// Finds a class by name or number; the label of `none` is the number of classes.
 fn label(text: &str, classes: &[String]) -> Result<usize, Failure> {
     if text == "none" {
         return Ok(classes.len());
@@ -114,12 +115,12 @@ fn label(text: &str, classes: &[String]) -> Result<usize, Failure> {
     let numbered = || text.parse().ok().filter(|number| *number < classes.len());
     named.or_else(numbered).ok_or_else(|| {
         let names = classes.join(", ");
-        Failure::Refused(format!("there is no class {text:?}; use none or one of {names}").into())
+        Failure::Refused(format!("no class {text:?}; use none or one of {names}").into())
     })
 }
 
-/// The rows of a NumPy file, each as long as a sample.
-fn states(path: &Path, shape: &[i64]) -> Result<Vec<Vec<f32>>, Failure> {
+/// Reads states of the shape of a sample from a NumPy file.
+fn read_states(path: &Path, shape: &[i64]) -> Result<Vec<Vec<f32>>, Failure> {
     let refused = |reason: String| Failure::Refused(format!("{}: {reason}", path.display()).into());
     let array = Tensor::read_npy(path).map_err(|error| refused(error.to_string()))?;
     let found = array.size();
@@ -128,7 +129,7 @@ fn states(path: &Path, shape: &[i64]) -> Result<Vec<Vec<f32>>, Failure> {
         _ => (found.first().copied().unwrap_or(0), found.get(1..).unwrap_or_default()),
     };
     if each != shape || rows == 0 {
-        return Err(refused(format!("holds {found:?}, samples are of shape {shape:?}")));
+        return Err(refused(format!("holds {found:?}, but samples have the shape {shape:?}")));
     }
     let flat = array.to_kind(tch::Kind::Float).reshape([rows, -1]);
     let states = (0..rows).map(|row| Vec::<f32>::try_from(flat.get(row)));
@@ -145,18 +146,18 @@ fn write(
     samples: &[f32],
     shape: &[i64],
     text: &[(String, String)],
-) -> Result<(), TrainError> {
-    fs::create_dir_all(out).map_err(TrainError::write(out))?;
+) -> Result<(), Failure> {
+    fs::create_dir_all(out).map_err(Failure::write(out))?;
     let path = out.join("samples.npy");
     let rows: Vec<&[f32]> = samples.chunks_exact(shape.iter().product::<i64>() as usize).collect();
     let shape_of_one: Vec<u32> = shape.iter().map(|&extent| extent as u32).collect();
     write_whole(&path, |out| npy::write_rows(out, &shape_of_one, &rows))
-        .map_err(TrainError::write(&path))?;
+        .map_err(Failure::write(&path))?;
     println!("{}", path.display());
     let path = out.join("grid.png");
-    picture::png(samples, shape, text)
+    sheet::png(samples, shape, text)
         .and_then(|png| write_whole(&path, |out| out.write_all(&png)))
-        .map_err(TrainError::write(&path))?;
+        .map_err(Failure::write(&path))?;
     println!("{}", path.display());
     Ok(())
 }

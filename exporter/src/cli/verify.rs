@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use ddpm_conversion::export::verify::{Check, verify};
 use ddpm_onnx::{DeviceChoice, RuntimeOptions};
 use ddpm_package::Package;
 
 use super::Failure;
-use crate::export::verify::{Check, verify};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -19,14 +19,14 @@ pub(super) struct Args {
     ort: OrtArgs,
 }
 
-/// Which ONNX Runtime, and where it computes.
+/// Which ONNX Runtime to use, and where it computes.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct OrtArgs {
     /// ONNX Runtime's library [default: ORT_DYLIB_PATH, beside this program, or the system's].
     #[arg(long, value_name = "FILE")]
     ort_lib: Option<PathBuf>,
 
-    /// Where ONNX Runtime checks the package: auto, cpu, cuda or cuda:N [default: cpu].
+    /// Where ONNX Runtime verifies the package: auto, cpu, cuda or cuda:N [default: cpu].
     #[arg(long, value_name = "DEVICE")]
     check_device: Option<DeviceChoice>,
 }
@@ -39,7 +39,7 @@ Examples:
   ddpm-exporter verify models/glyphs --check-device cuda";
 
 impl OrtArgs {
-    /// The library, and its threads.
+    /// Returns the options to load ONNX Runtime with.
     pub(super) fn runtime(&self) -> RuntimeOptions {
         RuntimeOptions { library: self.ort_lib.clone(), ..RuntimeOptions::default() }
     }
@@ -56,8 +56,7 @@ impl Args {
     }
 }
 
-/// Verifies a package that was just written, and says on stderr how far both engines are from the
-/// golden outputs.
+/// Verifies a package that was just written, and prints the results to stderr.
 pub(super) fn check(package: &Package, ort: &OrtArgs) -> Result<(), Failure> {
     let checks = recompute(package, ort)?;
     checks.iter().for_each(|check| eprintln!("{}", line(check)));

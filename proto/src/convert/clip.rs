@@ -1,4 +1,4 @@
-//! The clip rule of predictions of x_0.
+//! The clip rule for predictions of x_0.
 
 use ddpm_diffusion::Clip;
 

@@ -5,10 +5,9 @@ use ddpm_diffusion::GridSpec;
 use super::Fault;
 use crate::v1::{Grid, GridOptions};
 
-/// Reads a grid; `None` where it is unspecified. Ranges and lengths are
-/// [`GridSpec::grid`]'s business.
+/// Reads a grid; `None` if unspecified. [`GridSpec::grid`] checks ranges and lengths.
 ///
-/// * `num_steps`: for the grid that is named by its number of steps.
+/// * `num_steps`: for the grid that includes its number of steps in its name.
 ///
 /// # Errors
 ///
@@ -78,8 +77,8 @@ pub fn grid_to_proto(spec: &GridSpec) -> (Grid, Option<GridOptions>) {
         }
         GridSpec::Sigmas(list) => (Grid::Sigmas, GridOptions { sigmas: list.clone(), ..none }),
     };
-    let said = options != GridOptions::default();
-    (grid, said.then_some(options))
+    let has_options = options != GridOptions::default();
+    (grid, has_options.then_some(options))
 }
 
 fn positive(name: &str, value: Option<f64>, default: f64) -> Result<f64, Fault> {
@@ -92,7 +91,7 @@ fn positive(name: &str, value: Option<f64>, default: f64) -> Result<f64, Fault> 
     }
 }
 
-/// The first number that is still set.
+/// Returns the name of the first number that is still set.
 fn unread(options: &GridOptions) -> Option<&'static str> {
     let GridOptions { offset, sections, rho, shift, timesteps, sigmas } = options;
     [

@@ -1,10 +1,10 @@
-//! Guidance, and noise in common.
+//! Guidance and shared noise.
 
 use ddpm_diffusion::{Guidance, SharedNoise};
 
 use crate::v1;
 
-/// Reads guidance. Ranges are [`Guidance::check`]'s business.
+/// Reads guidance. [`Guidance::check`] checks the ranges.
 #[must_use]
 pub fn guidance_from_proto(message: v1::Guidance) -> Guidance {
     Guidance {
@@ -25,14 +25,14 @@ pub fn guidance_to_proto(guidance: Guidance) -> v1::Guidance {
     }
 }
 
-/// Reads whose noise it is.
+/// Reads shared noise.
 #[must_use]
 pub fn shared_noise_from_proto(message: v1::SharedNoise) -> SharedNoise {
     let v1::SharedNoise { index, start, steps } = message;
     SharedNoise { index, start, steps }
 }
 
-/// Writes whose noise it is.
+/// Writes shared noise.
 #[must_use]
 pub fn shared_noise_to_proto(shared: SharedNoise) -> v1::SharedNoise {
     let SharedNoise { index, start, steps } = shared;

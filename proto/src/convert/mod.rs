@@ -1,12 +1,12 @@
-//! The contract's samplers, grids and rows from and to those of
-//! [`ddpm_diffusion`], for both ends of the wire.
+//! Converts samplers, grids and rows between the contract and [`ddpm_diffusion`],
+//! for both ends of the wire.
 //!
-//! Reading reports every [`Fault`] with its field, relative to the message that is
-//! read. An absent number becomes its documented default; a number that the chosen
-//! kind does not read is a fault rather than ignored.
+//! Reading reports every [`Fault`] with its field, relative to the message being
+//! read. An absent number gets its documented default; a number that the chosen
+//! kind does not use is a fault, not ignored.
 
 mod sampler;
-pub use sampler::{SamplerChoice, sampler_field, sampler_from_proto, sampler_to_proto};
+pub use sampler::{SamplerChoice, sampler_from_proto, sampler_to_proto};
 
 mod grid;
 pub use grid::{grid_from_proto, grid_to_proto};
@@ -37,7 +37,7 @@ impl Fault {
     }
 }
 
-/// A value of an enum, or a fault.
+/// Reads a value of an enum, or returns a fault.
 fn code<E: TryFrom<i32>>(field: &str, code: i32) -> Result<E, Fault> {
     let unknown = |_| Fault::new(field, format!("{code} is no value that is known here"));
     E::try_from(code).map_err(unknown)

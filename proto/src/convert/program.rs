@@ -2,13 +2,14 @@
 
 use ddpm_diffusion::{Evals, Label, Mask, Mix, NoiseAddress, Push, RawVariance, Row, X0Rule};
 
-use super::{Fault, clip::clip_from_proto, clip_to_proto, code};
+use super::clip::clip_from_proto;
+use super::{Fault, clip_to_proto, code};
 use crate::v1;
 
-/// Most faults that are reported at once.
+/// Most faults reported at once.
 const MAX_FAULTS: usize = 20;
 
-/// Reads rows. Their numbers are [`ddpm_diffusion::Program::checked`]' business.
+/// Reads rows. [`ddpm_diffusion::Program::checked`] checks their numbers.
 ///
 /// # Errors
 ///

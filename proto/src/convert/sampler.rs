@@ -1,22 +1,32 @@
 //! Samplers with their options.
+//!
+//! The build script writes `read` and `write` from the contract: they know the fields of each
+//! message by name, as [`ddpm_diffusion`] knows the options of each sampler.
 
-use ddpm_diffusion::{ClippedEps, Form, Sampler, UniPcVariant, Variance};
+use ddpm_diffusion::Sampler;
+use ddpm_diffusion::samplers::{OptionInfo, Value};
 
-use super::{Fault, code};
-use crate::v1::{self, sampler::Kind};
+use super::Fault;
+use crate::v1;
+use crate::v1::sampler::Kind;
 
-/// What a `Sampler` message asks for.
+include!(concat!(env!("OUT_DIR"), "/samplers.rs"));
+
+/// A field of `Sampler.kind`, and the fields of its message with their values.
+type Read = (&'static str, Vec<(&'static str, Value)>);
+
+/// What a `Sampler` message requests.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SamplerChoice {
-    /// This sampler.
+    /// A named sampler.
     Sampler(Sampler),
-    /// What the server thinks best for the budget.
+    /// The server's choice for the budget.
     Auto,
-    /// The sender's own rows, not read yet.
+    /// The client's own rows, not read yet.
     Program(v1::Program),
 }
 
-/// Reads a sampler. Ranges of options are [`Sampler::check`]'s business.
+/// Reads a sampler. [`Sampler::check`] checks the ranges of its options.
 ///
 /// # Errors
 ///
@@ -26,193 +36,76 @@ pub fn sampler_from_proto(message: v1::Sampler) -> Result<SamplerChoice, Fault> 
         let names = Sampler::ALL.map(Sampler::name).join(", ");
         return Err(Fault::new("kind", format!("is required: auto, program, {names}")));
     };
-    Ok(SamplerChoice::Sampler(match kind {
-        Kind::Auto(_) => return Ok(SamplerChoice::Auto),
-        Kind::Program(program) => return Ok(SamplerChoice::Program(program)),
-        Kind::Ddpm(ddpm) => {
-            Sampler::Ddpm { variance: variance(code("ddpm.variance", ddpm.variance)?) }
-        }
-        Kind::Ddim(ddim) => Sampler::Ddim {
-            eta: ddim.eta,
-            clip_rule: clip_rule(code("ddim.clip_rule", ddim.clip_rule)?),
-        },
-        Kind::DdimInverse(_) => Sampler::DdimInverse,
-        Kind::Euler(_) => Sampler::Euler,
-        Kind::EulerAncestral(euler) => Sampler::EulerAncestral {
-            eta: euler.eta.unwrap_or(1.0),
-            s_noise: euler.s_noise.unwrap_or(1.0),
-        },
-        Kind::Heun(_) => Sampler::Heun,
-        Kind::EdmHeun(heun) => Sampler::EdmHeun {
-            s_churn: heun.s_churn.unwrap_or(40.0),
-            s_tmin: heun.s_tmin.unwrap_or(0.05),
-            s_tmax: heun.s_tmax.unwrap_or(50.0),
-            s_noise: heun.s_noise.unwrap_or(1.003),
-        },
-        Kind::DpmSolverPp(solver) => Sampler::DpmSolverPp {
-            order: or(solver.order, 2),
-            form: form(code("dpm_solver_pp.form", solver.form)?),
-            lower_order_final: solver.lower_order_final,
-        },
-        Kind::DpmSolverPp3Corrected(_) => Sampler::DpmSolverPp3Corrected,
-        Kind::SdeDpmSolverPp(solver) => Sampler::SdeDpmSolverPp {
-            order: or(solver.order, 2),
-            form: form(code("sde_dpm_solver_pp.form", solver.form)?),
-            eta: solver.eta.unwrap_or(1.0),
-        },
-        Kind::Unipc(unipc) => Sampler::UniPc {
-            order: or(unipc.order, 2),
-            variant: match code("unipc.variant", unipc.variant)? {
-                v1::UniPcVariant::Bh1 => UniPcVariant::Bh1,
-                v1::UniPcVariant::Bh2 | v1::UniPcVariant::Unspecified => UniPcVariant::Bh2,
-            },
-            lower_order_final: unipc.lower_order_final,
-        },
-        Kind::Deis(deis) => Sampler::Deis { order: or(deis.order, 3) },
-        Kind::Ipndm(ipndm) => Sampler::Ipndm { order: or(ipndm.order, 4) },
-        Kind::Pndm(_) => Sampler::Pndm,
-        Kind::Lms(lms) => Sampler::Lms { order: or(lms.order, 4) },
-        Kind::Restart(restart) => Sampler::Restart {
-            t_min: restart.t_min.unwrap_or(0.05),
-            t_max: restart.t_max.unwrap_or(0.3),
-            steps: or(restart.steps, 4),
-            repeats: or(restart.repeats, 2),
-        },
-        Kind::Consistency(consistency) => Sampler::Consistency {
-            sigma_min: consistency.sigma_min.unwrap_or(0.002),
-            shifted: consistency.shifted,
-        },
-        Kind::Lcm(_) => Sampler::Lcm,
-        Kind::FlowEuler(_) => Sampler::FlowEuler,
-    }))
+    match kind {
+        Kind::Auto(_) => Ok(SamplerChoice::Auto),
+        Kind::Program(program) => Ok(SamplerChoice::Program(program)),
+        named => named_sampler(&named).map(SamplerChoice::Sampler),
+    }
+}
+
+fn named_sampler(kind: &Kind) -> Result<Sampler, Fault> {
+    let unknown = || Fault::new("kind", "is no sampler that is known here");
+    let (field, values) = read(kind)?.ok_or_else(unknown)?;
+    Sampler::from_wire(field, &values).ok_or_else(unknown)
 }
 
 /// Writes a sampler with every option filled in.
+///
+/// # Panics
+///
+/// If the contract lacks the sampler or an option, which a test rules out.
 #[must_use]
 pub fn sampler_to_proto(sampler: Sampler) -> v1::Sampler {
-    let kind = match sampler {
-        Sampler::Ddpm { variance } => {
-            Kind::Ddpm(v1::Ddpm { variance: variance_to_proto(variance).into() })
-        }
-        Sampler::Ddim { eta, clip_rule } => {
-            let clip_rule = match clip_rule {
-                ClippedEps::Recompute => v1::DdimClipRule::RecomputeEps,
-                ClippedEps::Keep => v1::DdimClipRule::KeepEps,
-            };
-            Kind::Ddim(v1::Ddim { eta, clip_rule: clip_rule.into() })
-        }
-        Sampler::DdimInverse => Kind::DdimInverse(v1::DdimInverse {}),
-        Sampler::Euler => Kind::Euler(v1::Euler {}),
-        Sampler::EulerAncestral { eta, s_noise } => {
-            Kind::EulerAncestral(v1::EulerAncestral { eta: Some(eta), s_noise: Some(s_noise) })
-        }
-        Sampler::Heun => Kind::Heun(v1::Heun {}),
-        Sampler::EdmHeun { s_churn, s_tmin, s_tmax, s_noise } => Kind::EdmHeun(v1::EdmHeun {
-            s_churn: Some(s_churn),
-            s_tmin: Some(s_tmin),
-            s_tmax: Some(s_tmax),
-            s_noise: Some(s_noise),
-        }),
-        Sampler::DpmSolverPp { order, form, lower_order_final } => {
-            let form = form_to_proto(form).into();
-            Kind::DpmSolverPp(v1::DpmSolverPp { order, form, lower_order_final })
-        }
-        Sampler::DpmSolverPp3Corrected => Kind::DpmSolverPp3Corrected(v1::DpmSolverPp3Corrected {}),
-        Sampler::SdeDpmSolverPp { order, form, eta } => {
-            let form = form_to_proto(form).into();
-            Kind::SdeDpmSolverPp(v1::SdeDpmSolverPp { order, form, eta: Some(eta) })
-        }
-        Sampler::UniPc { order, variant, lower_order_final } => {
-            let variant = match variant {
-                UniPcVariant::Bh1 => v1::UniPcVariant::Bh1,
-                UniPcVariant::Bh2 => v1::UniPcVariant::Bh2,
-            };
-            Kind::Unipc(v1::UniPc { order, variant: variant.into(), lower_order_final })
-        }
-        Sampler::Deis { order } => Kind::Deis(v1::Deis { order }),
-        Sampler::Ipndm { order } => Kind::Ipndm(v1::Ipndm { order }),
-        Sampler::Pndm => Kind::Pndm(v1::Pndm {}),
-        Sampler::Lms { order } => Kind::Lms(v1::Lms { order }),
-        Sampler::Restart { t_min, t_max, steps, repeats } => {
-            Kind::Restart(v1::Restart { t_min: Some(t_min), t_max: Some(t_max), steps, repeats })
-        }
-        Sampler::Consistency { sigma_min, shifted } => {
-            Kind::Consistency(v1::Consistency { sigma_min: Some(sigma_min), shifted })
-        }
-        Sampler::Lcm => Kind::Lcm(v1::Lcm {}),
-        Sampler::FlowEuler => Kind::FlowEuler(v1::FlowEuler {}),
-    };
-    v1::Sampler { kind: Some(kind) }
+    let kind = write(sampler.field(), &sampler.options());
+    v1::Sampler { kind: Some(kind.expect("the contract has every sampler with its options")) }
 }
 
-/// The field of `Sampler.kind` that a sampler's options are in.
-#[must_use]
-pub fn sampler_field(sampler: Sampler) -> &'static str {
-    match sampler {
-        Sampler::Ddpm { .. } => "ddpm",
-        Sampler::Ddim { .. } => "ddim",
-        Sampler::DdimInverse => "ddim_inverse",
-        Sampler::Euler => "euler",
-        Sampler::EulerAncestral { .. } => "euler_ancestral",
-        Sampler::Heun => "heun",
-        Sampler::EdmHeun { .. } => "edm_heun",
-        Sampler::DpmSolverPp { .. } => "dpm_solver_pp",
-        Sampler::DpmSolverPp3Corrected => "dpm_solver_pp3_corrected",
-        Sampler::SdeDpmSolverPp { .. } => "sde_dpm_solver_pp",
-        Sampler::UniPc { .. } => "unipc",
-        Sampler::Deis { .. } => "deis",
-        Sampler::Ipndm { .. } => "ipndm",
-        Sampler::Pndm => "pndm",
-        Sampler::Lms { .. } => "lms",
-        Sampler::Restart { .. } => "restart",
-        Sampler::Consistency { .. } => "consistency",
-        Sampler::Lcm => "lcm",
-        Sampler::FlowEuler => "flow_euler",
+/// Reads a count; 0 is the default.
+fn count(number: u32) -> Value {
+    if number == 0 { Value::Absent } else { Value::Count(number) }
+}
+
+/// Reads a value of an enum by name; 0 is the default.
+fn choice(field: &str, code: i32, names: &[(i32, &'static str)]) -> Result<Value, Fault> {
+    if code == 0 {
+        return Ok(Value::Absent);
+    }
+    let named = names.iter().find(|(number, _)| *number == code);
+    let unknown = || Fault::new(field, format!("{code} is no value that is known here"));
+    named.map(|(_, name)| Value::Choice(name)).ok_or_else(unknown)
+}
+
+fn value(options: &[OptionInfo], field: &str) -> Option<Value> {
+    options.iter().find(|option| option.field == field).map(|option| option.wire_value)
+}
+
+fn number(options: &[OptionInfo], field: &str) -> Option<f64> {
+    match value(options, field)? {
+        Value::Number(number) => Some(number),
+        Value::Absent | Value::Count(_) | Value::Flag(_) | Value::Choice(_) => None,
     }
 }
 
-/// 0 means the default.
-fn or(number: u32, default: u32) -> u32 {
-    if number == 0 { default } else { number }
-}
-
-fn variance(wire: v1::DdpmVariance) -> Option<Variance> {
-    match wire {
-        v1::DdpmVariance::Unspecified => None,
-        v1::DdpmVariance::FixedSmall => Some(Variance::FixedSmall),
-        v1::DdpmVariance::FixedLarge => Some(Variance::FixedLarge),
-        v1::DdpmVariance::Learned => Some(Variance::Learned),
-        v1::DdpmVariance::LearnedRange => Some(Variance::LearnedRange),
+fn whole(options: &[OptionInfo], field: &str) -> Option<u32> {
+    match value(options, field)? {
+        Value::Count(count) => Some(count),
+        Value::Absent | Value::Number(_) | Value::Flag(_) | Value::Choice(_) => None,
     }
 }
 
-fn variance_to_proto(variance: Option<Variance>) -> v1::DdpmVariance {
-    match variance {
-        None => v1::DdpmVariance::Unspecified,
-        Some(Variance::FixedSmall) => v1::DdpmVariance::FixedSmall,
-        Some(Variance::FixedLarge) => v1::DdpmVariance::FixedLarge,
-        Some(Variance::Learned) => v1::DdpmVariance::Learned,
-        Some(Variance::LearnedRange) => v1::DdpmVariance::LearnedRange,
+fn flag(options: &[OptionInfo], field: &str) -> Option<bool> {
+    match value(options, field)? {
+        Value::Flag(flag) => Some(flag),
+        Value::Absent | Value::Number(_) | Value::Count(_) | Value::Choice(_) => None,
     }
 }
 
-fn clip_rule(wire: v1::DdimClipRule) -> ClippedEps {
-    match wire {
-        v1::DdimClipRule::Unspecified | v1::DdimClipRule::RecomputeEps => ClippedEps::Recompute,
-        v1::DdimClipRule::KeepEps => ClippedEps::Keep,
-    }
-}
-
-fn form(wire: v1::DpmSolverForm) -> Form {
-    match wire {
-        v1::DpmSolverForm::Unspecified | v1::DpmSolverForm::Midpoint => Form::Midpoint,
-        v1::DpmSolverForm::Heun => Form::Heun,
-    }
-}
-
-fn form_to_proto(form: Form) -> v1::DpmSolverForm {
-    match form {
-        Form::Midpoint => v1::DpmSolverForm::Midpoint,
-        Form::Heun => v1::DpmSolverForm::Heun,
+fn code_of(options: &[OptionInfo], field: &str, names: &[(i32, &str)]) -> Option<i32> {
+    match value(options, field)? {
+        Value::Absent => Some(0),
+        Value::Choice(choice) => {
+            names.iter().find(|(_, name)| *name == choice).map(|(code, _)| *code)
+        }
+        Value::Number(_) | Value::Count(_) | Value::Flag(_) => None,
     }
 }

@@ -1,21 +1,33 @@
-//! What goes over the wire comes back.
+//! What is written to the wire reads back unchanged.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use ddpm_diffusion::samplers::{Allowed, Ddpm, Heun};
 use ddpm_diffusion::{
-    Clip, GridSpec, Guidance, Inpaint, Network, Prediction, Program, Recipe, Sampler, Schedule,
-    Variance,
+    Clip, GridSpec, Guidance, Inpaint, Parameterisation, Prediction, Program, Recipe, Sampler,
+    Schedule, Variance,
 };
+use prost::Message;
 
 use super::*;
 use crate::v1;
 
-fn network() -> Network {
+fn network() -> Parameterisation {
     let schedule = Schedule::linear(100, 1e-3, 0.2).expect("a schedule");
-    Network::discrete(schedule, Prediction::Eps, Variance::LearnedRange)
+    Parameterisation::discrete(schedule, Prediction::Eps, Variance::LearnedRange)
 }
 
 #[test]
 fn every_sampler_comes_back_with_its_options() {
-    let more = ["ddpm:variance=learned", "ddim:eta=0.5,clip-rule=keep-eps", "dpm++:form=heun"];
+    let more = [
+        "ddpm:variance=learned",
+        "ddim:eta=0.5,clip-rule=keep-eps",
+        "dpm++:form=heun",
+        "edm-heun:s-churn=3,s-tmin=0.1,s-tmax=2,s-noise=1.5",
+        "restart:t-min=0.1,t-max=0.5,steps=3,repeats=4",
+        "consistency:sigma-min=0.01,precondition=consistency",
+        "unipc:order=3,variant=bh1,lower-order-final=true",
+    ];
     let more = more.map(|text| text.parse::<Sampler>().expect("a sampler"));
     for sampler in Sampler::ALL.into_iter().chain(more) {
         let back = sampler_from_proto(sampler_to_proto(sampler));
@@ -83,10 +95,10 @@ fn numbers_that_nothing_reads_are_refused() {
 #[test]
 fn the_rows_of_every_program_come_back_bit_for_bit() {
     let network = network();
-    let base = Recipe { num_steps: 7, ..Recipe::new(Sampler::Heun, &network) };
+    let base = Recipe { num_steps: 7, ..Recipe::new(Heun.into(), &network) };
     let mut recipes: Vec<Recipe> = Sampler::ALL
         .into_iter()
-        .filter(|sampler| *sampler != Sampler::DdimInverse)
+        .filter(|sampler| !sampler.encodes())
         .map(|sampler| Recipe { sampler, ..base.clone() })
         .collect();
     let restart = "restart:t-min=1,t-max=3".parse().expect("a sampler");
@@ -97,7 +109,7 @@ fn the_rows_of_every_program_come_back_bit_for_bit() {
         clip: Clip::Dynamic { quantile: 0.9, max: 3.0 },
         guidance: Some(Guidance { scale: 3.0, sigma_min: 0.1, sigma_max: 2.0 }),
         inpaint: Some(Inpaint::ReplaceXt { resampling: 2, jump_length: 2 }),
-        sampler: Sampler::Ddpm { variance: None },
+        sampler: Ddpm { variance: None }.into(),
         ..base
     });
     for recipe in recipes {
@@ -137,4 +149,98 @@ fn rows_that_cannot_be_read_are_refused_by_place_and_field() {
         "rows[6].mask",
     ];
     assert_eq!(fields, want);
+}
+
+#[test]
+fn the_contract_has_every_sampler_of_the_table_with_its_options_and_no_other() {
+    let set = prost_types::FileDescriptorSet::decode(crate::FILE_DESCRIPTOR_SET);
+    let set = set.expect("a descriptor set");
+    let messages: Vec<_> = set.file.iter().flat_map(|file| &file.message_type).collect();
+    let fields = |name: &str| -> BTreeSet<(String, String)> {
+        let bare = name.rsplit('.').next();
+        let message = messages.iter().find(|message| Some(message.name()) == bare);
+        let fields = message.expect("a message").field.iter();
+        fields.map(|field| (field.name().to_owned(), field.type_name().to_owned())).collect()
+    };
+    let names = |fields: BTreeSet<(String, String)>| -> BTreeSet<String> {
+        fields.into_iter().map(|(name, _)| name).collect()
+    };
+    let kinds = fields("Sampler").into_iter();
+    let of_contract: BTreeMap<String, BTreeSet<String>> = kinds
+        .filter(|(name, _)| !matches!(name.as_str(), "auto" | "program"))
+        .map(|(name, message)| (name, names(fields(&message))))
+        .collect();
+    let of_table: BTreeMap<String, BTreeSet<String>> = Sampler::ALL
+        .iter()
+        .map(|sampler| {
+            let options = sampler.options().into_iter().map(|option| option.field);
+            (sampler.field().to_owned(), options.collect())
+        })
+        .collect();
+    assert_eq!(of_contract, of_table);
+}
+
+#[test]
+fn every_value_of_every_choice_comes_back() {
+    for sampler in Sampler::ALL {
+        for option in sampler.options() {
+            let Allowed::Choice(names) = option.allowed else { continue };
+            for name in names {
+                let text = format!("{}:{}={name}", sampler.name(), option.name);
+                let sampler: Sampler = text.parse().expect("a sampler");
+                let back = sampler_from_proto(sampler_to_proto(sampler));
+                assert_eq!(back, Ok(SamplerChoice::Sampler(sampler)), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_that_no_enum_has_is_refused_by_its_field() {
+    use v1::sampler::Kind;
+    let kinds = [
+        (Kind::Ddpm(v1::Ddpm { variance: 9 }), "ddpm.variance"),
+        (Kind::Ddim(v1::Ddim { clip_rule: -1, ..Default::default() }), "ddim.clip_rule"),
+        (Kind::Unipc(v1::UniPc { variant: 3, ..Default::default() }), "unipc.variant"),
+    ];
+    for (kind, field) in kinds {
+        let fault = sampler_from_proto(v1::Sampler { kind: Some(kind) }).expect_err("refused");
+        assert_eq!(fault.field, field);
+        assert!(fault.description.ends_with("is no value that is known here"));
+    }
+}
+
+#[test]
+fn every_value_of_an_enum_is_an_option_of_its_sampler() {
+    use v1::sampler::Kind;
+    let ddpm = |variance| Kind::Ddpm(v1::Ddpm { variance });
+    let ddim = |clip_rule| Kind::Ddim(v1::Ddim { clip_rule, eta: 0.0 });
+    let solver = |form| Kind::DpmSolverPp(v1::DpmSolverPp { form, ..Default::default() });
+    let unipc = |variant| Kind::Unipc(v1::UniPc { variant, ..Default::default() });
+    let kinds = (0..=4).map(ddpm).chain((0..=2).map(ddim)).chain((0..=2).map(solver));
+    let read: Vec<String> = kinds
+        .chain((0..=2).map(unipc))
+        .map(|kind| {
+            let choice = sampler_from_proto(v1::Sampler { kind: Some(kind) });
+            let Ok(SamplerChoice::Sampler(sampler)) = choice else { panic!("{choice:?}") };
+            sampler.to_string()
+        })
+        .collect();
+    let want = [
+        "ddpm",
+        "ddpm:variance=fixed-small",
+        "ddpm:variance=fixed-large",
+        "ddpm:variance=learned",
+        "ddpm:variance=learned-range",
+        "ddim",
+        "ddim",
+        "ddim:clip-rule=keep-eps",
+        "dpm++",
+        "dpm++",
+        "dpm++:form=heun",
+        "unipc",
+        "unipc:variant=bh1",
+        "unipc",
+    ];
+    assert_eq!(read, want);
 }

@@ -1,10 +1,8 @@
-//! Checks a `GenerateRequest`: every fault is reported with its field, all of
-//! them at once, and every default is filled in.
+//! Checks a `GenerateRequest`: reports all faults at once, each with its field, and fills
+//! in every default.
 
-use std::{
-    hash::{BuildHasher, Hasher, RandomState},
-    sync::Arc,
-};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 
 use ddpm_diffusion::{Row, Sampler, noise};
 use ddpm_onnx::Denoiser;
@@ -12,35 +10,31 @@ use ddpm_package::Kind;
 use ddpm_proto::v1;
 use prost::Message;
 
-use super::{
-    Serving,
-    faults::Faults,
-    inputs,
-    recipe::{self, Asked},
-    wire,
-};
-use crate::{
-    admission::Limits,
-    error::{Error, shorten},
-    frames::{Encoder, Encoding},
-    registry::Model,
-    request::{Indices, Request, Watch},
-};
+use super::faults::Faults;
+use super::inputs::{self, Inputs};
+use super::recipe::{self, Asked, Compiled};
+use super::{Serving, wire};
+use crate::admission::Limits;
+use crate::error::{Error, shorten};
+use crate::frames::{Encoder, Encoding};
+use crate::registry::Model;
+use crate::request::{Indices, Request, Watch};
 
-/// A request that will be served as it is, and how to answer it.
+/// A request that can be served, and how to answer it.
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) request: Request,
     pub(crate) receipt: v1::Receipt,
     pub(crate) encoder: Encoder,
     pub(crate) preview_encoder: Encoder,
-    pub(crate) seconds_an_eval: f64,
+    pub(crate) seconds_per_eval: f64,
 }
 
-/// Bytes of memory that a request takes while it is checked: its message, and what
-/// rows and tensors become.
-pub(crate) fn bytes(serving: &Serving, message: &v1::GenerateRequest) -> u64 {
-    use v1::{initial::Kind::*, sampler};
+/// Returns the bytes of memory that a request takes while it is checked: its message, and
+/// the rows and elements made from it.
+pub(crate) fn memory_bytes(serving: &Serving, message: &v1::GenerateRequest) -> u64 {
+    use v1::initial::Kind::*;
+    use v1::sampler;
     let rows = match message.sampler.as_ref().and_then(|sampler| sampler.kind.as_ref()) {
         Some(sampler::Kind::Program(program)) => program.rows.len(),
         _ => 0,
@@ -58,12 +52,22 @@ pub(crate) fn bytes(serving: &Serving, message: &v1::GenerateRequest) -> u64 {
     (message.encoded_len() + rows * row + tensors * (size_of::<v1::Tensor>() + sample)) as u64
 }
 
+/// The parts of a request, each checked by itself.
+struct Parts {
+    indices: Indices,
+    inputs: Inputs,
+    compiled: Compiled,
+    encoder: Encoder,
+    preview_encoder: Encoder,
+    watch: Option<Watch>,
+}
+
 /// Checks a request.
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`] for the model, [`Error::Invalid`] with every field that is
-/// wrong, [`Error::ExpectMismatch`].
+/// [`Error::NotFound`] for the model, [`Error::Invalid`] with every invalid field,
+/// [`Error::ExpectMismatch`].
 pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Result<Checked, Error> {
     let mut faults = Faults::default();
     if message.model.is_empty() {
@@ -72,21 +76,61 @@ pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Resu
     }
     let model = serving.registry.find(&message.model, &message.version)?;
     let limits = serving.admission.limits();
+    let parts = check_parts(&mut faults, model, &limits, &mut message);
+    let Some(parts) = parts.filter(|_| faults.is_empty()) else {
+        return faults.result();
+    };
 
-    if message.request_id.len() > 128 {
-        let bytes = message.request_id.len();
-        faults.add("request_id", format!("has {bytes} bytes, at most 128 are allowed"));
+    let expect = message.expect.take();
+    let checked = assemble(serving, model, message, parts);
+    check_expected(expect.as_ref(), &checked.receipt)?;
+    check_cost(faults, &checked.request, &limits)?;
+    Ok(checked)
+}
+
+/// Checks each part of a request; `None` if one cannot be made. Takes the large parts
+/// out of the message.
+fn check_parts(
+    faults: &mut Faults,
+    model: &Model,
+    limits: &Limits,
+    message: &mut v1::GenerateRequest,
+) -> Option<Parts> {
+    check_request_id(faults, &message.request_id);
+    let indices = faults.take("samples", indices(message, limits));
+    check_labels(faults, model, &message.class_labels, limits);
+    let initial = message.initial.take();
+    let max = limits.max_samples;
+    let inputs = inputs::read(faults, &model.manifest, initial, message.inpaint.as_ref(), max);
+    let asked = asked(message, &inputs);
+    let compiled = recipe::compile(faults, model, &asked);
+
+    let sampler = compiled.as_ref().and_then(|compiled| compiled.sampler);
+    let default = default_encoding(model, sampler);
+    let encoder = encoder(faults, "format", model, message.format, default);
+    let default = encoder.as_ref().map_or(default, Encoder::encoding);
+    let (watch, preview_encoder) =
+        preview(faults, model, message.preview.as_ref(), indices.as_ref(), limits, default);
+    Some(Parts {
+        indices: indices?,
+        inputs,
+        compiled: compiled?,
+        encoder: encoder?,
+        preview_encoder: preview_encoder?,
+        watch,
+    })
+}
+
+fn check_request_id(faults: &mut Faults, request_id: &str) {
+    let bytes = request_id.len();
+    if bytes > 128 {
+        faults.add("request_id", format!("has {bytes} bytes; at most 128 are allowed"));
     }
-    let indices = faults.take("samples", indices(&message, &limits));
-    check_labels(&mut faults, model, &message.class_labels, &limits);
-    let inputs = inputs::read(
-        &mut faults,
-        &model.manifest,
-        message.initial.take(),
-        message.inpaint.as_ref(),
-        limits.max_samples,
-    );
-    let asked = Asked {
+}
+
+/// Takes the parts of a message that decide its rows.
+fn asked(message: &mut v1::GenerateRequest, inputs: &Inputs) -> Asked {
+    Asked {
         sampler: message.sampler.take(),
         num_steps: message.num_steps,
         grid: message.grid,
@@ -99,21 +143,18 @@ pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Resu
         has_known: message.inpaint.is_some(),
         initial: inputs.kind,
         labelled: !message.class_labels.is_empty(),
-    };
-    let compiled = recipe::compile(&mut faults, model, &asked);
-    let sampler = compiled.as_ref().and_then(|compiled| compiled.sampler);
-    let default = default_encoding(model, sampler);
-    let encoder = encoder(&mut faults, "format", model, message.format, default);
-    let default = encoder.as_ref().map_or(default, Encoder::encoding);
-    let (watch, preview_encoder) =
-        preview(&mut faults, model, message.preview.as_ref(), indices.as_ref(), &limits, default);
-    let (Some(indices), Some(compiled), Some(encoder), Some(preview_encoder), true) =
-        (indices, compiled, encoder, preview_encoder, faults.is_empty())
-    else {
-        return faults.result();
-    };
+    }
+}
 
-    let seed = message.seed.unwrap_or_else(any_seed);
+/// Puts the checked parts together, with a seed and a receipt.
+fn assemble(
+    serving: &Serving,
+    model: &Model,
+    message: v1::GenerateRequest,
+    parts: Parts,
+) -> Checked {
+    let Parts { indices, inputs, compiled, encoder, preview_encoder, watch } = parts;
+    let seed = message.seed.unwrap_or_else(random_seed);
     let program = Arc::new(compiled.program);
     let class_labels = message.class_labels;
     let receipt = v1::Receipt {
@@ -130,7 +171,6 @@ pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Resu
         interpolation_frames: inputs.initial.frames(),
         ..compiled.recipe
     };
-    check_expected(message.expect.as_ref(), &receipt)?;
     let request = Request {
         request_id: message.request_id,
         model: model.id,
@@ -143,23 +183,18 @@ pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Resu
         known: inputs.known,
         watch,
     };
-    check_cost(faults, &request, &limits)?;
-    Ok(Checked {
-        request,
-        receipt,
-        encoder,
-        preview_encoder,
-        seconds_an_eval: model.cost.seconds_an_eval,
-    })
+    let seconds_per_eval = model.cost.seconds_per_eval;
+    Checked { request, receipt, encoder, preview_encoder, seconds_per_eval }
 }
 
-/// Rows without an eval are bounded too: they cost little, not nothing.
+/// Limits evals, and rows too: a row without an eval is cheap, not free.
 fn check_cost(mut faults: Faults, request: &Request, limits: &Limits) -> Result<(), Error> {
     let rows = request.indices.len().saturating_mul(request.program.rows().len() as u64);
     let max = limits.max_evals;
     for (what, count) in [("evals", request.evals()), ("rows", rows)] {
         if count > max {
-            faults.add("samples", format!("cost {count} {what} in all, at most {max} are allowed"));
+            faults
+                .add("samples", format!("cost {count} {what} in total; at most {max} are allowed"));
             return faults.result();
         }
     }
@@ -181,7 +216,7 @@ fn indices(message: &v1::GenerateRequest, limits: &Limits) -> Result<Indices, St
     let indices = Indices::new(ranges)?;
     let max = limits.max_samples;
     if indices.len() > u64::from(max) {
-        return Err(format!("{} samples are too many: at most {max} a request", indices.len()));
+        return Err(format!("{} samples are too many: at most {max} per request", indices.len()));
     }
     Ok(indices)
 }
@@ -198,10 +233,10 @@ fn check_labels(faults: &mut Faults, model: &Model, labels: &[u32], limits: &Lim
     }
 }
 
-/// Pixels for images, unless they are encoded; elements for everything else.
+/// Returns pixels for images, unless the sampler encodes them; elements otherwise.
 fn default_encoding(model: &Model, sampler: Option<Sampler>) -> Encoding {
     match model.manifest.kind {
-        Kind::Image if sampler != Some(Sampler::DdimInverse) => Encoding::RawU8,
+        Kind::Image if !sampler.is_some_and(Sampler::encodes) => Encoding::RawU8,
         Kind::Image | Kind::Points2d => Encoding::RawF32,
     }
 }
@@ -231,7 +266,7 @@ fn preview(
     let kind = faults.code("preview.kind", options.kind, v1::PreviewKind::Unspecified);
     let delivery = faults.code("preview.delivery", options.delivery, v1::Delivery::Unspecified);
     let encoder = encoder(faults, "preview.format", model, options.format, default);
-    let max = most_watched(model, limits);
+    let max = max_watched(model, limits);
     let watched = indices.map(|indices| watched(options, indices, max));
     let indices = watched.and_then(|watched| faults.take("preview.indices", watched));
     let watch = indices.map(|indices| Watch {
@@ -244,16 +279,16 @@ fn preview(
     (watch, encoder)
 }
 
-/// Bytes of previews that may wait for one reader.
+/// Most bytes of previews that may wait for one reader.
 const WATCHED_BYTES: usize = 32 << 20;
 
-/// How many samples of a model may be watched: two previews of each may wait.
-fn most_watched(model: &Model, limits: &Limits) -> u64 {
+/// Returns how many samples of a model may be watched: two previews of each may wait.
+fn max_watched(model: &Model, limits: &Limits) -> u64 {
     let sample = 2 * size_of::<f32>() * model.manifest.sample_len();
     u64::from(limits.max_watched_samples).min((WATCHED_BYTES / sample).max(1) as u64)
 }
 
-/// The watched indices, sorted.
+/// Returns the watched indices, sorted.
 fn watched(options: &v1::PreviewOptions, indices: &Indices, max: u64) -> Result<Vec<u64>, String> {
     let mut watched: Vec<u64> = if options.indices.is_empty() {
         (0..indices.len().min(max)).map(|position| indices.at(position)).collect()
@@ -266,7 +301,7 @@ fn watched(options: &v1::PreviewOptions, indices: &Indices, max: u64) -> Result<
         return Err(format!("{} samples are too many to watch: at most {max}", watched.len()));
     }
     match watched.iter().find(|index| !indices.contains(**index)) {
-        Some(index) => Err(format!("sample {index} is not one of this request")),
+        Some(index) => Err(format!("sample {index} is not part of this request")),
         None => Ok(watched),
     }
 }
@@ -288,7 +323,7 @@ fn check_expected(expect: Option<&v1::Expect>, receipt: &v1::Receipt) -> Result<
     }
 }
 
-/// A seed that nobody chose. 32 bits: people read it out and type it in.
-fn any_seed() -> u64 {
+/// Draws a seed. It has 32 bits because people read it out and type it in.
+fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish() >> 32
 }

@@ -1,13 +1,16 @@
-//! The contract on the wire: checks requests, streams events. The only place
-//! that knows protobuf; everything below speaks our own types.
+//! The contract on the wire: checks requests and streams events. The only place that
+//! knows protobuf; everything below uses our own types.
 
 use std::sync::Arc;
 
+use ddpm_onnx::Device;
 use ddpm_proto::v1;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::{admission::Admission, engine::EngineHandle, registry::Registry};
+use crate::admission::Admission;
+use crate::engine::EngineHandle;
+use crate::registry::Registry;
 
 mod faults;
 
@@ -27,19 +30,19 @@ mod stream;
 
 mod wire;
 
-/// What all services share.
+/// The state that all services share.
 #[derive(Debug)]
 pub(crate) struct Serving {
     pub(crate) registry: Registry,
     pub(crate) engine: EngineHandle,
     pub(crate) admission: Admission,
-    /// Requests that may be checked at the same time.
+    /// Permits to check requests: the number that may be checked at the same time.
     pub(crate) checks: Arc<Semaphore>,
     /// The tasks that send events.
     pub(crate) streams: TaskTracker,
     pub(crate) fingerprint: String,
     pub(crate) onnxruntime_version: String,
-    pub(crate) device: v1::Device,
+    pub(crate) device: Device,
 }
 
 /// The services of `ddpm.v1`.
@@ -50,7 +53,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Names under which health is reported.
+    /// Names of the services in health checks.
     pub(crate) const NAMES: [&str; 3] =
         ["ddpm.v1.SamplingService", "ddpm.v1.ModelService", "ddpm.v1.ServerService"];
 

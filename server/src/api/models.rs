@@ -1,13 +1,12 @@
-//! `ModelService`: what is served.
+//! `ModelService`: the models being served.
 
 use std::sync::Arc;
 
 use ddpm_onnx::Denoiser;
 use ddpm_package::Kind;
-use ddpm_proto::{
-    convert::{grid_to_proto, sampler_to_proto},
-    v1::{self, model_service_server::ModelService},
-};
+use ddpm_proto::convert::{grid_to_proto, sampler_to_proto};
+use ddpm_proto::v1;
+use ddpm_proto::v1::model_service_server::ModelService;
 use tonic::{Request, Response, Status};
 
 use super::Serving;

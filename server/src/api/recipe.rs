@@ -1,17 +1,13 @@
-//! How samples come to be, as a request asks for it: a recipe that is compiled, or
-//! rows of the client's own.
+//! Compiles the sampling settings of a request: a recipe, or the client's own rows.
 
 use ddpm_diffusion::{
-    Clip, Error as MathError, Evals, GridSpec, Inpaint, Program, RawVariance, Recipe, Row, Sampler,
-    Start, auto,
+    Error as MathError, Evals, GridSpec, Inpaint, Program, RawVariance, Recipe, Row, Sampler, Start,
 };
-use ddpm_package::Kind;
-use ddpm_proto::{
-    convert::{self, SamplerChoice},
-    v1,
-};
+use ddpm_package::{Defaults, RequestedSampler, SamplingRequest};
+use ddpm_proto::convert::{self, SamplerChoice};
+use ddpm_proto::v1;
 
-use super::faults::Faults;
+use super::faults::{Faults, row_field};
 use crate::registry::Model;
 
 /// The parts of a request that decide its rows.
@@ -27,46 +23,47 @@ pub(super) struct Asked {
     pub(super) inpaint: Option<v1::inpaint::Method>,
     /// Whether an image is known in part.
     pub(super) has_known: bool,
-    pub(super) initial: Initial,
+    pub(super) initial: InitialKind,
     /// Whether samples have labels.
     pub(super) labelled: bool,
 }
 
-/// What kind of `initial` a request has.
+/// The kind of `initial` that a request has.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Initial {
+pub(super) enum InitialKind {
     Noise,
     States,
     Images { strength: Option<f64> },
 }
 
-/// What runs, and how a receipt says it.
+/// What runs, and how a receipt describes it.
 pub(super) struct Compiled {
     pub(super) program: Program,
-    /// The sampler that runs; absent for rows of the client's own.
+    /// The sampler that runs; absent for the client's own rows.
     pub(super) sampler: Option<Sampler>,
     pub(super) recipe: v1::Receipt,
 }
 
-/// Reads and compiles; faults are added with their fields.
+/// Reads and compiles the settings; adds faults with their fields.
 pub(super) fn compile(faults: &mut Faults, model: &Model, asked: &Asked) -> Option<Compiled> {
     let choice = match asked.sampler.clone() {
-        None => SamplerChoice::Sampler(model.manifest.default_sampler.sampler),
+        None => return compile_recipe(faults, model, asked, RequestedSampler::Default),
         Some(sampler) => faults.read("sampler", convert::sampler_from_proto(sampler))?,
     };
     match choice {
-        SamplerChoice::Sampler(sampler) => compile_recipe(faults, model, asked, Some(sampler)),
-        SamplerChoice::Auto => compile_recipe(faults, model, asked, None),
+        SamplerChoice::Sampler(sampler) => {
+            compile_recipe(faults, model, asked, RequestedSampler::Named(sampler))
+        }
+        SamplerChoice::Auto => compile_recipe(faults, model, asked, RequestedSampler::Auto),
         SamplerChoice::Program(program) => own_rows(faults, model, asked, program),
     }
 }
 
-/// * `sampler`: absent: the choice is ours.
 fn compile_recipe(
     faults: &mut Faults,
     model: &Model,
     asked: &Asked,
-    sampler: Option<Sampler>,
+    sampler: RequestedSampler,
 ) -> Option<Compiled> {
     check_lists(faults, asked.grid_options.as_ref())?;
     let grid = faults.code("grid", asked.grid, v1::Grid::Unspecified);
@@ -79,35 +76,26 @@ fn compile_recipe(
     let inpaint = inpaint(faults, asked);
     let (grid, clip) = (grid?, clip?);
 
-    let (sampler, grid, num_steps) = match sampler {
-        Some(sampler) => with_defaults(model, sampler, grid, asked.num_steps),
-        None => {
-            if grid.is_some() {
-                faults.add("grid", "is chosen by `auto`: leave it out, or name a sampler");
-            }
-            let budget = asked.num_steps.map_or(auto::DEFAULT_EVALS, |steps| steps as usize);
-            let samples = samples_of(model);
-            let chosen = auto::choose(&model.network, samples, budget, guidance, inpaint);
-            faults.math(Sampler::Ddpm { variance: None }, &GridSpec::Trailing, chosen)?
-        }
-    };
-    let start = start(faults, asked.initial, sampler);
+    if sampler == RequestedSampler::Auto && grid.is_some() {
+        faults.add("grid", "is chosen by `auto`: leave it out, or name a sampler");
+    }
+    let num_steps = asked.num_steps.map(|steps| steps as usize);
+    let request = SamplingRequest { sampler, num_steps, grid, clip, guidance, inpaint };
+    let recipe = Defaults::from_manifest(&model.manifest, &model.network).recipe(&request);
+    // Only `auto` can fail here, and it takes neither a sampler's options nor a grid's numbers.
+    let recipe =
+        faults.math(model.manifest.default_sampler.sampler, &GridSpec::Trailing, recipe)?;
+    let sampler = recipe.sampler;
     let recipe = Recipe {
-        sampler,
-        grid,
-        num_steps,
-        clip: clip.unwrap_or_else(|| default_clip(model, sampler)),
-        guidance,
-        start,
+        start: start(faults, asked.initial, sampler),
         shared_noise: asked.shared_noise.map(convert::shared_noise_from_proto),
-        inpaint,
+        ..recipe
     };
     let program = faults.math(sampler, &recipe.grid, recipe.compile(&model.network))?;
     Some(Compiled { program, sampler: Some(sampler), recipe: describe(&recipe) })
 }
 
-/// Refuses lists that no program could visit, before anything looks at their
-/// elements.
+/// Refuses lists that are too long for any program, before their elements are read.
 fn check_lists(faults: &mut Faults, options: Option<&v1::GridOptions>) -> Option<()> {
     let Some(options) = options else { return Some(()) };
     let max = Program::MAX_ROWS;
@@ -124,45 +112,6 @@ fn check_lists(faults: &mut Faults, options: Option<&v1::GridOptions>) -> Option
     None
 }
 
-/// Fills in grid and steps: the model's own steps for its default sampler, the
-/// grid's where it fixes them, the sampler's otherwise.
-fn with_defaults(
-    model: &Model,
-    sampler: Sampler,
-    grid: Option<GridSpec>,
-    num_steps: Option<u32>,
-) -> (Sampler, GridSpec, usize) {
-    let default = &model.manifest.default_sampler;
-    let process = &model.network.process;
-    let steps = num_steps.map(|steps| steps as usize);
-    let fits = |grid: &GridSpec| grid.fixed_steps().is_none() || grid.fixed_steps() == steps;
-    let grid = grid.unwrap_or_else(|| match sampler {
-        Sampler::FlowEuler => GridSpec::Flow { shift: 1.0 },
-        _ if steps.is_none() || fits(&default.grid) => default.grid.clone(),
-        _ => GridSpec::default_of(process),
-    });
-    let own = std::mem::discriminant(&default.sampler) == std::mem::discriminant(&sampler);
-    let otherwise = if own { default.num_steps } else { sampler.default_steps(process) };
-    let num_steps = steps.or(grid.fixed_steps()).unwrap_or(otherwise);
-    (sampler, grid, num_steps)
-}
-
-fn samples_of(model: &Model) -> auto::Samples {
-    match model.manifest.kind {
-        Kind::Image => auto::Samples::Pictures,
-        Kind::Points2d => auto::Samples::Points,
-    }
-}
-
-/// Images are clipped; points are not, and neither is the way back to noise,
-/// which could not be undone.
-fn default_clip(model: &Model, sampler: Sampler) -> Clip {
-    match model.manifest.kind {
-        Kind::Image if sampler != Sampler::DdimInverse => Clip::Unit,
-        Kind::Image | Kind::Points2d => Clip::None,
-    }
-}
-
 fn check_guidance(faults: &mut Faults, model: &Model, labelled: bool, guided: bool) {
     if !guided {
         return;
@@ -174,28 +123,28 @@ fn check_guidance(faults: &mut Faults, model: &Model, labelled: bool, guided: bo
     }
 }
 
-fn start(faults: &mut Faults, initial: Initial, sampler: Sampler) -> Start {
-    let encodes = sampler == Sampler::DdimInverse;
+fn start(faults: &mut Faults, initial: InitialKind, sampler: Sampler) -> Start {
+    let encodes = sampler.encodes();
     match initial {
-        Initial::Noise if encodes => {
+        InitialKind::Noise if encodes => {
             faults.add("initial.images", "is required: ddim_inverse encodes images");
             Start::State
         }
-        Initial::Noise => Start::Noise,
-        Initial::States if encodes => {
+        InitialKind::Noise => Start::Noise,
+        InitialKind::States if encodes => {
             faults.add("initial", "ddim_inverse encodes images, not states: set initial.images");
             Start::State
         }
-        Initial::Images { strength: Some(_) } if encodes => {
+        InitialKind::Images { strength: Some(_) } if encodes => {
             faults.add("initial.images.strength", "means nothing to ddim_inverse: leave it out");
             Start::State
         }
-        Initial::Images { strength: None } if !encodes => {
+        InitialKind::Images { strength: None } if !encodes => {
             faults.add("initial.images.strength", "is required, in [0, 1]");
             Start::State
         }
-        Initial::States | Initial::Images { strength: None } => Start::State,
-        Initial::Images { strength: Some(strength) } => Start::Image { strength },
+        InitialKind::States | InitialKind::Images { strength: None } => Start::State,
+        InitialKind::Images { strength: Some(strength) } => Start::Image { strength },
     }
 }
 
@@ -215,15 +164,15 @@ fn inpaint(faults: &mut Faults, asked: &Asked) -> Option<Inpaint> {
     }
 }
 
-/// What a receipt says of a recipe.
+/// Describes a recipe in a receipt.
 fn describe(recipe: &Recipe) -> v1::Receipt {
     let (grid, grid_options) = convert::grid_to_proto(&recipe.grid);
     let (clip, dynamic_threshold) = convert::clip_to_proto(recipe.clip);
-    use v1::receipt::Inpaint as Said;
+    use v1::receipt::Inpaint as Kept;
     let inpaint = recipe.inpaint.map(|inpaint| match inpaint {
-        Inpaint::ReplaceX0 => Said::ReplaceX0(v1::ReplaceX0 {}),
+        Inpaint::ReplaceX0 => Kept::ReplaceX0(v1::ReplaceX0 {}),
         Inpaint::ReplaceXt { resampling, jump_length } => {
-            Said::ReplaceXT(v1::ReplaceXt { resampling, jump_length })
+            Kept::ReplaceXT(v1::ReplaceXt { resampling, jump_length })
         }
     });
     let strength = match recipe.start {
@@ -245,14 +194,14 @@ fn describe(recipe: &Recipe) -> v1::Receipt {
     }
 }
 
-/// Rows of the client's own.
+/// Compiles the client's own rows.
 fn own_rows(
     faults: &mut Faults,
     model: &Model,
     asked: &Asked,
     program: v1::Program,
 ) -> Option<Compiled> {
-    refuse_what_rows_say(faults, asked);
+    refuse_what_rows_decide(faults, asked);
     let rows = match convert::rows_from_proto(program) {
         Ok(rows) => rows,
         Err(found) => {
@@ -262,11 +211,9 @@ fn own_rows(
         }
     };
     check_against_model(faults, model, asked, &rows);
-    let tell = |fault| {
-        let (field, reason) = row_field(fault);
-        faults.add(field, reason);
-    };
-    let program = Program::checked(rows).map_err(|found| found.into_iter().for_each(tell)).ok()?;
+    let program = Program::checked(rows)
+        .map_err(|found| found.into_iter().for_each(|fault| add_row_fault(faults, fault)))
+        .ok()?;
     let kind = v1::sampler::Kind::Program(v1::Program::default());
     let recipe = v1::Receipt {
         sampler: Some(v1::Sampler { kind: Some(kind) }),
@@ -276,8 +223,8 @@ fn own_rows(
     Some(Compiled { program, sampler: None, recipe })
 }
 
-fn refuse_what_rows_say(faults: &mut Faults, asked: &Asked) {
-    let strength = matches!(asked.initial, Initial::Images { strength: Some(_) });
+fn refuse_what_rows_decide(faults: &mut Faults, asked: &Asked) {
+    let strength = matches!(asked.initial, InitialKind::Images { strength: Some(_) });
     for (field, set) in [
         ("num_steps", asked.num_steps.is_some()),
         ("grid", asked.grid != 0),
@@ -295,8 +242,8 @@ fn refuse_what_rows_say(faults: &mut Faults, asked: &Asked) {
     }
 }
 
-/// What rows need and a model, or the request, does not have. Each is reported
-/// once, at the first such row.
+/// Refuses rows that need what the model, or the request, does not have. Each need
+/// is reported once, at its first row.
 fn check_against_model(faults: &mut Faults, model: &Model, asked: &Asked, rows: &[Row]) {
     let first = |needs: fn(&Row) -> bool| rows.iter().position(needs);
     let learned = model.manifest.variance.is_learned();
@@ -319,21 +266,9 @@ fn check_against_model(faults: &mut Faults, model: &Model, asked: &Asked, rows: 
     }
 }
 
-/// The field of a request that a rule of programs is about.
-fn row_field(fault: MathError) -> (String, String) {
-    let MathError::Row { row, field, reason } = fault else {
-        return ("sampler.program.rows".into(), fault.to_string());
-    };
-    let field = match field {
-        "evals.scale" => "guidance_scale",
-        "x_0.p_u" => "p_u",
-        "x_0.p_f" => "p_f",
-        "x_0.clip" => "dynamic_threshold",
-        "variance" => "variance.range",
-        "label.step" | "label.num_steps" => "step",
-        "label.noise_level" => "noise_level",
-        "label" => "ends_step",
-        same => same,
-    };
-    (format!("sampler.program.rows[{row}].{field}"), reason)
+fn add_row_fault(faults: &mut Faults, fault: MathError) {
+    match fault {
+        MathError::Row { row, field, reason } => faults.add(row_field(row, field), reason),
+        other => faults.add("sampler.program.rows", other.to_string()),
+    }
 }

@@ -1,28 +1,24 @@
-//! `SamplingService`: takes a request in and hands it to the engine.
+//! `SamplingService`: admits a request and submits it to the engine.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use ddpm_proto::{
-    convert::rows_to_proto,
-    v1::{self, sampling_service_server::SamplingService},
-};
+use ddpm_proto::convert::rows_to_proto;
+use ddpm_proto::v1;
+use ddpm_proto::v1::sampling_service_server::SamplingService;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tracing::{error, info};
 
-use super::{
-    Serving,
-    generate::{self, Checked},
-    stream::EventStream,
-};
-use crate::{
-    admission::{Demand, Room},
-    engine::Submission,
-    error::{Error, Violation},
-    outbox,
-};
+use super::Serving;
+use super::generate::{self, Checked};
+use super::stream::EventStream;
+use crate::admission::{Demand, Room};
+use crate::engine::Submission;
+use crate::error::{Error, Violation};
+use crate::outbox;
 
-/// Bytes of values that may wait for one reader before its request pauses.
+/// Most bytes of values that may wait for one reader before its request pauses.
 const OUTBOX_BYTES: usize = 16 << 20;
 
 /// Draws samples and streams them.
@@ -72,14 +68,14 @@ impl SamplingService for Sampling {
 }
 
 impl Sampling {
-    /// Checks a request off the threads that serve connections, a few at a time,
-    /// with room in memory for it.
+    /// Checks a request on a blocking thread, away from the threads that serve connections.
+    /// A few are checked at a time, and each holds the memory it needs.
     async fn check(&self, message: v1::GenerateRequest) -> Result<(Checked, Room), Error> {
-        let room = self.0.admission.hold(generate::bytes(&self.0, &message))?;
+        let room = self.0.admission.hold(generate::memory_bytes(&self.0, &message))?;
         let permit = Arc::clone(&self.0.checks).acquire_owned().await;
         let serving = Arc::clone(&self.0);
         let checked = tokio::task::spawn_blocking(move || {
-            // Until the check is over, even if the client has left.
+            // Held until the check is over, even if the client has left.
             let _permit = permit;
             generate::check(&serving, message).map(|checked| (checked, room))
         });
@@ -100,7 +96,7 @@ impl Sampling {
         let (permit, before) = room.admit(Demand {
             samples,
             evals: request.evals(),
-            seconds_an_eval: checked.seconds_an_eval,
+            seconds_per_eval: checked.seconds_per_eval,
             bytes: request.bytes(),
         })?;
         let delivery = request.watch.as_ref().map_or(outbox::Delivery::Latest, |w| w.delivery);

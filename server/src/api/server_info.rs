@@ -1,13 +1,15 @@
-//! `ServerService`: versions, limits, load.
+//! `ServerService`: versions, limits and load.
 
 use std::sync::Arc;
 
-use ddpm_proto::v1::{self, server_service_server::ServerService};
+use ddpm_onnx::Device;
+use ddpm_proto::v1;
+use ddpm_proto::v1::server_service_server::ServerService;
 use tonic::{Request, Response, Status};
 
 use super::Serving;
 
-/// Says what the server is and does.
+/// Describes the server and its load.
 pub(crate) struct Server(pub(super) Arc<Serving>);
 
 #[tonic::async_trait]
@@ -20,11 +22,19 @@ impl ServerService for Server {
         Ok(Response::new(v1::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").into(),
             onnxruntime_version: serving.onnxruntime_version.clone(),
-            device: Some(serving.device.clone()),
+            device: Some(device(&serving.device)),
             fingerprint: serving.fingerprint.clone(),
             limits: Some(limits(serving)),
             load: Some(load(serving)),
         }))
+    }
+}
+
+fn device(device: &Device) -> v1::Device {
+    v1::Device {
+        name: device.name(),
+        provider: device.provider().into(),
+        reason: device.reason().into(),
     }
 }
 
@@ -54,7 +64,7 @@ fn load(serving: &Serving) -> v1::Load {
         evals: stats.evals,
         busy_ratio: stats.busy_ratio(),
         draining: counts.draining,
-        busy_time: stats.inside.try_into().ok(),
+        busy_time: stats.network.try_into().ok(),
         active_time: stats.active.try_into().ok(),
         kernel_time: stats.kernel.try_into().ok(),
         held_bytes: counts.bytes,

@@ -1,11 +1,9 @@
-//! Between the enums of the wire and our own types.
+//! Conversions between the enums on the wire and our own types.
 
 use ddpm_proto::v1;
 
-use crate::{
-    frames::Encoding,
-    outbox::{Delivery, FrameKind},
-};
+use crate::frames::Encoding;
+use crate::outbox::{Delivery, FrameKind};
 
 pub(crate) fn encoding(wire: v1::Format, default: Encoding) -> Encoding {
     match wire {

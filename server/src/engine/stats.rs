@@ -1,21 +1,18 @@
-//! What the engine did since the start, readable from any thread.
+//! Counters of the engine since its start, readable from any thread.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::runtime::Took;
+use crate::runtime::TickTimes;
 
-/// Written by the engine, read by whoever asks.
+/// Counters that the engine writes and any thread reads.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     ticks: AtomicU64,
     evals: AtomicU64,
-    inside_ns: AtomicU64,
+    network_ns: AtomicU64,
     kernel_ns: AtomicU64,
     waiting: AtomicU64,
     running: AtomicU64,
@@ -23,21 +20,21 @@ pub(crate) struct Stats {
     active: Mutex<Active>,
 }
 
-/// How long there were requests, in spans that begin and end.
+/// Time with requests in flight: the closed spans, and the start of an open one.
 #[derive(Debug, Default)]
 struct Active {
     closed: Duration,
     since: Option<Instant>,
 }
 
-/// One reading of [`Stats`].
+/// A snapshot of [`Stats`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct StatsReading {
     pub(crate) ticks: u64,
     pub(crate) evals: u64,
     /// Time inside calls of the network.
-    pub(crate) inside: Duration,
-    /// Time of the device around them: inputs, kernel and noise.
+    pub(crate) network: Duration,
+    /// Time of the device outside them: inputs, kernel and noise.
     pub(crate) kernel: Duration,
     /// Time with requests in flight.
     pub(crate) active: Duration,
@@ -48,25 +45,25 @@ pub(crate) struct StatsReading {
 }
 
 impl StatsReading {
-    /// Share of the active time that was spent inside calls of the network.
+    /// Returns the share of the active time spent inside calls of the network, in [0, 1].
     pub(crate) fn busy_ratio(&self) -> f64 {
         if self.active.is_zero() {
             return 0.0;
         }
-        (self.inside.as_secs_f64() / self.active.as_secs_f64()).min(1.0)
+        (self.network.as_secs_f64() / self.active.as_secs_f64()).min(1.0)
     }
 }
 
 impl Stats {
-    /// Counts a tick and gives its number, from 1.
+    /// Counts a tick and returns its number, from 1.
     pub(super) fn next_tick(&self) -> u64 {
         self.ticks.fetch_add(1, Relaxed) + 1
     }
 
-    pub(super) fn ran(&self, evals: u64, took: Took) {
+    pub(super) fn record_tick(&self, evals: u64, times: TickTimes) {
         self.evals.fetch_add(evals, Relaxed);
-        self.inside_ns.fetch_add(took.network.as_nanos() as u64, Relaxed);
-        self.kernel_ns.fetch_add(took.kernel.as_nanos() as u64, Relaxed);
+        self.network_ns.fetch_add(times.network.as_nanos() as u64, Relaxed);
+        self.kernel_ns.fetch_add(times.kernel.as_nanos() as u64, Relaxed);
     }
 
     pub(super) fn publish(&self, waiting: u64, running: u64, slots: u64) {
@@ -95,7 +92,7 @@ impl Stats {
         StatsReading {
             ticks: self.ticks.load(Relaxed),
             evals: self.evals.load(Relaxed),
-            inside: Duration::from_nanos(self.inside_ns.load(Relaxed)),
+            network: Duration::from_nanos(self.network_ns.load(Relaxed)),
             kernel: Duration::from_nanos(self.kernel_ns.load(Relaxed)),
             active,
             waiting: self.waiting.load(Relaxed),

@@ -1,24 +1,22 @@
-//! The engine with a stub network: exact, so every promise is about equal bits.
+//! The engine with a stub network, which is exact: samples are compared bit for bit.
 
 use std::sync::atomic::Ordering;
 
 use ddpm_diffusion::{
-    Clip, Evals, GridSpec, Label, Mask, Mix, Network, Prediction, Program, Recipe, Row, Schedule,
-    Variance,
+    Clip, Evals, GridSpec, Label, Mask, Mix, Parameterisation, Prediction, Program, Recipe, Row,
+    Schedule, Variance,
 };
 
 use super::*;
-use crate::{
-    admission::{Admission, Demand, Limits},
-    outbox::{Delivery, Reader, outbox},
-    request::{Indices, Initial, KnownImage, Watch},
-    runtime::stub::Stub,
-};
+use crate::admission::{Admission, Demand, Limits};
+use crate::outbox::{Delivery, Reader, outbox};
+use crate::request::{Indices, Initial, KnownImage, Watch};
+use crate::runtime::stub::Stub;
 
 const LEN: usize = 6;
 
-/// An engine over a stub, and what it takes to talk to it.
-struct Bench {
+/// An engine over a stub, with everything needed to submit requests.
+struct TestEngine {
     handle: Option<EngineHandle>,
     thread: Option<thread::JoinHandle<()>>,
     admission: Admission,
@@ -26,12 +24,12 @@ struct Bench {
     stub: Stub,
 }
 
-impl Bench {
+impl TestEngine {
     fn start(max_evals: u32) -> Self {
         let stub = Stub::default();
         let abort = CancellationToken::new();
         let device = Box::new(stub.device(LEN));
-        let cost = Cost { max_evals, seconds_an_eval: 1e-6 };
+        let cost = Cost { max_evals, seconds_per_eval: 1e-6 };
         let (handle, thread) = EngineHandle::start(device, vec![cost], abort.clone()).unwrap();
         let admission = Admission::new(Limits {
             max_samples: 1 << 20,
@@ -49,7 +47,7 @@ impl Bench {
         let delivery = request.watch.as_ref().map_or(Delivery::Latest, |watch| watch.delivery);
         let (outbox, reader) = outbox(delivery, limit);
         let (samples, evals) = (request.indices.len(), request.evals());
-        let demand = Demand { samples, evals, seconds_an_eval: 0.0, bytes: 0 };
+        let demand = Demand { samples, evals, seconds_per_eval: 0.0, bytes: 0 };
         let (permit, _) = self.admission.hold(0).unwrap().admit(demand).unwrap();
         let submission = Submission { request, outbox, permit, accepted: Instant::now() };
         self.handle.as_ref().unwrap().submit(submission).await.unwrap();
@@ -77,7 +75,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for TestEngine {
     fn drop(&mut self) {
         self.abort.cancel();
         self.handle = None;
@@ -85,7 +83,7 @@ impl Drop for Bench {
     }
 }
 
-/// Everything that one stream gave.
+/// Everything that one stream delivered.
 #[derive(Debug, Default)]
 struct Answer {
     samples: BTreeMap<u64, Option<Vec<f32>>>,
@@ -109,7 +107,7 @@ async fn read(mut reader: Reader) -> Answer {
 
 fn compiled(sampler: &str, grid: GridSpec, num_steps: usize) -> Program {
     let schedule = Schedule::linear(100, 1e-3, 0.1).unwrap();
-    let network = Network::discrete(schedule, Prediction::Eps, Variance::FixedLarge);
+    let network = Parameterisation::discrete(schedule, Prediction::Eps, Variance::FixedLarge);
     let recipe = Recipe::new(sampler.parse().unwrap(), &network);
     Recipe { grid, num_steps, clip: Clip::Unit, ..recipe }.compile(&network).unwrap()
 }
@@ -143,16 +141,16 @@ async fn requests_of_different_samplers_and_lengths_share_calls_and_keep_their_b
         [request(ddim(10, 0.0), 7, 2), request(ddpm(25), 8, 1), request(ddim(40, 1.0), 9, 3)];
     let mut alone = Vec::new();
     for request in &requests {
-        alone.push(Bench::start(64).run(request.clone()).await);
+        alone.push(TestEngine::start(64).run(request.clone()).await);
     }
 
-    let bench = Bench::start(64);
+    let engine = TestEngine::start(64);
     let [a, b, c] = requests;
-    // Handed over before any runs, as the engine's inbox holds them all.
+    // Submitted before any of them runs: the engine's inbox holds them all.
     let readers = [
-        bench.submit(a, 1 << 30).await,
-        bench.submit(b, 1 << 30).await,
-        bench.submit(c, 1 << 30).await,
+        engine.submit(a, 1 << 30).await,
+        engine.submit(b, 1 << 30).await,
+        engine.submit(c, 1 << 30).await,
     ];
     for (reader, alone) in readers.into_iter().zip(&alone) {
         let together = read(reader).await;
@@ -160,32 +158,32 @@ async fn requests_of_different_samplers_and_lengths_share_calls_and_keep_their_b
         assert_eq!(together.samples, alone.samples);
         assert_eq!(together.account.evals, alone.account.evals);
     }
-    let ticks = bench.idle().await.ticks;
+    let ticks = engine.idle().await.ticks;
     assert!(ticks < 10 + 25 + 40, "{ticks} ticks");
 }
 
 #[tokio::test]
 async fn a_reader_that_leaves_frees_its_slots_and_the_others_go_on() {
-    let bench = Bench::start(8);
-    let left = bench.submit(request(ddpm(100), 1, 100_000), 1 << 30).await;
-    let stays = bench.submit(request(ddim(50, 0.0), 2, 4), 1 << 30).await;
+    let engine = TestEngine::start(8);
+    let left = engine.submit(request(ddpm(100), 1, 100_000), 1 << 30).await;
+    let stays = engine.submit(request(ddim(50, 0.0), 2, 4), 1 << 30).await;
     drop(left);
     assert_eq!(read(stays).await.samples.len(), 4);
-    let stats = bench.idle().await;
+    let stats = engine.idle().await;
     assert_eq!((stats.slots, stats.running, stats.waiting), (0, 0, 0));
-    assert!(stats.evals < 100_000, "the work of the one that left was not done");
+    assert!(stats.evals < 100_000, "the abandoned request was not computed");
 }
 
 #[tokio::test]
 async fn a_full_outbox_pauses_its_own_request_alone() {
-    let bench = Bench::start(4);
-    // One finished sample fills it.
-    let mut slow = bench.submit(request(ddim(5, 0.0), 1, 50), LEN * 4).await;
-    let fast = bench.run(request(ddim(50, 0.0), 2, 8)).await;
+    let engine = TestEngine::start(4);
+    // One finished sample fills the outbox.
+    let mut slow = engine.submit(request(ddim(5, 0.0), 1, 50), LEN * 4).await;
+    let fast = engine.run(request(ddim(50, 0.0), 2, 8)).await;
     assert_eq!(fast.samples.len(), 8);
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let stuck = bench.admission.counts().samples;
-    assert!(stuck > 0, "the slow one waits for its reader");
+    let stuck = engine.admission.counts().samples;
+    assert!(stuck > 0, "the slow request waits for its reader");
 
     let mut samples = 0;
     let account = loop {
@@ -201,7 +199,7 @@ async fn a_full_outbox_pauses_its_own_request_alone() {
 
 #[tokio::test]
 async fn frames_come_at_their_cadence_and_the_last_x_0_is_the_sample() {
-    let bench = Bench::start(8);
+    let engine = TestEngine::start(8);
     let mut watched = request(ddim(10, 0.0), 3, 2);
     watched.watch = Some(Watch {
         indices: vec![1],
@@ -210,7 +208,7 @@ async fn frames_come_at_their_cadence_and_the_last_x_0_is_the_sample() {
         every_steps: 4,
         delivery: Delivery::All,
     });
-    let answer = bench.run(watched).await;
+    let answer = engine.run(watched).await;
     let seen: Vec<_> = answer.frames.iter().map(|f| (f.index, f.kind, f.step)).collect();
     let want: Vec<_> = [4, 8, 10]
         .into_iter()
@@ -225,70 +223,70 @@ async fn frames_come_at_their_cadence_and_the_last_x_0_is_the_sample() {
 
 #[tokio::test]
 async fn a_network_that_fails_ends_its_requests_and_the_next_one_is_served() {
-    let bench = Bench::start(8);
-    bench.stub.broken.store(true, Ordering::Relaxed);
-    let failed = bench.run(request(ddim(5, 0.0), 1, 3)).await;
+    let engine = TestEngine::start(8);
+    engine.stub.broken.store(true, Ordering::Relaxed);
+    let failed = engine.run(request(ddim(5, 0.0), 1, 3)).await;
     assert!(matches!(failed.end, Some(Err(Error::Runtime))));
-    assert_eq!(bench.idle().await.slots, 0);
-    bench.stub.broken.store(false, Ordering::Relaxed);
-    assert_eq!(bench.run(request(ddim(5, 0.0), 1, 3)).await.samples.len(), 3);
+    assert_eq!(engine.idle().await.slots, 0);
+    engine.stub.broken.store(false, Ordering::Relaxed);
+    assert_eq!(engine.run(request(ddim(5, 0.0), 1, 3)).await.samples.len(), 3);
 }
 
 #[tokio::test]
 async fn a_network_that_panics_ends_its_requests_and_the_next_one_is_served() {
-    let bench = Bench::start(8);
-    let unharmed = bench.run(request(ddim(5, 0.0), 1, 3)).await.samples;
-    bench.stub.panics.store(true, Ordering::Relaxed);
-    let failed = bench.run(request(ddim(5, 0.0), 1, 3)).await;
+    let engine = TestEngine::start(8);
+    let unharmed = engine.run(request(ddim(5, 0.0), 1, 3)).await.samples;
+    engine.stub.panics.store(true, Ordering::Relaxed);
+    let failed = engine.run(request(ddim(5, 0.0), 1, 3)).await;
     assert!(matches!(failed.end, Some(Err(Error::Runtime))));
-    assert_eq!(bench.idle().await.slots, 0);
-    bench.stub.panics.store(false, Ordering::Relaxed);
-    assert_eq!(bench.run(request(ddim(5, 0.0), 1, 3)).await.samples, unharmed);
+    assert_eq!(engine.idle().await.slots, 0);
+    engine.stub.panics.store(false, Ordering::Relaxed);
+    assert_eq!(engine.run(request(ddim(5, 0.0), 1, 3)).await.samples, unharmed);
 }
 
 #[tokio::test]
 async fn a_program_that_panics_ends_its_own_request_and_the_others_keep_their_bits() {
     let good = request(ddim(20, 0.0), 1, 3);
-    let alone = Bench::start(64).run(good.clone()).await.samples;
+    let alone = TestEngine::start(64).run(good.clone()).await.samples;
     let mut row = Row::at(0.0);
     row.mask = Mask::ReplaceXt;
     row.label = Label { step: 1, num_steps: 1, ends_step: true, noise_level: 0.0 };
-    // It reads a known image, and there is none: the API refuses that.
+    // It reads a known image that does not exist: the API refuses such programs.
     let bad = request(Program::new(vec![row]).unwrap(), 1, 5);
 
-    let bench = Bench::start(64);
-    let beside = bench.submit(good, 1 << 30).await;
-    let failed = bench.submit(bad, 1 << 30).await;
+    let engine = TestEngine::start(64);
+    let beside = engine.submit(good, 1 << 30).await;
+    let failed = engine.submit(bad, 1 << 30).await;
     assert!(matches!(read(failed).await.end, Some(Err(Error::Runtime))));
     assert_eq!(read(beside).await.samples, alone);
-    assert_eq!(bench.idle().await.slots, 0);
-    assert_eq!(bench.admission.counts().requests, 0);
+    assert_eq!(engine.idle().await.slots, 0);
+    assert_eq!(engine.admission.counts().requests, 0);
 }
 
 #[tokio::test]
-async fn the_end_of_the_engines_thread_is_told() {
-    let mut bench = Bench::start(1);
-    let ended = bench.handle.as_ref().unwrap().ended();
-    bench.run(request(ddim(5, 0.0), 1, 1)).await;
+async fn the_end_of_the_engines_thread_cancels_a_token() {
+    let mut engine = TestEngine::start(1);
+    let ended = engine.handle.as_ref().unwrap().ended();
+    engine.run(request(ddim(5, 0.0), 1, 1)).await;
     assert!(!ended.is_cancelled());
-    bench.handle = None;
+    engine.handle = None;
     ended.cancelled().await;
 }
 
 #[tokio::test]
-async fn time_inside_the_network_and_beside_it_are_told_apart() {
-    let bench = Bench::start(8);
-    bench.run(request(ddim(50, 0.0), 1, 8)).await;
-    let stats = bench.idle().await;
-    assert!(stats.inside > Duration::ZERO && stats.kernel > Duration::ZERO);
-    assert!(stats.inside + stats.kernel <= stats.active);
+async fn time_inside_the_network_and_outside_it_are_counted_apart() {
+    let engine = TestEngine::start(8);
+    engine.run(request(ddim(50, 0.0), 1, 8)).await;
+    let stats = engine.idle().await;
+    assert!(stats.network > Duration::ZERO && stats.kernel > Duration::ZERO);
+    assert!(stats.network + stats.kernel <= stats.active);
 }
 
 #[tokio::test]
-async fn a_sample_that_is_not_finite_is_given_up_alone() {
-    let bench = Bench::start(8);
+async fn a_sample_that_is_not_finite_fails_alone() {
+    let engine = TestEngine::start(8);
     let mut row = Row::at(0.0);
-    // x² grows out of f32: 1e6 times u in each row, with no clip.
+    // u overflows f32: times 1e6 in each row, without a clip.
     row.u = Mix { u: 1e6, ..Mix::ZERO };
     let rows = (1..=8)
         .map(|step| Row {
@@ -296,14 +294,14 @@ async fn a_sample_that_is_not_finite_is_given_up_alone() {
             ..row.clone()
         })
         .collect();
-    let answer = bench.run(request(Program::new(rows).unwrap(), 1, 2)).await;
+    let answer = engine.run(request(Program::new(rows).unwrap(), 1, 2)).await;
     assert_eq!(answer.samples.len(), 2);
     assert!(answer.samples.values().all(Option::is_none));
 }
 
 #[tokio::test]
 async fn guided_rows_call_the_network_twice_and_rows_without_evals_not_at_all() {
-    let bench = Bench::start(8);
+    let engine = TestEngine::start(8);
     let label = |step| Label { step, num_steps: 3, ends_step: true, noise_level: 0.0 };
     let mut guided = Row::at(10.0);
     guided.evals = Evals::Guided { scale: 2.0 };
@@ -318,16 +316,16 @@ async fn guided_rows_call_the_network_twice_and_rows_without_evals_not_at_all() 
     let mut labelled = request(Program::new(vec![guided, silent, end]).unwrap(), 5, 1);
     labelled.class_labels = vec![1];
 
-    let answer = bench.run(labelled.clone()).await;
-    assert_eq!(bench.stub.rows.load(Ordering::Relaxed), 2);
-    assert_eq!(bench.stub.calls.load(Ordering::Relaxed), 1);
+    let answer = engine.run(labelled.clone()).await;
+    assert_eq!(engine.stub.rows.load(Ordering::Relaxed), 2);
+    assert_eq!(engine.stub.calls.load(Ordering::Relaxed), 1);
     assert_eq!((answer.account.evals, answer.account.ticks), (2, 3));
 
     let mut x_t = vec![0.0f32; LEN];
     Noise::new(5).normal(0, 0, &mut x_t);
     let got = answer.samples[&0].as_ref().unwrap();
     for (x, got) in x_t.iter().zip(got) {
-        // The stub adds 0.01 a label: label 1, and 2 for none of two classes.
+        // The stub adds 0.01 times the label: 1, or 2 for no label, as there are two classes.
         let f = |label: f64| 0.5 * f64::from(*x) + 0.01 + 0.01 * label;
         let want = 9.0 * (2.0 * f(1.0) - f(2.0));
         assert!((f64::from(*got) - want).abs() < 1e-5, "{got} against {want}");
@@ -336,48 +334,48 @@ async fn guided_rows_call_the_network_twice_and_rows_without_evals_not_at_all() 
 
 #[tokio::test]
 async fn an_aborted_engine_ends_every_stream_with_an_error() {
-    let bench = Bench::start(1);
-    let reader = bench.submit(request(ddpm(100), 1, 100_000), 1 << 30).await;
-    bench.abort.cancel();
+    let engine = TestEngine::start(1);
+    let reader = engine.submit(request(ddpm(100), 1, 100_000), 1 << 30).await;
+    engine.abort.cancel();
     assert!(matches!(read(reader).await.end, Some(Err(Error::Stopped))));
 }
 
 #[tokio::test]
 async fn an_idle_engine_that_is_aborted_ends_although_requests_could_come() {
-    let bench = Bench::start(4);
-    bench.run(request(ddim(3, 0.0), 1, 1)).await;
-    bench.idle().await;
-    let handle = bench.handle.clone().unwrap();
+    let engine = TestEngine::start(4);
+    engine.run(request(ddim(3, 0.0), 1, 1)).await;
+    engine.idle().await;
+    let handle = engine.handle.clone().unwrap();
 
-    bench.abort.cancel();
+    engine.abort.cancel();
 
     let ended = tokio::time::timeout(Duration::from_secs(60), handle.ended().cancelled_owned());
-    ended.await.expect("the engine waits for requests for ever");
+    ended.await.expect("the engine waits for requests forever");
 }
 
 #[tokio::test]
-async fn samples_do_not_depend_on_the_batch_or_on_which_indices_are_asked_for() {
-    let whole = Bench::start(16).run(request(ddpm(20), 4, 10)).await.samples;
+async fn samples_do_not_depend_on_the_batch_or_on_which_indices_are_requested() {
+    let whole = TestEngine::start(16).run(request(ddpm(20), 4, 10)).await.samples;
     let mut part = request(ddpm(20), 4, 1);
     part.indices = Indices::new(vec![(7, 2), (3, 1)]).unwrap();
-    let part = Bench::start(1).run(part).await.samples;
+    let part = TestEngine::start(1).run(part).await.samples;
     assert_eq!(part.keys().copied().collect::<Vec<_>>(), [3, 7, 8]);
     assert!(part.iter().all(|(index, values)| whole[index] == *values));
 }
 
 #[tokio::test]
-async fn samples_start_from_what_they_are_given_and_know_what_they_are_told() {
+async fn samples_start_from_given_states_and_keep_the_known_pixels() {
     let mut row = Row::at(0.0);
     row.evals = Evals::Zero;
     row.mask = Mask::ReplaceXt;
     row.u = Mix { known: 2.0, ..Mix::ZERO };
     row.label = Label { step: 1, num_steps: 1, ends_step: true, noise_level: 0.0 };
     let mut given = request(Program::new(vec![row]).unwrap(), 1, 3);
-    given.initial = Arc::new(Initial::Given(vec![vec![1.0; LEN], vec![-1.0; LEN]]));
+    given.initial = Arc::new(Initial::States(vec![vec![1.0; LEN], vec![-1.0; LEN]]));
     let mask = vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0];
     given.known = Some(Arc::new(KnownImage { image: vec![5.0; LEN], mask }));
 
-    let answer = Bench::start(8).run(given).await;
+    let answer = TestEngine::start(8).run(given).await;
     for (index, start) in [(0, 1.0), (1, -1.0), (2, 1.0)] {
         let want = vec![10.0, start, start, start, start, 10.0];
         assert_eq!(answer.samples[&index], Some(want));
@@ -394,6 +392,6 @@ async fn an_unconditional_row_runs_the_network_without_the_label() {
     unlabelled.class_labels = vec![0];
     row.evals = Evals::One;
     let without = request(Program::new(vec![row]).unwrap(), 1, 1);
-    let bench = Bench::start(8);
-    assert_eq!(bench.run(unlabelled).await.samples, bench.run(without).await.samples);
+    let engine = TestEngine::start(8);
+    assert_eq!(engine.run(unlabelled).await.samples, engine.run(without).await.samples);
 }

@@ -1,17 +1,20 @@
-//! The device: it owns the state of samples, and advances many of them with one
-//! call of the network.
+//! The device owns the state of samples and advances many of them with one call of the
+//! network.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ddpm_diffusion::{Noise, Program, Row};
 
-use crate::{request::KnownImage, scheduler::ModelId};
+use crate::request::KnownImage;
+use crate::scheduler::ModelId;
 
 mod host;
 pub(crate) use host::{HostDevice, HostModel, Padding};
 
-mod network;
-pub(crate) use network::Network;
+mod evaluator;
+pub(crate) use evaluator::Evaluator;
 
 #[cfg(test)]
 pub(crate) mod stub;
@@ -21,34 +24,34 @@ pub(crate) type Slot = usize;
 
 /// How a sample begins.
 #[derive(Debug)]
-pub(crate) struct Start<'a> {
+pub(crate) struct SlotStart<'a> {
     pub(crate) program: &'a Program,
     pub(crate) noise: &'a Noise,
     pub(crate) index: u64,
-    /// Label, or `None` for none.
+    /// `None`: the label that means no class.
     pub(crate) class_label: Option<u32>,
-    /// Where it starts; absent: draw 0 of its noise.
+    /// State to start from; absent: draw 0 of its noise.
     pub(crate) initial: Option<Vec<f32>>,
-    /// What is known of it, for rows that read that.
+    /// The known image, for rows that read it.
     pub(crate) known: Option<Arc<KnownImage>>,
 }
 
-/// One sample of a tick.
+/// The work of a tick for one sample.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work<'a> {
     pub(crate) slot: Slot,
     pub(crate) row: &'a Row,
     /// Position of the row in its program.
     pub(crate) position: usize,
-    /// Whether the prediction of x_0 is wanted.
+    /// Whether to return the prediction of x_0.
     pub(crate) show_x_0: bool,
-    /// The scale at which x_t is wanted, if it is.
+    /// The scale at which to return x_t, if at all.
     pub(crate) show_x_t: Option<f64>,
-    /// Whether this is the last row: the sample is wanted, and its slot is freed.
+    /// Whether this is the last row: the sample is returned and its slot freed.
     pub(crate) last: bool,
 }
 
-/// What was asked for of one sample of a tick.
+/// What a tick returns for one sample, as its work requested.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Outcome {
     pub(crate) x_0: Option<Vec<f32>>,
@@ -62,34 +65,33 @@ pub(crate) struct Outcome {
 pub(crate) struct RuntimeError(pub(crate) String);
 
 impl RuntimeError {
-    /// A panic that was caught, with its words if it has some.
+    /// Describes a caught panic, with its message if it has one.
     pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Self {
         let fixed = payload.downcast_ref::<&str>().copied();
-        let words = fixed.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Self(format!("it panicked: {}", words.unwrap_or("without words")))
+        let message = fixed.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        Self(format!("panicked: {}", message.unwrap_or("no message")))
     }
 }
 
-/// What a tick took.
+/// The duration of a tick.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Took {
+pub(crate) struct TickTimes {
     /// Inside the call of the network.
     pub(crate) network: Duration,
-    /// Everything else: gathering inputs, kernel and noise, copying out.
+    /// Everything else: gathering inputs, kernel and noise, copying results out.
     pub(crate) kernel: Duration,
 }
 
-/// Owns the state of samples and advances them. One thread owns it.
+/// Owns the state of samples and advances them. A device belongs to one thread.
 pub(crate) trait Device: Send {
-    /// Makes a slot for a sample and fills it with what it starts from.
-    fn start(&mut self, model: ModelId, start: Start<'_>) -> Slot;
+    /// Takes a slot for a sample and fills it with the sample's first state.
+    fn start(&mut self, model: ModelId, start: SlotStart<'_>) -> Slot;
 
-    /// Applies one row to each of some samples of one model, with one call of the
+    /// Applies one row to each of several samples of one model, with one call of the
     /// network for all of them.
     ///
-    /// * `outcomes`: what was there is replaced; in the order of the work. An error
-    ///   is that of one sample, which is fit for nothing but to be released; the
-    ///   others have advanced.
+    /// * `outcomes`: overwritten, in the order of the work. An error concerns one sample,
+    ///   which can then only be released; the others have advanced.
     ///
     /// # Errors
     ///
@@ -99,10 +101,10 @@ pub(crate) trait Device: Send {
         model: ModelId,
         work: &[Work<'_>],
         outcomes: &mut Vec<Result<Outcome, RuntimeError>>,
-    ) -> Result<Took, RuntimeError>;
+    ) -> Result<TickTimes, RuntimeError>;
 
-    /// Frees the slot of a sample that nobody wants any more; nothing happens if it
-    /// was freed, and not started again, since.
+    /// Frees the slot of a sample that nobody wants any more; does nothing if the slot is
+    /// free already.
     fn release(&mut self, slot: Slot);
 
     /// Slots in use.

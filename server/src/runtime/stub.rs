@@ -1,15 +1,13 @@
-//! A network for tests: row by row, exact, and it counts its calls.
+//! A network for tests: exact, computed row by row, with its calls counted.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ddpm_onnx::Batch;
 
-use super::{HostDevice, HostModel, Network, Padding, RuntimeError};
+use super::{Evaluator, HostDevice, HostModel, Padding, RuntimeError};
 
-/// Outputs half of each input, plus a little of its timestep and label.
+/// Outputs half of each input plus small multiples of its timestep and label.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stub {
     /// Calls so far.
@@ -22,7 +20,7 @@ pub(crate) struct Stub {
     pub(crate) panics: Arc<AtomicBool>,
 }
 
-impl Network for Stub {
+impl Evaluator for Stub {
     fn evaluate(&mut self, batch: Batch<'_>, out: &mut Vec<f32>) -> Result<(), RuntimeError> {
         if self.broken.load(Ordering::Relaxed) {
             return Err(RuntimeError("broken on purpose".into()));
@@ -41,7 +39,7 @@ impl Network for Stub {
 }
 
 impl Stub {
-    /// A device with one model of `len` elements and two classes.
+    /// Creates a device with one model of `len` elements and two classes.
     pub(crate) fn device(&self, len: usize) -> HostDevice {
         HostDevice::new(vec![HostModel {
             network: Box::new(self.clone()),

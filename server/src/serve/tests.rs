@@ -3,23 +3,25 @@
 use std::sync::Arc;
 
 use clap::Parser;
-use ddpm_proto::v1::{
-    CompileRequest, GenerateRequest, GetServerInfoRequest, generate_request::Samples,
-    sampling_service_client::SamplingServiceClient, server_service_client::ServerServiceClient,
-};
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus as Answer};
+use ddpm_proto::v1::generate_request::Samples;
+use ddpm_proto::v1::sampling_service_client::SamplingServiceClient;
+use ddpm_proto::v1::server_service_client::ServerServiceClient;
+use ddpm_proto::v1::{CompileRequest, GenerateRequest, GetServerInfoRequest};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus as Answer;
 
 use super::*;
-use crate::{
-    config::Args,
-    runtime::{Device as EngineDevice, Outcome, RuntimeError, Slot, Start, Took, Work, stub::Stub},
+use crate::config::Args;
+use crate::runtime::stub::Stub;
+use crate::runtime::{
+    Device as EngineDevice, Outcome, RuntimeError, Slot, SlotStart, TickTimes, Work,
 };
 
-/// A device that breaks the engine itself: not in a tick, which is guarded.
+/// A device that panics outside a tick, where the engine is not guarded.
 struct Deadly(HostDevice);
 
 impl EngineDevice for Deadly {
-    fn start(&mut self, model: usize, start: Start<'_>) -> Slot {
+    fn start(&mut self, model: usize, start: SlotStart<'_>) -> Slot {
         self.0.start(model, start)
     }
 
@@ -28,7 +30,7 @@ impl EngineDevice for Deadly {
         model: usize,
         work: &[Work<'_>],
         outcomes: &mut Vec<Result<Outcome, RuntimeError>>,
-    ) -> Result<Took, RuntimeError> {
+    ) -> Result<TickTimes, RuntimeError> {
         self.0.tick(model, work, outcomes)
     }
 
@@ -41,13 +43,13 @@ impl EngineDevice for Deadly {
     }
 }
 
-/// A server as it is.
+/// Loads a server with its own device.
 fn ordinary() -> Loaded {
     let args = Args::parse_from(["ddpm-server", "--device", "cpu", "--max-batch", "1"]);
     load(Settings::new(args).unwrap()).unwrap()
 }
 
-/// A server with another device.
+/// Loads a server with another device.
 fn with_device(device: Box<dyn EngineDevice>) -> Loaded {
     let mut loaded = ordinary();
     let costs = loaded.serving.registry.models().iter().map(|model| model.cost).collect();
@@ -58,7 +60,7 @@ fn with_device(device: Box<dyn EngineDevice>) -> Loaded {
 }
 
 #[tokio::test]
-async fn a_server_whose_engine_dies_says_not_serving_and_ends_with_an_error() {
+async fn a_server_whose_engine_dies_reports_not_serving_and_ends_with_an_error() {
     let loaded = with_device(Box::new(Deadly(Stub::default().device(2))));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -72,7 +74,7 @@ async fn a_server_whose_engine_dies_says_not_serving_and_ends_with_an_error() {
 
     let mut client = SamplingServiceClient::new(channel);
     let request = GenerateRequest {
-        // The model of id 0, the only one that the stub has.
+        // The model with id 0, the only one of the stub.
         model: "glyphs".into(),
         samples: Some(Samples::SampleCount(1)),
         ..Default::default()
@@ -93,7 +95,7 @@ async fn a_server_whose_engine_dies_says_not_serving_and_ends_with_an_error() {
 }
 
 #[tokio::test]
-async fn a_request_waits_for_its_check_and_others_are_answered_meanwhile() {
+async fn other_calls_are_answered_while_a_request_waits_for_its_check() {
     let loaded = ordinary();
     let serving = Arc::clone(&loaded.serving);
     let others = serving.checks.available_permits() as u32;
@@ -113,7 +115,7 @@ async fn a_request_waits_for_its_check_and_others_are_answered_meanwhile() {
         let info = client.get_server_info(GetServerInfoRequest {}).await.unwrap().into_inner();
         info.load.unwrap()
     };
-    // Its bytes are held from before the check.
+    // Its bytes are held before the check begins.
     while load().await.held_bytes == 0 {}
     assert!(!compiled.is_finished());
     drop(others);

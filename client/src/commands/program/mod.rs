@@ -6,11 +6,9 @@ use std::process::ExitCode;
 
 use ddpm_client::{Compiled, Error, Indices, Request};
 
-use super::{
-    Context,
-    ask::{Edit, Walk, Which},
-    output,
-};
+use super::context::Context;
+use super::flags::{EditingFlags, SamplingFlags, SelectionFlags};
+use super::output;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -18,27 +16,31 @@ pub(crate) struct Args {
     model: String,
 
     #[command(flatten, next_help_heading = "Which samples")]
-    which: Which,
+    selection: SelectionFlags,
 
     #[command(flatten, next_help_heading = "How to sample")]
-    walk: Walk,
+    sampling: SamplingFlags,
 
     #[command(flatten, next_help_heading = "What to start from")]
-    edit: Edit,
+    editing: EditingFlags,
 }
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Error> {
     let client = context.connect().await?;
     let model = client.model(&args.model).await?;
-    let inputs = args.edit.read(&args.walk, &model)?;
+    let inputs = args.editing.read(&args.sampling, &model)?;
     let request = Request::new(&model.name, Indices::first(1))
-        .class_labels(args.which.labels(&model)?)
-        .request_id(&args.which.request_id);
-    let compiled = client.compile(&inputs.apply(args.walk.apply(request)?)).await?;
+        .class_labels(args.selection.labels(&model)?)
+        .request_id(&args.selection.request_id);
+    let compiled = client.compile(&inputs.apply(args.sampling.apply(request)?)).await?;
     if context.json {
         output::print(&compiled.program.to_json())?;
     } else {
-        output::print(&format!("{}\n{}", table::of(&compiled.program), summary(&compiled)))?;
+        output::print(&format!(
+            "{}\n{}",
+            table::format_rows(&compiled.program),
+            summary(&compiled)
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -51,7 +53,7 @@ fn summary(compiled: &Compiled) -> String {
     let clip = with("clip", compiled.clip.map(|clip| clip.to_string()));
     output::pairs(&[
         ("sampler", format!("{}, {} steps{grid}{clip}", compiled.sampler, compiled.num_steps)),
-        ("evals", format!("{} a sample", compiled.evals_per_sample)),
+        ("evals", format!("{} per sample", compiled.evals_per_sample)),
         ("digest", compiled.program_digest.clone()),
     ])
 }

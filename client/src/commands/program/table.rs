@@ -1,4 +1,4 @@
-//! Rows as people read them: one line a row, six digits, and only what is not 0.
+//! Rows for people: one line per row, six digits, zeros omitted.
 
 use ddpm_client::Program;
 use ddpm_diffusion::{Clip, Evals, Mask, Mix, RawVariance, Row};
@@ -8,12 +8,12 @@ use crate::commands::output;
 const HEAD: [&str; 10] =
     ["ROW", "STEP", "EVALS", "T", "x_0 =", "u' =", "y' =", "PUSH", "NOISE", "LEVEL"];
 
-/// The table; columns in which no row says anything are left out.
-pub(super) fn of(program: &Program) -> String {
+/// Formats the rows as a table, without columns that are empty in all rows.
+pub(super) fn format_rows(program: &Program) -> String {
     let mut lines = vec![HEAD.map(str::to_owned).to_vec()];
     lines.extend(program.rows().iter().enumerate().map(|(position, row)| line(position, row)));
-    let said = |column: &usize| lines.iter().skip(1).any(|line| !line[*column].is_empty());
-    let columns: Vec<usize> = (0..HEAD.len()).filter(said).collect();
+    let is_used = |column: &usize| lines.iter().skip(1).any(|line| !line[*column].is_empty());
+    let columns: Vec<usize> = (0..HEAD.len()).filter(is_used).collect();
     let kept = |line: &Vec<String>| columns.iter().map(|column| line[*column].clone()).collect();
     output::table(lines.iter().map(kept).collect())
 }
@@ -52,7 +52,7 @@ fn reads_x_0(row: &Row) -> bool {
     row.u.x_0 != 0.0 || row.y.x_0 != 0.0 || row.push.is_some_and(|push| push.x_0 != 0.0)
 }
 
-/// With the input's scale where it is not 1, as in `clip(1.2 u - 0.7 F(0.5 u))`.
+/// Includes the input's scale where it is not 1, as in `clip(1.2 u - 0.7 F(0.5 u))`.
 fn x_0(row: &Row) -> String {
     let network =
         if row.c_in == 1.0 { "F".to_owned() } else { format!("F({} u)", digits(row.c_in)) };
@@ -108,7 +108,7 @@ fn noise(position: usize, row: &Row) -> String {
     format!("draw {draw}{index}{scale}")
 }
 
-/// `1.2 u - 0.7 F`; 0 where nothing is left.
+/// Formats a sum such as `1.2 u - 0.7 F`; 0 without terms.
 fn sum(terms: &[(f64, &str)]) -> String {
     let mut text = String::new();
     for &(coefficient, name) in terms.iter().filter(|(coefficient, _)| *coefficient != 0.0) {
@@ -128,7 +128,7 @@ fn sum(terms: &[(f64, &str)]) -> String {
     if text.is_empty() { "0".to_owned() } else { text }
 }
 
-/// Six significant digits, without zeros at the end.
+/// Formats six significant digits, without trailing zeros.
 fn digits(number: f64) -> String {
     let size = number.abs();
     if size != 0.0 && !(1e-4..1e6).contains(&size) {
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_six_digits_at_most() {
+    fn numbers_have_at_most_six_digits() {
         let shown = [0.0, 1.0, 999.0, 0.123_456_789, -12_345.678, 3.2e-7, 1e6].map(digits);
 
         assert_eq!(shown, ["0", "1", "999", "0.12346", "-12345.7", "3.2e-7", "1e6"]);
@@ -169,7 +169,7 @@ mod tests {
         second.u = Mix { u: 1.0, h: [-1.5, 0.0, 0.0], ..Mix::ZERO };
         second.label.step = 2;
 
-        let table = of(&Program::new(vec![first, second]));
+        let table = format_rows(&Program::new(vec![first, second]));
 
         let expected = "\
 ROW  STEP  EVALS  T    x_0 =              u' =                  PUSH  NOISE   LEVEL
@@ -180,7 +180,7 @@ ROW  STEP  EVALS  T    x_0 =              u' =                  PUSH  NOISE   LE
     }
 
     #[test]
-    fn guidance_masks_and_shared_noise_are_told() {
+    fn guidance_masks_and_shared_noise_are_shown() {
         let mut row = Row::at(10.0);
         row.evals = Evals::Guided { scale: 3.0 };
         row.mask = Mask::ReplaceX0;
@@ -188,7 +188,7 @@ ROW  STEP  EVALS  T    x_0 =              u' =                  PUSH  NOISE   LE
         row.noise.index = Some(9);
         row.noise.draw = Some(4);
 
-        let table = of(&Program::new(vec![row]));
+        let table = format_rows(&Program::new(vec![row]));
 
         for part in ["2 (guided 3)", "known or u", "x_0 + z", "draw 4 of index 9"] {
             assert!(table.contains(part), "{part} in {table}");

@@ -1,23 +1,21 @@
-//! Previews as they come → the frames of an animation.
+//! Previews, as they arrive → the frames of an animation.
 
 use std::collections::BTreeMap;
 
-use ddpm_client::{
-    Error, Frames, ModelKind, PreviewKind, Previews, Sample,
-    pictures::{Animation, Picture, View, grid, grid_of},
-};
+use ddpm_client::pictures::{Animation, Picture, View, grid, grid_of};
+use ddpm_client::{Error, Frames, ModelKind, PreviewKind, Previews, Sample};
 
 use super::render::{points, render};
 
-/// Between the two halves of a frame.
+/// Pixels between the two halves of a frame.
 const GAP: u32 = 8;
 /// Columns of a strip.
 const STRIP_STEPS: usize = 10;
-/// Samples of a strip, each a row.
+/// Rows of a strip, one per sample.
 const STRIP_SAMPLES: usize = 6;
 
-/// What was seen of the samples, by step. A resumed run shows some steps of some
-/// samples twice: with the same bytes, so one takes the place of the other.
+/// The previews by step. A resumed run shows some steps of some samples twice, with
+/// the same bytes, so the second replaces the first.
 #[derive(Debug, Default)]
 pub(crate) struct Film {
     steps: BTreeMap<u32, BTreeMap<(PreviewKind, u64), Sample>>,
@@ -32,8 +30,8 @@ impl Film {
         }
     }
 
-    /// One frame for each step seen, the noisiest first; points are shown in one
-    /// view that holds all of them.
+    /// Draws one frame per recorded step, the noisiest first; points share one view
+    /// that holds all of them.
     pub(crate) fn develop(
         &self,
         kind: ModelKind,
@@ -58,11 +56,9 @@ impl Film {
         let frames = self.steps.values().map(frame).collect::<Result<_, Error>>()?;
         Ok(Animation::new(frames)?)
     }
-}
 
-impl Film {
-    /// The denoising as one picture: a row for each of the first samples, or one
-    /// for all points; time runs from left to right.
+    /// Draws the denoising as one picture: one row for each of the first samples, or
+    /// one for all points; time runs from left to right.
     pub(crate) fn strip(
         &self,
         kind: ModelKind,
@@ -74,7 +70,7 @@ impl Film {
         let shown = if frames == Frames::X0 { PreviewKind::X0 } else { PreviewKind::Xt };
         let steps: Vec<_> = self.steps.values().collect();
         let columns = steps.len().min(STRIP_STEPS);
-        // Evenly from the first step to the last.
+        // Evenly spaced from the first step to the last.
         let column = |at: usize| steps[at * (steps.len() - 1) / (columns - 1).max(1)];
         let rows: Vec<&[u64]> = match kind {
             ModelKind::Image => watched.chunks(1).take(STRIP_SAMPLES).collect(),
@@ -132,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strip_has_a_row_a_sample_and_ten_of_many_steps() {
+    fn a_strip_has_a_row_per_sample_and_ten_of_many_steps() {
         let steps = (1..=50).map(|step| preview(PreviewKind::Xt, step, &[0, 1])).collect();
 
         let strip = film(steps).strip(ModelKind::Image, &[0, 1], Frames::Xt, 1).unwrap();
@@ -144,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_stand_side_by_side() {
+    fn both_kinds_are_shown_side_by_side() {
         let both = [PreviewKind::Xt, PreviewKind::X0].map(|kind| preview(kind, 1, &[0]));
 
         let one = film(both.to_vec()).develop(ModelKind::Image, &[0], Frames::X0, 2).unwrap();

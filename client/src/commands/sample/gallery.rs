@@ -1,22 +1,19 @@
-//! Everything a run writes. Each sample goes to its file as soon as it comes, so
-//! that a run cut short leaves what it has; what shows all of them comes last.
+//! The files of a run. Each sample is written as soon as it arrives, so that an
+//! interrupted run leaves what it has; files that show all samples come last.
 
-use std::{io::Write, path::PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
-use ddpm_client::{
-    Completed, Data, Error, Previews, Receipt, Sample, SampleError,
-    files::write_atomically,
-    pictures::{Animation, Picture, View, describe, grid_of, picture_of, write_png},
-};
+use ddpm_client::files::write_atomically;
+use ddpm_client::pictures::{Animation, Picture, View, describe, grid_of, picture_of, write_png};
+use ddpm_client::{Completed, Data, Error, Previews, Receipt, Sample, SampleError};
 use ddpm_files::npy;
 
-use super::{
-    film::Film,
-    flags::FileFormat,
-    plan::{Animated, Plan, Shows},
-    render::{points, render},
-    report::{File, FileKind, Report},
-};
+use super::args::FileFormat;
+use super::film::Film;
+use super::plan::{AnimationContent, AnimationPlan, Plan};
+use super::render::{points, render};
+use super::report::{File, FileKind, Report};
 
 pub(crate) struct Gallery {
     plan: Plan,
@@ -39,7 +36,7 @@ impl Gallery {
         }
     }
 
-    /// A resumed run is accepted again, with the same receipt.
+    /// Stores the receipt; a resumed run is accepted again with the same one.
     pub(crate) fn accepted(&mut self, receipt: Receipt) {
         self.receipt = Some(receipt);
     }
@@ -63,7 +60,7 @@ impl Gallery {
         Ok(())
     }
 
-    /// Writes what shows all samples, and tells of the run.
+    /// Writes the files that show all samples, and reports the run.
     pub(crate) fn finish(mut self, completed: Completed) -> Result<Report, Error> {
         self.samples.sort_by_key(|sample| sample.index);
         self.files.sort_by_key(|file| file.index);
@@ -102,7 +99,7 @@ impl Gallery {
         Ok(Some(File { kind: FileKind::Sample, index: Some(index), path }))
     }
 
-    /// Number and name of a sample's class.
+    /// Returns number and name of a sample's class.
     fn label(&self, index: u64) -> Option<String> {
         let label = self.receipt().label(index)?;
         let name = self.plan.model.class_names.get(label as usize);
@@ -120,7 +117,7 @@ impl Gallery {
         let rows: Vec<&[f32]> = self.samples.iter().filter_map(values).collect();
         let path = self.plan.path(self.receipt(), ".npy");
         write_atomically(&path, |out| npy::write_rows(out, &self.samples[0].shape, &rows))?;
-        Ok(Some(File::of_all(FileKind::Array, path)))
+        Ok(Some(File::of_all_samples(FileKind::Array, path)))
     }
 
     fn write_grid(&self) -> Result<Option<File>, Error> {
@@ -132,11 +129,11 @@ impl Gallery {
         let picture = render(self.plan.model.kind, &samples, self.plan.scale, &view)?;
         let path = self.plan.path(self.receipt(), "-grid.png");
         write_atomically(&path, |out| write_png(out, &picture, &self.text()))?;
-        Ok(Some(File::of_all(FileKind::Grid, path)))
+        Ok(Some(File::of_all_samples(FileKind::Grid, path)))
     }
 
     fn write_animations(&self) -> Result<Vec<File>, Error> {
-        let Some(Animated { gif, apng, strip, .. }) = &self.plan.animation else {
+        let Some(AnimationPlan { gif, apng, strip, .. }) = &self.plan.animation else {
             return Ok(Vec::new());
         };
         let animation = self.animation()?;
@@ -147,31 +144,31 @@ impl Gallery {
         if let (Some(named), Some(animation)) = (gif, &animation) {
             let path = path(named, ".gif");
             write_atomically(&path, |out| animation.write_gif(out))?;
-            files.push(File::of_all(FileKind::Gif, path));
+            files.push(File::of_all_samples(FileKind::Gif, path));
         }
         if let (Some(named), Some(animation)) = (apng, &animation) {
             let path = path(named, "-animated.png");
             write_atomically(&path, |out| animation.write_apng(out, &self.text()))?;
-            files.push(File::of_all(FileKind::Apng, path));
+            files.push(File::of_all_samples(FileKind::Apng, path));
         }
         if let Some(named) = strip {
             let path = path(named, "-strip.png");
             if let Some(picture) = self.strip()? {
                 write_atomically(&path, |out| write_png(out, &picture, &self.text()))?;
-                files.push(File::of_all(FileKind::Strip, path));
+                files.push(File::of_all_samples(FileKind::Strip, path));
             }
         }
         Ok(files)
     }
 
-    /// `None` if there is nothing to show.
+    /// Returns `None` if there is nothing to show.
     fn animation(&self) -> Result<Option<Animation>, Error> {
         let (kind, scale) = (self.plan.model.kind, self.plan.scale);
-        match self.plan.animation.as_ref().map(|animation| &animation.shows) {
-            Some(Shows::Denoising { watched, frames }) => {
+        match self.plan.animation.as_ref().map(|animation| &animation.content) {
+            Some(AnimationContent::Denoising { watched, frames }) => {
                 self.film.develop(kind, watched, *frames, scale).map(Some)
             }
-            Some(Shows::Samples) if !self.samples.is_empty() => {
+            Some(AnimationContent::Samples) if !self.samples.is_empty() => {
                 Ok(Some(Animation::new(self.one_by_one(scale)?)?))
             }
             _ => Ok(None),
@@ -180,11 +177,11 @@ impl Gallery {
 
     fn strip(&self) -> Result<Option<Picture>, Error> {
         let (kind, scale) = (self.plan.model.kind, self.plan.scale);
-        match self.plan.animation.as_ref().map(|animation| &animation.shows) {
-            Some(Shows::Denoising { watched, frames }) => {
+        match self.plan.animation.as_ref().map(|animation| &animation.content) {
+            Some(AnimationContent::Denoising { watched, frames }) => {
                 self.film.strip(kind, watched, *frames, scale).map(Some)
             }
-            Some(Shows::Samples) if !self.samples.is_empty() => {
+            Some(AnimationContent::Samples) if !self.samples.is_empty() => {
                 let cells: Vec<_> = self.one_by_one(scale)?.into_iter().map(Some).collect();
                 Ok(Some(grid_of(&cells, cells.len(), 1, 0)?))
             }
@@ -192,7 +189,7 @@ impl Gallery {
         }
     }
 
-    /// A picture of each sample, in one view.
+    /// Draws one picture per sample, all in one view.
     fn one_by_one(&self, scale: u32) -> Result<Vec<Picture>, Error> {
         let view = View::around(&points(self.samples.iter()));
         let one = |sample| render(self.plan.model.kind, &[Some(sample)], scale, &view);
@@ -204,7 +201,7 @@ impl Gallery {
     }
 }
 
-/// Values have no bytes of their own; they are written as an array.
+/// Returns the bytes of pixels; values are written as an array instead.
 fn bytes(data: &Data) -> &[u8] {
     match data {
         Data::Pixels(bytes) | Data::Png(bytes) => bytes,

@@ -1,7 +1,7 @@
 //! `ddpm sample`: flags → plan → run → files and a report.
 
+mod args;
 mod film;
-mod flags;
 mod gallery;
 mod plan;
 mod progress;
@@ -12,27 +12,28 @@ use std::process::ExitCode;
 
 use ddpm_client::{Client, Error, Event, Request};
 
-use self::{gallery::Gallery, progress::Display, report::Report};
-use super::{Context, output};
+use self::gallery::Gallery;
+use self::progress::Display;
+use self::report::Report;
+use super::context::Context;
+use super::output;
 
-pub(crate) use self::{
-    flags::{Args, FileFormat},
-    plan::{Plan, Way},
-};
+pub(crate) use self::args::{Args, FileFormat};
+pub(crate) use self::plan::{InterpolationOutputs, Plan};
 
 /// Runs the command. The exit code is 1 if a sample failed, although the others
 /// were written.
 ///
-/// Folders are tried first: a run should not be paid for and then be lost.
+/// Checks the folders first, so that no finished run is lost.
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Error> {
     args.prepare_folders()?;
     let client = context.connect().await?;
     let plan = plan(&client, args).await?;
-    tell(context, &sample(&client, plan).await?)
+    print_report(context, &sample(&client, plan).await?)
 }
 
 /// Prints a report. The exit code is 1 if a sample failed.
-pub(crate) fn tell(context: &Context, report: &Report) -> Result<ExitCode, Error> {
+pub(crate) fn print_report(context: &Context, report: &Report) -> Result<ExitCode, Error> {
     if context.json {
         output::print_json(report)?;
     } else {
@@ -44,20 +45,20 @@ pub(crate) fn tell(context: &Context, report: &Report) -> Result<ExitCode, Error
 async fn plan(client: &Client, args: &Args) -> Result<Plan, Error> {
     let model = client.model(&args.model).await?;
     let limits = client.server_info().await?.limits;
-    let inputs = args.edit.read(&args.walk, &model)?;
+    let inputs = args.editing.read(&args.sampling, &model)?;
     let plan = Plan::new(args, &inputs, model, limits)?;
-    let num_steps = if plan.watches() { steps(client, &plan.request).await? } else { 0 };
+    let num_steps = if plan.watches() { actual_steps(client, &plan.request).await? } else { 0 };
     Ok(plan.watch(args.output.every, num_steps))
 }
 
-/// The steps that a run really has: samplers that restart have more than were asked
-/// for, and a picture goes through fewer.
-async fn steps(client: &Client, request: &Request) -> Result<u32, Error> {
+/// Returns the actual number of steps: samplers that restart have more than requested,
+/// and a run that starts from a picture has fewer.
+async fn actual_steps(client: &Client, request: &Request) -> Result<u32, Error> {
     let compiled = client.compile(request).await?;
     Ok(compiled.program.rows().last().map_or(0, |row| row.label.num_steps))
 }
 
-/// Runs a plan and writes what comes of it.
+/// Runs a plan and writes its files.
 pub(crate) async fn sample(client: &Client, plan: Plan) -> Result<Report, Error> {
     let mut generation = client.generate_resumable(plan.request.clone());
     let mut display = Display::new(plan.request_count());

@@ -1,23 +1,21 @@
-//! Flags + what the server says of the model → one request and what to make of
-//! its answer. Pure: all that depends on the wire is an argument.
+//! Flags and the model's description → one request, and what to write of its samples.
+//! Pure: everything from the wire is an argument.
 
-use std::{
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 
 use ddpm_client::{
     Delivery, Error, Format, Frames, Indices, Limits, Model, ModelKind, Receipt, Request, Watch,
 };
 
-use super::flags::{Args, FileFormat, Output};
-use crate::commands::ask::{Inputs, apply};
+use super::args::{Args, FileFormat, Output};
+use crate::commands::flags::{Inputs, apply};
 
 const DEFAULT_PICTURES: u32 = 16;
 const DEFAULT_POINTS: u32 = 1000;
-/// Animations show at most this many steps unless told.
+/// Most steps in an animation, unless `--every` is set.
 const MOST_FRAMES: u32 = 60;
-/// Samples are enlarged to at least this width in grids and animations.
+/// Width to which samples are enlarged in grids and animations, unless `--scale` is set.
 const COMFORTABLE_WIDTH: u32 = 64;
 
 /// All decisions of a run.
@@ -28,34 +26,34 @@ pub(crate) struct Plan {
     pub(crate) indices: Indices,
     pub(crate) format: FileFormat,
     pub(crate) grid_image: bool,
-    pub(crate) animation: Option<Animated>,
+    pub(crate) animation: Option<AnimationPlan>,
     pub(crate) scale: u32,
-    /// What the user should know before it starts.
+    /// What the user should know before the run starts.
     pub(crate) notes: Vec<String>,
     folder: PathBuf,
 }
 
 /// The animations of a run.
 #[derive(Debug)]
-pub(crate) struct Animated {
+pub(crate) struct AnimationPlan {
     pub(crate) gif: Option<Option<PathBuf>>,
     pub(crate) apng: Option<Option<PathBuf>>,
     pub(crate) strip: Option<Option<PathBuf>>,
-    pub(crate) shows: Shows,
+    pub(crate) content: AnimationContent,
 }
 
 /// What the frames of an animation are.
 #[derive(Debug)]
-pub(crate) enum Shows {
+pub(crate) enum AnimationContent {
     /// The steps of the watched samples.
     Denoising { watched: Vec<u64>, frames: Frames },
     /// The finished samples, one after another.
     Samples,
 }
 
-/// What to make of a way from one sample to another.
+/// What to write for an interpolation.
 #[derive(Debug)]
-pub(crate) struct Way {
+pub(crate) struct InterpolationOutputs {
     pub(crate) format: FileFormat,
     pub(crate) scale: Option<NonZeroU32>,
     pub(crate) folder: PathBuf,
@@ -64,30 +62,30 @@ pub(crate) struct Way {
 }
 
 impl Plan {
-    /// Everything but the steps that an animation shows: see [`Plan::watch`].
+    /// Plans everything except which steps an animation shows: see [`Plan::watch`].
     ///
     /// # Errors
     ///
-    /// [`Error::Request`] for flags that do not fit together or to the model.
+    /// [`Error::Request`] for flags that do not suit each other or the model.
     pub(crate) fn new(
         args: &Args,
         inputs: &Inputs,
         model: Model,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let indices = args.which.indices(inputs.count().unwrap_or(match model.kind {
+        let indices = args.selection.indices(inputs.count().unwrap_or(match model.kind {
             ModelKind::Image => DEFAULT_PICTURES,
             ModelKind::Points2d => DEFAULT_POINTS,
         }));
-        let format = file_format(&args.output, args.walk.encodes(), &model)?;
+        let format = file_format(&args.output, args.sampling.encodes(), &model)?;
         let mut notes = Vec::new();
         let animation = animation(&args.output, &indices, limits, &mut notes)?;
         let request = Request::new(&model.name, indices.clone())
-            .class_labels(args.which.labels(&model)?)
+            .class_labels(args.selection.labels(&model)?)
             .format(wire_format(model.kind, format))
-            .request_id(&args.which.request_id);
-        let request = apply(request, args.which.seed, Request::seed);
-        let request = inputs.apply(args.walk.apply(request)?);
+            .request_id(&args.selection.request_id);
+        let request = apply(request, args.selection.seed, Request::seed);
+        let request = inputs.apply(args.sampling.apply(request)?);
         let many = indices.count() > 1 || model.kind == ModelKind::Points2d;
         Ok(Self {
             request,
@@ -102,16 +100,22 @@ impl Plan {
         })
     }
 
-    /// Samples that are shown one after another: the way from one to another.
-    pub(crate) fn of_a_way(request: Request, indices: Indices, model: Model, way: Way) -> Self {
-        let Way { format, scale: said, folder, gif, apng } = way;
-        let animation = Animated { gif, apng, strip: Some(None), shows: Shows::Samples };
+    /// Plans an interpolation, which is shown sample by sample.
+    pub(crate) fn interpolation(
+        request: Request,
+        indices: Indices,
+        model: Model,
+        outputs: InterpolationOutputs,
+    ) -> Self {
+        let InterpolationOutputs { format, scale: requested, folder, gif, apng } = outputs;
+        let animation =
+            AnimationPlan { gif, apng, strip: Some(None), content: AnimationContent::Samples };
         Self {
             request: request.format(wire_format(model.kind, format)),
             format,
             grid_image: false,
             animation: Some(animation),
-            scale: scale(said, &model),
+            scale: scale(requested, &model),
             notes: Vec::new(),
             folder,
             indices,
@@ -119,18 +123,21 @@ impl Plan {
         }
     }
 
-    /// Whether steps will be shown.
+    /// Returns whether steps will be shown.
     pub(crate) fn watches(&self) -> bool {
-        let shows = self.animation.as_ref().map(|animation| &animation.shows);
-        matches!(shows, Some(Shows::Denoising { .. }))
+        let content = self.animation.as_ref().map(|animation| &animation.content);
+        matches!(content, Some(AnimationContent::Denoising { .. }))
     }
 
-    /// Asks for the steps that the animation shows.
+    /// Requests previews of the steps that the animation shows.
     ///
-    /// * `num_steps`: of the run.
+    /// * `num_steps`: steps of the run.
     #[must_use]
     pub(crate) fn watch(mut self, every: Option<NonZeroU32>, num_steps: u32) -> Self {
-        if let Some(Animated { shows: Shows::Denoising { watched, frames }, .. }) = &self.animation
+        if let Some(AnimationPlan {
+            content: AnimationContent::Denoising { watched, frames },
+            ..
+        }) = &self.animation
         {
             self.request = self.request.watch(watch(watched, *frames, every, num_steps));
         }
@@ -141,8 +148,8 @@ impl Plan {
         self.indices.count()
     }
 
-    /// `FOLDER/MODEL-SEED` + `ending`. The model's name comes from outside, so
-    /// nothing in it can lead to another folder.
+    /// Returns `FOLDER/MODEL-SEED` + `ending`. The model's name comes from outside, so
+    /// it is sanitised and cannot lead to another folder.
     pub(crate) fn path(&self, receipt: &Receipt, ending: &str) -> PathBuf {
         let harmless =
             |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '_' };
@@ -150,7 +157,7 @@ impl Plan {
         self.folder.join(format!("{name}-{}{ending}", receipt.seed))
     }
 
-    /// The path the user named, or one beside the samples.
+    /// Returns the user's path, or one beside the samples.
     pub(crate) fn path_or(&self, named: Option<&Path>, receipt: &Receipt, ending: &str) -> PathBuf {
         named.map_or_else(|| self.path(receipt, ending), Path::to_owned)
     }
@@ -160,7 +167,7 @@ fn file_format(output: &Output, encodes: bool, model: &Model) -> Result<FileForm
     let channels = model.shape.first().copied().unwrap_or(0);
     match (model.kind, output.format) {
         (ModelKind::Points2d, Some(FileFormat::Png | FileFormat::U8)) => Err(Error::Request(
-            format!("{} makes points, and one point is no picture: use --format npy", model.name),
+            format!("{} makes points, not pictures: use --format npy", model.name),
         )),
         (ModelKind::Image, None) if encodes => Ok(FileFormat::Npy),
         (ModelKind::Image, Some(FileFormat::Png) | None) if ![1, 3].contains(&channels) => {
@@ -181,31 +188,31 @@ fn animation(
     indices: &Indices,
     limits: Limits,
     notes: &mut Vec<String>,
-) -> Result<Option<Animated>, Error> {
+) -> Result<Option<AnimationPlan>, Error> {
     if output.gif.is_none() && output.apng.is_none() && output.strip.is_none() {
         return Ok(None);
     }
     let most = limits.max_watched_samples;
     if most == 0 {
-        let sentence = "this server shows no previews: leave out --gif, --apng and --strip";
+        let sentence = "this server sends no previews: omit --gif, --apng and --strip";
         return Err(Error::Request(sentence.to_owned()));
     }
     if indices.count() > most {
         notes.push(format!(
-            "animating the first {most} of {} samples: the server shows no more",
+            "animating the first {most} of {} samples, the most that the server previews",
             indices.count()
         ));
     }
     let watched = indices.iter().take(most as usize).collect();
-    Ok(Some(Animated {
+    Ok(Some(AnimationPlan {
         gif: output.gif.clone(),
         apng: output.apng.clone(),
         strip: output.strip.clone(),
-        shows: Shows::Denoising { watched, frames: output.frames },
+        content: AnimationContent::Denoising { watched, frames: output.frames },
     }))
 }
 
-/// PNG files are made here, because they carry the receipt.
+/// Requests pixels for PNG files: they are written here, because they carry the receipt.
 fn wire_format(kind: ModelKind, format: FileFormat) -> Format {
     match (kind, format) {
         (ModelKind::Image, FileFormat::Png | FileFormat::U8) => Format::RawU8,
@@ -213,7 +220,7 @@ fn wire_format(kind: ModelKind, format: FileFormat) -> Format {
     }
 }
 
-/// All previews, however slow we are: an animation must not have gaps.
+/// Requests all previews, however slow we are: an animation must not have gaps.
 fn watch(watched: &[u64], frames: Frames, every: Option<NonZeroU32>, num_steps: u32) -> Watch {
     let at_most_60_frames = num_steps.div_ceil(MOST_FRAMES).max(1);
     Watch {
@@ -225,9 +232,9 @@ fn watch(watched: &[u64], frames: Frames, every: Option<NonZeroU32>, num_steps: 
     }
 }
 
-/// Scatter plots are drawn in the size they are shown in.
-fn scale(said: Option<NonZeroU32>, model: &Model) -> u32 {
-    if let Some(scale) = said {
+/// Returns the enlargement of samples; scatter plots are drawn at their final size.
+fn scale(requested: Option<NonZeroU32>, model: &Model) -> u32 {
+    if let Some(scale) = requested {
         return scale.get();
     }
     match (model.kind, model.shape.as_slice()) {
@@ -238,39 +245,11 @@ fn scale(said: Option<NonZeroU32>, model: &Model) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-    use ddpm_client::Sampler;
-
     use super::*;
-
-    #[derive(Debug, clap::Parser)]
-    struct Alone {
-        #[command(flatten)]
-        args: Args,
-    }
-
-    fn model(kind: ModelKind, shape: &[u32]) -> Model {
-        Model {
-            name: "m".to_owned(),
-            version: String::new(),
-            digest: String::new(),
-            kind,
-            shape: shape.to_vec(),
-            class_names: vec!["ring".to_owned(), "cross".to_owned()],
-            timesteps: 1000,
-            schedule: String::new(),
-            prediction: String::new(),
-            variance: String::new(),
-            default_sampler: Sampler::Ddpm { variance: None }.into(),
-            default_num_steps: 250,
-            default_grid: None,
-            graph: String::new(),
-        }
-    }
+    use crate::testing::model;
 
     fn plan(flags: &str, kind: ModelKind, shape: &[u32]) -> Result<Plan, Error> {
-        let words = ["ddpm", "m"].into_iter().chain(flags.split_whitespace());
-        let args = Alone::try_parse_from(words).unwrap().args;
+        let args = Args::from_flags(flags).unwrap();
         let limits = Limits {
             max_samples: 0,
             max_evals: 0,
@@ -282,7 +261,7 @@ mod tests {
             max_held_bytes: 1 << 30,
         };
         let model = model(kind, shape);
-        let inputs = args.edit.read(&args.walk, &model)?;
+        let inputs = args.editing.read(&args.sampling, &model)?;
         let plan = Plan::new(&args, &inputs, model, limits)?;
         Ok(plan.watch(args.output.every, 250))
     }
@@ -292,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn small_pictures_are_enlarged_to_64_pixels_unless_told() {
+    fn small_pictures_are_enlarged_to_64_pixels_by_default() {
         let scales = [8, 28, 32, 64, 256].map(|side| image("", side).scale);
 
         assert_eq!(scales, [8, 3, 2, 1, 1]);
@@ -300,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_means_the_defaults_of_the_model() {
+    fn without_flags_the_defaults_of_the_model_hold() {
         let indices = Indices::first(16);
         let format = Format::RawU8;
 
@@ -333,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_png_cannot_hold_is_refused_before_it_is_made() {
+    fn samples_that_png_cannot_hold_are_refused_in_advance() {
         assert!(plan("", ModelKind::Image, &[4, 8, 8]).is_err());
         assert!(plan("--format npy --no-grid", ModelKind::Image, &[4, 8, 8]).is_ok());
         assert!(plan("--format png", ModelKind::Points2d, &[2]).is_err());

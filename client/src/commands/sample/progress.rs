@@ -1,14 +1,12 @@
-//! How far a run is, on stderr: a bar on a terminal, else a line now and then.
+//! Progress on stderr: a bar on a terminal, otherwise a line from time to time.
 
-use std::{
-    io::{self, IsTerminal},
-    time::{Duration, Instant},
-};
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
 
 use ddpm_client::{Accepted, Event, Interruption, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Between two lines of a log.
+/// Pause between two log lines.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(crate) struct Display {
@@ -21,7 +19,7 @@ pub(crate) struct Display {
 impl Display {
     pub(crate) fn new(samples: u32) -> Self {
         let style = ProgressStyle::with_template("{bar:32} {percent:>3} %  {elapsed}  {msg}");
-        // The template is constant; the default style is what remains if it were wrong.
+        // The template is constant, so the default style is only a safety net.
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(style);
@@ -73,7 +71,7 @@ impl Display {
 
     fn interrupted(&mut self, interruption: &Interruption) {
         self.line(&format!(
-            "{}; asking again for samples {} in {:.1} s",
+            "{}; requesting samples {} again in {:.1} s",
             interruption.error,
             interruption.missing,
             interruption.pause.as_secs_f64()

@@ -1,18 +1,16 @@
 //! Samples of either kind → one picture of all of them.
 
-use ddpm_client::{
-    Data, Error, ModelKind, Sample,
-    pictures::{Picture, View, grid, picture_of, scatter},
-};
+use ddpm_client::pictures::{Picture, View, grid, picture_of, scatter};
+use ddpm_client::{Data, Error, ModelKind, Sample};
 
-/// Between the samples of a grid.
+/// Pixels between the samples of a grid.
 const PADDING: u32 = 2;
 /// Side of a scatter plot at scale 1.
 const SCATTER_SIDE: u32 = 480;
 
-/// Shows `samples`; a picture that is `None` leaves its place empty.
+/// Draws `samples`; `None` leaves a cell empty.
 ///
-/// * `view`: the part of the plane that is shown of points.
+/// * `view`: the part of the plane shown for points.
 pub(crate) fn render(
     kind: ModelKind,
     samples: &[Option<&Sample>],
@@ -31,7 +29,7 @@ pub(crate) fn render(
     }
 }
 
-/// The coordinates of samples that are points; others have none.
+/// Returns the coordinates of the samples that are points.
 pub(crate) fn points<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<[f32; 2]> {
     let point = |sample: &Sample| match &sample.data {
         Data::Values(values) => <[f32; 2]>::try_from(values.as_slice()).ok(),

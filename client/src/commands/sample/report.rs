@@ -1,12 +1,11 @@
-//! What a run tells at its end: enough to make the same samples again, what was
-//! written, and what it took.
+//! The report of a run: how to reproduce its samples, what was written, and its cost.
 
 use std::path::PathBuf;
 
 use ddpm_client::{Completed, Receipt, SampleError};
 use serde::Serialize;
 
-use super::output;
+use crate::commands::output;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -20,7 +19,7 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 pub(crate) struct File {
     pub(crate) kind: FileKind,
-    /// If the file holds one sample: which.
+    /// The index of the sample, if the file holds only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) index: Option<u64>,
     pub(crate) path: PathBuf,
@@ -38,7 +37,7 @@ pub(crate) enum FileKind {
 }
 
 impl File {
-    pub(crate) fn of_all(kind: FileKind, path: PathBuf) -> Self {
+    pub(crate) fn of_all_samples(kind: FileKind, path: PathBuf) -> Self {
         Self { kind, index: None, path }
     }
 }

@@ -1,4 +1,4 @@
-//! `doctor`: what this machine has, what of it works, and what to do about the rest.
+//! `doctor`: checks what this machine offers, what works, and how to fix the rest.
 
 mod machine;
 
@@ -15,7 +15,7 @@ use super::Failure;
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Folder that runs would be written to [default: the current one].
+    /// Folder that runs will be written to [default: the current one].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
@@ -29,70 +29,71 @@ pub(super) struct Args {
 }
 
 const EXAMPLES: &str = "\
-Exit code 6 if something that is needed does not work.
+Exit code 6 if something required does not work.
 
 Examples:
   ddpm-exporter doctor
   ddpm-exporter doctor --dir /data/runs";
 
-/// How something is.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It works.
     Ok,
-    /// Training works without it.
+    /// Does not work, but training works without it.
     Missing,
-    /// Nothing works without it.
+    /// Does not work, and is required.
     Failed,
 }
 
-/// One thing that was looked at.
+/// One check of the machine.
 #[derive(Debug)]
 struct Finding {
     what: &'static str,
     state: State,
-    /// What was found, or what is wrong and what to do about it.
+    /// What was found, or what is wrong and how to fix it.
     text: String,
 }
 
 impl Finding {
-    /// Something that works, or that must.
-    fn needed(what: &'static str, found: Result<String, String>) -> Self {
+    fn required(what: &'static str, found: Result<String, String>) -> Self {
         match found {
             Ok(text) => Self { what, state: State::Ok, text },
             Err(text) => Self { what, state: State::Failed, text },
         }
     }
 
-    /// Something that works, or that training can do without.
     fn optional(what: &'static str, found: Result<String, String>) -> Self {
         match found {
             Ok(text) => Self { what, state: State::Ok, text },
             Err(text) => Self { what, state: State::Missing, text },
         }
     }
+}
 
-    fn mark(&self) -> &'static str {
-        match self.state {
-            State::Ok => "ok",
-            State::Missing => "--",
-            State::Failed => "FAILED",
+impl State {
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Missing => "--",
+            Self::Failed => "FAILED",
         }
     }
 }
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let findings = self.look();
+        let findings = self.examine();
         if self.json {
             let entries: Vec<_> = findings
                 .iter()
-                .map(|found| json!({ "what": found.what, "state": found.mark(), "text": found.text }))
+                .map(|Finding { what, state, text }| {
+                    json!({ "what": what, "state": state.mark(), "text": text })
+                })
                 .collect();
             println!("{:#}", json!(entries));
         } else {
             for found in &findings {
-                println!("{:6} {:14} {}", found.mark(), found.what, found.text);
+                println!("{:6} {:14} {}", found.state.mark(), found.what, found.text);
             }
         }
         match findings.iter().filter(|found| found.state == State::Failed).count() {
@@ -101,21 +102,21 @@ impl Args {
         }
     }
 
-    fn look(&self) -> Vec<Finding> {
-        // First: another call into libtorch would make it remember that there is no CUDA.
+    fn examine(&self) -> Vec<Finding> {
+        // Comes first: any other call would make libtorch cache that CUDA is missing.
         let cuda = machine::cuda();
         let dir = self.dir.clone().unwrap_or_else(|| ".".into());
         vec![
-            Finding::needed("program", Ok(program())),
-            Finding::needed("libtorch", machine::libtorch()),
+            Finding::required("program", Ok(program())),
+            Finding::required("libtorch", machine::libtorch()),
             Finding::optional("cuda", cuda),
             Finding::optional("nccl", machine::nccl()),
-            Finding::needed("threads", Ok(threads())),
+            Finding::required("threads", Ok(threads())),
             Finding::optional("bf16", machine::bf16()),
-            Finding::needed("onnxruntime", self.onnx_runtime()),
+            Finding::required("onnxruntime", self.onnx_runtime()),
             Finding::optional("memory", machine::memory()),
-            Finding::needed("disk", machine::disk(&dir)),
-            Finding::needed("self-test", self_test::run(&self.runtime_options())),
+            Finding::required("disk", machine::disk(&dir)),
+            Finding::required("self-test", self_test::run(&self.runtime_options())),
         ]
     }
 
@@ -127,7 +128,7 @@ impl Args {
         match Runtime::load(&self.runtime_options()) {
             Ok(runtime) => Ok(format!("{} at {}", runtime.version(), runtime.path().display())),
             Err(error) => Err(format!(
-                "{error}; `make setup` fetches it; without it models train, but are not verified"
+                "{error}; `make setup` fetches it; without it, models train but are not verified"
             )),
         }
     }
@@ -140,5 +141,5 @@ fn program() -> String {
 
 fn threads() -> String {
     let cores = available_parallelism().map_or(1, std::num::NonZero::get);
-    format!("libtorch uses {}, the machine gives us {cores}", tch::get_num_threads())
+    format!("libtorch uses {}, this machine offers {cores}", tch::get_num_threads())
 }

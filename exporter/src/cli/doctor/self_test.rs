@@ -1,36 +1,35 @@
-//! A toy goes the whole way: trained, saved, read back, exported, and recomputed in both engines.
+//! Trains a toy model, saves it, reads it back, exports it, and verifies it in both engines.
 
 use std::error::Error;
 use std::sync::Arc;
 
+use ddpm_conversion::export::verify::verify;
 use ddpm_onnx::{DeviceChoice, RuntimeOptions};
 use ddpm_package::Package;
+use ddpm_training::{Batches, Checkpoint, DataConfig, RunDir, TrainConfig, Trainer};
 use tch::Device;
 
-use crate::data;
-use crate::export::package::Export;
-use crate::export::verify::verify;
-use crate::train::{Batches, Checkpoint, DataConfig, RunDir, TrainConfig, Trainer};
+use crate::package::Export;
 
-/// Enough for the loss to fall by half.
+/// Enough steps to halve the loss.
 const STEPS: u32 = 60;
 
-/// Runs it; what it found, or where it ended.
+/// Runs the self-test; the error says where it stopped.
 pub(super) fn run(options: &RuntimeOptions) -> Result<String, String> {
-    whole_way(options).map_err(|error| {
+    train_and_export(options).map_err(|error| {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(next) = cause {
             text = format!("{text}: {next}");
             cause = next.source();
         }
-        format!("a toy did not go the whole way: {text}")
+        format!("a toy model could not be trained and exported: {text}")
     })
 }
 
-fn whole_way(options: &RuntimeOptions) -> Result<String, Box<dyn Error>> {
-    let data = DataConfig::of("gaussian8:2000");
-    let dataset = Arc::new(data::load(&data.source()?, &data.load_options(0))?);
+fn train_and_export(options: &RuntimeOptions) -> Result<String, Box<dyn Error>> {
+    let data = DataConfig::from_source("gaussian8:2000");
+    let dataset = Arc::new(ddpm_data::load(&data.source()?, &data.load_options(0))?);
     let config = TrainConfig {
         batch_size: 200,
         ..TrainConfig::defaults("self-test".to_owned(), data, Vec::new(), dataset.kind())
@@ -46,7 +45,7 @@ fn whole_way(options: &RuntimeOptions) -> Result<String, Box<dyn Error>> {
     }
     let (first, last) = (losses[0], losses[losses.len() - 1]);
     if last > 0.8 * first {
-        return Err(format!("its loss went from {first:.3} to {last:.3} only").into());
+        return Err(format!("its loss only fell from {first:.3} to {last:.3}").into());
     }
     let checkpoint = Checkpoint::save(&run, &config, &trainer, Some(last))?;
     let network = checkpoint.network(false, Device::Cpu)?;
@@ -61,8 +60,8 @@ fn whole_way(options: &RuntimeOptions) -> Result<String, Box<dyn Error>> {
     export.write(&package, false)?;
     for check in verify(&Package::open(&package)?, options, DeviceChoice::Cpu)? {
         if !check.passes() {
-            return Err(format!("{} computes something else", check.engine).into());
+            return Err(format!("{} computes different outputs", check.engine).into());
         }
     }
-    Ok("a toy was trained, saved, exported, and recomputed in both engines".to_owned())
+    Ok("a toy model was trained, saved, exported, and verified in both engines".to_owned())
 }

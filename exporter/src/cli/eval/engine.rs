@@ -1,47 +1,47 @@
-//! A model, and what evaluates its network: libtorch, or ONNX Runtime.
+//! Engines that evaluate a model's network: libtorch and ONNX Runtime.
 
+use ddpm_evaluation::EvaluateError;
+use ddpm_evaluation::extractor::OnnxOptions;
+use ddpm_network::Network;
+use ddpm_network::sample::forward;
 use ddpm_onnx::{Batch, Denoiser};
 use tch::Device;
 
-use super::Failure;
-use super::operand::ModelSource;
+use super::input::ModelSource;
+use crate::cli::Failure;
 use crate::cli::model::Model;
-use crate::evaluate::EvaluateError;
-use crate::evaluate::extractor::OnnxOptions;
-use crate::model::Network;
-use crate::sample::forward;
 
-/// What evaluates the network.
+/// Engine that evaluates the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Engine {
-    /// The network in libtorch.
+    /// The network, in libtorch.
     Libtorch,
-    /// The package's graph in ONNX Runtime.
+    /// The package's graph, in ONNX Runtime.
     Onnx,
 }
 
-/// A network that can be evaluated.
+/// A network, ready to be evaluated.
 pub(super) struct Evaluator<'a> {
-    body: Body<'a>,
-    /// The engine with its device, for reports.
+    backend: Backend<'a>,
+    /// Engine and device, for reports.
     pub(super) name: String,
 }
 
-enum Body<'a> {
+enum Backend<'a> {
     Libtorch(&'a Network, Device),
     Onnx(Box<Denoiser>),
 }
 
 impl ModelSource {
-    /// The model, in libtorch.
+    /// Loads the model in libtorch.
     pub(super) fn model(&self, device: Device) -> Result<Model, Failure> {
         match self {
-            Self::Package(_, package) => Model::of_package(package, device),
-            Self::Checkpoint(checkpoint) => Model::of_checkpoint(checkpoint, device),
+            Self::Package(_, package) => Model::from_package(package, device),
+            Self::Checkpoint(checkpoint) => Model::from_checkpoint(checkpoint, device),
         }
     }
 
-    /// What evaluates its network; a package's graph has to pass the golden test first.
+    /// Opens an evaluator for its network; a package's graph must pass the golden test first.
     pub(super) fn evaluator<'a>(
         &self,
         model: &'a Model,
@@ -55,7 +55,7 @@ impl ModelSource {
                     Device::Cuda(number) => format!("libtorch on cuda:{number}"),
                     _ => "libtorch on cpu".to_owned(),
                 };
-                Ok(Evaluator { body: Body::Libtorch(&model.network, device), name })
+                Ok(Evaluator { backend: Backend::Libtorch(&model.network, device), name })
             }
             (Engine::Onnx, Self::Checkpoint(_)) => {
                 let reason = "--engine onnx is for packages: export the checkpoint first";
@@ -67,25 +67,25 @@ impl ModelSource {
                     Denoiser::open(runtime, &device, package).map_err(EvaluateError::from)?;
                 denoiser.check_golden(package).map_err(EvaluateError::from)?;
                 let name = format!("ONNX Runtime {} on {}", runtime.version(), device.name());
-                Ok(Evaluator { body: Body::Onnx(Box::new(denoiser)), name })
+                Ok(Evaluator { backend: Backend::Onnx(Box::new(denoiser)), name })
             }
         }
     }
 }
 
 impl Evaluator<'_> {
-    /// `[B, …sample shape]`, timesteps `[B]` and labels `[B]` to outputs `[B, …]`.
+    /// Maps samples `[B, …sample shape]`, timesteps `[B]` and labels `[B]` to outputs `[B, …]`.
     pub(super) fn evaluate(
         &mut self,
         sample: &[f32],
         timestep: &[f32],
         labels: Option<&[i64]>,
     ) -> Result<Vec<f32>, EvaluateError> {
-        match &mut self.body {
-            Body::Libtorch(network, device) => {
+        match &mut self.backend {
+            Backend::Libtorch(network, device) => {
                 Ok(forward(network, *device, sample, timestep, labels)?)
             }
-            Body::Onnx(denoiser) => {
+            Backend::Onnx(denoiser) => {
                 let mut out = Vec::new();
                 let batch = Batch { sample, timestep, class_labels: labels.unwrap_or_default() };
                 denoiser.evaluate(batch, &mut out)?;

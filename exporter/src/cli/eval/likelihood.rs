@@ -1,26 +1,25 @@
-//! Bits per dimension of data under a model.
+//! `eval --bits-per-dim`: bits per dimension of data under a model.
 
 use std::fmt;
 use std::num::NonZeroU32;
 
+use ddpm_data::{Dataset, FolderLabels, LoadOptions};
 use ddpm_diffusion::Process;
+use ddpm_evaluation::bound::{Bound, BoundItems, RatePoint, bound};
+use ddpm_evaluation::extractor::OnnxOptions;
+use ddpm_network::sample::batch_size;
 use serde::Serialize;
 use tch::Device;
 
-use super::Failure;
 use super::engine::Engine;
-use super::operand::{ModelSource, Operand, progress};
+use super::input::{Input, ModelSource, progress};
+use crate::cli::Failure;
 use crate::cli::model::Model;
-use crate::data::{self, Dataset, FolderLabels, LoadOptions};
-use crate::evaluate::bound::{Bound, Items, Point, bound};
-use crate::evaluate::extractor::OnnxOptions;
-use crate::sample::batch_size;
-use crate::train::TrainError;
 
-/// Points of the curve that are shown to people; machines get all.
-const SHOWN: usize = 8;
+/// Points of the curve in the printed report; `--json` has all of them.
+const PRINTED_POINTS: usize = 8;
 
-/// What is counted, and how.
+/// How to compute the bits.
 pub(super) struct Likelihood {
     pub(super) items: NonZeroU32,
     pub(super) seed: u64,
@@ -29,7 +28,7 @@ pub(super) struct Likelihood {
     pub(super) onnx: OnnxOptions,
 }
 
-/// What was counted, with its conditions.
+/// The bits, and the conditions under which they were computed.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     model: String,
@@ -41,47 +40,45 @@ pub(super) struct Report {
 }
 
 impl Likelihood {
-    /// Counts the bits of items spread evenly over a data source.
-    pub(super) fn count(
+    /// Computes the bits of items spread evenly over a data source.
+    pub(super) fn compute(
         &self,
         source: &ModelSource,
-        data: &Operand,
+        data: &Input,
         options: &LoadOptions,
     ) -> Result<Report, Failure> {
         let refuse = |reason: String| Err(Failure::Refused(reason.into()));
-        let Operand::Data(data) = data else {
-            return refuse(
-                "--bits-per-dim counts the bits of a data source or folder, not of an array".into(),
-            );
+        let Input::Data(data) = data else {
+            return refuse("--bits-per-dim needs a data source or folder, not an array".into());
         };
         let model = source.model(self.device)?;
-        let Process::Discrete(schedule) = &model.meaning.process else {
+        let Process::Discrete(schedule) = &model.parameterisation.process else {
             return refuse(format!(
-                "--bits-per-dim is of networks on timesteps, not of {}",
+                "--bits-per-dim needs a network trained on timesteps; {} has none",
                 model.name
             ));
         };
         let timesteps = schedule.timesteps() as u64;
         let options = LoadOptions { folder_labels: FolderLabels::Auto, ..options.clone() };
-        let dataset = data::load(data, &options).map_err(TrainError::from)?;
-        let chosen = Chosen::of(&dataset, &model, self.items.get() as usize)?;
+        let dataset = ddpm_data::load(data, &options)?;
+        let selection = Selection::evenly_spaced(&dataset, &model, self.items.get() as usize)?;
         let shape = model.network.config().sample_shape();
         let len = shape.iter().product::<i64>() as usize;
-        let items = Items {
-            x_0: &chosen.x_0,
+        let items = BoundItems {
+            x_0: &selection.x_0,
             shape: &shape,
-            labels: chosen.labels.as_deref(),
+            labels: selection.labels.as_deref(),
             kind: model.kind,
             seed: self.seed,
             batch: batch_size(len),
         };
         let mut evaluator = source.evaluator(&model, self.engine, self.device, &self.onnx)?;
-        let calls = (chosen.x_0.len() / len).div_ceil(items.batch) as u64 * timesteps;
+        let calls = (selection.x_0.len() / len).div_ceil(items.batch) as u64 * timesteps;
         let bar = progress(calls, "terms");
         let evaluate = |sample: &[f32], timestep: &[f32], labels: Option<&[i64]>| {
             evaluator.evaluate(sample, timestep, labels)
         };
-        let bits_per_dim = bound(&model.meaning, &items, evaluate, || bar.inc(1))?;
+        let bits_per_dim = bound(&model.parameterisation, &items, evaluate, || bar.inc(1))?;
         bar.finish_and_clear();
         Ok(Report {
             model: model.name.clone(),
@@ -94,36 +91,37 @@ impl Likelihood {
     }
 }
 
-/// Items spread evenly over a data set: a folder lists one class after another.
-struct Chosen {
+/// The items to compute bits for.
+struct Selection {
     x_0: Vec<f32>,
     labels: Option<Vec<i64>>,
 }
 
-impl Chosen {
-    fn of(dataset: &Dataset, model: &Model, wanted: usize) -> Result<Self, Failure> {
+impl Selection {
+    /// Takes items evenly spaced over a data set, since folders list one class after another.
+    fn evenly_spaced(dataset: &Dataset, model: &Model, count: usize) -> Result<Self, Failure> {
         let shape = model.network.config().sample_shape();
         let found: Vec<i64> = match dataset.kind() {
-            data::Kind::Images { channels, height, width } => {
+            ddpm_data::ItemShape::Images { channels, height, width } => {
                 [channels, height, width].map(|extent| extent as i64).to_vec()
             }
-            data::Kind::Points2d => vec![2],
+            ddpm_data::ItemShape::Points2d => vec![2],
         };
         if found != shape {
             let reason =
-                format!("the model is of {shape:?}, the data of {found:?}: use --image-size");
+                format!("the model takes {shape:?}, the data is {found:?}: use --image-size");
             return Err(Failure::Refused(reason.into()));
         }
         let conditional = !model.classes.is_empty();
         if conditional && dataset.class_names() != Some(&model.classes[..]) {
             let reason = format!(
-                "{} has other classes than the model, which knows {}",
+                "{} has other classes than the model, whose classes are {}",
                 dataset.summary(),
                 model.classes.join(", ")
             );
             return Err(Failure::Refused(reason.into()));
         }
-        let count = wanted.min(dataset.len());
+        let count = count.min(dataset.len());
         let at = |i: usize| i * dataset.len() / count;
         let mut x_0 = vec![0.0; count * dataset.kind().num_elements()];
         for (i, item) in x_0.chunks_exact_mut(dataset.kind().num_elements()).enumerate() {
@@ -148,8 +146,8 @@ impl fmt::Display for Report {
         writeln!(f, "  t > 0            {rest:.4}")?;
         writeln!(f, "  t = 0            {first:.4}")?;
         writeln!(f, "rate, distortion   (after x_t has arrived)")?;
-        let stride = (curve.len() - 1).div_ceil(SHOWN).max(1);
-        for Point { t, rate, distortion } in curve.iter().rev().step_by(stride).rev() {
+        let stride = (curve.len() - 1).div_ceil(PRINTED_POINTS).max(1);
+        for RatePoint { t, rate, distortion } in curve.iter().rev().step_by(stride).rev() {
             let t = t.map_or_else(|| "x_0".to_owned(), |t| format!("t = {t}"));
             writeln!(f, "  {t:16} {rate:.4}, {distortion:.4}")?;
         }

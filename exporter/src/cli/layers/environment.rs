@@ -1,20 +1,23 @@
 //! Flags from the environment: `DDPM_BATCH_SIZE` is `--batch-size`.
 //!
-//! clap could read them itself, but would then refuse them beside `--resume`, where they have been
-//! set for a whole machine and not for this run.
+//! clap could read them itself, but would then reject them alongside `--resume`, even where they
+//! are set for a whole machine rather than for this run.
 
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
 
-use super::super::Failure;
+use crate::cli::Failure;
 
-/// The flags of `A` that are set in the environment.
-///
-/// * `lookup`: the value of a variable.
+/// Parses the flags of `A` that are set in the environment.
 ///
 /// # Errors
 ///
-/// [`Failure::Refused`] for a value that the flag would refuse, with the name of the variable.
-pub(in crate::cli) fn from_environment<A: Args + FromArgMatches>(
+/// [`Failure::Refused`] names the variable whose value the flag would reject.
+pub(in crate::cli) fn from_environment<A: Args + FromArgMatches>() -> Result<A, Failure> {
+    from_variables(|name| std::env::var(name).ok())
+}
+
+/// * `lookup`: returns the value of a variable.
+fn from_variables<A: Args + FromArgMatches>(
     lookup: impl Fn(&str) -> Option<String>,
 ) -> Result<A, Failure> {
     let command = || A::augment_args(Command::new("environment").no_binary_name(true));
@@ -33,14 +36,14 @@ pub(in crate::cli) fn from_environment<A: Args + FromArgMatches>(
         });
         flags.extend(checked.map_err(|problem| refused(&format!("{variable}: {problem}")))?);
     }
-    // Each is right by itself; together they may exclude each other.
+    // Each is valid on its own; together they may conflict.
     let matches = command().try_get_matches_from(flags);
     let parsed = matches.and_then(|matches| A::from_arg_matches(&matches));
     parsed
         .map_err(|error| refused(&format!("DDPM_* variables: {}", first_line(&error.to_string()))))
 }
 
-/// The flag with its value; `None` for a switch that is off.
+/// Spells a flag with its value; `None` for a switch that is off.
 fn flag(argument: &Arg, long: &str, value: &str) -> Result<Option<String>, String> {
     match argument.get_action() {
         ArgAction::SetTrue => match value {
@@ -64,25 +67,25 @@ fn refused(reason: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::settings::{Pace, Training};
+    use crate::cli::settings::{PaceFlags, TrainingFlags};
 
-    fn from<A: Args + FromArgMatches>(set: &'static [(&str, &str)]) -> Result<A, Failure> {
+    fn parse<A: Args + FromArgMatches>(set: &'static [(&str, &str)]) -> Result<A, Failure> {
         let find = |name: &str| set.iter().find(|(known, _)| *known == name);
-        from_environment(|name| find(name).map(|(_, value)| (*value).to_owned()))
+        from_variables(|name| find(name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
-    fn a_variable_is_the_flag_of_its_name() {
-        let training: Training =
-            from(&[("DDPM_LR", "1e-4"), ("DDPM_SEED", "7"), ("DDPM_OTHER", "?")]).unwrap();
-        let written: Training = toml::from_str("lr = 1e-4\nseed = 7").unwrap();
+    fn a_variable_sets_the_flag_of_the_same_name() {
+        let training: TrainingFlags =
+            parse(&[("DDPM_LR", "1e-4"), ("DDPM_SEED", "7"), ("DDPM_OTHER", "?")]).unwrap();
+        let written: TrainingFlags = toml::from_str("lr = 1e-4\nseed = 7").unwrap();
         assert_eq!(training, written);
-        assert_eq!(from::<Training>(&[]).unwrap(), Training::default());
+        assert_eq!(parse::<TrainingFlags>(&[]).unwrap(), TrainingFlags::default());
     }
 
     #[test]
-    fn a_value_that_the_flag_would_refuse_is_refused_by_the_name_of_the_variable() {
-        let message = |set| from::<Pace>(set).unwrap_err().to_string();
+    fn a_value_that_the_flag_would_reject_is_refused_with_the_variables_name() {
+        let message = |set| parse::<PaceFlags>(set).unwrap_err().to_string();
         let steps = message(&[("DDPM_STEPS", "many")]);
         assert!(steps.contains("DDPM_STEPS") && steps.contains("5ep"), "{steps}");
         let both = message(&[("DDPM_STEPS", "1"), ("DDPM_EPOCHS", "1")]);

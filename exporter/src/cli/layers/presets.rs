@@ -1,8 +1,8 @@
-//! Presets: settings of published results, and one that is small; files of `presets/`.
+//! Presets, from the files in `presets/`: settings of published results, and a small one.
 
-use super::Layer;
+use super::layer::Layer;
 
-/// Name and text of each.
+/// Name and TOML text of each preset.
 pub(in crate::cli) const PRESETS: [(&str, &str); 5] = [
     ("cifar10", include_str!("../../../../presets/cifar10.toml")),
     ("celeba", include_str!("../../../../presets/celeba.toml")),
@@ -11,16 +11,16 @@ pub(in crate::cli) const PRESETS: [(&str, &str); 5] = [
     ("small", include_str!("../../../../presets/small.toml")),
 ];
 
-/// The preset of that name.
+/// Parses the preset called `name`.
 ///
 /// # Errors
 ///
-/// The names that there are.
+/// Lists the known names.
 pub(in crate::cli) fn preset(name: &str) -> Result<Layer, String> {
     let found = PRESETS.iter().find(|(known, _)| *known == name);
     let (_, text) = found.ok_or_else(|| {
         let names = PRESETS.map(|(name, _)| name).join(", ");
-        format!("there is no preset {name:?}; use one of {names}")
+        format!("no preset {name:?}; use one of {names}")
     })?;
     Layer::parse(text)
 }

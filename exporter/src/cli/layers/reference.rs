@@ -1,13 +1,13 @@
-//! The reference's JSON, in our words.
+//! Translates the JSON settings of the reference (ddpm-torch) to our keys.
 //!
-//! Its intervals and its length are epochs; `use_ema: false` is an average that forgets at once;
-//! `dataset` and `in_channels` say what the file is for.
+//! Its intervals and its length count epochs; `use_ema: false` becomes an average with decay 0;
+//! `dataset` and `in_channels` name the data that the file is for.
 
 use serde_json::{Map, Value, json};
 
-use super::Layer;
+use super::layer::Layer;
 
-/// Keys of its sections that are called otherwise here: (section, key, our section, our key).
+/// Keys with other names here: (section, key, our section, our key).
 const RENAMED: [(&str, &str, &str, &str); 9] = [
     ("diffusion", "model_mean_type", "diffusion", "prediction"),
     ("diffusion", "model_var_type", "diffusion", "variance"),
@@ -20,22 +20,22 @@ const RENAMED: [(&str, &str, &str, &str); 9] = [
     ("train", "seed", "train", "seed"),
 ];
 
-/// Intervals are epochs there.
+/// Its intervals, which count epochs.
 const IN_EPOCHS: [&str; 2] = ["chkpt_intv", "image_intv"];
 
-/// Reads a file of the reference.
+/// Parses the text of a settings file of the reference.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
-pub(super) fn read(text: &str) -> Result<Layer, String> {
+/// Describes the problem.
+pub(super) fn parse(text: &str) -> Result<Layer, String> {
     let fault = |error: serde_json::Error| error.to_string();
-    let given: Map<String, Value> = serde_json::from_str(text).map_err(fault)?;
+    let theirs: Map<String, Value> = serde_json::from_str(text).map_err(fault)?;
     let mut ours = Map::new();
-    for (section, content) in given {
+    for (section, content) in theirs {
         match (section.as_str(), content) {
             ("seed", seed) => put(&mut ours, "train", "seed", seed),
-            // Its oldest files call the network so.
+            // `denoise` is the network's name in its oldest files.
             ("model" | "denoise", Value::Object(keys)) => network(&mut ours, keys),
             (_, Value::Object(keys)) => {
                 keys.into_iter().for_each(|(key, value)| entry(&mut ours, &section, &key, value));
@@ -56,11 +56,11 @@ fn network(ours: &mut Map<String, Value>, keys: Map<String, Value>) {
             "in_channels" => {
                 ours.insert(key, value);
             }
-            // One for all levels is one for each.
+            // One value stands for all levels.
             "apply_attn" if value.is_boolean() => {
                 put(ours, "model", &key, json!(vec![value; levels]));
             }
-            // Follows from the variance.
+            // Derived from the variance here.
             "out_channels" => {}
             _ => put(ours, "model", &key, value),
         }
@@ -74,7 +74,7 @@ fn entry(ours: &mut Map<String, Value>, section: &str, key: &str, value: Value) 
         }
         return;
     }
-    // `use_ema: false` came first, or will come.
+    // `use_ema: false` wins, whether it comes before `ema_decay` or after it.
     let averaged = |ours: &Map<String, Value>| ours["train"]["ema_decay"] != json!(0.0);
     if (section, key) == ("train", "ema_decay") && ours.contains_key("train") && !averaged(ours) {
         return;
@@ -83,19 +83,19 @@ fn entry(ours: &mut Map<String, Value>, section: &str, key: &str, value: Value) 
         Some(epochs) if IN_EPOCHS.contains(&key) => json!(format!("{epochs}ep")),
         _ => value,
     };
-    let renamed = RENAMED.iter().find(|(of, name, ..)| (*of, *name) == (section, key));
+    let renamed = RENAMED.iter().find(|(from, name, ..)| (*from, *name) == (section, key));
     match renamed {
         Some((_, _, section, key)) => put(ours, section, key, value),
         None => put(ours, section, key, value),
     }
 }
 
-/// Its `eval` judges samples whenever it saves: 50,000 of the whole chain, or of DDIM.
+/// Translates its `eval`, which judges 50,000 samples of DDPM or DDIM at every checkpoint.
 fn evaluation(ours: &mut Map<String, Value>) {
     let Some(Value::Object(train)) = ours.get_mut("train") else { return };
     let keys = ["eval", "eval_total_size", "use_ddim", "skip_schedule", "subseq_size"];
     let [eval, count, ddim, schedule, steps] = keys.map(|key| train.remove(key));
-    // Follow from the device here.
+    // Derived from the device here.
     for key in ["eval_batch_size", "eval_device"] {
         train.remove(key);
     }

@@ -3,39 +3,39 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::cli::layers::Layer;
 
-/// The keys of a file, with their sections.
+/// Returns the keys of a file as `section.key`.
 fn keys(text: &str) -> BTreeSet<String> {
     let table: toml::Table = text.parse().unwrap();
-    let of = |(section, value): (&String, &toml::Value)| match value {
+    let names = |(section, value): (&String, &toml::Value)| match value {
         toml::Value::Table(keys) => keys.keys().map(|key| format!("{section}.{key}")).collect(),
         _ => vec![section.clone()],
     };
-    table.iter().flat_map(of).collect()
+    table.iter().flat_map(names).collect()
 }
 
-/// The template with its keys at work, but for those that exclude others.
+/// Returns the template with its keys uncommented, except those that conflict with others.
 fn uncommented() -> String {
-    let at_work = |line: &str| match line.strip_prefix("# ") {
+    let uncomment = |line: &str| match line.strip_prefix("# ") {
         Some(rest) if rest.contains(" = ") && !rest.starts_with("epochs") => rest.to_owned(),
         _ => line.to_owned(),
     };
-    TEMPLATE.lines().map(at_work).collect::<Vec<_>>().join("\n")
+    TEMPLATE.lines().map(uncomment).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn every_preset_is_a_file_of_known_keys() {
     for (name, text) in PRESETS {
         preset(name).unwrap_or_else(|problem| panic!("{name}: {problem}"));
-        assert!(text.starts_with("# "), "{name} says what it is");
+        assert!(text.starts_with("# "), "{name} has no description");
     }
     assert!(preset("cifar").unwrap_err().contains("cifar10, celeba, celebahq, mnist, small"));
 }
 
 #[test]
-fn the_template_has_every_key_and_each_of_them_is_known() {
+fn the_template_lists_every_known_key_and_no_other() {
     Layer::parse(&uncommented()).unwrap();
-    // An unknown key lists the known ones of its section.
-    for (section, some) in
+    // The error for an unknown key lists the known keys of its section.
+    for (section, at_least) in
         [("data", 6), ("model", 10), ("diffusion", 14), ("train", 12), ("run", 7)]
     {
         let error = Layer::parse(&format!("[{section}]\nno_such_key = 1")).unwrap_err();
@@ -48,7 +48,7 @@ fn the_template_has_every_key_and_each_of_them_is_known() {
             .filter(|key| !written.contains(&format!("{section}.{key}")))
             .collect();
         assert!(missing.is_empty(), "{section}: {missing:?} in {error}");
-        assert!(known.len() > some, "{section}: {error}");
+        assert!(known.len() > at_least, "{section}: {error}");
     }
 }
 

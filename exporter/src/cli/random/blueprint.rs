@@ -1,30 +1,31 @@
-//! Which network to make: one that has a name, or one whose settings are in a file.
+//! Networks to write at random: known by name, or described by a settings file.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::cli::names::model_name;
-use crate::data::glyphs::CLASS_NAMES;
-use crate::model::{ModelConfig, ToyConfig, UnetConfig};
+use ddpm_data::glyphs::CLASS_NAMES;
+use ddpm_network::{ModelConfig, ToyConfig, UnetConfig};
 
-/// What the user named.
+use crate::cli::names::model_name;
+
+/// Where the network's settings come from.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Choice {
+pub(super) enum NetworkSource {
     Named(&'static str),
     File(PathBuf),
 }
 
-/// What a package of a network says besides its weights.
+/// The description of the network in the package, without its weights.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Blueprint {
     /// Name of the model.
     pub(super) name: String,
     pub(super) model: ModelConfig,
-    /// Names of the classes, in the order of their labels.
+    /// Class names, in the order of their labels.
     pub(super) classes: Vec<String>,
 }
 
-/// Why a file is no network.
+/// Why a file does not describe a network.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", path.display())]
 pub(super) struct BlueprintError {
@@ -32,19 +33,18 @@ pub(super) struct BlueprintError {
     problem: String,
 }
 
-/// What makes the networks that have a name.
-type Make = fn() -> ModelConfig;
+type Constructor = fn() -> ModelConfig;
 
-const NAMED: [(&str, Make); 4] =
+const NAMED: [(&str, Constructor); 4] =
     [("cifar10", cifar10), ("celeba", celeba), ("glyphs", glyphs), ("toy", toy)];
 
-impl FromStr for Choice {
+impl FromStr for NetworkSource {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match NAMED.iter().find(|(name, _)| *name == text) {
             Some((name, _)) => Ok(Self::Named(name)),
-            None if Path::new(text).extension().is_some_and(|end| end == "json") => {
+            None if Path::new(text).extension().is_some_and(|extension| extension == "json") => {
                 Ok(Self::File(text.into()))
             }
             None => {
@@ -55,17 +55,17 @@ impl FromStr for Choice {
     }
 }
 
-impl Choice {
-    /// The network that is meant, and what its package says of it.
+impl NetworkSource {
+    /// Resolves the network's settings.
     ///
     /// # Errors
     ///
-    /// [`BlueprintError`] if the file cannot be read, holds no settings of a network, or of one
-    /// that no package can hold.
+    /// [`BlueprintError`] if the file cannot be read, holds no network settings, or settings that a
+    /// package cannot hold.
     pub(super) fn blueprint(&self) -> Result<Blueprint, BlueprintError> {
         let (name, model) = match self {
             Self::Named(name) => ((*name).to_owned(), named(name)),
-            Self::File(path) => (model_name(path), read(path)?),
+            Self::File(path) => (model_name(path), read_settings(path)?),
         };
         let classes = match model.num_classes() {
             None => Vec::new(),
@@ -78,29 +78,29 @@ impl Choice {
 
 fn named(name: &str) -> ModelConfig {
     let found = NAMED.iter().find(|(known, _)| *known == name);
-    found.map(|(_, make)| make()).expect("a choice is made from the table")
+    found.map(|(_, make)| make()).expect("names come from the table")
 }
 
-fn read(path: &Path) -> Result<ModelConfig, BlueprintError> {
+fn read_settings(path: &Path) -> Result<ModelConfig, BlueprintError> {
     let fail = |problem: String| BlueprintError { path: path.into(), problem };
     let text = std::fs::read(path).map_err(|cause| fail(format!("it cannot be read: {cause}")))?;
     let model = serde_json::from_slice(&text).map_err(|cause| {
         fail(format!(
-            "it holds no settings of a network: {cause}; `ddpm-exporter inspect --json` shows \
-             those of a package under `graph.model`"
+            "it holds no network settings: {cause}; `ddpm-exporter inspect --json` shows those of \
+             a package under `graph.model`"
         ))
     })?;
     check(&model).map_err(fail)?;
     Ok(model)
 }
 
-/// Whether samples and outputs have shapes that a package can promise.
+/// Checks that a package can hold samples and outputs of these shapes.
 fn check(model: &ModelConfig) -> Result<(), String> {
     model.validate().map_err(|error| error.to_string())?;
     let (in_channels, out_channels) = (model.sample_shape()[0], model.output_shape()[0]);
     match *model {
         ModelConfig::Toy(ToyConfig { in_features, .. }) if in_features != 2 => {
-            Err(format!("points that are served have 2 coordinates, not {in_features}"))
+            Err(format!("points must have 2 coordinates, not {in_features}"))
         }
         ModelConfig::Unet(_) | ModelConfig::Diffusers(_)
             if out_channels != in_channels && out_channels != 2 * in_channels =>
@@ -115,7 +115,7 @@ fn check(model: &ModelConfig) -> Result<(), String> {
     }
 }
 
-/// The reference's network for CIFAR-10: 35.7 million parameters.
+/// Returns the reference's network for CIFAR-10, with 35.7 million parameters.
 fn cifar10() -> ModelConfig {
     ModelConfig::Unet(UnetConfig {
         image_size: [32, 32],
@@ -136,7 +136,8 @@ fn cifar10() -> ModelConfig {
     })
 }
 
-/// The reference's for CelebA: the same at twice the size, so attention moves a level down.
+/// Returns the reference's network for CelebA: CIFAR-10's at twice the size, with attention one
+/// level further down.
 fn celeba() -> ModelConfig {
     let ModelConfig::Unet(cifar10) = cifar10() else { unreachable!("CIFAR-10's is a UNet") };
     ModelConfig::Unet(UnetConfig {
@@ -147,7 +148,7 @@ fn celeba() -> ModelConfig {
     })
 }
 
-/// The size of the embedded glyphs model.
+/// Returns a network of the size of the embedded glyphs model.
 fn glyphs() -> ModelConfig {
     let ModelConfig::Unet(cifar10) = cifar10() else { unreachable!("CIFAR-10's is a UNet") };
     ModelConfig::Unet(UnetConfig {
@@ -172,9 +173,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_makes_a_network_that_is_valid() {
+    fn every_name_makes_a_valid_network() {
         for (name, _) in NAMED {
-            let blueprint = name.parse::<Choice>().unwrap().blueprint().unwrap();
+            let blueprint = name.parse::<NetworkSource>().unwrap().blueprint().unwrap();
             blueprint.model.validate().unwrap();
             assert_eq!(blueprint.name, format!("{name}-random"));
             let classes = blueprint.model.num_classes().unwrap_or(0);
@@ -183,21 +184,23 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_back_from_the_settings_written_into_it() {
+    fn settings_written_to_a_file_are_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("small.json");
         std::fs::write(&path, serde_json::to_vec(&glyphs()).unwrap()).unwrap();
 
-        let blueprint = Choice::File(path).blueprint().unwrap();
+        let blueprint = NetworkSource::File(path).blueprint().unwrap();
 
         assert_eq!((blueprint.model, blueprint.classes.len()), (glyphs(), 16));
         assert_eq!(blueprint.name, "small-random");
     }
 
     #[test]
-    fn what_is_no_network_is_refused_with_what_to_try() {
-        assert!("cifar".parse::<Choice>().unwrap_err().contains("cifar10, celeba, glyphs, toy"));
-        let missing = Choice::File("missing.json".into()).blueprint().unwrap_err();
+    fn anything_but_a_network_is_refused_with_advice() {
+        assert!(
+            "cifar".parse::<NetworkSource>().unwrap_err().contains("cifar10, celeba, glyphs, toy")
+        );
+        let missing = NetworkSource::File("missing.json".into()).blueprint().unwrap_err();
         assert!(missing.to_string().contains("missing.json: it cannot be read"), "{missing}");
 
         let folder = tempfile::tempdir().unwrap();
@@ -208,7 +211,7 @@ mod tests {
             (r#"{"kind": "toy", "mid_features": 0}"#, "mid_features must be in"),
         ] {
             std::fs::write(&path, settings).unwrap();
-            let error = Choice::File(path.clone()).blueprint().unwrap_err().to_string();
+            let error = NetworkSource::File(path.clone()).blueprint().unwrap_err().to_string();
             assert!(error.contains("bad.json: ") && error.contains(problem), "{error}");
         }
     }

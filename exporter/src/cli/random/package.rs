@@ -1,18 +1,17 @@
-//! The package of an untrained network.
+//! Writes the package of a network with random weights.
 
 use std::path::Path;
 
-use ddpm_diffusion::{BetaSchedule, Network as Meaning, Prediction, Schedule, Variance};
+use ddpm_conversion::export::contents::{GOLDEN, GRAPH, ModelDescription};
+use ddpm_conversion::export::graph::{MODEL_CONFIG_KEY, portable};
+use ddpm_conversion::export::{ExportError, golden};
+use ddpm_diffusion::{BetaSchedule, Parameterisation, Prediction, Schedule, Variance};
+use ddpm_network::sample::default_sampler;
+use ddpm_network::{ModelConfig, Network};
 use ddpm_package::{Error, Manifest, PackageWriter, ScheduleSpec, Sha256Hex};
 
 use super::blueprint::Blueprint;
-use super::weights::{Drawn, Spread, to_safetensors};
-use crate::export::contents::{GOLDEN, GRAPH, Identity};
-use crate::export::golden;
-use crate::export::graph::portable;
-use crate::export::package::{ExportError, MODEL_CONFIG_KEY};
-use crate::model::{ModelConfig, Network};
-use crate::sample::default_sampler;
+use super::weights::{DrawnParameter, Spread, to_safetensors};
 
 const WEIGHTS: &str = "weights.safetensors";
 
@@ -21,13 +20,13 @@ const TIMESTEPS: usize = 1000;
 const BETA_START: f64 = 1e-4;
 const BETA_END: f64 = 0.02;
 
-/// Which noise the golden samples are; the weights are draw 0.
+/// Noise draw of the golden samples; the weights use draw 0.
 const GOLDEN_DRAW: u32 = 1;
 
-/// What becomes a package.
+/// A network with random weights to package.
 pub(super) struct Untrained<'a> {
     pub(super) blueprint: &'a Blueprint,
-    /// On the CPU, its weights drawn.
+    /// On the CPU, with its weights drawn.
     pub(super) network: &'a Network,
     pub(super) spread: Spread,
     pub(super) seed: u64,
@@ -36,41 +35,42 @@ pub(super) struct Untrained<'a> {
 impl Untrained<'_> {
     /// Writes the package whole or not at all, and returns the identity of the model.
     ///
-    /// * `overwrite`: whether a package that stands at `target` is replaced.
-    /// * `weights`: attached as a file of their own.
+    /// * `overwrite`: whether to replace an existing package at `target`.
+    /// * `weights`: written to a separate file if present.
     ///
     /// # Errors
     ///
-    /// [`ExportError`] if the network is no model that can be served, or cannot be written.
+    /// [`ExportError`] if the network cannot be served, or the package cannot be written.
     pub(super) fn write(
         &self,
         target: &Path,
         overwrite: bool,
-        weights: Option<&[Drawn]>,
+        weights: Option<&[DrawnParameter]>,
     ) -> Result<Sha256Hex, ExportError> {
         let manifest = self.manifest()?;
         let mut writer = PackageWriter::new(target, overwrite)?;
-        let golden = golden::of_noise(self.network, &manifest, self.seed, GOLDEN_DRAW)?;
+        let golden = golden::from_noise(self.network, &manifest, self.seed, GOLDEN_DRAW)?;
         writer.add(GOLDEN, &golden.to_safetensors(&manifest)?)?;
         let settings = serde_json::to_string_pretty(&self.blueprint.model)
-            .map_err(|error| fault(error.to_string()))?;
+            .map_err(|error| manifest_error(error.to_string()))?;
         writer.add(GRAPH, &portable(self.network, &[(MODEL_CONFIG_KEY, settings)])?)?;
         if let Some(weights) = weights {
-            let file = to_safetensors(weights).map_err(|error| fault(error.to_string()))?;
+            let file =
+                to_safetensors(weights).map_err(|error| manifest_error(error.to_string()))?;
             writer.attach(WEIGHTS, &file)?;
         }
         writer.attach("README.md", self.readme().as_bytes())?;
         Ok(writer.finish(manifest)?)
     }
 
-    /// All but the files, which the writer lists.
+    /// Returns the manifest without its files, which the writer lists.
     fn manifest(&self) -> Result<Manifest, ExportError> {
         let Blueprint { name, model, classes } = self.blueprint;
         let schedule = Schedule::linear(TIMESTEPS, BETA_START, BETA_END)?;
         let spec = ScheduleSpec::named(BetaSchedule::Linear, BETA_START, BETA_END, &schedule);
         let variance = variance(model);
-        let meaning = Meaning::discrete(schedule, Prediction::Eps, variance);
-        let identity = Identity {
+        let parameterisation = Parameterisation::discrete(schedule, Prediction::Eps, variance);
+        let description = ModelDescription {
             name,
             version: &format!("spread-{}-seed-{}", self.spread, self.seed),
             model,
@@ -78,9 +78,9 @@ impl Untrained<'_> {
             prediction: Prediction::Eps,
             variance,
             classes,
-            default_sampler: default_sampler(model.kind(), &meaning),
+            default_sampler: default_sampler(model.kind(), &parameterisation),
         };
-        Ok(identity.manifest())
+        Ok(description.manifest())
     }
 
     fn readme(&self) -> String {
@@ -93,7 +93,7 @@ impl Untrained<'_> {
     }
 }
 
-/// By what the network's outputs have room for.
+/// Returns a learned variance if the network outputs more channels than its samples have.
 fn variance(model: &ModelConfig) -> Variance {
     if model.output_shape() == model.sample_shape() {
         Variance::FixedLarge
@@ -102,24 +102,26 @@ fn variance(model: &ModelConfig) -> Variance {
     }
 }
 
-/// A part that cannot be written down.
-fn fault(reason: String) -> ExportError {
+/// Reports a part of the package that cannot be serialised.
+fn manifest_error(reason: String) -> ExportError {
     Error::Manifest { path: ddpm_package::MANIFEST_FILE.into(), reason }.into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::cli::random::{blueprint::Choice, weights::randomise};
-    use crate::export::read;
+    use ddpm_conversion::export::read;
     use ddpm_package::Package;
     use tch::{Device, nn};
 
+    use super::*;
+    use crate::cli::random::blueprint::NetworkSource;
+    use crate::cli::random::weights::randomise;
+
     #[test]
-    fn a_package_holds_the_weights_twice_and_golden_outputs_of_a_size() {
+    fn a_package_holds_the_weights_twice_and_golden_outputs_away_from_zero() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("glyphs-random");
-        let blueprint = "glyphs".parse::<Choice>().unwrap().blueprint().unwrap();
+        let blueprint = "glyphs".parse::<NetworkSource>().unwrap().blueprint().unwrap();
         let network =
             Network::new(&nn::VarStore::new(Device::Cpu).root(), &blueprint.model).unwrap();
         let weights = randomise(&network, Spread::default(), 1).unwrap();
@@ -142,6 +144,6 @@ mod tests {
         assert_eq!((golden.timestep[0], *golden.timestep.last().unwrap()), (0.0, 999.0));
         let square_sum: f32 = golden.out_sample.iter().map(|output| output * output).sum();
         assert!((square_sum / golden.out_sample.len() as f32).sqrt() >= 0.05);
-        assert!(untrained.write(&target, false, None).is_err(), "it stands there already");
+        assert!(untrained.write(&target, false, None).is_err(), "the package already exists");
     }
 }

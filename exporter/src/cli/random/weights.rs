@@ -1,19 +1,18 @@
-//! Random weights whose outputs have a size.
+//! Random weights that keep a network's outputs away from zero.
 
 use std::str::FromStr;
 
 use ddpm_diffusion::Noise;
+use ddpm_network::Network;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError};
 use tch::{TchError, Tensor};
 
-use crate::model::Network;
-
-/// Biases, and how far the scales of norms are from 1, relative to the spread: enough to be seen
-/// in the outputs, too little to govern them.
+/// Standard deviation of biases and of norm scales, relative to the spread: enough to show in the
+/// outputs, too little to dominate them.
 const SMALL: f64 = 0.1;
 
-/// How large weights are, in 0.1..=1.
+/// Scale of the weights, in 0.1..=1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Spread(f64);
 
@@ -28,7 +27,7 @@ impl FromStr for Spread {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse() {
-            // Below it outputs nearly vanish, above it a deep network amplifies rounding.
+            // Below, outputs nearly vanish; above, a deep network amplifies rounding.
             Ok(spread) if (0.1..=1.0).contains(&spread) => Ok(Self(spread)),
             _ => Err(format!("the spread must be in 0.1..=1, got {text:?}")),
         }
@@ -41,17 +40,17 @@ impl std::fmt::Display for Spread {
     }
 }
 
-/// One parameter as it was drawn.
+/// The drawn values of one parameter.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Drawn {
-    /// As in checkpoints.
+pub(super) struct DrawnParameter {
+    /// Its name in checkpoints.
     name: String,
     shape: Vec<i64>,
     values: Vec<f32>,
 }
 
-impl Drawn {
-    /// Its entry in a file.
+impl DrawnParameter {
+    /// Returns its entry in a safetensors file.
     fn view(&self) -> Result<(&str, TensorView<'_>), SafeTensorError> {
         let shape = self.shape.iter().map(|&extent| extent as usize).collect();
         let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&self.values))?;
@@ -59,28 +58,28 @@ impl Drawn {
     }
 }
 
-/// Draws every parameter of `network` anew:
+/// Redraws every parameter of `network`:
 ///
-/// * weights `[out, in, …]` from N(0, spread² / fan_in), fan_in being the elements of one output's
-///   weights, so that inputs of size 1 become outputs of size `spread`;
-/// * scales of norms from N(1, (spread / 10)²);
+/// * weights `[out, in, …]` from N(0, spread² / fan_in), where fan_in is the number of weights per
+///   output, so that inputs of size 1 become outputs of size `spread`;
+/// * norm scales from N(1, (spread / 10)²);
 /// * biases from N(0, (spread / 10)²).
 ///
-/// A network ends in a norm, an activation (of the UNet: a SiLU, which takes N(0, 1) to a root mean
-/// square of 0.6) and one layer. So outputs have a root mean square of about 0.6 spread, at least
-/// 0.05; and as each block begins with a norm, nothing grows beyond bounds on the way.
+/// A network ends in a norm, an activation (in the UNet a SiLU, which maps N(0, 1) to a root mean
+/// square of 0.6) and one layer. So the root mean square of its outputs is about 0.6 · spread, and
+/// at least 0.05. Since each block starts with a norm, activations stay bounded.
 ///
-/// Parameter i, in the order of checkpoints, is noise of sample index i and draw 0 of `seed`, the
-/// same on every machine.
+/// Parameter i, in checkpoint order, is the noise of sample index i and draw 0 of `seed`, the same
+/// on every machine.
 ///
 /// # Errors
 ///
-/// libtorch's, if memory is short.
+/// libtorch's, if memory runs out.
 pub(super) fn randomise(
     network: &Network,
     Spread(spread): Spread,
     seed: u64,
-) -> Result<Vec<Drawn>, TchError> {
+) -> Result<Vec<DrawnParameter>, TchError> {
     let noise = Noise::new(seed);
     let draw = |(index, (name, parameter)): (usize, (String, Tensor))| {
         let shape = parameter.size();
@@ -90,12 +89,12 @@ pub(super) fn randomise(
         values.iter_mut().for_each(|value| *value = mean + stdev * *value);
         let drawn = Tensor::f_from_slice(&values)?.f_reshape(&shape[..])?;
         tch::no_grad(|| parameter.shallow_clone().f_copy_(&drawn))?;
-        Ok(Drawn { name, shape, values })
+        Ok(DrawnParameter { name, shape, values })
     };
     network.parameters().into_iter().enumerate().map(draw).collect()
 }
 
-/// Mean and standard deviation of a parameter.
+/// Returns the mean and standard deviation of a parameter.
 fn distribution(name: &str, shape: &[i64], spread: f64) -> (f32, f32) {
     let fan_in: i64 = shape[1..].iter().product();
     match shape.len() {
@@ -105,21 +104,22 @@ fn distribution(name: &str, shape: &[i64], spread: f64) -> (f32, f32) {
     }
 }
 
-/// The file of these weights.
-pub(super) fn to_safetensors(weights: &[Drawn]) -> Result<Vec<u8>, SafeTensorError> {
-    let views: Vec<_> = weights.iter().map(Drawn::view).collect::<Result<_, _>>()?;
+/// Returns a safetensors file of these weights.
+pub(super) fn to_safetensors(weights: &[DrawnParameter]) -> Result<Vec<u8>, SafeTensorError> {
+    let views: Vec<_> = weights.iter().map(DrawnParameter::view).collect::<Result<_, _>>()?;
     safetensors::serialize(views, None)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::cli::random::blueprint::Choice;
-    use crate::sample::forward;
+    use ddpm_network::sample::forward;
     use tch::{Device, nn};
 
+    use super::*;
+    use crate::cli::random::blueprint::NetworkSource;
+
     fn network(name: &str) -> Network {
-        let blueprint = name.parse::<Choice>().unwrap().blueprint().unwrap();
+        let blueprint = name.parse::<NetworkSource>().unwrap().blueprint().unwrap();
         Network::new(&nn::VarStore::new(Device::Cpu).root(), &blueprint.model).unwrap()
     }
 
@@ -128,7 +128,7 @@ mod tests {
             .sqrt()
     }
 
-    /// Outputs for one standard normal sample at timestep `t`.
+    /// Returns the outputs for one standard normal sample at timestep `t`.
     fn output(network: &Network, t: f32) -> Vec<f32> {
         let mut sample =
             vec![0.0; network.config().sample_shape().iter().product::<i64>() as usize];
@@ -138,12 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn outputs_are_finite_and_have_a_size_at_every_spread() {
+    fn outputs_are_finite_and_away_from_zero_at_every_spread() {
         for (name, spread) in [("glyphs", 0.1), ("glyphs", 0.2), ("glyphs", 1.0), ("toy", 0.2)] {
             let network = network(name);
             randomise(&network, Spread(spread), 3).unwrap();
             let size = rms(&output(&network, 500.0));
-            // 0.6 spread for a UNet, spread for the toy; two numbers are no more than that.
+            // 0.6 · spread for a UNet, spread for the toy, whose two outputs vary a lot.
             assert!((0.05..=2.0).contains(&size), "{name} {spread}: {size}");
         }
     }
@@ -154,31 +154,31 @@ mod tests {
         randomise(&network, Spread::default(), 3).unwrap();
         let (early, late) = (output(&network, 10.0), output(&network, 900.0));
         let difference: Vec<f32> = early.iter().zip(&late).map(|(a, b)| a - b).collect();
-        // Far above what fp32 rounds away.
+        // Far above fp32 rounding.
         assert!(rms(&difference) > 1e-3 * rms(&early), "{}", rms(&difference) / rms(&early));
     }
 
     #[test]
-    fn weights_have_the_deviation_that_their_fan_in_asks_for() {
+    fn the_deviation_of_weights_follows_from_their_fan_in() {
         let network = network("glyphs");
         let drawn = randomise(&network, Spread(0.5), 3).unwrap();
-        let of = |name: &str| &drawn.iter().find(|drawn| drawn.name == name).unwrap().values;
+        let values = |name: &str| &drawn.iter().find(|drawn| drawn.name == name).unwrap().values;
         // [64, 64, 3, 3]: 36,864 draws, so the root mean square is known to 0.4 %.
-        let weight = rms(of("middle.0.conv1.weight"));
+        let weight = rms(values("middle.0.conv1.weight"));
         assert!((weight / (0.5 / 576f64.sqrt()) - 1.0).abs() < 0.02, "{weight}");
-        assert!(of("middle.0.norm1.weight").iter().all(|scale| (scale - 1.0).abs() < 0.5));
-        assert!(rms(of("middle.0.conv1.bias")) < 0.1);
+        assert!(values("middle.0.norm1.weight").iter().all(|scale| (scale - 1.0).abs() < 0.5));
+        assert!(rms(values("middle.0.conv1.bias")) < 0.1);
     }
 
     #[test]
-    fn the_same_seed_draws_the_same_weights_and_another_seed_others() {
+    fn each_seed_draws_its_own_weights_reproducibly() {
         let draw = |seed| randomise(&network("toy"), Spread::default(), seed).unwrap();
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
     }
 
     #[test]
-    fn the_file_holds_the_network_s_own_parameters() {
+    fn the_file_holds_the_parameters_of_the_network() {
         let network = network("toy");
         let file = to_safetensors(&randomise(&network, Spread::default(), 1).unwrap()).unwrap();
         let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spread_that_is_too_small_too_large_or_no_number_is_refused() {
+    fn a_spread_out_of_range_or_not_a_number_is_refused() {
         for text in ["0.05", "1.5", "NaN", "-0.2", "wide"] {
             assert!(text.parse::<Spread>().is_err(), "{text}");
         }

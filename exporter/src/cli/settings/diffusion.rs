@@ -1,26 +1,27 @@
-//! Flags and keys of the diffusion process and of the loss.
+//! Flags and keys of the diffusion process and the loss.
 
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
+use ddpm_training::{DiffusionConfig, Loss, ProcessKind};
 use serde::Deserialize;
 
-use super::set;
+use super::set::set;
 use crate::cli::names;
-use crate::train::{DiffusionConfig, Loss, ProcessKind};
 
-/// Which process, what the network predicts of it, and what is minimised.
+/// The forward process, what the network predicts, and the loss.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(in crate::cli) struct Diffusion {
+pub(in crate::cli) struct DiffusionFlags {
     /// Forward process [default: discrete].
     #[arg(long, value_enum, help_heading = "Diffusion")]
     process: Option<ProcessKind>,
 
-    /// T, the number of timesteps.
+    /// Number of timesteps T.
     #[arg(long, value_name = "T", help_heading = "Diffusion")]
     timesteps: Option<usize>,
 
     /// linear, quad, warmup10, warmup50, jsd, const or cosine.
-    #[arg(long, value_name = "KIND", value_parser = names::beta_schedule, help_heading = "Diffusion")]
+    #[arg(long, value_name = "KIND", value_parser = names::beta_schedule)]
+    #[arg(help_heading = "Diffusion")]
     beta_schedule: Option<BetaSchedule>,
 
     /// β at t = 0.
@@ -35,24 +36,24 @@ pub(in crate::cli) struct Diffusion {
     #[arg(long, value_name = "SIGMA", help_heading = "Diffusion")]
     sigma_data: Option<f64>,
 
-    /// Least noise of sampling, for EDM [default: 0.002].
+    /// Smallest noise when sampling, for EDM [default: 0.002].
     #[arg(long, value_name = "SIGMA", help_heading = "Diffusion")]
     sigma_min: Option<f64>,
 
-    /// Largest noise of sampling, for EDM [default: 80].
+    /// Largest noise when sampling, for EDM [default: 80].
     #[arg(long, value_name = "SIGMA", help_heading = "Diffusion")]
     sigma_max: Option<f64>,
 
-    /// Mean of the log of sigma in training, for EDM [default: -1.2].
+    /// Mean of log sigma in training, for EDM [default: -1.2].
     #[arg(long, value_name = "MEAN", help_heading = "Diffusion", allow_hyphen_values = true)]
     p_mean: Option<f64>,
 
-    /// Standard deviation of the log of sigma in training, for EDM [default: 1.2].
+    /// Standard deviation of log sigma in training, for EDM [default: 1.2].
     #[arg(long, value_name = "SPREAD", help_heading = "Diffusion")]
     p_std: Option<f64>,
 
-    /// What the network predicts: eps, x_0, mean or v; edm or flow [default: eps, or the process's
-    /// own].
+    /// What the network predicts: eps, x_0, mean or v; edm or flow [default: eps, or that of the
+    /// process].
     #[arg(long, value_name = "KIND", value_parser = names::prediction, help_heading = "Diffusion")]
     prediction: Option<Prediction>,
 
@@ -60,18 +61,18 @@ pub(in crate::cli) struct Diffusion {
     #[arg(long, value_name = "KIND", value_parser = names::variance, help_heading = "Diffusion")]
     variance: Option<Variance>,
 
-    /// What is minimised [default: hybrid with a learned variance, mse otherwise].
+    /// Loss to minimise [default: hybrid with a learned variance, mse otherwise].
     #[arg(long, value_enum, help_heading = "Diffusion")]
     loss: Option<Loss>,
 
-    /// Count the squared error of x_0 at most GAMMA times, such as 5, where there is little noise
-    /// (min-SNR); 0: do not [default: 0].
+    /// Weight the squared error of x_0 by min(SNR, GAMMA), with GAMMA such as 5 (min-SNR); 0: off
+    /// [default: 0].
     #[arg(long, value_name = "GAMMA", help_heading = "Diffusion", allow_hyphen_values = true)]
     min_snr: Option<f64>,
 }
 
-impl Diffusion {
-    /// Overrides what was given.
+impl DiffusionFlags {
+    /// Overrides the settings that are set here.
     pub(super) fn apply(&self, diffusion: &mut DiffusionConfig) {
         set(&mut diffusion.timesteps, self.timesteps);
         set(&mut diffusion.beta_schedule, self.beta_schedule);

@@ -1,38 +1,39 @@
-//! Settings of a run: the same words as flags, as environment variables and as keys of a file. Each
-//! is absent unless it was said, and overrides what was said before.
+//! Settings of a run, under the same names as flags, environment variables and keys of a file. Each
+//! overrides earlier layers if it is set.
+
+mod set;
 
 mod network;
-pub(super) use network::Network;
+pub(super) use network::NetworkFlags;
 
 mod diffusion;
-pub(super) use diffusion::Diffusion;
+pub(super) use diffusion::DiffusionFlags;
 
 mod training;
-pub(super) use training::Training;
+pub(super) use training::TrainingFlags;
 
 mod span;
-use span::Span;
 
 mod pace;
-pub(super) use pace::Pace;
+pub(super) use pace::PaceFlags;
 
-use crate::train::{TrainConfig, TrainError};
+use ddpm_training::{TrainConfig, TrainError};
 
-/// What to train: fixed once a run has begun.
+/// What to train; fixed once a run has started.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(super) struct Recipe {
+pub(super) struct RunFlags {
     #[command(flatten)]
-    pub(super) network: Network,
+    pub(super) network: NetworkFlags,
 
     #[command(flatten)]
-    pub(super) diffusion: Diffusion,
+    pub(super) diffusion: DiffusionFlags,
 
     #[command(flatten)]
-    pub(super) training: Training,
+    pub(super) training: TrainingFlags,
 }
 
-impl Recipe {
-    /// Overrides what was given.
+impl RunFlags {
+    /// Overrides the settings that are set here.
     ///
     /// # Errors
     ///
@@ -43,11 +44,5 @@ impl Recipe {
         config.model.set_learned_variance(config.diffusion.variance.is_learned());
         self.training.apply(config);
         Ok(())
-    }
-}
-
-fn set<T>(setting: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *setting = given;
     }
 }

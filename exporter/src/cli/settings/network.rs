@@ -1,67 +1,68 @@
 //! Flags and keys of the network.
 
+use ddpm_network::{ModelConfig, ToyConfig, UnetConfig};
+use ddpm_training::TrainError;
 use serde::Deserialize;
 
-use super::set;
-use crate::model::{ModelConfig, ToyConfig, UnetConfig};
-use crate::train::TrainError;
+use super::set::set;
 
-/// Which network; everything that is not said is as suits the data.
+/// The network; anything unset has the default for the data.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(in crate::cli) struct Network {
-    /// Channels of the network's first level, or width of the network for points.
+pub(in crate::cli) struct NetworkFlags {
+    /// Channels of the first level, or width of a network for points.
     #[arg(long, value_name = "N", help_heading = "Network")]
     hid_channels: Option<i64>,
 
-    /// Channels of each level, as multiples of the first one's, such as 1,2,2.
+    /// Channels of each level as multiples of --hid-channels, such as 1,2,2.
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Network")]
     ch_multipliers: Option<Vec<i64>>,
 
-    /// Residual blocks a level.
+    /// Residual blocks per level.
     #[arg(long, value_name = "N", help_heading = "Network")]
     num_res_blocks: Option<i64>,
 
-    /// Which levels have self-attention, such as false,true,false.
+    /// Whether each level has self-attention, such as false,true,false.
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Network")]
     apply_attn: Option<Vec<bool>>,
 
-    /// Groups of every GroupNorm; must divide every width.
+    /// Groups of each GroupNorm; must divide the channels of every level.
     #[arg(long, value_name = "N", help_heading = "Network")]
     num_groups: Option<i64>,
 
-    /// Added to the variance in every GroupNorm [default: 1e-6].
+    /// Constant added to the variance in each GroupNorm [default: 1e-6].
     #[arg(long, value_name = "EPS", help_heading = "Network")]
     norm_eps: Option<f64>,
 
-    /// Dropout, in [0, 1).
+    /// Dropout rate, in [0, 1).
     #[arg(long, value_name = "RATE", help_heading = "Network")]
     drop_rate: Option<f64>,
 
-    /// Width of the time embedding [default: 4 times hid_channels].
+    /// Width of the time embedding [default: 4 times --hid-channels].
     #[arg(long, value_name = "N", help_heading = "Network")]
     time_embedding_dim: Option<i64>,
 
-    /// Whether levels change by convolutions, or by pooling and plain up-sampling [default: true].
+    /// Resample between levels by convolution, not by pooling and plain up-sampling [default:
+    /// true].
     #[arg(long, value_name = "BOOL", help_heading = "Network")]
     resample_with_conv: Option<bool>,
 
-    /// Squares of so many pixels a side become channels before the network, and pixels again after it
-    /// [default: 1].
+    /// Side of the squares of pixels that become channels for the network, and pixels again after
+    /// it [default: 1].
     #[arg(long, value_name = "N", help_heading = "Network")]
     block_size: Option<i64>,
 
-    /// Whether self-attention begins with a GroupNorm [default: true].
+    /// Start self-attention with a GroupNorm [default: true].
     #[arg(long, value_name = "BOOL", help_heading = "Network")]
     attn_norm: Option<bool>,
 
-    /// How often the temporal layer of the network for points is applied [default: 3].
+    /// Applications of the temporal layer of a network for points [default: 3].
     #[arg(long, value_name = "N", help_heading = "Network")]
     num_temporal_layers: Option<i64>,
 }
 
-impl Network {
-    /// Overrides what was given.
+impl NetworkFlags {
+    /// Overrides the settings that are set here.
     ///
     /// # Errors
     ///
@@ -70,17 +71,17 @@ impl Network {
         match model {
             ModelConfig::Unet(unet) => self.apply_to_unet(unet),
             ModelConfig::Toy(toy) => self.apply_to_toy(toy),
-            // Networks of other programs come with their settings.
-            ModelConfig::Diffusers(_) => self.refuse_settings_of_unets(),
+            // Imported networks bring their own settings.
+            ModelConfig::Diffusers(_) => self.refuse_unet_settings(),
         }
     }
 
     fn apply_to_unet(&self, unet: &mut UnetConfig) -> Result<(), TrainError> {
         if self.num_temporal_layers.is_some() {
-            return refuse("num_temporal_layers", "is of networks for points; leave it out");
+            return refuse("num_temporal_layers", "is for networks for points; leave it out");
         }
         if let Some(multipliers) = &self.ch_multipliers {
-            // Attention at the level it would have, as far as that level is there.
+            // Attention stays at its level if that level still exists.
             unet.apply_attn.resize(multipliers.len(), false);
             unet.ch_multipliers.clone_from(multipliers);
         }
@@ -98,14 +99,14 @@ impl Network {
     }
 
     fn apply_to_toy(&self, toy: &mut ToyConfig) -> Result<(), TrainError> {
-        self.refuse_settings_of_unets()?;
+        self.refuse_unet_settings()?;
         set(&mut toy.mid_features, self.hid_channels);
         set(&mut toy.num_temporal_layers, self.num_temporal_layers);
         Ok(())
     }
 
-    fn refuse_settings_of_unets(&self) -> Result<(), TrainError> {
-        let of_unets = [
+    fn refuse_unet_settings(&self) -> Result<(), TrainError> {
+        let unet_settings = [
             ("ch_multipliers", self.ch_multipliers.is_some()),
             ("num_res_blocks", self.num_res_blocks.is_some()),
             ("apply_attn", self.apply_attn.is_some()),
@@ -117,8 +118,8 @@ impl Network {
             ("block_size", self.block_size.is_some()),
             ("attn_norm", self.attn_norm.is_some()),
         ];
-        if let Some((setting, _)) = of_unets.into_iter().find(|(_, given)| *given) {
-            return refuse(setting, "is of networks for pictures; leave it out for points");
+        if let Some((setting, _)) = unet_settings.into_iter().find(|(_, is_set)| *is_set) {
+            return refuse(setting, "is for networks for pictures; leave it out for points");
         }
         Ok(())
     }

@@ -1,22 +1,23 @@
-//! Flags and keys of how long a run takes and what it leaves on the way.
+//! Flags and keys of how long to train and what to write along the way.
 
 use std::path::PathBuf;
 
 use ddpm_diffusion::{GridSpec, Sampler};
+use ddpm_training::{DataOn, TrainConfig, TrainError};
 use serde::Deserialize;
 
-use super::{Span, set};
-use crate::train::{DataOn, TrainConfig, TrainError};
+use super::set::set;
+use super::span::Span;
 
-/// How long to train and what to leave on the way: may change when a run goes on.
+/// How long to train and what to write along the way; may change when a run is resumed.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(in crate::cli) struct Pace {
-    /// Steps in total, or epochs, as in 40ep.
+pub(in crate::cli) struct PaceFlags {
+    /// Total number of steps, or of epochs, as in 40ep.
     #[arg(long, value_name = "N")]
     steps: Option<Span>,
 
-    /// Passes over the data in total, instead of steps.
+    /// Total number of passes over the data, instead of --steps.
     #[arg(long, value_name = "N", conflicts_with = "steps")]
     epochs: Option<u32>,
 
@@ -24,7 +25,7 @@ pub(in crate::cli) struct Pace {
     #[arg(long, value_name = "STEPS")]
     checkpoint_every: Option<Span>,
 
-    /// Checkpoints kept [default: 3].
+    /// Checkpoints to keep [default: 3].
     #[arg(long, value_name = "N")]
     keep: Option<usize>,
 
@@ -32,7 +33,7 @@ pub(in crate::cli) struct Pace {
     #[arg(long, value_name = "STEPS")]
     sample_every: Option<Span>,
 
-    /// Samples in a picture; 0: as suits the kind [default: 64 pictures, 2000 points].
+    /// Samples in each picture; 0: the default for the kind [default: 64 pictures, 2000 points].
     #[arg(long, value_name = "N")]
     samples: Option<usize>,
 
@@ -40,48 +41,49 @@ pub(in crate::cli) struct Pace {
     #[arg(long, value_name = "STEPS")]
     log_every: Option<u32>,
 
-    /// Steps (or epochs) between losses on the items held out; 0: only at the end [default: 1000].
+    /// Steps (or epochs) between held-out losses; 0: only at the end [default: 1000].
     #[arg(long, value_name = "STEPS")]
     held_out_every: Option<Span>,
 
-    /// Where pictures lie while training; the results are the same [default: auto].
+    /// Where to keep pictures while training; the results are the same [default: auto].
     #[arg(long, value_enum, value_name = "PLACE")]
     data_on: Option<DataOn>,
-    /// Steps (or epochs) between judgements of samples: how far they are from the data; 0: never. If ever,
-    /// there is one at the end [default: 0].
+
+    /// Steps (or epochs) between measurements of the distance of samples from the data, with one at
+    /// the end; 0: never [default: 0].
     #[arg(long, value_name = "STEPS", help_heading = "Judging samples")]
     eval_every: Option<Span>,
 
-    /// Samples that are drawn for it [default: 5000 pictures, 10000 points].
+    /// Samples to draw for each measurement [default: 5000 pictures, 10000 points].
     #[arg(long, value_name = "N", help_heading = "Judging samples")]
     eval_count: Option<usize>,
 
-    /// The sampler that draws them, such as ddim:eta=0.5 [default: as suits the model].
+    /// Sampler that draws them, such as ddim:eta=0.5 [default: the model's].
     #[arg(long, value_name = "SPEC", help_heading = "Judging samples")]
     eval_sampler: Option<Sampler>,
 
-    /// Its steps [default: as suits the sampler].
+    /// Steps of that sampler [default: depends on the sampler].
     #[arg(long, value_name = "N", help_heading = "Judging samples")]
     eval_steps: Option<usize>,
 
-    /// Which points it visits, such as trailing or karras [default: as suits the sampler].
+    /// Time grid of that sampler, such as trailing or karras [default: depends on the sampler].
     #[arg(long, value_name = "SPEC", help_heading = "Judging samples")]
     eval_grid: Option<GridSpec>,
 
-    /// From pictures to features: an ONNX file or a TorchScript module, with its description in a JSON
-    /// file beside it, as of eval [default: the small network that comes with this program].
+    /// Feature extractor for pictures: an ONNX file or a TorchScript module, described by a JSON
+    /// file beside it as for eval [default: the small network built into this program].
     #[arg(long, value_name = "FILE", help_heading = "Judging samples")]
     extractor: Option<PathBuf>,
 }
 
-impl Pace {
-    /// Overrides what was given.
+impl PaceFlags {
+    /// Overrides the settings that are set here.
     ///
-    /// * `items`: how many the data set has.
+    /// * `items`: number of items in the data set.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Setting`] for epochs of more steps than a run can count.
+    /// [`TrainError::Setting`] if epochs amount to more steps than a run can count.
     pub(in crate::cli) fn apply(
         &self,
         config: &mut TrainConfig,
@@ -110,7 +112,7 @@ impl Pace {
         set(&mut eval.sampler, self.eval_sampler.map(Some));
         set(&mut eval.num_steps, self.eval_steps.map(Some));
         set(&mut eval.grid, self.eval_grid.clone().map(Some));
-        // A run can be resumed from anywhere.
+        // Absolute, so that the run can be resumed from any folder.
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         set(&mut eval.extractor, self.extractor.as_ref().map(absolute).map(Some));
         Ok(())
@@ -122,9 +124,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_say_steps_as_a_number_and_epochs_as_text() {
-        let pace: Pace = toml::from_str("steps = 9\nsample_every = \"2ep\"").unwrap();
+    fn files_spell_steps_as_a_number_and_epochs_as_text() {
+        let pace: PaceFlags = toml::from_str("steps = 9\nsample_every = \"2ep\"").unwrap();
         assert_eq!((pace.steps, pace.sample_every), (Some(Span::Steps(9)), Some(Span::Epochs(2))));
-        assert!(toml::from_str::<Pace>("steps = -1").is_err());
+        assert!(toml::from_str::<PaceFlags>("steps = -1").is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// Steps, or epochs of as many steps as there are whole batches in the data.
+/// Steps, or epochs; an epoch has one step per whole batch of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "NumberOrText")]
 pub(super) enum Span {
@@ -13,13 +13,13 @@ pub(super) enum Span {
 }
 
 impl Span {
-    /// Counts steps.
+    /// Converts it to steps.
     ///
-    /// * `epoch`: steps that an epoch has.
+    /// * `epoch`: steps per epoch.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, if it is more steps than a run can count.
+    /// Describes the problem if it is more steps than a run can count.
     pub(super) fn steps(self, epoch: usize) -> Result<u32, String> {
         let epochs = match self {
             Self::Steps(steps) => return Ok(steps),
@@ -40,16 +40,16 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (digits, of): (&str, fn(u32) -> Self) = match text.strip_suffix("ep") {
+        let (digits, unit): (&str, fn(u32) -> Self) = match text.strip_suffix("ep") {
             Some(digits) => (digits, Self::Epochs),
             None => (text, Self::Steps),
         };
-        let number = digits.trim().parse().map(of);
+        let number = digits.trim().parse().map(unit);
         number.map_err(|_| "a number of steps, such as 2000, or of epochs, such as 5ep".to_owned())
     }
 }
 
-/// How files say it.
+/// A span as spelt in files.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum NumberOrText {
@@ -60,8 +60,8 @@ enum NumberOrText {
 impl TryFrom<NumberOrText> for Span {
     type Error = String;
 
-    fn try_from(said: NumberOrText) -> Result<Self, String> {
-        match said {
+    fn try_from(spelt: NumberOrText) -> Result<Self, String> {
+        match spelt {
             NumberOrText::Number(steps) => Ok(Self::Steps(steps)),
             NumberOrText::Text(text) => text.parse(),
         }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn epochs_are_as_many_steps_as_there_are_whole_batches() {
+    fn an_epoch_has_one_step_per_whole_batch() {
         assert_eq!("2040ep".parse::<Span>().unwrap().steps(50_000 / 128), Ok(795_600));
         assert_eq!("7".parse::<Span>().unwrap().steps(390), Ok(7));
         assert!("5 pages".parse::<Span>().unwrap_err().contains("5ep"));
@@ -84,8 +84,8 @@ mod tests {
         // 2^32 - 1 = 5 * 858,993,459.
         assert_eq!(Span::Epochs(858_993_459).steps(5), Ok(u32::MAX));
         let refused = Span::Epochs(858_993_460).steps(5).unwrap_err();
-        for said in ["858993460 epochs", "4294967300 steps", "4294967295", "858993459 epochs"] {
-            assert!(refused.contains(said), "{said}: {refused}");
+        for part in ["858993460 epochs", "4294967300 steps", "4294967295", "858993459 epochs"] {
+            assert!(refused.contains(part), "{part}: {refused}");
         }
     }
 }

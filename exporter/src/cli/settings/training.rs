@@ -1,20 +1,19 @@
-//! Flags and keys of the optimisation.
+//! Flags and keys of optimisation.
 
+use ddpm_training::{Precision, TrainConfig};
 use serde::Deserialize;
 
-use super::set;
-use crate::train::{Precision, TrainConfig};
+use super::set::set;
 
-/// How the network is trained.
+/// How to train the network.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(in crate::cli) struct Training {
-    /// Items a step.
+pub(in crate::cli) struct TrainingFlags {
+    /// Items per step.
     #[arg(long, value_name = "N", help_heading = "Training")]
     batch_size: Option<usize>,
 
-    /// Parts that a batch goes through the network in, for want of memory; the step is the same
-    /// [default: 1].
+    /// Parts to split each batch into, to save memory; the step is the same [default: 1].
     #[arg(long, value_name = "N", help_heading = "Training")]
     accumulation: Option<usize>,
 
@@ -22,27 +21,27 @@ pub(in crate::cli) struct Training {
     #[arg(long, value_name = "RATE", help_heading = "Training")]
     lr: Option<f64>,
 
-    /// Adam's decay of the mean of gradients.
+    /// Adam's decay rate for the mean of gradients.
     #[arg(long, value_name = "DECAY", help_heading = "Training")]
     beta1: Option<f64>,
 
-    /// Adam's decay of the mean of squared gradients.
+    /// Adam's decay rate for the mean of squared gradients.
     #[arg(long, value_name = "DECAY", help_heading = "Training")]
     beta2: Option<f64>,
 
-    /// Steps over which the learning rate grows to its full size.
+    /// Steps over which the learning rate rises to its full value.
     #[arg(long, value_name = "STEPS", help_heading = "Training")]
     warmup: Option<u32>,
 
-    /// Largest norm of the gradients; 0: no limit.
+    /// Norm to clip the gradients to; 0: no limit.
     #[arg(long, value_name = "NORM", help_heading = "Training")]
     grad_norm: Option<f64>,
 
-    /// Decay of the moving average of the weights; 0: the weights themselves [default: 0.9999].
+    /// Decay of the weights' moving average; 0: the weights themselves [default: 0.9999].
     #[arg(long, value_name = "DECAY", help_heading = "Training")]
     ema_decay: Option<f64>,
 
-    /// How often a label is replaced by none [default: 0.1].
+    /// Probability of dropping a label [default: 0.1].
     #[arg(long, value_name = "RATE", help_heading = "Training")]
     label_dropout: Option<f64>,
 
@@ -50,7 +49,8 @@ pub(in crate::cli) struct Training {
     #[arg(long, value_enum, help_heading = "Training")]
     precision: Option<Precision>,
 
-    /// Items kept out of training, to judge it by; 0: none [default: 1 in 50, at most 256].
+    /// Items to hold out of training for the held-out loss; 0: none [default: 1 in 50, at most
+    /// 256].
     #[arg(long, value_name = "N", help_heading = "Training")]
     held_out: Option<usize>,
 
@@ -59,8 +59,8 @@ pub(in crate::cli) struct Training {
     pub(in crate::cli) seed: Option<u64>,
 }
 
-impl Training {
-    /// Overrides what was given.
+impl TrainingFlags {
+    /// Overrides the settings that are set here.
     pub(super) fn apply(&self, config: &mut TrainConfig) {
         let optimizer = &mut config.optimizer;
         set(&mut optimizer.lr, self.lr);

@@ -2,7 +2,7 @@ use ddpm_diffusion::pixels;
 
 use super::*;
 
-/// A manifest of pictures of 2 × 2 pixels.
+/// Makes a manifest of pictures of 2 × 2 pixels.
 fn pictures(channels: usize) -> Manifest {
     let json = include_bytes!("../../../../models/glyphs/ddpm.json");
     let manifest = Manifest::parse("glyphs".as_ref(), json).unwrap();
@@ -35,34 +35,39 @@ fn png(color: png::ColorType, width: u32, data: &[u8]) -> v1::Tensor {
 #[test]
 fn a_picture_is_the_same_in_every_format() {
     let rgb = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 255];
-    let raw = elements(&pictures(3), &tensor(Format::RawU8, &rgb), Only::Any).unwrap();
+    let raw = elements(&pictures(3), &tensor(Format::RawU8, &rgb), Formats::Any).unwrap();
     assert_eq!(raw[..4], [0, 30, 60, 90].map(pixels::from_pixel));
-    let from_png = elements(&pictures(3), &png(png::ColorType::Rgb, 2, &rgb), Only::Any).unwrap();
+    let from_png =
+        elements(&pictures(3), &png(png::ColorType::Rgb, 2, &rgb), Formats::Any).unwrap();
     assert_eq!(from_png, raw);
-    assert_eq!(elements(&pictures(3), &f32s(&raw), Only::Any).unwrap(), raw);
+    assert_eq!(elements(&pictures(3), &f32s(&raw), Formats::Any).unwrap(), raw);
 }
 
 #[test]
-fn what_does_not_fit_the_model_is_refused_in_words() {
-    let refused = |manifest: Manifest, tensor: v1::Tensor, only| {
-        elements(&manifest, &tensor, only).unwrap_err()
+fn tensors_that_do_not_fit_the_model_are_refused_with_the_reason() {
+    let refused = |manifest: Manifest, tensor: v1::Tensor, formats| {
+        elements(&manifest, &tensor, formats).unwrap_err()
     };
-    let any = Only::Any;
+    let any = Formats::Any;
     assert!(refused(pictures(1), tensor(Format::RawU8, &[0; 5]), any).contains("got 5 bytes"));
     assert!(refused(pictures(1), f32s(&[0.0; 3]), any).contains("16 bytes, got 12"));
     assert!(refused(pictures(1), f32s(&[0.0, 1.0, f32::NAN, 0.0]), any).contains("element 2"));
     assert!(refused(pictures(1), tensor(Format::Unspecified, &[]), any).contains("required"));
-    assert!(refused(pictures(1), tensor(Format::RawU8, &[0; 4]), Only::F32).contains("RAW_F32"));
+    assert!(
+        refused(pictures(1), tensor(Format::RawU8, &[0; 4]), Formats::RawF32).contains("RAW_F32")
+    );
     assert!(refused(points(), tensor(Format::RawU8, &[0; 2]), any).contains("no pixels"));
     let wide = png(png::ColorType::Grayscale, 3, &[0; 6]);
     assert!(refused(pictures(1), wide, any).contains("3×2 pixels"));
     let rgba = png(png::ColorType::Rgba, 2, &[0; 16]);
     assert!(refused(pictures(3), rgba, any).contains("4 channels"));
-    assert!(refused(pictures(3), tensor(Format::Png, b"GIF89a"), any).contains("no PNG"));
+    assert!(
+        refused(pictures(3), tensor(Format::Png, b"GIF89a"), any).contains("not a readable PNG")
+    );
 }
 
 #[test]
-fn a_mask_of_one_channel_stands_for_all() {
+fn a_mask_of_one_channel_applies_to_all() {
     let manifest = pictures(3);
     let mask = |tensor: &v1::Tensor| mask_elements(&manifest, tensor).unwrap();
     let want: Vec<f32> = [1.0, 0.0, 0.0, 1.0].repeat(3);
@@ -79,8 +84,8 @@ fn a_mask_of_one_channel_stands_for_all() {
 }
 
 #[test]
-fn the_digest_names_everything_that_was_brought_along() {
-    let given = |x: f32| Initial::Given(vec![vec![x, 0.0]]);
+fn the_digest_depends_on_every_input() {
+    let given = |x: f32| Initial::States(vec![vec![x, 0.0]]);
     let known = |x: f32| KnownImage { image: vec![x], mask: vec![1.0] };
     assert_eq!(digest(&Initial::Noise, None), "");
     assert_eq!(digest(&given(1.0), None), digest(&given(1.0), None));
@@ -93,7 +98,7 @@ fn the_digest_names_everything_that_was_brought_along() {
 }
 
 #[test]
-fn a_list_is_read_no_further_than_faults_are_reported() {
+fn a_list_is_read_only_until_no_more_faults_are_reported() {
     let bad = tensor(Format::RawU8, &[]);
     let good = f32s(&[0.5, -0.5]);
     let images = [vec![bad; 1000], vec![good; 5]].concat();
@@ -102,5 +107,5 @@ fn a_list_is_read_no_further_than_faults_are_reported() {
     let mut faults = Faults::default();
     let read = read(&mut faults, &points(), Some(initial), None, 10_000);
     assert_eq!(faults.left(), 0);
-    assert_eq!(*read.initial, Initial::Given(vec![]));
+    assert_eq!(*read.initial, Initial::States(vec![]));
 }

@@ -1,16 +1,14 @@
-//! What a tick costs beside the network, and what a panic in it leaves behind.
+//! A tick allocates only what it returns, and a panic in it fails one sample only.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 
-use ddpm_diffusion::{Label, Mask, Mix, Program, Push, Row};
+use ddpm_diffusion::{Evals, Label, Mask, Mix, Program, Push, Row};
 
 use super::*;
 use crate::runtime::stub::Stub;
 
-/// The system's allocator, which counts what each thread asks of it.
+/// The system's allocator, which counts the allocations of each thread.
 struct Counting;
 
 thread_local! {
@@ -21,7 +19,7 @@ fn count() {
     ALLOCATIONS.with(|count| count.set(count.get() + 1));
 }
 
-// SAFETY: everything is the system allocator's; counting allocates nothing.
+// SAFETY: every call goes to the system's allocator; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
@@ -66,7 +64,7 @@ fn program() -> Program {
 fn start(device: &mut HostDevice, program: &Program, index: u64) -> Slot {
     let (noise, class_label) = (Noise::new(7), Some(1));
     let (initial, known) = (None, None);
-    device.start(0, Start { program, noise: &noise, index, class_label, initial, known })
+    device.start(0, SlotStart { program, noise: &noise, index, class_label, initial, known })
 }
 
 fn work<'a>(slot: Slot, program: &'a Program, position: usize) -> Work<'a> {
@@ -76,7 +74,7 @@ fn work<'a>(slot: Slot, program: &'a Program, position: usize) -> Work<'a> {
 }
 
 #[test]
-fn a_tick_allocates_nothing_but_what_is_asked_for() {
+fn a_tick_allocates_nothing_but_what_it_returns() {
     let program = program();
     let mut device = Stub::default().device(LEN);
     let slots = [0, 1, 2].map(|index| start(&mut device, &program, index));
@@ -92,7 +90,7 @@ fn a_tick_allocates_nothing_but_what_is_asked_for() {
     // evals; the last one hands out three samples.
     assert_eq!(allocations[1..3], [0, 0]);
     assert_eq!(allocations[4..7], [0, 0, 0]);
-    assert!(allocations[7] >= 3, "what counts, counts: {allocations:?}");
+    assert!(allocations[7] >= 3, "the counter works: {allocations:?}");
 }
 
 #[test]
@@ -102,7 +100,7 @@ fn a_sample_whose_kernel_panics_fails_alone_and_its_slot_is_freed_once() {
     masked.mask = Mask::ReplaceXt;
     masked.u = Mix { known: 1.0, ..Mix::ZERO };
     masked.label = Label { step: 1, num_steps: 1, ends_step: true, noise_level: 0.0 };
-    // It reads a known image, and there is none.
+    // It reads a known image that does not exist.
     let bad = Program::new(vec![masked]).unwrap();
 
     let run = |programs: [&Program; 3]| {

@@ -1,0 +1,44 @@
+//! From a network to an ONNX model package, and back.
+//!
+//! * [`Trace`], [`Value`]: record a graph: nodes, names and constants;
+//! * `ops`: the networks' vocabulary as ONNX operations, on a [`Trace`];
+//! * [`onnx`]: the messages of the file format;
+//! * [`graph`]: from a network to the bytes of an ONNX file;
+//! * [`read`]: the way back, from an ONNX file to the network;
+//! * [`golden`]: vectors to check a package with;
+//! * `diffusers`, `python`: the package as a pipeline of diffusers, and its use from Python;
+//! * [`contents`]: everything in the package of a trained or imported model;
+//! * [`card`]: the model card;
+//! * [`triton`]: a package's graph as a model of Triton;
+//! * [`verify`]: a package recomputed in libtorch and in ONNX Runtime.
+
+mod error;
+pub use error::ExportError;
+
+mod json;
+pub use json::to_json;
+
+pub mod onnx;
+
+mod trace;
+pub use trace::{Trace, Value};
+
+mod ops;
+
+pub mod graph;
+
+pub mod read;
+
+pub mod golden;
+
+mod diffusers;
+
+mod python;
+
+pub mod contents;
+
+pub mod card;
+
+pub mod triton;
+
+pub mod verify;

@@ -1,0 +1,162 @@
+//! Records a graph: operations, parameters and constants, each under its own name.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use ddpm_network::Param;
+use tch::Tensor;
+
+use super::onnx::{AttributeProto, AttributeType, DataType, NodeProto, TensorProto};
+
+/// A value of the recorded graph, `[B, shape…]`: a name and a shape, no numbers.
+#[derive(Debug, Clone)]
+pub struct Value {
+    name: Rc<str>,
+    /// Extents after the batch axis.
+    pub shape: Vec<i64>,
+}
+
+impl Value {
+    /// Names an input, or anything else that is not the result of a recorded operation.
+    ///
+    /// * `shape`: the extents after the batch axis.
+    #[must_use]
+    pub fn new(name: &str, shape: &[i64]) -> Self {
+        Self { name: name.into(), shape: shape.to_vec() }
+    }
+
+    /// Returns its name in the graph.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Records the operations that a network applies to values, as nodes of an ONNX graph.
+///
+/// It implements [`Ops`](ddpm_network::Ops): to record a network, run it on a trace. Nothing is
+/// computed; parameters are kept as handles until the graph is written.
+#[derive(Debug, Default)]
+pub struct Trace {
+    recorded: RefCell<Recorded>,
+}
+
+/// The recorded parts of a graph.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    /// Operations in the order of the calls.
+    pub(crate) nodes: Vec<NodeProto>,
+    /// Every parameter used, once.
+    pub(crate) parameters: BTreeMap<String, Tensor>,
+    /// Every constant used, once.
+    pub(crate) constants: Vec<TensorProto>,
+    /// Indices of `constants` by their contents, to find repeats.
+    constant_index: HashMap<(DataType, Vec<i64>, Vec<u8>), usize>,
+}
+
+/// An attribute of an operation.
+#[derive(Debug)]
+pub(crate) enum Attr<'a> {
+    Int(i64),
+    Ints(&'a [i64]),
+    Float(f64),
+    Text(&'a str),
+}
+
+impl Attr<'_> {
+    fn to_proto(&self, name: &str) -> AttributeProto {
+        let blank = AttributeProto { name: Some(name.to_owned()), ..Default::default() };
+        let (kind, proto) = match self {
+            Attr::Int(i) => (AttributeType::Int, AttributeProto { i: Some(*i), ..blank }),
+            Attr::Ints(ints) => {
+                (AttributeType::Ints, AttributeProto { ints: ints.to_vec(), ..blank })
+            }
+            Attr::Float(f) => {
+                (AttributeType::Float, AttributeProto { f: Some(*f as f32), ..blank })
+            }
+            Attr::Text(text) => (
+                AttributeType::String,
+                AttributeProto { s: Some(text.as_bytes().to_vec()), ..blank },
+            ),
+        };
+        AttributeProto { r#type: Some(kind.into()), ..proto }
+    }
+}
+
+/// Attributes by name.
+pub(crate) type Attrs<'a> = &'a [(&'static str, Attr<'a>)];
+
+impl Trace {
+    /// Ends the recording.
+    pub(crate) fn into_recorded(self) -> Recorded {
+        self.recorded.into_inner()
+    }
+
+    /// Records an operation with one result of the given shape.
+    pub(crate) fn op(
+        &self,
+        op_type: &str,
+        inputs: &[&str],
+        attrs: Attrs<'_>,
+        shape: &[i64],
+    ) -> Value {
+        let [value] = self.node(op_type, inputs, attrs).map(|name| Value::new(&name, shape));
+        value
+    }
+
+    /// Records an operation with `N` results, and names them.
+    pub(crate) fn node<const N: usize>(
+        &self,
+        op_type: &str,
+        inputs: &[&str],
+        attrs: Attrs<'_>,
+    ) -> [String; N] {
+        let nodes = &mut self.recorded.borrow_mut().nodes;
+        let name = format!("{op_type}_{}", nodes.len());
+        let outputs = std::array::from_fn(|i| format!("{name}_{i}"));
+        nodes.push(NodeProto {
+            input: inputs.iter().map(ToString::to_string).collect(),
+            output: outputs.to_vec(),
+            name: Some(name),
+            op_type: Some(op_type.to_owned()),
+            attribute: attrs.iter().map(|(name, attr)| attr.to_proto(name)).collect(),
+        });
+        outputs
+    }
+
+    /// Adds a parameter to the graph, under its own name.
+    pub(crate) fn param<'p>(&self, param: &'p Param) -> &'p str {
+        let parameters = &mut self.recorded.borrow_mut().parameters;
+        parameters.entry(param.name.clone()).or_insert_with(|| param.value.shallow_clone());
+        &param.name
+    }
+
+    /// Adds a constant vector of f32.
+    pub(crate) fn floats(&self, values: &[f32]) -> String {
+        self.constant(DataType::Float, values.len(), bytemuck::cast_slice(values))
+    }
+
+    /// Adds a constant vector of i64: most often axes or extents.
+    pub(crate) fn ints(&self, values: &[i64]) -> String {
+        self.constant(DataType::Int64, values.len(), bytemuck::cast_slice(values))
+    }
+
+    /// Adds a constant vector. The bytes are in native order: libtorch runs on little-endian
+    /// machines, and the format is little endian.
+    fn constant(&self, data_type: DataType, len: usize, bytes: &[u8]) -> String {
+        let Recorded { constants, constant_index, .. } = &mut *self.recorded.borrow_mut();
+        let dims = vec![len as i64];
+        let key = (data_type, dims.clone(), bytes.to_vec());
+        let index = *constant_index.entry(key).or_insert(constants.len());
+        let name = format!("const_{index}");
+        if index == constants.len() {
+            constants.push(TensorProto {
+                dims,
+                data_type: Some(data_type.into()),
+                name: Some(name.clone()),
+                raw_data: Some(bytes.to_vec()),
+            });
+        }
+        name
+    }
+}

@@ -1,0 +1,35 @@
+//! Settings from the user.
+
+use std::path::PathBuf;
+
+use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
+
+/// Settings that the source lacks, or that override those in the source.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOptions {
+    /// ddpm-torch's JSON, for checkpoints.
+    pub config: Option<PathBuf>,
+    /// Height and width in pixels.
+    pub image_size: Option<[i64; 2]>,
+    /// Side of the squares of pixels that are channels to the network (ddpm-torch).
+    pub block_size: Option<i64>,
+    /// The schedule of β.
+    pub beta_schedule: Option<BetaSchedule>,
+    /// T, the number of timesteps.
+    pub timesteps: Option<usize>,
+    /// β at t = 0.
+    pub beta_start: Option<f64>,
+    /// β at t = T−1.
+    pub beta_end: Option<f64>,
+    /// What the network predicts.
+    pub prediction: Option<Prediction>,
+    /// Variance of the reverse steps.
+    pub variance: Option<Variance>,
+    /// Added to the variance in every norm.
+    pub norm_eps: Option<f64>,
+    /// Take the weights of the last step even where the file has their moving average (ddpm-torch).
+    pub raw_weights: bool,
+    /// The last class of the source means "no label", trained for classifier-free guidance
+    /// (diffusers).
+    pub null_class: bool,
+}

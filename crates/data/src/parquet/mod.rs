@@ -1,0 +1,77 @@
+//! Tables of pictures as Hugging Face stores them: Parquet files with a column of struct{bytes,
+//! path} and usually a label column, whose class names are in the metadata.
+//!
+//! A data set may consist of many files, called shards. Pictures are read a few at a time, ordered
+//! by shard path and row, and decoded on all cores. Layout:
+//! <https://huggingface.co/docs/datasets/image_dataset>.
+
+mod columns;
+mod labels;
+mod shard;
+mod shards;
+
+use std::path::Path;
+
+use crate::gather::{Gather, Gathered, Preparation};
+use crate::labels::Labels;
+use crate::{DataError, FolderLabels, LoadOptions, picture};
+use labels::RowLabels;
+use shard::Shard;
+
+/// Loads one split, with labels if it has any.
+///
+/// The picture column is `image`, or else the only one of struct{bytes, path}. The label column is
+/// `label`, or else the only one that the metadata describe as a class label. A row without a
+/// picture, or without a label where others have one, counts as broken.
+///
+/// * `path`: one `.parquet` file, or a folder with some at any depth.
+///
+/// # Errors
+///
+/// [`DataError::Missing`] if there is no file or none of this split, [`DataError::Format`] if one
+/// is damaged or has no such columns, [`DataError::Broken`] if a picture cannot be used and
+/// `on_broken` is [`Refuse`](crate::OnBroken::Refuse), [`DataError::Read`] if the system fails to
+/// read.
+pub(crate) fn load(
+    path: &Path,
+    options: &LoadOptions,
+) -> Result<(Gathered, Option<Labels>), DataError> {
+    let mut shards = Vec::new();
+    for file in shards::find(path, options.split)? {
+        shards.push(Shard::open(&file)?);
+    }
+    let labels = match options.folder_labels {
+        FolderLabels::Auto => RowLabels::read(&shards)?,
+        FolderLabels::None => RowLabels::none(),
+    };
+    let gathered = gather(path, &shards, &labels, options)?;
+    let labels = labels.into_labels(&gathered.kept);
+    Ok((gathered, labels))
+}
+
+fn gather(
+    path: &Path,
+    shards: &[Shard],
+    labels: &RowLabels,
+    options: &LoadOptions,
+) -> Result<Gathered, DataError> {
+    let preparation = Preparation::from_options(options);
+    let expected = shards.iter().map(Shard::num_rows).sum();
+    let mut gather = Gather::new(path, expected, options.on_broken);
+    let mut done = 0;
+    for shard in shards {
+        let mut in_shard = 0;
+        shard.for_each_chunk(|rows| {
+            let row = |i: usize| {
+                labels.check(done + i)?;
+                let bytes = rows[i].as_ref().ok_or("it has no picture")?;
+                Ok(picture::decode(bytes.data())?.map(|picture| preparation.apply(picture)))
+            };
+            gather.add(rows.len(), |i| shard.row_path(in_shard + i), row)?;
+            in_shard += rows.len();
+            done += rows.len();
+            Ok(())
+        })?;
+    }
+    gather.finish()
+}

@@ -1,0 +1,155 @@
+//! One Parquet file: finds and reads its pictures and labels.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use parquet::basic::Type;
+use parquet::column::reader::get_typed_column_reader;
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use super::columns::{self, LabelColumn};
+use crate::DataError;
+
+/// Rows read at once: the largest number of encoded pictures in memory.
+const CHUNK_ROWS: usize = 256;
+
+/// An open file.
+pub(super) struct Shard {
+    path: PathBuf,
+    reader: SerializedFileReader<File>,
+    /// Index of the column of encoded pictures.
+    pictures: usize,
+    labels: Option<LabelColumn>,
+}
+
+impl Shard {
+    /// Opens a file and finds its columns.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Format`] if it is damaged or has no column of pictures, [`DataError::Read`] if
+    /// the system fails to read.
+    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(DataError::read(path))?;
+        let reader = SerializedFileReader::new(file).map_err(damaged(path))?;
+        let metadata = reader.metadata().file_metadata();
+        let pictures = columns::pictures(metadata).ok_or_else(|| {
+            let columns = metadata.schema_descr().columns().iter();
+            let columns: Vec<String> = columns.map(|column| column.path().string()).collect();
+            let problem = format!(
+                "it has neither a picture column `image` nor exactly one of struct{{bytes, path}}; \
+                 its columns are {}",
+                columns.join(", ")
+            );
+            DataError::format(path, problem)
+        })?;
+        let labels = columns::labels(metadata);
+        Ok(Self { path: path.to_path_buf(), reader, pictures, labels })
+    }
+
+    pub(super) fn num_rows(&self) -> usize {
+        // If the count is damaged, reading the rows reports it.
+        usize::try_from(self.reader.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the name of a row in messages, counted from 0.
+    pub(super) fn row_path(&self, row: usize) -> PathBuf {
+        self.path.join(format!("row {row}"))
+    }
+
+    pub(super) fn label_column(&self) -> Option<&LabelColumn> {
+        self.labels.as_ref()
+    }
+
+    /// Passes the encoded pictures of all rows to `visit`, some rows at a time; `None` where a row
+    /// has none.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Format`] if the file is damaged; else the error of `visit`.
+    pub(super) fn for_each_chunk(
+        &self,
+        visit: impl FnMut(&[Option<ByteArray>]) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        self.for_each_value_chunk::<ByteArrayType>(self.pictures, visit)
+    }
+
+    /// Reads the labels of all rows; `None` where a row has none.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Format`] if they are not integers, or the file is damaged.
+    pub(super) fn labels(&self, label: &LabelColumn) -> Result<Vec<Option<i64>>, DataError> {
+        let mut labels = Vec::with_capacity(self.num_rows());
+        let schema = self.reader.metadata().file_metadata().schema_descr();
+        match schema.column(label.at).physical_type() {
+            Type::INT64 => self.for_each_value_chunk::<Int64Type>(label.at, |rows| {
+                labels.extend_from_slice(rows);
+                Ok(())
+            })?,
+            Type::INT32 => self.for_each_value_chunk::<Int32Type>(label.at, |rows| {
+                labels.extend(rows.iter().map(|value| value.map(i64::from)));
+                Ok(())
+            })?,
+            other => {
+                let problem = format!(
+                    "its column `{}` has labels of type {other}, which must be integers; use \
+                     `--no-labels`",
+                    label.name
+                );
+                return Err(DataError::format(&self.path, problem));
+            }
+        }
+        Ok(labels)
+    }
+
+    fn for_each_value_chunk<T: DataType>(
+        &self,
+        column: usize,
+        mut visit: impl FnMut(&[Option<T::T>]) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let schema = self.reader.metadata().file_metadata().schema_descr();
+        let value_level = schema.column(column).max_def_level();
+        for group in 0..self.reader.num_row_groups() {
+            let reader = self
+                .reader
+                .get_row_group(group)
+                .and_then(|group| group.get_column_reader(column))
+                .map_err(damaged(&self.path))?;
+            let mut reader = get_typed_column_reader::<T>(reader);
+            loop {
+                let (mut levels, mut values) = (Vec::new(), Vec::new());
+                let (rows, ..) = reader
+                    .read_records(CHUNK_ROWS, Some(&mut levels), None, &mut values)
+                    .map_err(damaged(&self.path))?;
+                if rows == 0 {
+                    break;
+                }
+                visit(&with_gaps(rows, &levels, value_level, values))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts `None` where a row has no value: its definition level is below that of a value. Columns
+/// with a value in every row store no levels.
+fn with_gaps<V>(rows: usize, levels: &[i16], value_level: i16, values: Vec<V>) -> Vec<Option<V>> {
+    let mut values = values.into_iter();
+    if value_level == 0 {
+        return (0..rows).map(|_| values.next()).collect();
+    }
+    levels.iter().map(|&level| if level == value_level { values.next() } else { None }).collect()
+}
+
+fn damaged(path: &Path) -> impl FnOnce(ParquetError) -> DataError {
+    move |cause| {
+        DataError::format(path, format!("it cannot be read as Parquet: {cause}; fetch it again"))
+    }
+}

@@ -1,0 +1,82 @@
+//! Data sets from files: real digits, records made here, and pictures that other programs wrote.
+
+#![expect(clippy::unwrap_used, reason = "test helpers fail by panicking, like the tests")]
+
+mod archive;
+mod celeba;
+mod cifar10;
+mod folder;
+mod idx;
+mod lsun;
+mod modes;
+mod tables;
+mod toy;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ddpm_data::{
+    DataError, Dataset, FolderLabels, ItemShape, LoadOptions, OnBroken, Source, Split, ToyKind,
+    load,
+};
+use flate2::read::GzDecoder;
+use image::{ImageReader, RgbImage};
+use tempfile::{TempDir, tempdir};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
+}
+
+fn test_split() -> LoadOptions {
+    LoadOptions { split: Split::Test, ..Default::default() }
+}
+
+fn sized(size: usize) -> LoadOptions {
+    LoadOptions { image_size: Some(size), ..Default::default() }
+}
+
+/// The error with its cause, as a user sees it.
+fn refusal(source: &Source, options: &LoadOptions) -> String {
+    let error = load(source, options).expect_err("this data set should be refused");
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+    error.to_string() + &cause.unwrap_or_default()
+}
+
+fn histogram(set: &Dataset) -> Vec<usize> {
+    let mut counts = vec![0; set.class_names().unwrap().len()];
+    (0..set.len()).for_each(|i| counts[set.label(i).unwrap()] += 1);
+    counts
+}
+
+const RED: [u8; 3] = [255, 0, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+
+/// Creates a folder with copies of fixtures: (name there, fixture).
+fn folder_of(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempdir().unwrap();
+    for (name, original) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::copy(fixture("data").join(original), path).unwrap();
+    }
+    dir
+}
+
+fn skipping(size: usize) -> LoadOptions {
+    LoadOptions { on_broken: OnBroken::Skip, ..sized(size) }
+}
+
+fn grey(size: usize) -> LoadOptions {
+    LoadOptions { greyscale: true, ..sized(size) }
+}
+
+/// RGB of one pixel of picture `i`.
+fn pixel(set: &Dataset, i: usize, x: usize, y: usize) -> [u8; 3] {
+    let ItemShape::Images { height, width, .. } = set.kind() else { panic!("these are pictures") };
+    let pixels = set.pixels(i).unwrap();
+    [0, 1, 2].map(|channel| pixels[(channel * height + y) * width + x])
+}
+
+fn is_close(got: [u8; 3], expected: [u8; 3]) -> bool {
+    got.iter().zip(expected).all(|(&got, expected)| got.abs_diff(expected) <= 4)
+}

@@ -1,0 +1,12 @@
+//! Files and folders written whole or not at all, and arrays in NumPy's format.
+
+mod whole;
+pub use whole::{check_writable, folder_of, write_whole};
+
+mod whole_folder;
+pub use whole_folder::WholeFolder;
+
+pub mod npy;
+
+#[cfg(test)]
+mod test_support;

@@ -1,0 +1,7 @@
+//! The networks against the reference's vectors, and whole chains of samples drawn with them.
+
+mod support;
+
+mod outputs;
+
+mod sampling;

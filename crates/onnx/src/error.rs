@@ -1,0 +1,63 @@
+//! Why a graph cannot be evaluated, and what to do about it.
+
+use std::path::PathBuf;
+
+/// Why a graph cannot be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// ONNX Runtime was not found.
+    #[error(
+        "ONNX Runtime was not found (searched {searched}); run `make setup-server` in the \
+         checkout, or name the library with --ort-lib or ORT_DYLIB_PATH"
+    )]
+    NotFound {
+        /// The places searched, in order.
+        searched: String,
+    },
+    /// The library exists but cannot be used.
+    #[error(
+        "{}: this ONNX Runtime cannot be used: {reason}; `make setup-server` fetches one that fits",
+        path.display()
+    )]
+    Library {
+        /// The library.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another library is already loaded; a process can hold only one.
+    #[error("ONNX Runtime is already loaded, from {}", .0.display())]
+    Loaded(PathBuf),
+    /// The requested device is not available.
+    #[error("device {device} cannot be used: {reason}")]
+    Device {
+        /// The requested device.
+        device: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// The graph does not have the inputs and outputs that the package promises.
+    #[error("the graph cannot be used: {0}")]
+    Graph(String),
+    /// ONNX Runtime failed to run the graph.
+    #[error("ONNX Runtime failed: {0}")]
+    Run(String),
+    /// The package cannot be read.
+    #[error(transparent)]
+    Package(#[from] ddpm_package::Error),
+    /// The graph does not compute what the exporter computed.
+    #[error(
+        "the {graph} graph on {provider} differs from the golden outputs by {relative:.1e} of \
+         their size, more than {tolerance:.0e}: the package, the library or the device is at fault"
+    )]
+    Golden {
+        /// Name of the graph.
+        graph: &'static str,
+        /// Provider that ran it.
+        provider: String,
+        /// Largest difference, relative to the outputs' root mean square.
+        relative: f64,
+        /// Largest allowed difference.
+        tolerance: f64,
+    },
+}

@@ -1,0 +1,24 @@
+//! Loads ONNX Runtime and evaluates the graphs of model packages.
+//!
+//! The only crate that knows `ort`: the server's devices and the exporter's parity check build on
+//! it.
+//!
+//! * [`Runtime`]: the library, found and loaded once per process.
+//! * [`Device`]: where graphs run, and why there.
+//! * [`Denoiser`]: one graph of a package, ready to evaluate.
+//! * [`Extractor`]: a graph from pictures to features, for evaluation.
+
+mod error;
+pub use error::Error;
+
+mod library;
+pub use library::{Runtime, RuntimeOptions};
+
+mod device;
+pub use device::{Device, DeviceChoice};
+
+mod denoiser;
+pub use denoiser::{Batch, Denoiser};
+
+mod extractor;
+pub use extractor::Extractor;

@@ -1,0 +1,154 @@
+//! Finds ONNX Runtime and loads it, once per process.
+
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+use std::{env, fs};
+
+use ort::environment::{Environment, GlobalThreadPoolOptions};
+
+use crate::Error;
+
+/// The loaded ONNX Runtime: one per process, never unloaded.
+pub struct Runtime {
+    environment: Environment,
+    path: PathBuf,
+    version: String,
+    threads: usize,
+}
+
+/// How to load ONNX Runtime.
+#[derive(Debug, Clone, Default)]
+pub struct RuntimeOptions {
+    /// The library. `None` searches `ORT_DYLIB_PATH`, then the executable's folder and its `lib`,
+    /// then the system's library folders.
+    pub library: Option<PathBuf>,
+    /// Threads of the pool that all graphs share; `None` means one per core.
+    pub threads: Option<usize>,
+    /// Whether idle threads of the pool spin before they sleep: faster for us, slower for
+    /// everything else on the machine.
+    pub spinning: bool,
+}
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+static LOADING: Mutex<()> = Mutex::new(());
+
+impl Runtime {
+    /// Loads the library, or returns the one already loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] or [`Error::Library`] with the command that fixes it; [`Error::Loaded`]
+    /// if another library is already loaded.
+    pub fn load(options: &RuntimeOptions) -> Result<&'static Self, Error> {
+        let _one_at_a_time = LOADING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(runtime) = RUNTIME.get() {
+            return match &options.library {
+                Some(path) if *path != runtime.path => Err(Error::Loaded(runtime.path.clone())),
+                _ => Ok(runtime),
+            };
+        }
+        let path = find(options.library.as_deref())?;
+        let threads = options.threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        });
+        let unusable = |reason| Error::Library { path: path.clone(), reason };
+        let environment = open(&path, threads, options.spinning).map_err(unusable)?;
+        let version = version(&path).map_err(unusable)?;
+        Ok(RUNTIME.get_or_init(|| Self { environment, path, version, threads }))
+    }
+
+    /// Returns the path of the library.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the version of the library, such as `1.31.1`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Returns the number of threads in the pool that all graphs share.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+fn open(path: &Path, threads: usize, spinning: bool) -> Result<Environment, String> {
+    let builder = ort::init_from(path).map_err(|error| error.to_string())?;
+    let pool = GlobalThreadPoolOptions::default()
+        .with_intra_threads(threads)
+        .and_then(|pool| pool.with_spin_control(spinning))
+        .map_err(|error| error.to_string())?;
+    builder
+        .with_name("ddpm")
+        .with_telemetry(false)
+        .with_global_thread_pool(pool)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+/// Reads the version of the loaded library, which `ort` does not expose.
+fn version(path: &Path) -> Result<String, String> {
+    type GetApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
+    // SAFETY: `open` has loaded this file and found this function in it; its signature is part of
+    // ONNX Runtime's stable C interface.
+    let text = unsafe {
+        let library = libloading::Library::new(path).map_err(|error| error.to_string())?;
+        let get_api_base: libloading::Symbol<'_, GetApiBase> =
+            library.get(b"OrtGetApiBase").map_err(|error| error.to_string())?;
+        CStr::from_ptr(((*get_api_base()).GetVersionString)())
+    };
+    Ok(text.to_string_lossy().into_owned())
+}
+
+/// Finds the library in the first place that has one.
+fn find(named: Option<&Path>) -> Result<PathBuf, Error> {
+    if let Some(path) = named {
+        return existing(path, "--ort-lib");
+    }
+    if let Some(path) = env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
+        return existing(Path::new(&path), "ORT_DYLIB_PATH");
+    }
+    let executable = env::current_exe().unwrap_or_default();
+    let folder = executable.parent().unwrap_or(Path::new("."));
+    for place in [folder.to_path_buf(), folder.join("lib"), folder.join("../lib")] {
+        if let Some(path) = library_in(&place) {
+            return Ok(path);
+        }
+    }
+    let system = ["/usr/local/lib", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"];
+    let found = system.iter().find_map(|place| library_in(Path::new(place)));
+    found.ok_or_else(|| Error::NotFound {
+        searched: format!("--ort-lib, ORT_DYLIB_PATH, {}, the system's folders", folder.display()),
+    })
+}
+
+fn existing(path: &Path, what: &str) -> Result<PathBuf, Error> {
+    if path.is_file() {
+        return Ok(path.into());
+    }
+    Err(Error::NotFound { searched: format!("{what} = {}, which does not exist", path.display()) })
+}
+
+/// Returns the newest `libonnxruntime.so…` of a folder.
+fn library_in(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    let names = entries.filter(|entry| {
+        entry.file_name().to_str().is_some_and(|name| name.starts_with("libonnxruntime.so"))
+    });
+    names.map(|entry| entry.path()).max()
+}

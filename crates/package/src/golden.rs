@@ -1,0 +1,190 @@
+//! Golden vectors: inputs with the outputs that every run of the graph must reproduce.
+//!
+//! The exporter computes them in libtorch from x_t of real data over the whole range of t. The
+//! server recomputes them at every load, for each graph and provider it uses, and does not become
+//! ready if they differ.
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::{Error, Manifest};
+
+/// Least root mean square of the golden outputs. A barely trained network outputs almost zeros, and
+/// a graph that outputs zeros would pass.
+pub const GOLDEN_RMS_MIN: f64 = 1e-2;
+
+/// Returns the largest difference from the golden outputs allowed for a graph on a provider,
+/// relative to the outputs' root mean square.
+///
+/// fp32 sums in another order differ by about 1e-6; the bound leaves room for deep networks, and
+/// CUDA's also for its own algorithms.
+#[must_use]
+pub fn tolerance(graph: &str, provider: &str) -> f64 {
+    match (graph, provider) {
+        ("portable", "cpu") => 1e-4,
+        _ => 1e-3,
+    }
+}
+
+/// Inputs of the network, one per row, and its outputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Golden {
+    /// Number of rows.
+    pub count: usize,
+    /// `[count, …sample shape]`.
+    pub sample: Vec<f32>,
+    /// `[count]`.
+    pub timestep: Vec<f32>,
+    /// `[count]`, for conditional models.
+    pub class_labels: Option<Vec<i64>>,
+    /// `[count, …output shape]`.
+    pub out_sample: Vec<f32>,
+}
+
+/// The difference of outputs from the golden ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Comparison {
+    /// Largest absolute difference of an element.
+    pub max_abs: f64,
+    /// Root mean square of the golden outputs.
+    pub rms: f64,
+}
+
+impl Comparison {
+    /// Returns the largest difference relative to the root mean square.
+    #[must_use]
+    pub fn relative(&self) -> f64 {
+        self.max_abs / self.rms
+    }
+}
+
+impl Golden {
+    /// Reads and checks golden vectors for a model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Golden`] if a tensor is missing, does not have the type or size that the manifest
+    /// requires, has a value that is not finite, or the outputs are too small to prove anything.
+    pub fn parse(manifest: &Manifest, bytes: &[u8]) -> Result<Self, Error> {
+        let tensors =
+            SafeTensors::deserialize(bytes).map_err(|error| Error::Golden(error.to_string()))?;
+        let timestep = floats(&tensors, "timestep")?;
+        let conditional = !manifest.classes.is_empty();
+        let golden = Self {
+            count: timestep.len(),
+            sample: floats(&tensors, "sample")?,
+            timestep,
+            class_labels: conditional.then(|| integers(&tensors, "class_labels")).transpose()?,
+            out_sample: floats(&tensors, "out_sample")?,
+        };
+        golden.check(manifest)?;
+        Ok(golden)
+    }
+
+    /// Checks golden vectors for a model.
+    ///
+    /// # Errors
+    ///
+    /// As [`Golden::parse`].
+    pub fn check(&self, manifest: &Manifest) -> Result<(), Error> {
+        let fail = |reason: String| Err(Error::Golden(reason));
+        if self.count == 0 {
+            return fail("there are none".into());
+        }
+        let lengths = [
+            ("sample", self.sample.len(), self.count * manifest.sample_len()),
+            ("timestep", self.timestep.len(), self.count),
+            ("out_sample", self.out_sample.len(), self.count * manifest.output_len()),
+            ("class_labels", self.class_labels.as_ref().map_or(self.count, Vec::len), self.count),
+        ];
+        if let Some((name, got, want)) = lengths.into_iter().find(|(_, got, want)| got != want) {
+            return fail(format!("{name} has {got} elements, the manifest needs {want}"));
+        }
+        if self.class_labels.is_none() != manifest.classes.is_empty() {
+            return fail("conditional models, and only they, must have class_labels".into());
+        }
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        if !finite(&self.sample) || !finite(&self.timestep) || !finite(&self.out_sample) {
+            return fail("a number is infinite or NaN".into());
+        }
+        let rms = rms(&self.out_sample);
+        if rms < GOLDEN_RMS_MIN {
+            return fail(format!(
+                "the outputs' root mean square is {rms:.1e}, below {GOLDEN_RMS_MIN}: \
+                 the network is barely trained, and any graph would pass"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Writes the vectors as a safetensors file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Golden`] if they do not fit the manifest.
+    pub fn to_safetensors(&self, manifest: &Manifest) -> Result<Vec<u8>, Error> {
+        self.check(manifest)?;
+        let shape = |tail: &[usize]| [&[self.count], tail].concat();
+        let mut output_shape = manifest.sample_shape.clone();
+        output_shape[0] *= manifest.output_len() / manifest.sample_len();
+        let view = |kind, shape, bytes| {
+            TensorView::new(kind, shape, bytes).map_err(|error| Error::Golden(error.to_string()))
+        };
+        let cast = bytemuck::cast_slice::<f32, u8>;
+        let mut tensors = vec![
+            ("sample", view(Dtype::F32, shape(&manifest.sample_shape), cast(&self.sample))?),
+            ("timestep", view(Dtype::F32, shape(&[]), cast(&self.timestep))?),
+            ("out_sample", view(Dtype::F32, shape(&output_shape), cast(&self.out_sample))?),
+        ];
+        if let Some(labels) = &self.class_labels {
+            let bytes = bytemuck::cast_slice(labels);
+            tensors.push(("class_labels", view(Dtype::I64, shape(&[]), bytes)?));
+        }
+        safetensors::serialize(tensors, None).map_err(|error| Error::Golden(error.to_string()))
+    }
+
+    /// Compares outputs for the same inputs with the golden ones. A value that is not finite counts
+    /// as infinitely far.
+    ///
+    /// # Panics
+    ///
+    /// If `outputs` has another length than `out_sample`.
+    #[must_use]
+    pub fn compare(&self, outputs: &[f32]) -> Comparison {
+        assert_eq!(outputs.len(), self.out_sample.len(), "outputs of the golden inputs");
+        let difference = |(a, b): (&f32, &f32)| {
+            let difference = f64::from(a - b).abs();
+            if difference.is_finite() { difference } else { f64::INFINITY }
+        };
+        let max_abs = outputs.iter().zip(&self.out_sample).map(difference).fold(0.0, f64::max);
+        Comparison { max_abs, rms: rms(&self.out_sample) }
+    }
+}
+
+fn rms(values: &[f32]) -> f64 {
+    let sum: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
+    (sum / values.len() as f64).sqrt()
+}
+
+fn tensor_bytes<'a>(
+    tensors: &'a SafeTensors<'_>,
+    name: &str,
+    kind: Dtype,
+) -> Result<&'a [u8], Error> {
+    let tensor = tensors
+        .tensor(name)
+        .map_err(|_| Error::Golden(format!("the tensor {name:?} is missing")))?;
+    if tensor.dtype() != kind {
+        let found = tensor.dtype();
+        return Err(Error::Golden(format!("{name:?} must be {kind:?}, is {found:?}")));
+    }
+    Ok(tensor.data())
+}
+
+fn floats(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>, Error> {
+    Ok(bytemuck::pod_collect_to_vec(tensor_bytes(tensors, name, Dtype::F32)?))
+}
+
+fn integers(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<i64>, Error> {
+    Ok(bytemuck::pod_collect_to_vec(tensor_bytes(tensors, name, Dtype::I64)?))
+}

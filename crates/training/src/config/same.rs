@@ -1,0 +1,78 @@
+//! Whether two sets of settings describe the same run.
+
+use serde_json::Value;
+
+use crate::config::{TrainConfig, WatchConfig};
+use crate::error::TrainError;
+
+impl TrainConfig {
+    /// Checks that a run with these settings may be resumed with those of `other`: only its length
+    /// and what it writes on the way may differ.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Setting`], which lists the differences.
+    pub fn check_same(&self, other: &Self) -> Result<(), TrainError> {
+        // Which items are held out must not differ: the others are trained on.
+        let watch = WatchConfig { held_out: self.watch.held_out, ..other.watch };
+        let (steps, intervals, data_on) = (other.steps, other.intervals, other.data_on);
+        let eval = other.eval.clone();
+        let paced = Self { steps, intervals, watch, data_on, eval, ..self.clone() };
+        let [ours, theirs] =
+            [&paced, other].map(|config| serde_json::to_value(config).unwrap_or_default());
+        let mut differences = Vec::new();
+        compare(&mut differences, "", &ours, &theirs);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let problem = format!(
+            "differ from those of the run in this folder: {}; use the same ones, or name another \
+             folder",
+            differences.join(", ")
+        );
+        Err(TrainError::Setting { setting: "settings", problem })
+    }
+}
+
+/// Collects `name was X, is Y` for every value that differs, at any depth.
+fn compare(differences: &mut Vec<String>, name: &str, ours: &Value, theirs: &Value) {
+    if let (Value::Object(ours), Value::Object(theirs)) = (ours, theirs) {
+        let names: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+        for key in names {
+            let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+            let [ours, theirs] = [ours, theirs].map(|map| map.get(key).unwrap_or(&Value::Null));
+            compare(differences, &name, ours, theirs);
+        }
+    } else if ours != theirs {
+        differences.push(format!("{name} was {ours}, is {theirs}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ddpm_data::ItemShape;
+
+    use crate::config::{DataConfig, DataOn, TrainConfig};
+
+    fn config() -> TrainConfig {
+        let data =
+            DataConfig { labels: false, items: Some(100), ..DataConfig::from_source("gaussian8") };
+        TrainConfig::defaults("test".to_owned(), data, Vec::new(), ItemShape::Points2d)
+    }
+
+    #[test]
+    fn only_its_length_and_what_it_writes_may_differ() {
+        let mut other = config();
+        other.steps += 1;
+        other.intervals.keep += 1;
+        other.data_on = DataOn::Host;
+        other.eval.every += 1;
+        config().check_same(&other).unwrap();
+
+        other.optimizer.lr = 0.25;
+        other.data.items = None;
+        let message = config().check_same(&other).unwrap_err().to_string();
+        assert!(message.contains("data.items was 100, is null"), "{message}");
+        assert!(message.contains("optimizer.lr was 0.001, is 0.25"), "{message}");
+    }
+}

@@ -1,0 +1,76 @@
+//! `random`: writes a package of random weights, for benchmarks and device checks.
+//!
+//! A freshly initialised network outputs almost nothing, so any graph would pass its golden test.
+//! Here weights are drawn so that outputs are well away from zero; see [`weights`].
+
+mod blueprint;
+
+mod package;
+
+mod weights;
+
+use std::path::PathBuf;
+
+use ddpm_conversion::export::ExportError;
+use ddpm_network::Network;
+use ddpm_package::Package;
+use tch::{Device, nn};
+
+use self::blueprint::NetworkSource;
+use self::package::Untrained;
+use self::weights::Spread;
+use super::Failure;
+use super::verify::{OrtArgs, check};
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Network to write: cifar10, celeba, glyphs, toy, or a JSON file with its settings.
+    #[arg(long, value_name = "NETWORK")]
+    network: NetworkSource,
+
+    /// Folder of the package.
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+
+    /// Scale of the weights, in 0.1..=1: a layer with inputs of size 1 outputs numbers of this size
+    /// [default: 0.2].
+    #[arg(long)]
+    spread: Option<Spread>,
+
+    /// Seed of the weights and the golden vectors [default: 0].
+    #[arg(long)]
+    seed: Option<u64>,
+
+    /// Also write the weights to weights.safetensors, for other programs.
+    #[arg(long)]
+    with_weights: bool,
+
+    /// Replace an existing package at the output.
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    ort: OrtArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ddpm-exporter random --network cifar10 --output models/cifar10-random
+  ddpm-exporter random --network mine.json --spread 0.5 --seed 1 --output models/mine-random";
+
+impl Args {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let blueprint = self.network.blueprint().map_err(|error| Failure::Refused(error.into()))?;
+        let network = Network::new(&nn::VarStore::new(Device::Cpu).root(), &blueprint.model)?;
+        let (spread, seed) = (self.spread.unwrap_or_default(), self.seed.unwrap_or(0));
+        let weights = weights::randomise(&network, spread, seed).map_err(ExportError::from)?;
+        let untrained = Untrained { blueprint: &blueprint, network: &network, spread, seed };
+        let attached = self.with_weights.then_some(&weights[..]);
+        let digest = untrained.write(&self.output, self.force, attached)?;
+        eprintln!("{}, digest {digest}", blueprint.name);
+        check(&Package::open(&self.output)?, &self.ort)?;
+        println!("{}", self.output.display());
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! `train`: data in, a run's folder out, with a verified package at the end.
+
+mod new_run;
+
+mod dry_run;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ddpm_evaluation::extractor::OnnxOptions;
+use ddpm_training::distributed::Team;
+use ddpm_training::{Checkpoint, FolderRules, Outcome, RunDir, Session, TrainConfig, TrainError};
+use tch::Device;
+
+use self::dry_run::dry_run;
+use self::new_run::NewRun;
+use super::Failure;
+use super::cache::CacheArgs;
+use super::device::DeviceArgs;
+use super::distributed::DistributedArgs;
+use super::export::write_verified;
+use super::judging::JudgeSetup;
+use super::layers::{Layers, from_environment};
+use super::settings::{PaceFlags, RunFlags};
+use super::verify::OrtArgs;
+use crate::package::Export;
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    new: NewRun,
+
+    /// Folder of a run to resume exactly where its newest checkpoint left it.
+    #[arg(long, value_name = "RUN_DIR")]
+    #[arg(conflicts_with_all = ["NewRun", "NetworkFlags", "DiffusionFlags", "TrainingFlags"])]
+    resume: Option<PathBuf>,
+
+    #[command(flatten)]
+    settings: RunFlags,
+
+    #[command(flatten)]
+    pace: PaceFlags,
+
+    #[command(flatten)]
+    cache: CacheArgs,
+
+    #[command(flatten)]
+    device: DeviceArgs,
+
+    #[command(flatten)]
+    distributed: DistributedArgs,
+
+    /// Resume the run that --out already holds, which must have the same settings, or start one.
+    /// Runs restarted by a launcher (torchrun --max-restarts, Slurm's requeue) resume without it.
+    #[arg(long, conflicts_with = "resume")]
+    resume_or_start: bool,
+
+    /// Take one update, print what the run would cost, check that its folder can be written, and
+    /// leave nothing behind.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not write a package at the end.
+    #[arg(long)]
+    no_export: bool,
+
+    /// Leave out the files that also make the package a diffusers pipeline; they store the weights
+    /// a second time.
+    #[arg(long)]
+    no_weights: bool,
+
+    #[command(flatten)]
+    ort: OrtArgs,
+}
+
+const EXAMPLES: &str = "\
+Flags override the environment (DDPM_BATCH_SIZE is --batch-size, and so on), which overrides
+--config, which overrides --preset, which overrides the defaults for the data.
+
+Examples:
+  ddpm-exporter train --preset small --out runs/small
+  ddpm-exporter train --preset cifar10 --data cifar10:DIR --out runs/cifar10 --dry-run
+  ddpm-exporter train --data gaussian8 --out runs/toy
+  ddpm-exporter train --data glyphs --out runs/glyphs --steps 40000 --lr 1e-3
+  ddpm-exporter train --data mnist:tests/fixtures/digits --out runs/digits --name digits
+  ddpm-exporter train --data cifar10:cifar-10-batches-bin --out runs/cifar10 --precision bf16
+  ddpm-exporter train --data glyphs --out runs/glyphs --eval-every 2000 --eval-count 1000
+  ddpm-exporter train --resume runs/cifar10 --steps 900000
+  torchrun --no-python --nproc_per_node 8 --max-restarts 3 \\
+    ddpm-exporter train --distributed --preset cifar10 --data cifar10:DIR --out runs/cifar10";
+
+/// The run to train, from flags, environment, file and preset.
+enum RunRequest {
+    New { settings: Layers, folder: PathBuf },
+    Resume { folder: PathBuf },
+}
+
+impl Args {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let launch = self.distributed.launch()?;
+        // Command-line errors surface before any device is opened or process awaited.
+        let request = self.request()?;
+        let device = self.device.choose_for(launch.as_ref())?;
+        ddpm_torch::keep_freed_memory();
+        let team = launch.map(|launch| self.distributed.join(launch, device)).transpose()?;
+        match team {
+            Some(team) if !team.leads() => match ddpm_training::follow_leader(&team, device)? {
+                Some(signal) => Err(Failure::Stopped { signal, run: request.into_folder() }),
+                None => Ok(()),
+            },
+            team => self.lead(request, team, device),
+        }
+    }
+
+    fn request(&self) -> Result<RunRequest, Failure> {
+        if let Some(run) = &self.resume {
+            return Ok(RunRequest::Resume { folder: run.clone() });
+        }
+        let environment: NewRun = from_environment()?;
+        let settings = RunFlags {
+            network: from_environment()?,
+            diffusion: from_environment()?,
+            training: from_environment()?,
+        };
+        let overrides = vec![
+            environment.layer(&settings, &from_environment()?),
+            self.new.layer(&self.settings, &self.pace),
+        ];
+        let file = self.new.config.as_deref().or(environment.config.as_deref());
+        let preset = self.new.preset.as_deref().or(environment.preset.as_deref());
+        let settings = Layers::stack(overrides, file, preset)?;
+        settings.source()?;
+        let missing = || Failure::Usage("name the folder of the run with --out".to_owned());
+        let folder = self.new.out.clone().or(environment.out).ok_or_else(missing)?;
+        Ok(RunRequest::New { settings, folder })
+    }
+
+    /// Trains as rank 0, which reads the settings and writes the run.
+    fn lead(
+        &self,
+        request: RunRequest,
+        team: Option<Arc<Team>>,
+        device: Device,
+    ) -> Result<(), Failure> {
+        let mut session = match request {
+            RunRequest::New { settings, folder } => self.begin(&settings, folder, team, device)?,
+            RunRequest::Resume { folder } => self.resume(&folder, team, device)?,
+        };
+        session.announce();
+        let onnx = OnnxOptions { runtime: self.ort.runtime(), device: self.device.choice() };
+        let setup = JudgeSetup::open(session.config(), &onnx, device, self.cache.folder())?;
+        if self.dry_run {
+            return dry_run(&mut session);
+        }
+        let outcome = session.train(|session| {
+            let judge = |setup: JudgeSetup| {
+                setup.judge(session.config(), session.dataset(), session.trainer())
+            };
+            setup.map(judge).transpose()
+        })?;
+        self.finish(&session, outcome)
+    }
+
+    fn begin(
+        &self,
+        settings: &Layers,
+        folder: PathBuf,
+        team: Option<Arc<Team>>,
+        device: Device,
+    ) -> Result<Session, Failure> {
+        let unwritable = |cause| TrainError::Write { path: folder.clone(), cause };
+        let source = settings.source()?.absolute().map_err(unwritable)?;
+        let (name, data) = (settings.name(&source), settings.data(&source));
+        let dataset = Arc::new(ddpm_training::load_data(&data, settings.seed())?);
+        let config = settings.config(name, data, &dataset)?;
+        let rules = FolderRules { resume: self.resume_or_start, create: !self.dry_run };
+        Ok(Session::begin(folder, rules, config, dataset, team, device)?)
+    }
+
+    fn resume(
+        &self,
+        folder: &Path,
+        team: Option<Arc<Team>>,
+        device: Device,
+    ) -> Result<Session, Failure> {
+        let change_pace = |config: &mut TrainConfig, items| {
+            for pace in [&from_environment()?, &self.pace] {
+                pace.apply(config, items)?;
+            }
+            Ok(())
+        };
+        Session::resume(folder, change_pace, team, device)
+    }
+
+    /// Reports how the run ended, and writes the package of a finished one.
+    fn finish(&self, session: &Session, outcome: Outcome) -> Result<(), Failure> {
+        match outcome {
+            Outcome::Stopped(signal, checkpoint) => {
+                eprintln!("saved {}", checkpoint.display());
+                let run = RunDir::open(session.folder())?.path().to_path_buf();
+                Err(Failure::Stopped { signal, run })
+            }
+            Outcome::Finished(checkpoint) if self.no_export => {
+                println!("{}", checkpoint.display());
+                Ok(())
+            }
+            Outcome::Finished(checkpoint) => self.export(session, &checkpoint),
+        }
+    }
+
+    fn export(&self, session: &Session, checkpoint: &Path) -> Result<(), Failure> {
+        let checkpoint = Checkpoint::open(checkpoint)?;
+        let export = Export {
+            network: &checkpoint.network(false, Device::Cpu)?,
+            state: checkpoint.state(),
+            dataset: session.dataset(),
+            name: &session.config().name,
+            version: "1",
+            weights: !self.no_weights,
+        };
+        let package = RunDir::open(session.folder())?.package();
+        write_verified(&export, &package, true, &self.ort)?;
+        println!("{}", package.display());
+        Ok(())
+    }
+}
+
+impl RunRequest {
+    fn into_folder(self) -> PathBuf {
+        match self {
+            Self::New { folder, .. } | Self::Resume { folder } => folder,
+        }
+    }
+}

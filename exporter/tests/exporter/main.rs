@@ -1,0 +1,21 @@
+//! Promises of `ddpm-exporter` to its users.
+
+mod support;
+
+mod commands;
+
+mod data_check;
+
+mod evaluation;
+
+mod import;
+
+mod import_diffusers;
+
+mod judged;
+
+mod layouts;
+
+mod settings;
+
+mod watching;

@@ -1,9 +1,0 @@
-//! Files and folders that are written whole or not at all, and arrays in NumPy's format.
-
-mod whole;
-pub use whole::{check_writable, folder_of, write_whole};
-
-mod whole_folder;
-pub use whole_folder::WholeFolder;
-
-pub mod npy;
