@@ -47,7 +47,7 @@ const fn case(sampler: &'static str, even: Even, claimed: usize, orders: [f64; 2
     Case { sampler, even, claimed, exact_start: orders[0], usual_start: orders[1] }
 }
 
-const CASES: [Case; 39] = [
+const CASES: [Case; 41] = [
     case("ddim", Even::Lambda, 1, [1.0, 1.0]),
     case("ddim", Even::Rho, 1, [1.0, 1.0]),
     case("euler", Even::Rho, 1, [1.0, 1.0]),
@@ -55,6 +55,8 @@ const CASES: [Case; 39] = [
     case("heun", Even::Rho, 2, [2.0, 2.0]),
     case("heun", Even::Lambda, 2, [2.0, 2.0]),
     case("edm-heun:s-churn=0", Even::Rho, 2, [2.0, 2.0]),
+    case("dpm2", Even::Lambda, 2, [2.0, 2.0]),
+    case("dpm2", Even::Rho, 2, [2.0, 2.0]),
     case("dpm++:order=1", Even::Lambda, 1, [1.0, 1.0]),
     case("dpm++:order=2", Even::Lambda, 2, [2.0, 2.0]),
     case("dpm++:order=2,form=heun", Even::Lambda, 2, [2.0, 2.0]),

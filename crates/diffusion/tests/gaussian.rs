@@ -71,7 +71,7 @@ fn without_last_step(program: &Program) -> Vec<Row> {
 const STEPS: [usize; 7] = [16, 32, 64, 128, 256, 512, 1024];
 
 /// Samplers and their weak orders. `{}` is a sixteenth of the steps.
-const WEAK: [(&str, f64); 17] = [
+const WEAK: [(&str, f64); 18] = [
     ("ddpm:variance=fixed-small", 1.0),
     ("ddpm:variance=fixed-large", 1.0),
     ("ddim:eta=0.5", 1.0),
@@ -86,6 +86,7 @@ const WEAK: [(&str, f64); 17] = [
     ("restart:t-min=0.7072,t-max=2,steps={}", 2.0),
     ("ddim", 1.0),
     ("heun", 2.0),
+    ("dpm2", 2.0),
     ("dpm++:order=2", 2.0),
     ("unipc:order=2", 3.0),
     ("deis:order=3", 2.0),
@@ -138,7 +139,7 @@ fn finished(sampler: &str, network: &Parameterisation, steps: usize) -> (f64, f6
 }
 
 /// Samplers as they are used.
-const FINISHED: [&str; 16] = [
+const FINISHED: [&str; 17] = [
     "ddpm:variance=fixed-small",
     "ddpm:variance=fixed-large",
     "ddim",
@@ -148,6 +149,7 @@ const FINISHED: [&str; 16] = [
     "edm-heun:s-churn=10,s-noise=1",
     "restart:t-min=0.4,t-max=1,steps=20",
     "heun",
+    "dpm2",
     "dpm++",
     "dpm++:order=3",
     "unipc",

@@ -63,7 +63,7 @@ const V: usize = 2;
 const EDM: usize = 3;
 const FLOW: usize = 4;
 
-const CASES: [Case; 19] = [
+const CASES: [Case; 20] = [
     case("ddpm", EPS, "karras", 900),
     case("ddpm:variance=fixed-large", X_0, "karras", 600),
     case("ddim", V, "karras", 400),
@@ -83,6 +83,7 @@ const CASES: [Case; 19] = [
     case("restart:t-min=0.3,t-max=1,steps=10", EDM, "karras", 50),
     case("flow-euler", FLOW, "flow", 400),
     case("pndm", EDM, "karras", 50),
+    case("dpm2", EPS, "karras", 70),
 ];
 
 fn compile(case: &Case, network: &Parameterisation, guidance: Option<Guidance>) -> Program {

@@ -53,6 +53,7 @@ families! {
     euler_ancestral_is_its_formula_and_the_packages: "euler-ancestral",
     heun_is_its_formula_and_the_packages: "heun",
     edm_heun_is_its_formula_and_the_packages: "edm-heun",
+    dpm2_is_its_formula_and_the_packages: "dpm2",
     dpm_solver_pp_is_its_formula_and_the_packages: "dpm++",
     dpm_solver_pp_3_corrected_is_its_formula: "dpm++-3-corrected",
     sde_dpm_solver_pp_is_its_formula_and_the_packages: "sde-dpm++",

@@ -41,6 +41,9 @@ mod heun;
 pub(crate) use heun::add_noise;
 pub use heun::{EdmHeun, Heun};
 
+mod midpoint;
+pub use midpoint::Dpm2;
+
 mod dpm_solver;
 pub use dpm_solver::{DpmSolverPp, DpmSolverPp3Corrected, SdeDpmSolverPp};
 

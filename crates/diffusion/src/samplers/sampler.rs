@@ -1,7 +1,7 @@
 //! The table of samplers.
 
 use super::{
-    Allowed, Consistency, Ddim, DdimInverse, Ddpm, DefaultSteps, Deis, Denoiser, DpmSolverPp,
+    Allowed, Consistency, Ddim, DdimInverse, Ddpm, DefaultSteps, Deis, Denoiser, Dpm2, DpmSolverPp,
     DpmSolverPp3Corrected, EdmHeun, Euler, EulerAncestral, Facts, FlowEuler, Heun, Ipndm, Lcm, Lms,
     Method, Pndm, Restart, SamplerOption, SdeDpmSolverPp, Step, UniPc, Value,
 };
@@ -63,6 +63,7 @@ samplers! {
     EulerAncestral,
     Heun,
     EdmHeun,
+    Dpm2,
     DpmSolverPp,
     DpmSolverPp3Corrected,
     SdeDpmSolverPp,

@@ -180,6 +180,7 @@ def module_of(class_name):
         "DDIMInverseScheduler": "ddim_inverse",
         "LMSDiscreteScheduler": "lms_discrete",
         "LCMScheduler": "lcm",
+        "KDPM2DiscreteScheduler": "k_dpm_2_discrete",
         "UniPCMultistepScheduler": "unipc_multistep",
         "DEISMultistepScheduler": "deis_multistep",
         "DPMSolverMultistepScheduler": "dpmsolver_multistep",
@@ -258,7 +259,9 @@ def run_diffusers(case, process, points, wanted, name):
     if not wanted.grid_differs:
         check_grid(case, points, scheduler)
     model = Model(process, case.prediction, case.clip)
-    exploding = name.startswith(("Euler", "Heun", "LMS")) and case.process["kind"] == "discrete"
+    exploding = (
+        name.startswith(("Euler", "Heun", "KDPM2", "LMS")) and case.process["kind"] == "discrete"
+    )
     x = shaped(case.initial)
     if exploding:
         x = x / float(points[0].alpha)
@@ -301,7 +304,10 @@ def check_grid(case, points, scheduler):
         assert len(visited) == len(wanted), (case.name, visited, wanted)
         assert np.allclose(visited, wanted, rtol=2e-4), (case.name, visited, wanted)
     elif "timesteps" in case.grid:
-        visited = list(dict.fromkeys(float(t) for t in scheduler.timesteps))
+        timesteps = scheduler.timesteps
+        if hasattr(scheduler, "sigmas_interpol"):  # midpoints are between them
+            timesteps = timesteps[::2]
+        visited = list(dict.fromkeys(float(t) for t in timesteps))
         assert np.allclose(visited, case.grid["timesteps"], rtol=1e-5), (case.name, visited)
 
 
@@ -316,8 +322,15 @@ def point_of(case, process, points, wanted, scheduler, t):
     if case.process["kind"] == "flow":
         return process.at_timestep(1000 * float(scheduler.sigmas[index or 0]))
     if case.process["kind"] == "edm" or wanted.network_time == "sigma":
-        return process.at_sigma(float(scheduler.sigmas[index or 0]))
+        return process.at_sigma(sigma_of(scheduler, index or 0))
     return process.at_timestep(float(t))
+
+
+def sigma_of(scheduler, index):
+    """The sigma at which the package calls the network."""
+    if hasattr(scheduler, "sigmas_interpol") and not scheduler.state_in_first_order:
+        return float(scheduler.sigmas_interpol[index])
+    return float(scheduler.sigmas[index])
 
 
 def network_output(model, feed, case, scaled, x, point, exploding):

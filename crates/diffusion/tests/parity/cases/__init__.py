@@ -6,12 +6,12 @@ from cases.beyond import beyond
 from cases.case import SCHEDULES
 from cases.dpm import dpm, sde, unipc
 from cases.few_steps import few_steps, flow
-from cases.karras import euler, heun
+from cases.karras import dpm_2, euler, heun
 
 __all__ = ["SCHEDULES", "beyond", "cases"]
 
 
 def cases():
     """All of them, by family."""
-    families = [ddpm, ddim, euler, heun, dpm, sde, unipc, adams, few_steps, flow]
+    families = [ddpm, ddim, euler, heun, dpm_2, dpm, sde, unipc, adams, few_steps, flow]
     return [case for family in families for case in family()]

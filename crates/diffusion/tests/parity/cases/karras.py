@@ -202,3 +202,49 @@ def heun():
         prediction="edm",
         clip="dynamic:0.9:3",
     )
+
+
+def dpm_2():
+    yield Case(
+        "dpm2-karras-eps",
+        "dpm2",
+        *karras(8),
+        [diffusers("KDPM2Discrete", 8, **KARRAS), k_diffusion("dpm_2")],
+    )
+    yield Case(
+        "dpm2-trailing-v",
+        "dpm2",
+        *trailing(10),
+        [diffusers("KDPM2Discrete", 10, timestep_spacing="trailing"), k_diffusion("dpm_2")],
+        prediction="v",
+    )
+    yield Case(
+        "dpm2-leading-eps-clip",
+        "dpm2",
+        *leading(12),
+        [
+            diffusers("KDPM2Discrete", 12, timestep_spacing="leading", feed="eps"),
+            k_diffusion("dpm_2"),
+        ],
+        clip="unit",
+    )
+    yield Case(
+        "dpm2-exponential-x0",
+        "dpm2",
+        *exponential(10),
+        [k_diffusion("dpm_2")],
+        prediction="x_0",
+    )
+    yield Case(
+        "dpm2-edm", "dpm2", *edm_karras(18), [k_diffusion("dpm_2")], process=EDM, prediction="edm"
+    )
+    yield Case(
+        "dpm2-edm-to-sigma",
+        "dpm2",
+        sigmas(grids.karras(0.002, 80.0, 10)[:-1]),
+        "karras 10 without its last",
+        [k_diffusion("dpm_2")],
+        process=EDM,
+        prediction="edm",
+        end={"sigma": grids.karras(0.002, 80.0, 10)[-1]},
+    )

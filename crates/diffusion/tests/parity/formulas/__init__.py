@@ -19,6 +19,7 @@ from formulas.ddpm import ddpm
 from formulas.dpm import (
     dpm_plus_plus,
     dpm_plus_plus_3_corrected,
+    dpm_solver_2,
     sde_dpm_plus_plus,
     sde_dpm_plus_plus_3,
 )
@@ -35,6 +36,7 @@ SAMPLERS = {
     "heun": heun,
     "edm-heun": edm_heun,
     "restart": restart,
+    "dpm2": dpm_solver_2,
     "dpm++": dpm_plus_plus,
     "dpm++-3-corrected": dpm_plus_plus_3_corrected,
     "sde-dpm++": sde_dpm_plus_plus,

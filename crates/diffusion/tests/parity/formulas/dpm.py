@@ -1,4 +1,5 @@
-"""DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095), multistep."""
+"""DPM-Solver-2 (Lu et al. 2022, arXiv 2206.00927), singlestep, and DPM-Solver++ (Lu et al. 2022,
+arXiv 2211.01095)."""
 
 import numpy as np
 
@@ -11,6 +12,29 @@ def lowered(order, position, count, then, lower_order_final):
     if lower_order_final:
         order = min(order, count - position)
     return 1 if then.is_data else order
+
+
+def midpoint(model, now, then):
+    """The point halfway in lambda."""
+    return model.process.at_sigma(np.exp(-(now.lam + then.lam) / 2))
+
+
+def dpm_solver_2_step(model, x, now, then):
+    """DPM-Solver-2 (arXiv 2206.00927), algorithm 1, r_1 = 1/2."""
+    middle, h = midpoint(model, now, then), then.lam - now.lam
+    eps = (x - now.alpha * model(x, now).x_0) / now.s
+    u = middle.alpha / now.alpha * x - middle.s * np.expm1(h / 2) * eps
+    eps = (u - middle.alpha * model(u, middle).x_0) / middle.s
+    return then.alpha / now.alpha * x - then.s * np.expm1(h) * eps
+
+
+def dpm_solver_2(model, points, x):
+    """DPM-Solver-2; the step that ends at the data, where lambda has no end, is of order 1."""
+    for now, then in zip(points, points[1:]):
+        if then.is_data:
+            return model(x, now).x_0
+        x = dpm_solver_2_step(model, x, now, then)
+    return x
 
 
 def dpm_plus_plus(model, points, x, order=2, form="midpoint", lower_order_final=False):
