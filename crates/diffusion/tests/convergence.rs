@@ -47,7 +47,7 @@ const fn case(sampler: &'static str, even: Even, claimed: usize, orders: [f64; 2
     Case { sampler, even, claimed, exact_start: orders[0], usual_start: orders[1] }
 }
 
-const CASES: [Case; 41] = [
+const CASES: [Case; 42] = [
     case("ddim", Even::Lambda, 1, [1.0, 1.0]),
     case("ddim", Even::Rho, 1, [1.0, 1.0]),
     case("euler", Even::Rho, 1, [1.0, 1.0]),
@@ -57,6 +57,7 @@ const CASES: [Case; 41] = [
     case("edm-heun:s-churn=0", Even::Rho, 2, [2.0, 2.0]),
     case("dpm2", Even::Lambda, 2, [2.0, 2.0]),
     case("dpm2", Even::Rho, 2, [2.0, 2.0]),
+    case("dpm2-ancestral:eta=0", Even::Lambda, 2, [2.0, 2.0]),
     case("dpm++:order=1", Even::Lambda, 1, [1.0, 1.0]),
     case("dpm++:order=2", Even::Lambda, 2, [2.0, 2.0]),
     case("dpm++:order=2,form=heun", Even::Lambda, 2, [2.0, 2.0]),
@@ -212,7 +213,14 @@ fn the_interpreter_of_these_tests_is_the_kernel() {
     let network = &predictions()[0];
     let perfect = Perfect::new(network, &data());
     let noise = Noise::new(3);
-    let stochastic = ["ddpm", "ddim:eta=1", "sde-dpm++", "edm-heun", "restart:t-min=1,t-max=3"];
+    let stochastic = [
+        "ddpm",
+        "ddim:eta=1",
+        "dpm2-ancestral",
+        "sde-dpm++",
+        "edm-heun",
+        "restart:t-min=1,t-max=3",
+    ];
     for sampler in CASES.iter().map(|case| case.sampler).chain(stochastic) {
         let recipe = Recipe::new(sampler.parse().unwrap(), network);
         let grid = GridSpec::Exponential;

@@ -71,13 +71,15 @@ fn without_last_step(program: &Program) -> Vec<Row> {
 const STEPS: [usize; 7] = [16, 32, 64, 128, 256, 512, 1024];
 
 /// Samplers and their weak orders. `{}` is a sixteenth of the steps.
-const WEAK: [(&str, f64); 18] = [
+const WEAK: [(&str, f64); 20] = [
     ("ddpm:variance=fixed-small", 1.0),
     ("ddpm:variance=fixed-large", 1.0),
     ("ddim:eta=0.5", 1.0),
     ("ddim:eta=1", 1.0),
     ("euler-ancestral", 1.0),
     ("euler-ancestral:eta=0.5", 1.0),
+    ("dpm2-ancestral", 2.0),
+    ("dpm2-ancestral:eta=0.5", 2.0),
     ("sde-dpm++:order=1", 1.0),
     ("sde-dpm++:order=2", 2.0),
     ("sde-dpm++:order=2,form=heun", 2.0),
@@ -139,12 +141,13 @@ fn finished(sampler: &str, network: &Parameterisation, steps: usize) -> (f64, f6
 }
 
 /// Samplers as they are used.
-const FINISHED: [&str; 17] = [
+const FINISHED: [&str; 18] = [
     "ddpm:variance=fixed-small",
     "ddpm:variance=fixed-large",
     "ddim",
     "ddim:eta=1",
     "euler-ancestral",
+    "dpm2-ancestral",
     "sde-dpm++",
     "edm-heun:s-churn=10,s-noise=1",
     "restart:t-min=0.4,t-max=1,steps=20",

@@ -54,6 +54,7 @@ families! {
     heun_is_its_formula_and_the_packages: "heun",
     edm_heun_is_its_formula_and_the_packages: "edm-heun",
     dpm2_is_its_formula_and_the_packages: "dpm2",
+    dpm2_ancestral_is_its_formula_and_the_packages: "dpm2-ancestral",
     dpm_solver_pp_is_its_formula_and_the_packages: "dpm++",
     dpm_solver_pp_3_corrected_is_its_formula: "dpm++-3-corrected",
     sde_dpm_solver_pp_is_its_formula_and_the_packages: "sde-dpm++",

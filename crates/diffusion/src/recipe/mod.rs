@@ -271,8 +271,15 @@ mod tests {
     #[test]
     fn a_grid_that_stops_above_0_is_for_samplers_without_noise() {
         let stops = "sigmas:80-5-1-0.5";
-        for sampler in ["ddpm", "ddim:eta=1", "euler-ancestral", "sde-dpm++", "consistency", "lcm"]
-        {
+        for sampler in [
+            "ddpm",
+            "ddim:eta=1",
+            "euler-ancestral",
+            "dpm2-ancestral",
+            "sde-dpm++",
+            "consistency",
+            "lcm",
+        ] {
             let error = refused(sampler, stops, 3);
             let name = sampler.split(':').next().unwrap();
             assert!(error.contains(&format!("stops at sigma 0.5, where {name}")), "{error}");

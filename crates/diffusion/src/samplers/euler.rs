@@ -120,21 +120,31 @@ impl Method for EulerAncestral {
     }
 
     fn steps(&self, denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error> {
-        one_row_per_step(grid, |_, from, to| {
-            let mut row = denoiser.row(&from)?;
-            if to.is_data() {
-                row.u = X_0;
-                return Ok(row);
-            }
-            let ratio = to.rho() / from.rho();
-            let up = to.rho() * (self.eta * (1.0 - ratio * ratio).max(0.0).sqrt()).min(1.0);
-            let down = (to.rho() * to.rho() - up * up).max(0.0).sqrt();
-            // Without a division by α, which is 0 at pure noise.
-            row.u.u = to.alpha * down / from.sigma;
-            row.u.x_0 = to.alpha * (1.0 - down / from.rho());
-            row.u.z = to.alpha * self.s_noise * up;
-            Ok(row)
-        })
+        one_row_per_step(grid, |_, from, to| self.row(denoiser, &from, &to))
+    }
+}
+
+impl EulerAncestral {
+    /// The row of a step.
+    pub(crate) fn row(
+        &self,
+        denoiser: &Denoiser<'_>,
+        from: &Point,
+        to: &Point,
+    ) -> Result<Row, Error> {
+        let mut row = denoiser.row(from)?;
+        if to.is_data() {
+            row.u = X_0;
+            return Ok(row);
+        }
+        let ratio = to.rho() / from.rho();
+        let up = to.rho() * (self.eta * (1.0 - ratio * ratio).max(0.0).sqrt()).min(1.0);
+        let down = (to.rho() * to.rho() - up * up).max(0.0).sqrt();
+        // Without a division by α, which is 0 at pure noise.
+        row.u.u = to.alpha * down / from.sigma;
+        row.u.x_0 = to.alpha * (1.0 - down / from.rho());
+        row.u.z = to.alpha * self.s_noise * up;
+        Ok(row)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Solvers of order 2 with an eval at the midpoint of each step, in ln ρ.
 
 use super::euler::{euler_mix, euler_row};
-use super::{DefaultSteps, Denoiser, Facts, Method, SamplerOption, Step};
+use super::{DefaultSteps, Denoiser, EulerAncestral, Facts, Method, SamplerOption, Step};
 use crate::{Error, Grid, Mix, Point, Row};
 
 /// The slope at the midpoint in ln ρ, which Euler's method reaches, takes the whole
@@ -54,6 +54,91 @@ impl Method for Dpm2 {
         };
         grid.intervals().map(step).collect()
     }
+}
+
+/// [`Dpm2`] to a lower noise than the next point's, and fresh noise up to it, as
+/// [`EulerAncestral`] divides them: 2 evals per step, 1 in a step to the data and in one
+/// out of pure noise, which is [`EulerAncestral`]'s.
+///
+/// # Source
+///
+/// k-diffusion, `sample_dpm_2_ancestral`; σ_up and σ_down as in Song et al. 2021,
+/// appendix F, <https://arxiv.org/abs/2011.13456>, for η = 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dpm2Ancestral {
+    /// Share of the fresh noise, in [0, 1].
+    pub eta: f64,
+    /// Scale of it, in (0, 2].
+    pub s_noise: f64,
+}
+
+impl Dpm2Ancestral {
+    /// With all of the fresh noise.
+    pub const DEFAULT: Self = Self { eta: 1.0, s_noise: 1.0 };
+}
+
+impl Method for Dpm2Ancestral {
+    fn facts(&self) -> Facts {
+        Facts {
+            name: "dpm2-ancestral",
+            field: "dpm2_ancestral",
+            default_steps: DefaultSteps::AtMost(50),
+            grid: None,
+            rows_per_step: 2,
+            multistep: false,
+            divides_by_steps: false,
+            encodes: false,
+            takes_mean: false,
+        }
+    }
+
+    fn options(&mut self) -> Vec<SamplerOption<'_>> {
+        vec![
+            SamplerOption::number("eta", &mut self.eta, 0.0..=1.0),
+            SamplerOption::number("s-noise", &mut self.s_noise, 1e-6..=2.0),
+        ]
+    }
+
+    fn steps(&self, denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error> {
+        let Self { eta, s_noise } = *self;
+        with_fresh_noise(denoiser, grid, EulerAncestral { eta, s_noise }, along_slope)
+    }
+}
+
+/// The mix from the anchor at `from` down to a σ/α by the prediction at the midpoint, at
+/// the scale of `to`.
+type Whole = fn(from: &Point, middle: &Point, to: &Point, rho: f64) -> Mix;
+
+/// Steps down by the midpoint, each with noise at its end; those that have no midpoint
+/// are of `first_order`.
+fn with_fresh_noise(
+    denoiser: &Denoiser<'_>,
+    grid: &Grid,
+    first_order: EulerAncestral,
+    whole: Whole,
+) -> Result<Vec<Step>, Error> {
+    let step = |(from, to): (Point, Point)| {
+        if to.is_data() || from.is_pure_noise() {
+            let rows = vec![first_order.row(denoiser, &from, &to)?];
+            return Ok(Step { from, to, rows });
+        }
+        let (down, up) = down_and_up(first_order.eta, &from, &to);
+        let (trial, middle) = to_midpoint(denoiser, &from, down)?;
+        let mut noisy = denoiser.row(&middle)?;
+        noisy.u = whole(&from, &middle, &to, down);
+        noisy.u.z = to.alpha * first_order.s_noise * up;
+        Ok(Step { from, to, rows: vec![trial, noisy] })
+    };
+    grid.intervals().map(step).collect()
+}
+
+/// σ_down and σ_up of [`EulerAncestral`].
+fn down_and_up(eta: f64, from: &Point, to: &Point) -> (f64, f64) {
+    let ratio = to.rho() / from.rho();
+    let up = to.rho() * eta * (1.0 - ratio * ratio).max(0.0).sqrt();
+    // σ'² − σ_up² without the cancellation, so that it is above 0 in the longest step.
+    let down = to.rho() * ((1.0 - eta * eta) + (eta * ratio).powi(2)).sqrt();
+    (down, up)
 }
 
 /// The row to the midpoint in ln ρ between `from` and `rho`, both finite and above 0, and

@@ -42,7 +42,7 @@ pub(crate) use heun::add_noise;
 pub use heun::{EdmHeun, Heun};
 
 mod midpoint;
-pub use midpoint::Dpm2;
+pub use midpoint::{Dpm2, Dpm2Ancestral};
 
 mod dpm_solver;
 pub use dpm_solver::{DpmSolverPp, DpmSolverPp3Corrected, SdeDpmSolverPp};

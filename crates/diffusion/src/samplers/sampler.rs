@@ -1,9 +1,10 @@
 //! The table of samplers.
 
 use super::{
-    Allowed, Consistency, Ddim, DdimInverse, Ddpm, DefaultSteps, Deis, Denoiser, Dpm2, DpmSolverPp,
-    DpmSolverPp3Corrected, EdmHeun, Euler, EulerAncestral, Facts, FlowEuler, Heun, Ipndm, Lcm, Lms,
-    Method, Pndm, Restart, SamplerOption, SdeDpmSolverPp, Step, UniPc, Value,
+    Allowed, Consistency, Ddim, DdimInverse, Ddpm, DefaultSteps, Deis, Denoiser, Dpm2,
+    Dpm2Ancestral, DpmSolverPp, DpmSolverPp3Corrected, EdmHeun, Euler, EulerAncestral, Facts,
+    FlowEuler, Heun, Ipndm, Lcm, Lms, Method, Pndm, Restart, SamplerOption, SdeDpmSolverPp, Step,
+    UniPc, Value,
 };
 use crate::{Error, Grid, GridSpec, Parameterisation, Prediction, Process};
 
@@ -64,6 +65,7 @@ samplers! {
     Heun,
     EdmHeun,
     Dpm2,
+    Dpm2Ancestral,
     DpmSolverPp,
     DpmSolverPp3Corrected,
     SdeDpmSolverPp,

@@ -49,6 +49,7 @@ mod tests {
             "ddim:eta=0.5,clip-rule=keep-eps",
             "euler-ancestral:eta=0.5,s-noise=1.1",
             "edm-heun:s-churn=30,s-tmin=0.1,s-tmax=1,s-noise=1.01",
+            "dpm2-ancestral:eta=0.5,s-noise=1.1",
             "dpm++:order=3,form=heun,lower-order-final=true",
             "sde-dpm++:order=1,form=heun,eta=0.5",
             "unipc:order=3,variant=bh1,lower-order-final=true",

@@ -181,6 +181,7 @@ def module_of(class_name):
         "LMSDiscreteScheduler": "lms_discrete",
         "LCMScheduler": "lcm",
         "KDPM2DiscreteScheduler": "k_dpm_2_discrete",
+        "KDPM2AncestralDiscreteScheduler": "k_dpm_2_ancestral_discrete",
         "UniPCMultistepScheduler": "unipc_multistep",
         "DEISMultistepScheduler": "deis_multistep",
         "DPMSolverMultistepScheduler": "dpmsolver_multistep",
@@ -329,7 +330,9 @@ def point_of(case, process, points, wanted, scheduler, t):
 def sigma_of(scheduler, index):
     """The sigma at which the package calls the network."""
     if hasattr(scheduler, "sigmas_interpol") and not scheduler.state_in_first_order:
-        return float(scheduler.sigmas_interpol[index])
+        # The ancestral one keeps them an index earlier.
+        ancestral = "Ancestral" in type(scheduler).__name__
+        return float(scheduler.sigmas_interpol[index - ancestral])
     return float(scheduler.sigmas[index])
 
 
@@ -356,7 +359,7 @@ def run_k_diffusion(case, process, points, wanted, name):
     x = shaped(case.initial) / float(points[0].alpha)
     noise = Noise(case)
     options = dict(wanted.options)
-    if name in ("sample_euler_ancestral", "sample_dpmpp_2m_sde", "sample_dpmpp_3m_sde"):
+    if name.endswith(("_ancestral", "_sde")):
         options["noise_sampler"] = lambda sigma, sigma_next: noise.next()
     churn = Churn(noise, sigmas, options) if "s_churn" in options else None
     original, sampling.torch = sampling.torch, RandnLike(churn)

@@ -248,3 +248,42 @@ def dpm_2():
         prediction="edm",
         end={"sigma": grids.karras(0.002, 80.0, 10)[-1]},
     )
+    yield Case(
+        "dpm2-ancestral-karras-eps",
+        "dpm2-ancestral",
+        *karras(10),
+        [diffusers("KDPM2AncestralDiscrete", 10, **KARRAS), k_diffusion("dpm_2_ancestral")],
+    )
+    yield Case(
+        "dpm2-ancestral-trailing-v-clip",
+        "dpm2-ancestral",
+        *trailing(12),
+        [
+            diffusers("KDPM2AncestralDiscrete", 12, timestep_spacing="trailing", feed="eps"),
+            k_diffusion("dpm_2_ancestral"),
+        ],
+        prediction="v",
+        clip="unit",
+    )
+    half = dict(eta=0.5, s_noise=1.003)
+    yield Case(
+        "dpm2-ancestral-karras-half-eps",
+        "dpm2-ancestral:eta=0.5,s-noise=1.003",
+        *karras(12),
+        [k_diffusion("dpm_2_ancestral", **half)],
+    )
+    yield Case(
+        "dpm2-ancestral-none-v",
+        "dpm2-ancestral:eta=0",
+        *karras(12),
+        [k_diffusion("dpm_2_ancestral", eta=0.0)],
+        prediction="v",
+    )
+    yield Case(
+        "dpm2-ancestral-edm",
+        "dpm2-ancestral",
+        *edm_karras(15),
+        [k_diffusion("dpm_2_ancestral")],
+        process=EDM,
+        prediction="edm",
+    )

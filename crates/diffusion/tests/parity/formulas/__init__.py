@@ -20,6 +20,7 @@ from formulas.dpm import (
     dpm_plus_plus,
     dpm_plus_plus_3_corrected,
     dpm_solver_2,
+    dpm_solver_2_ancestral,
     sde_dpm_plus_plus,
     sde_dpm_plus_plus_3,
 )
@@ -37,6 +38,7 @@ SAMPLERS = {
     "edm-heun": edm_heun,
     "restart": restart,
     "dpm2": dpm_solver_2,
+    "dpm2-ancestral": dpm_solver_2_ancestral,
     "dpm++": dpm_plus_plus,
     "dpm++-3-corrected": dpm_plus_plus_3_corrected,
     "sde-dpm++": sde_dpm_plus_plus,

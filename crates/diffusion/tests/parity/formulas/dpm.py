@@ -37,6 +37,26 @@ def dpm_solver_2(model, points, x):
     return x
 
 
+def with_fresh_noise(step, model, points, x, eta, s_noise):
+    """Steps of the ODE to a lower sigma, and noise up to the next one: Song et al. 2021 (score SDE),
+    appendix F, with eta as in k-diffusion; see euler_ancestral."""
+    for now, then in zip(points, points[1:]):
+        if then.is_data:
+            return model(x, now).x_0
+        up = eta * then.sigma * np.sqrt(1 - (then.sigma / now.sigma) ** 2)
+        down = model.process.at_sigma(np.sqrt(then.sigma**2 - up**2))
+        x = step(model, x, now, down) / down.alpha
+        if up > 0:
+            x = x + s_noise * up * model.noise()
+        x = then.alpha * x
+    return x
+
+
+def dpm_solver_2_ancestral(model, points, x, eta=1, s_noise=1):
+    """DPM-Solver-2 with fresh noise; the step that ends at the data is of order 1."""
+    return with_fresh_noise(dpm_solver_2_step, model, points, x, eta, s_noise)
+
+
 def dpm_plus_plus(model, points, x, order=2, form="midpoint", lower_order_final=False):
     """DPM-Solver++(1), (2M) and (3M): the exact solution of proposition 4.1,
 
