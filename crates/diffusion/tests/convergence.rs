@@ -47,7 +47,7 @@ const fn case(sampler: &'static str, even: Even, claimed: usize, orders: [f64; 2
     Case { sampler, even, claimed, exact_start: orders[0], usual_start: orders[1] }
 }
 
-const CASES: [Case; 42] = [
+const CASES: [Case; 44] = [
     case("ddim", Even::Lambda, 1, [1.0, 1.0]),
     case("ddim", Even::Rho, 1, [1.0, 1.0]),
     case("euler", Even::Rho, 1, [1.0, 1.0]),
@@ -65,6 +65,8 @@ const CASES: [Case; 42] = [
     case("dpm++:order=3,form=heun", Even::Lambda, 3, [2.0, 2.0]),
     case("dpm++-3-corrected", Even::Lambda, 3, [3.0, 2.0]),
     case("dpm++-3-corrected", Even::Rho, 3, [3.0, 2.0]),
+    case("dpm++2s-ancestral:eta=0", Even::Lambda, 2, [2.0, 2.0]),
+    case("dpm++2s-ancestral:eta=0", Even::Rho, 2, [2.0, 2.0]),
     case("unipc:order=1,variant=bh1", Even::Lambda, 2, [2.0, 2.0]),
     case("unipc:order=1,variant=bh2", Even::Lambda, 2, [2.0, 2.0]),
     case("unipc:order=2,variant=bh1", Even::Lambda, 3, [3.0, 3.0]),
@@ -218,6 +220,7 @@ fn the_interpreter_of_these_tests_is_the_kernel() {
         "ddim:eta=1",
         "dpm2-ancestral",
         "sde-dpm++",
+        "dpm++2s-ancestral",
         "edm-heun",
         "restart:t-min=1,t-max=3",
     ];

@@ -71,7 +71,7 @@ fn without_last_step(program: &Program) -> Vec<Row> {
 const STEPS: [usize; 7] = [16, 32, 64, 128, 256, 512, 1024];
 
 /// Samplers and their weak orders. `{}` is a sixteenth of the steps.
-const WEAK: [(&str, f64); 20] = [
+const WEAK: [(&str, f64); 22] = [
     ("ddpm:variance=fixed-small", 1.0),
     ("ddpm:variance=fixed-large", 1.0),
     ("ddim:eta=0.5", 1.0),
@@ -84,6 +84,8 @@ const WEAK: [(&str, f64); 20] = [
     ("sde-dpm++:order=2", 2.0),
     ("sde-dpm++:order=2,form=heun", 2.0),
     ("sde-dpm++:order=2,eta=0.5", 2.0),
+    ("dpm++2s-ancestral", 2.0),
+    ("dpm++2s-ancestral:eta=0.5", 2.0),
     ("edm-heun:s-churn=10,s-tmin=0.2,s-noise=1", 2.0),
     ("restart:t-min=0.7072,t-max=2,steps={}", 2.0),
     ("ddim", 1.0),
@@ -141,7 +143,7 @@ fn finished(sampler: &str, network: &Parameterisation, steps: usize) -> (f64, f6
 }
 
 /// Samplers as they are used.
-const FINISHED: [&str; 18] = [
+const FINISHED: [&str; 19] = [
     "ddpm:variance=fixed-small",
     "ddpm:variance=fixed-large",
     "ddim",
@@ -149,6 +151,7 @@ const FINISHED: [&str; 18] = [
     "euler-ancestral",
     "dpm2-ancestral",
     "sde-dpm++",
+    "dpm++2s-ancestral",
     "edm-heun:s-churn=10,s-noise=1",
     "restart:t-min=0.4,t-max=1,steps=20",
     "heun",

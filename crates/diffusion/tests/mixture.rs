@@ -63,7 +63,7 @@ const V: usize = 2;
 const EDM: usize = 3;
 const FLOW: usize = 4;
 
-const CASES: [Case; 21] = [
+const CASES: [Case; 22] = [
     case("ddpm", EPS, "karras", 900),
     case("ddpm:variance=fixed-large", X_0, "karras", 600),
     case("ddim", V, "karras", 400),
@@ -85,6 +85,7 @@ const CASES: [Case; 21] = [
     case("pndm", EDM, "karras", 50),
     case("dpm2", EPS, "karras", 70),
     case("dpm2-ancestral", EDM, "karras", 100),
+    case("dpm++2s-ancestral", V, "karras", 100),
 ];
 
 fn compile(case: &Case, network: &Parameterisation, guidance: Option<Guidance>) -> Program {

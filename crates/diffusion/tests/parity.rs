@@ -58,6 +58,7 @@ families! {
     dpm_solver_pp_is_its_formula_and_the_packages: "dpm++",
     dpm_solver_pp_3_corrected_is_its_formula: "dpm++-3-corrected",
     sde_dpm_solver_pp_is_its_formula_and_the_packages: "sde-dpm++",
+    dpm_solver_pp_2s_ancestral_is_its_formula_and_the_package: "dpm++2s-ancestral",
     unipc_is_its_formula_and_the_packages: "unipc",
     deis_is_its_formula_and_the_packages: "deis",
     ipndm_is_its_formula_and_the_packages: "ipndm",

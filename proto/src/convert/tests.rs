@@ -25,6 +25,7 @@ fn every_sampler_comes_back_with_its_options() {
         "dpm++:form=heun",
         "edm-heun:s-churn=3,s-tmin=0.1,s-tmax=2,s-noise=1.5",
         "dpm2-ancestral:eta=0.5,s-noise=1.1",
+        "dpm++2s-ancestral:eta=0.5,s-noise=1.1",
         "restart:t-min=0.1,t-max=0.5,steps=3,repeats=4",
         "consistency:sigma-min=0.01,precondition=consistency",
         "unipc:order=3,variant=bh1,lower-order-final=true",
@@ -49,6 +50,7 @@ fn absent_options_are_the_defaults_of_the_text_form() {
         Kind::SdeDpmSolverPp(v1::SdeDpmSolverPp::default()),
         Kind::EulerAncestral(v1::EulerAncestral::default()),
         Kind::Dpm2Ancestral(v1::Dpm2Ancestral::default()),
+        Kind::DpmSolverPp2sAncestral(v1::DpmSolverPp2sAncestral::default()),
     ];
     for kind in kinds {
         let Ok(SamplerChoice::Sampler(sampler)) =

@@ -277,6 +277,7 @@ mod tests {
             "euler-ancestral",
             "dpm2-ancestral",
             "sde-dpm++",
+            "dpm++2s-ancestral",
             "consistency",
             "lcm",
         ] {

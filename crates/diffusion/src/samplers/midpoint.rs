@@ -105,6 +105,57 @@ impl Method for Dpm2Ancestral {
     }
 }
 
+/// DPM-Solver++(2S), the exponential integrator in the prediction of x_0, with
+/// [`EulerAncestral`]'s fresh noise: x' = (ρ'/ρ) x + (1 − ρ'/ρ) x_0 in the coordinates
+/// x/α, with x_0 as predicted at the midpoint. 2 evals per step, 1 in a step to the data
+/// and in one out of pure noise, which is [`EulerAncestral`]'s.
+///
+/// # Source
+///
+/// Lu et al. 2022, DPM-Solver++, algorithm 1 with r = ½,
+/// <https://arxiv.org/abs/2211.01095>; with noise as k-diffusion's
+/// `sample_dpmpp_2s_ancestral`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DpmSolverPp2sAncestral {
+    /// Share of the fresh noise, in [0, 1].
+    pub eta: f64,
+    /// Scale of it, in (0, 2].
+    pub s_noise: f64,
+}
+
+impl DpmSolverPp2sAncestral {
+    /// With all of the fresh noise.
+    pub const DEFAULT: Self = Self { eta: 1.0, s_noise: 1.0 };
+}
+
+impl Method for DpmSolverPp2sAncestral {
+    fn facts(&self) -> Facts {
+        Facts {
+            name: "dpm++2s-ancestral",
+            field: "dpm_solver_pp_2s_ancestral",
+            default_steps: DefaultSteps::AtMost(50),
+            grid: None,
+            rows_per_step: 2,
+            multistep: false,
+            divides_by_steps: false,
+            encodes: false,
+            takes_mean: false,
+        }
+    }
+
+    fn options(&mut self) -> Vec<SamplerOption<'_>> {
+        vec![
+            SamplerOption::number("eta", &mut self.eta, 0.0..=1.0),
+            SamplerOption::number("s-noise", &mut self.s_noise, 1e-6..=2.0),
+        ]
+    }
+
+    fn steps(&self, denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error> {
+        let Self { eta, s_noise } = *self;
+        with_fresh_noise(denoiser, grid, EulerAncestral { eta, s_noise }, towards_x_0)
+    }
+}
+
 /// The mix from the anchor at `from` down to a σ/α by the prediction at the midpoint, at
 /// the scale of `to`.
 type Whole = fn(from: &Point, middle: &Point, to: &Point, rho: f64) -> Mix;
@@ -161,4 +212,10 @@ fn along_slope(from: &Point, middle: &Point, to: &Point, rho: f64) -> Mix {
         x_0: -step * middle.alpha / middle.sigma,
         ..Mix::ZERO
     }
+}
+
+/// α' ((rho/ρ) y/α + (1 − rho/ρ) x_0): from the anchor down to `rho`, at the scale of `to`.
+fn towards_x_0(from: &Point, _middle: &Point, to: &Point, rho: f64) -> Mix {
+    let kept = rho / from.rho();
+    Mix { y: to.alpha / from.alpha * kept, x_0: to.alpha * (1.0 - kept), ..Mix::ZERO }
 }

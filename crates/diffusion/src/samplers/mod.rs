@@ -42,7 +42,7 @@ pub(crate) use heun::add_noise;
 pub use heun::{EdmHeun, Heun};
 
 mod midpoint;
-pub use midpoint::{Dpm2, Dpm2Ancestral};
+pub use midpoint::{Dpm2, Dpm2Ancestral, DpmSolverPp2sAncestral};
 
 mod dpm_solver;
 pub use dpm_solver::{DpmSolverPp, DpmSolverPp3Corrected, SdeDpmSolverPp};

@@ -2,9 +2,9 @@
 
 use super::{
     Allowed, Consistency, Ddim, DdimInverse, Ddpm, DefaultSteps, Deis, Denoiser, Dpm2,
-    Dpm2Ancestral, DpmSolverPp, DpmSolverPp3Corrected, EdmHeun, Euler, EulerAncestral, Facts,
-    FlowEuler, Heun, Ipndm, Lcm, Lms, Method, Pndm, Restart, SamplerOption, SdeDpmSolverPp, Step,
-    UniPc, Value,
+    Dpm2Ancestral, DpmSolverPp, DpmSolverPp2sAncestral, DpmSolverPp3Corrected, EdmHeun, Euler,
+    EulerAncestral, Facts, FlowEuler, Heun, Ipndm, Lcm, Lms, Method, Pndm, Restart, SamplerOption,
+    SdeDpmSolverPp, Step, UniPc, Value,
 };
 use crate::{Error, Grid, GridSpec, Parameterisation, Prediction, Process};
 
@@ -69,6 +69,7 @@ samplers! {
     DpmSolverPp,
     DpmSolverPp3Corrected,
     SdeDpmSolverPp,
+    DpmSolverPp2sAncestral,
     UniPc,
     Deis,
     Ipndm,

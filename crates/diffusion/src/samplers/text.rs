@@ -52,6 +52,7 @@ mod tests {
             "dpm2-ancestral:eta=0.5,s-noise=1.1",
             "dpm++:order=3,form=heun,lower-order-final=true",
             "sde-dpm++:order=1,form=heun,eta=0.5",
+            "dpm++2s-ancestral:eta=0.5,s-noise=1.1",
             "unipc:order=3,variant=bh1,lower-order-final=true",
             "deis:order=2",
             "ipndm:order=3",

@@ -291,6 +291,41 @@ def sde():
         *karras(12),
         [k_diffusion("dpmpp_2m_sde", eta=0.0)],
     )
+    yield Case(
+        "dpm++2s-ancestral-karras-eps",
+        "dpm++2s-ancestral",
+        *karras(10),
+        [k_diffusion("dpmpp_2s_ancestral")],
+    )
+    yield Case(
+        "dpm++2s-ancestral-trailing-v-clip",
+        "dpm++2s-ancestral",
+        *trailing(12),
+        [k_diffusion("dpmpp_2s_ancestral")],
+        prediction="v",
+        clip="unit",
+    )
+    yield Case(
+        "dpm++2s-ancestral-karras-half-x0",
+        "dpm++2s-ancestral:eta=0.5,s-noise=1.003",
+        *karras(12),
+        [k_diffusion("dpmpp_2s_ancestral", eta=0.5, s_noise=1.003)],
+        prediction="x_0",
+    )
+    yield Case(
+        "dpm++2s-ancestral-none-eps",
+        "dpm++2s-ancestral:eta=0",
+        *linspace_open(12),
+        [k_diffusion("dpmpp_2s_ancestral", eta=0.0)],
+    )
+    yield Case(
+        "dpm++2s-ancestral-edm",
+        "dpm++2s-ancestral",
+        *edm_karras(15),
+        [k_diffusion("dpmpp_2s_ancestral")],
+        process=EDM,
+        prediction="edm",
+    )
 
 
 def unipc():

@@ -18,6 +18,7 @@ from formulas.ddim import ddim, ddim_inverse
 from formulas.ddpm import ddpm
 from formulas.dpm import (
     dpm_plus_plus,
+    dpm_plus_plus_2s_ancestral,
     dpm_plus_plus_3_corrected,
     dpm_solver_2,
     dpm_solver_2_ancestral,
@@ -42,6 +43,7 @@ SAMPLERS = {
     "dpm++": dpm_plus_plus,
     "dpm++-3-corrected": dpm_plus_plus_3_corrected,
     "sde-dpm++": sde_dpm_plus_plus,
+    "dpm++2s-ancestral": dpm_plus_plus_2s_ancestral,
     "unipc": unipc,
     "deis": deis,
     "ipndm": ipndm,

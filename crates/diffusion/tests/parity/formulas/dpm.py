@@ -57,6 +57,20 @@ def dpm_solver_2_ancestral(model, points, x, eta=1, s_noise=1):
     return with_fresh_noise(dpm_solver_2_step, model, points, x, eta, s_noise)
 
 
+def dpm_plus_plus_2s_step(model, x, now, then, r=0.5):
+    """DPM-Solver++(2S) (arXiv 2211.01095), algorithm 1; `midpoint` is r = 1/2."""
+    middle, h = midpoint(model, now, then), then.lam - now.lam
+    m = model(x, now).x_0
+    u = middle.s / now.s * x - middle.alpha * np.expm1(-r * h) * m
+    d = (1 - 1 / (2 * r)) * m + 1 / (2 * r) * model(u, middle).x_0
+    return then.s / now.s * x - then.alpha * np.expm1(-h) * d
+
+
+def dpm_plus_plus_2s_ancestral(model, points, x, eta=1, s_noise=1):
+    """DPM-Solver++(2S) with fresh noise; the step that ends at the data is of order 1."""
+    return with_fresh_noise(dpm_plus_plus_2s_step, model, points, x, eta, s_noise)
+
+
 def dpm_plus_plus(model, points, x, order=2, form="midpoint", lower_order_final=False):
     """DPM-Solver++(1), (2M) and (3M): the exact solution of proposition 4.1,
 
