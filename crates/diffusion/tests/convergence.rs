@@ -47,7 +47,7 @@ const fn case(sampler: &'static str, even: Even, claimed: usize, orders: [f64; 2
     Case { sampler, even, claimed, exact_start: orders[0], usual_start: orders[1] }
 }
 
-const CASES: [Case; 44] = [
+const CASES: [Case; 53] = [
     case("ddim", Even::Lambda, 1, [1.0, 1.0]),
     case("ddim", Even::Rho, 1, [1.0, 1.0]),
     case("euler", Even::Rho, 1, [1.0, 1.0]),
@@ -74,6 +74,15 @@ const CASES: [Case; 44] = [
     case("unipc:order=3,variant=bh1", Even::Lambda, 4, [4.0, 3.0]),
     case("unipc:order=3,variant=bh2", Even::Lambda, 4, [4.0, 3.0]),
     case("unipc:order=3,variant=bh2", Even::Rho, 4, [4.0, 3.0]),
+    case("sa-solver:predictor-order=1,corrector-order=0,tau=0", Even::Lambda, 1, [1.0, 1.0]),
+    case("sa-solver:predictor-order=2,corrector-order=0,tau=0", Even::Lambda, 2, [2.0, 2.0]),
+    case("sa-solver:predictor-order=3,corrector-order=0,tau=0", Even::Lambda, 3, [3.0, 2.0]),
+    case("sa-solver:predictor-order=1,corrector-order=1,tau=0", Even::Lambda, 1, [1.0, 1.0]),
+    case("sa-solver:predictor-order=1,corrector-order=2,tau=0", Even::Lambda, 2, [2.0, 2.0]),
+    case("sa-solver:tau=0", Even::Lambda, 2, [2.0, 2.0]),
+    case("sa-solver:corrector-order=3,tau=0", Even::Lambda, 3, [3.0, 3.0]),
+    case("sa-solver:predictor-order=3,corrector-order=3,tau=0", Even::Lambda, 3, [3.0, 3.0]),
+    case("sa-solver:predictor-order=3,corrector-order=4,tau=0", Even::Rho, 4, [4.0, 3.0]),
     case("deis:order=1", Even::Lambda, 1, [1.0, 1.0]),
     case("deis:order=2", Even::Lambda, 2, [2.0, 2.0]),
     case("deis:order=3", Even::Lambda, 3, [3.0, 2.0]),
@@ -141,7 +150,8 @@ fn error(sampler: &str, network: &Parameterisation, even: Even, steps: usize, ex
         sample.apply(row, &outputs, &[0.0; 2]);
         let step = row.label.step as usize;
         if row.label.ends_step && step <= exact {
-            // UniPC's anchor is the corrected state one point before.
+            // UniPC's anchor is the corrected state one point before. SA-Solver corrects u, which
+            // moves it by no more than the error of one step.
             sample.u.clone_from(&solution[step].1);
             sample.y.clone_from(&solution[step - 1].1);
         }
@@ -221,6 +231,7 @@ fn the_interpreter_of_these_tests_is_the_kernel() {
         "dpm2-ancestral",
         "sde-dpm++",
         "dpm++2s-ancestral",
+        "sa-solver:predictor-order=3,corrector-order=4",
         "edm-heun",
         "restart:t-min=1,t-max=3",
     ];

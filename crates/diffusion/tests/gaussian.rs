@@ -71,7 +71,7 @@ fn without_last_step(program: &Program) -> Vec<Row> {
 const STEPS: [usize; 7] = [16, 32, 64, 128, 256, 512, 1024];
 
 /// Samplers and their weak orders. `{}` is a sixteenth of the steps.
-const WEAK: [(&str, f64); 22] = [
+const WEAK: [(&str, f64); 28] = [
     ("ddpm:variance=fixed-small", 1.0),
     ("ddpm:variance=fixed-large", 1.0),
     ("ddim:eta=0.5", 1.0),
@@ -86,6 +86,11 @@ const WEAK: [(&str, f64); 22] = [
     ("sde-dpm++:order=2,eta=0.5", 2.0),
     ("dpm++2s-ancestral", 2.0),
     ("dpm++2s-ancestral:eta=0.5", 2.0),
+    ("sa-solver:predictor-order=1,corrector-order=0", 1.0),
+    ("sa-solver:corrector-order=0", 2.0),
+    ("sa-solver:predictor-order=1", 2.0),
+    ("sa-solver:tau=0.5", 2.0),
+    ("sa-solver:predictor-order=3,corrector-order=4", 2.0),
     ("edm-heun:s-churn=10,s-tmin=0.2,s-noise=1", 2.0),
     ("restart:t-min=0.7072,t-max=2,steps={}", 2.0),
     ("ddim", 1.0),
@@ -93,6 +98,7 @@ const WEAK: [(&str, f64); 22] = [
     ("dpm2", 2.0),
     ("dpm++:order=2", 2.0),
     ("unipc:order=2", 3.0),
+    ("sa-solver:tau=0", 2.0),
     ("deis:order=3", 2.0),
 ];
 
@@ -143,7 +149,7 @@ fn finished(sampler: &str, network: &Parameterisation, steps: usize) -> (f64, f6
 }
 
 /// Samplers as they are used.
-const FINISHED: [&str; 19] = [
+const FINISHED: [&str; 21] = [
     "ddpm:variance=fixed-small",
     "ddpm:variance=fixed-large",
     "ddim",
@@ -152,6 +158,8 @@ const FINISHED: [&str; 19] = [
     "dpm2-ancestral",
     "sde-dpm++",
     "dpm++2s-ancestral",
+    "sa-solver",
+    "sa-solver:predictor-order=3,corrector-order=4,tau=0.5",
     "edm-heun:s-churn=10,s-noise=1",
     "restart:t-min=0.4,t-max=1,steps=20",
     "heun",
@@ -212,7 +220,7 @@ fn the_step_out_of_pure_noise_is_the_limit_of_those_from_less_and_less_data() {
         recipe.compile(&network).unwrap().rows()[0].clone()
     };
     let limits = ["ddpm", "ddim:eta=0.5", "euler", "euler-ancestral", "dpm++", "dpm++-3-corrected"];
-    let more = ["sde-dpm++", "sde-dpm++:order=1,eta=0.5", "unipc", "consistency"];
+    let more = ["sde-dpm++", "sde-dpm++:order=1,eta=0.5", "unipc", "sa-solver", "consistency"];
     for sampler in limits.into_iter().chain(more) {
         let at = first_row(sampler, GridSpec::Timesteps(vec![1000.0, 600.0, 200.0])).u;
         let near = first_row(sampler, GridSpec::Sigmas(vec![1e12, 1.5, 0.25, 0.0])).u;

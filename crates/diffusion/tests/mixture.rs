@@ -63,7 +63,7 @@ const V: usize = 2;
 const EDM: usize = 3;
 const FLOW: usize = 4;
 
-const CASES: [Case; 22] = [
+const CASES: [Case; 24] = [
     case("ddpm", EPS, "karras", 900),
     case("ddpm:variance=fixed-large", X_0, "karras", 600),
     case("ddim", V, "karras", 400),
@@ -86,6 +86,8 @@ const CASES: [Case; 22] = [
     case("dpm2", EPS, "karras", 70),
     case("dpm2-ancestral", EDM, "karras", 100),
     case("dpm++2s-ancestral", V, "karras", 100),
+    case("sa-solver", V, "karras", 100),
+    case("sa-solver:predictor-order=3,corrector-order=4,tau=0.5", EDM, "karras", 60),
 ];
 
 fn compile(case: &Case, network: &Parameterisation, guidance: Option<Guidance>) -> Program {

@@ -60,6 +60,7 @@ families! {
     sde_dpm_solver_pp_is_its_formula_and_the_packages: "sde-dpm++",
     dpm_solver_pp_2s_ancestral_is_its_formula_and_the_package: "dpm++2s-ancestral",
     unipc_is_its_formula_and_the_packages: "unipc",
+    sa_solver_is_its_formula_and_the_packages: "sa-solver",
     deis_is_its_formula_and_the_packages: "deis",
     ipndm_is_its_formula_and_the_packages: "ipndm",
     pndm_is_its_formula_and_the_packages: "pndm",

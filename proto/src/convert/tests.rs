@@ -29,6 +29,7 @@ fn every_sampler_comes_back_with_its_options() {
         "restart:t-min=0.1,t-max=0.5,steps=3,repeats=4",
         "consistency:sigma-min=0.01,precondition=consistency",
         "unipc:order=3,variant=bh1,lower-order-final=true",
+        "sa-solver:predictor-order=3,corrector-order=0,tau=0,lower-order-final=true",
     ];
     let more = more.map(|text| text.parse::<Sampler>().expect("a sampler"));
     for sampler in Sampler::ALL.into_iter().chain(more) {
@@ -46,6 +47,7 @@ fn absent_options_are_the_defaults_of_the_text_form() {
         Kind::Restart(v1::Restart::default()),
         Kind::Consistency(v1::Consistency::default()),
         Kind::Unipc(v1::UniPc::default()),
+        Kind::SaSolver(v1::SaSolver::default()),
         Kind::Lms(v1::Lms::default()),
         Kind::SdeDpmSolverPp(v1::SdeDpmSolverPp::default()),
         Kind::EulerAncestral(v1::EulerAncestral::default()),

@@ -278,6 +278,7 @@ mod tests {
             "dpm2-ancestral",
             "sde-dpm++",
             "dpm++2s-ancestral",
+            "sa-solver",
             "consistency",
             "lcm",
         ] {
@@ -287,7 +288,7 @@ mod tests {
             assert!(error.contains("end the list with 0"), "{error}");
         }
         let network = chain(Variance::FixedSmall);
-        for sampler in ["ddim", "heun", "dpm++", "unipc", "edm-heun", "lms"] {
+        for sampler in ["ddim", "heun", "dpm++", "unipc", "sa-solver:tau=0", "edm-heun", "lms"] {
             let program = compile(&network, sampler, stops, 3).unwrap();
             let end = network.process.at_rho(0.5).unwrap();
             let level = program.rows().last().unwrap().label.noise_level;
@@ -303,7 +304,8 @@ mod tests {
     #[test]
     fn solvers_that_divide_by_their_steps_refuse_a_point_twice_and_others_pass_it() {
         let twice = "ddpm-torch-quadratic";
-        for sampler in ["dpm++", "dpm++-3-corrected", "sde-dpm++", "unipc", "deis", "lms"] {
+        let dividers = ["dpm++", "dpm++-3-corrected", "sde-dpm++", "unipc", "sa-solver"];
+        for sampler in dividers.into_iter().chain(["deis", "lms"]) {
             let error = refused(sampler, twice, 50);
             let (visits, divides) =
                 (format!("{twice} visits timestep"), format!("{sampler} divides"));

@@ -50,6 +50,9 @@ pub use dpm_solver::{DpmSolverPp, DpmSolverPp3Corrected, SdeDpmSolverPp};
 mod unipc;
 pub use unipc::UniPc;
 
+mod sa_solver;
+pub use sa_solver::SaSolver;
+
 mod multistep;
 pub use multistep::{Deis, Ipndm, Lms, Pndm};
 

@@ -261,7 +261,10 @@ fn adams_bashforth(order: usize) -> [f64; 4] {
 /// integral, given those of the powers of v.
 ///
 /// The variable is counted from the present point, so nothing large cancels.
-fn integrals_of_lagrange(earlier: Vec<f64>, of_power: impl Fn(usize) -> f64) -> [f64; 4] {
+pub(super) fn integrals_of_lagrange(
+    earlier: Vec<f64>,
+    of_power: impl Fn(usize) -> f64,
+) -> [f64; 4] {
     let nodes: Vec<f64> = [0.0].into_iter().chain(earlier).collect();
     let mut weights = [0.0; 4];
     for (j, weight) in weights.iter_mut().enumerate().take(nodes.len()) {
@@ -288,7 +291,7 @@ fn lagrange_polynomial(nodes: &[f64], j: usize) -> Vec<f64> {
 }
 
 /// k ↦ ∫ v^k e^v dv from 0 to `end`.
-fn exponential_moments(end: f64) -> impl Fn(usize) -> f64 {
+pub(super) fn exponential_moments(end: f64) -> impl Fn(usize) -> f64 {
     move |k| {
         // By parts the moments cancel near 0, the series does not.
         if end.abs() < 1.0 { moment_by_series(end, k) } else { moment_by_parts(end, k) }

@@ -176,7 +176,8 @@ impl<'a> SamplerOption<'a> {
         Self { name, slot: Slot::Number(value, range), flag: None }
     }
 
-    /// A whole number in a range that begins above 0: on the wire 0 is the default.
+    /// A whole number in a range. On the wire 0 is the default, unless the field is `optional`, as
+    /// it must be if the range has 0.
     pub(crate) fn count(
         name: &'static str,
         value: &'a mut u32,

@@ -3,8 +3,8 @@
 use super::{
     Allowed, Consistency, Ddim, DdimInverse, Ddpm, DefaultSteps, Deis, Denoiser, Dpm2,
     Dpm2Ancestral, DpmSolverPp, DpmSolverPp2sAncestral, DpmSolverPp3Corrected, EdmHeun, Euler,
-    EulerAncestral, Facts, FlowEuler, Heun, Ipndm, Lcm, Lms, Method, Pndm, Restart, SamplerOption,
-    SdeDpmSolverPp, Step, UniPc, Value,
+    EulerAncestral, Facts, FlowEuler, Heun, Ipndm, Lcm, Lms, Method, Pndm, Restart, SaSolver,
+    SamplerOption, SdeDpmSolverPp, Step, UniPc, Value,
 };
 use crate::{Error, Grid, GridSpec, Parameterisation, Prediction, Process};
 
@@ -71,6 +71,7 @@ samplers! {
     SdeDpmSolverPp,
     DpmSolverPp2sAncestral,
     UniPc,
+    SaSolver,
     Deis,
     Ipndm,
     Pndm,

@@ -54,6 +54,7 @@ mod tests {
             "sde-dpm++:order=1,form=heun,eta=0.5",
             "dpm++2s-ancestral:eta=0.5,s-noise=1.1",
             "unipc:order=3,variant=bh1,lower-order-final=true",
+            "sa-solver:predictor-order=3,corrector-order=0,tau=0.5,lower-order-final=true",
             "deis:order=2",
             "ipndm:order=3",
             "lms:order=2",

@@ -41,6 +41,10 @@ departures! {
     unipc_of_diffusers_with_bh1_is_not_a_number_where_sigma_ends_at_0:
         "diffusers.UniPCMultistepScheduler" in
         "unipc1-bh1-linspace-v", "unipc2-bh1-linspace-v", "unipc3-bh1-linspace-v";
+    sa_solver_of_diffusers_has_another_first_moment_at_order_2:
+        "diffusers.SASolverScheduler" in
+        "sa-solver2-linspace-eps", "sa-solver3-4-karras-x0-clip",
+        "sa-solver3-lowered-linspace-eps", "sa-solver3-4-ode-to-sigma-min-v";
     pndm_of_diffusers_averages_v_of_several_timesteps:
         "diffusers.PNDMScheduler" in "pndm-leading-v";
 }

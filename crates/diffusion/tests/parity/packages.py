@@ -187,6 +187,7 @@ def module_of(class_name):
         "DPMSolverMultistepScheduler": "dpmsolver_multistep",
         "EDMDPMSolverMultistepScheduler": "edm_dpmsolver_multistep",
         "EDMEulerScheduler": "edm_euler",
+        "SASolverScheduler": "sasolver",
         "CMStochasticIterativeScheduler": "consistency_models",
     }
     words = re.sub("(?<!^)(?=[A-Z])", "_", class_name.removesuffix("Scheduler")).lower()

@@ -1,6 +1,7 @@
 """Samplers that have no SPEC text here."""
 
 from cases.case import Case, EDM, KARRAS, diffusers, edm_karras, k_diffusion, karras, linspace_open
+from cases.sa_solver import beyond_sa_solver
 
 
 def beyond():
@@ -51,3 +52,4 @@ def beyond():
         process=EDM,
         prediction="edm",
     )
+    yield from beyond_sa_solver()

@@ -27,6 +27,7 @@ from formulas.dpm import (
 )
 from formulas.flow import flow_euler
 from formulas.karras import edm_euler, edm_heun, euler, euler_ancestral, heun, restart
+from formulas.sa_solver import sa_solver, sa_solver_as_diffusers
 from formulas.unipc import unipc
 
 SAMPLERS = {
@@ -45,6 +46,7 @@ SAMPLERS = {
     "sde-dpm++": sde_dpm_plus_plus,
     "dpm++2s-ancestral": dpm_plus_plus_2s_ancestral,
     "unipc": unipc,
+    "sa-solver": sa_solver,
     "deis": deis,
     "ipndm": ipndm,
     "lms": lms,
@@ -55,6 +57,7 @@ SAMPLERS = {
     # Without a SPEC text of ours: only to show what packages do.
     "sde-dpm++-3": sde_dpm_plus_plus_3,
     "edm-euler": edm_euler,
+    "sa-solver-as-diffusers": sa_solver_as_diffusers,
 }
 
 
