@@ -25,15 +25,9 @@ impl Ddpm {
 impl Method for Ddpm {
     fn facts(&self) -> Facts {
         Facts {
-            name: "ddpm",
-            field: "ddpm",
             default_steps: DefaultSteps::WholeChain,
-            grid: None,
-            rows_per_step: 1,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
             takes_mean: true,
+            ..Facts::one_row("ddpm", "ddpm")
         }
     }
 

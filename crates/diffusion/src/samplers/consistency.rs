@@ -27,15 +27,8 @@ impl Consistency {
 impl Method for Consistency {
     fn facts(&self) -> Facts {
         Facts {
-            name: "consistency",
-            field: "consistency",
             default_steps: DefaultSteps::AtMost(2),
-            grid: None,
-            rows_per_step: 1,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
+            ..Facts::one_row("consistency", "consistency")
         }
     }
 
@@ -100,17 +93,7 @@ impl Lcm {
 
 impl Method for Lcm {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "lcm",
-            field: "lcm",
-            default_steps: DefaultSteps::AtMost(4),
-            grid: None,
-            rows_per_step: 1,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts { default_steps: DefaultSteps::AtMost(4), ..Facts::one_row("lcm", "lcm") }
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {

@@ -25,17 +25,7 @@ impl Ddim {
 
 impl Method for Ddim {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "ddim",
-            field: "ddim",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts::one_row("ddim", "ddim")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
@@ -84,15 +74,9 @@ impl DdimInverse {
 impl Method for DdimInverse {
     fn facts(&self) -> Facts {
         Facts {
-            name: "ddim-inverse",
-            field: "ddim_inverse",
             default_steps: DefaultSteps::AtMost(200),
-            grid: None,
-            rows_per_step: 1,
-            multistep: false,
-            divides_by_steps: false,
             encodes: true,
-            takes_mean: false,
+            ..Facts::one_row("ddim-inverse", "ddim_inverse")
         }
     }
 

@@ -10,7 +10,7 @@
 
 use super::euler::euler_mix;
 use super::step::{X_0, one_row_per_step};
-use super::{DefaultSteps, Denoiser, Facts, Form, Method, SamplerOption, Step};
+use super::{Denoiser, Facts, Form, Method, SamplerOption, Step};
 use crate::{Error, Grid, Mix, Point, Push};
 
 /// The ODE: 1 eval per step.
@@ -31,17 +31,7 @@ impl DpmSolverPp {
 
 impl Method for DpmSolverPp {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "dpm++",
-            field: "dpm_solver_pp",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: true,
-            divides_by_steps: self.order > 1,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts { divides_by_steps: self.order > 1, ..Facts::multistep("dpm++", "dpm_solver_pp") }
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
@@ -76,15 +66,8 @@ impl DpmSolverPp3Corrected {
 impl Method for DpmSolverPp3Corrected {
     fn facts(&self) -> Facts {
         Facts {
-            name: "dpm++-3-corrected",
-            field: "dpm_solver_pp3_corrected",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: true,
             divides_by_steps: true,
-            encodes: false,
-            takes_mean: false,
+            ..Facts::multistep("dpm++-3-corrected", "dpm_solver_pp3_corrected")
         }
     }
 
@@ -119,15 +102,8 @@ impl SdeDpmSolverPp {
 impl Method for SdeDpmSolverPp {
     fn facts(&self) -> Facts {
         Facts {
-            name: "sde-dpm++",
-            field: "sde_dpm_solver_pp",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: true,
             divides_by_steps: self.order > 1,
-            encodes: false,
-            takes_mean: false,
+            ..Facts::multistep("sde-dpm++", "sde_dpm_solver_pp")
         }
     }
 

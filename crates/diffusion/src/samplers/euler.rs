@@ -1,7 +1,7 @@
 //! Euler's method on the probability-flow ODE, and its ancestral form.
 
 use super::step::{X_0, one_row_per_step};
-use super::{DefaultSteps, Denoiser, Facts, Method, SamplerOption, Step};
+use super::{Denoiser, Facts, Method, SamplerOption, Step};
 use crate::{Error, Grid, GridSpec, Mix, Point, Row};
 
 /// dx/dρ = ε̂ in the coordinates x/α: 1 eval per step.
@@ -22,17 +22,7 @@ impl Euler {
 
 impl Method for Euler {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "euler",
-            field: "euler",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts::one_row("euler", "euler")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
@@ -56,15 +46,8 @@ impl FlowEuler {
 impl Method for FlowEuler {
     fn facts(&self) -> Facts {
         Facts {
-            name: "flow-euler",
-            field: "flow_euler",
-            default_steps: DefaultSteps::AtMost(50),
             grid: Some(GridSpec::Flow { shift: 1.0 }),
-            rows_per_step: 1,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
+            ..Facts::one_row("flow-euler", "flow_euler")
         }
     }
 
@@ -99,17 +82,7 @@ impl EulerAncestral {
 
 impl Method for EulerAncestral {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "euler-ancestral",
-            field: "euler_ancestral",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts::one_row("euler-ancestral", "euler_ancestral")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {

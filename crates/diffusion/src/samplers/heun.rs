@@ -2,7 +2,7 @@
 
 use super::euler::{euler_mix, euler_row};
 use super::step::push_eps;
-use super::{DefaultSteps, Denoiser, Facts, Method, SamplerOption, Step};
+use super::{Denoiser, Facts, Method, SamplerOption, Step};
 use crate::{Error, Evals, Grid, Mix, Point, Row};
 
 /// 2 evals per step, 1 in a step to the data: 2S − 1 in all. A step out of pure
@@ -21,17 +21,7 @@ impl Heun {
 
 impl Method for Heun {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "heun",
-            field: "heun",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 2,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts::two_rows("heun", "heun")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
@@ -68,17 +58,7 @@ impl EdmHeun {
 
 impl Method for EdmHeun {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "edm-heun",
-            field: "edm_heun",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 2,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts::two_rows("edm-heun", "edm_heun")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {

@@ -24,7 +24,8 @@ pub(crate) trait Method {
     fn steps(&self, denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error>;
 }
 
-/// What others must know about a sampler. None has a default, so that a new sampler decides each.
+/// What others must know about a sampler. Tests hold all of it to the rows that the sampler compiles
+/// to, so a wrong fact fails a test.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Facts {
     /// Its name in text.
@@ -45,6 +46,34 @@ pub(crate) struct Facts {
     pub(crate) encodes: bool,
     /// Whether it can use a network that predicts the mean of the posterior.
     pub(crate) takes_mean: bool,
+}
+
+impl Facts {
+    /// A sampler whose steps have one row each and know nothing of earlier steps.
+    pub(crate) fn one_row(name: &'static str, field: &'static str) -> Self {
+        Self {
+            name,
+            field,
+            default_steps: DefaultSteps::AtMost(50),
+            grid: None,
+            rows_per_step: 1,
+            multistep: false,
+            divides_by_steps: false,
+            encodes: false,
+            takes_mean: false,
+        }
+    }
+
+    /// A sampler whose steps have a row to a trial point and a row that uses it, and know nothing of
+    /// earlier steps.
+    pub(crate) fn two_rows(name: &'static str, field: &'static str) -> Self {
+        Self { rows_per_step: 2, ..Self::one_row(name, field) }
+    }
+
+    /// A sampler whose steps have one row each and read what earlier steps left.
+    pub(crate) fn multistep(name: &'static str, field: &'static str) -> Self {
+        Self { multistep: true, ..Self::one_row(name, field) }
+    }
 }
 
 /// Steps of a run that names none.

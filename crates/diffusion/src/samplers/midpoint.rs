@@ -1,7 +1,7 @@
 //! Solvers of order 2 with an eval at the midpoint of each step, in ln ρ.
 
 use super::euler::{euler_mix, euler_row};
-use super::{DefaultSteps, Denoiser, EulerAncestral, Facts, Method, SamplerOption, Step};
+use super::{Denoiser, EulerAncestral, Facts, Method, SamplerOption, Step};
 use crate::{Error, Grid, Mix, Point, Row};
 
 /// The slope at the midpoint in ln ρ, which Euler's method reaches, takes the whole
@@ -23,17 +23,7 @@ impl Dpm2 {
 
 impl Method for Dpm2 {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "dpm2",
-            field: "dpm2",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 2,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts::two_rows("dpm2", "dpm2")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
@@ -79,17 +69,7 @@ impl Dpm2Ancestral {
 
 impl Method for Dpm2Ancestral {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "dpm2-ancestral",
-            field: "dpm2_ancestral",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 2,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts::two_rows("dpm2-ancestral", "dpm2_ancestral")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
@@ -130,17 +110,7 @@ impl DpmSolverPp2sAncestral {
 
 impl Method for DpmSolverPp2sAncestral {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "dpm++2s-ancestral",
-            field: "dpm_solver_pp_2s_ancestral",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 2,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts::two_rows("dpm++2s-ancestral", "dpm_solver_pp_2s_ancestral")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {

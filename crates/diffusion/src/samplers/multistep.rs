@@ -8,7 +8,7 @@
 use super::euler::euler_row;
 use super::heun::heun_rows;
 use super::step::{X_0, along_eps, one_row_per_step, push_eps};
-use super::{DefaultSteps, Denoiser, Facts, Method, SamplerOption, Step};
+use super::{Denoiser, Facts, Method, SamplerOption, Step};
 use crate::{Error, Grid, Point};
 
 /// The weights of ε̂ and of the last three, given ρ of the present point, of the
@@ -34,17 +34,7 @@ impl Ipndm {
 
 impl Method for Ipndm {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "ipndm",
-            field: "ipndm",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: true,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts::multistep("ipndm", "ipndm")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
@@ -77,17 +67,7 @@ impl Lms {
 
 impl Method for Lms {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "lms",
-            field: "lms",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: true,
-            divides_by_steps: self.order > 1,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts { divides_by_steps: self.order > 1, ..Facts::multistep("lms", "lms") }
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
@@ -123,17 +103,7 @@ impl Deis {
 
 impl Method for Deis {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "deis",
-            field: "deis",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: true,
-            divides_by_steps: self.order > 1,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts { divides_by_steps: self.order > 1, ..Facts::multistep("deis", "deis") }
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
@@ -169,17 +139,7 @@ impl Pndm {
 
 impl Method for Pndm {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "pndm",
-            field: "pndm",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: true,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts::multistep("pndm", "pndm")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {

@@ -1,7 +1,7 @@
 //! Restart sampling: back to more noise, and down again, a few times.
 
 use super::heun::{add_noise, heun_rows};
-use super::{DefaultSteps, Denoiser, Facts, Heun, Method, SamplerOption, Step};
+use super::{Denoiser, Facts, Heun, Method, SamplerOption, Step};
 use crate::{Error, Grid, Point};
 
 /// Heun's method with one restart interval. The repetitions belong to the step
@@ -35,17 +35,7 @@ impl Restart {
 
 impl Method for Restart {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "restart",
-            field: "restart",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 2,
-            multistep: false,
-            divides_by_steps: false,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts::two_rows("restart", "restart")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {

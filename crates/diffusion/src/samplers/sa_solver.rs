@@ -3,7 +3,7 @@
 use super::euler::euler_mix;
 use super::multistep::{exponential_moments, integrals_of_lagrange};
 use super::step::{X_0, one_row_per_step};
-use super::{DefaultSteps, Denoiser, Facts, Method, SamplerOption, Step};
+use super::{Denoiser, Facts, Method, SamplerOption, Step};
 use crate::{Error, Grid, Mix, Point, Push};
 
 /// The SDE whose noise is τ times that of the reverse process, by Adams–Bashforth steps that
@@ -47,15 +47,8 @@ impl SaSolver {
 impl Method for SaSolver {
     fn facts(&self) -> Facts {
         Facts {
-            name: "sa-solver",
-            field: "sa_solver",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: true,
             divides_by_steps: self.predictor_order.max(self.corrector_order) > 1,
-            encodes: false,
-            takes_mean: false,
+            ..Facts::multistep("sa-solver", "sa_solver")
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::multistep::leave_pure_noise;
 use super::step::X_0;
-use super::{DefaultSteps, Denoiser, Facts, Method, SamplerOption, Step, UniPcVariant};
+use super::{Denoiser, Facts, Method, SamplerOption, Step, UniPcVariant};
 use crate::{Error, Grid, Mix, Point, Push};
 
 /// Corrector of the last step and predictor of the next in one row: 1 eval per
@@ -31,17 +31,7 @@ impl UniPc {
 
 impl Method for UniPc {
     fn facts(&self) -> Facts {
-        Facts {
-            name: "unipc",
-            field: "unipc",
-            default_steps: DefaultSteps::AtMost(50),
-            grid: None,
-            rows_per_step: 1,
-            multistep: true,
-            divides_by_steps: self.order > 1,
-            encodes: false,
-            takes_mean: false,
-        }
+        Facts { divides_by_steps: self.order > 1, ..Facts::multistep("unipc", "unipc") }
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
