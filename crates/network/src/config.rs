@@ -65,6 +65,30 @@ pub struct UnetConfig {
     pub num_classes: Option<i64>,
 }
 
+impl UnetConfig {
+    /// Returns the network of Ho et al. 2020 for CIFAR-10: 35.7 million parameters, unconditional.
+    #[must_use]
+    pub fn cifar10() -> Self {
+        Self {
+            image_size: [32, 32],
+            in_channels: 3,
+            out_channels: 3,
+            hid_channels: 128,
+            ch_multipliers: vec![1, 2, 2, 2],
+            num_res_blocks: 2,
+            apply_attn: vec![false, true, false, false],
+            time_embedding_dim: None,
+            drop_rate: 0.1,
+            attn_norm: true,
+            block_size: 1,
+            resample_with_conv: true,
+            num_groups: 32,
+            norm_eps: 1e-6,
+            num_classes: None,
+        }
+    }
+}
+
 /// The residual MLP for points; its temporal layers are one layer, applied repeatedly.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -67,6 +67,12 @@ pub fn default_sampler(kind: Kind, network: &Parameterisation) -> DefaultSampler
     }
 }
 
+/// Returns the labels 0, 1, … K−1, 0, … of `count` samples; `None` for a model without classes.
+#[must_use]
+pub fn labels_in_turn(num_classes: usize, count: usize) -> Option<Vec<i64>> {
+    (num_classes > 0).then(|| (0..count).map(|i| (i % num_classes) as i64).collect())
+}
+
 /// Compiles a sampler for a model: from noise, without guidance.
 ///
 /// # Errors

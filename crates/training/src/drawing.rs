@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ddpm_network::sample::{self, DrawRequest};
+use ddpm_network::sample::{self, DrawRequest, labels_in_turn};
 
 use crate::config::TrainConfig;
 use crate::distributed::{Command, Purpose, Team};
@@ -59,7 +59,7 @@ fn draw_range(
         Purpose::Judge => config.judged_program()?,
     };
     let (count, seed) = (indices.end, config.seed);
-    let labels = config.labels_in_turn(count);
+    let labels = labels_in_turn(config.classes.len(), count);
     let labels = labels.as_deref();
     let request = DrawRequest { program: &program, seed, count, labels, initial: None };
     Ok(sample::draw_range(trainer.averaged(), trainer.device(), &request, indices)?)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ddpm_diffusion::{Parameterisation, Prediction, Program, Variance};
-use ddpm_network::sample::{DrawRequest, compile, draw};
+use ddpm_network::sample::{DrawRequest, compile, draw, labels_in_turn};
 use ddpm_network::{ModelConfig, Network};
 use ddpm_package::{
     DefaultSampler, Golden, Graphs, Manifest, PackageWriter, ScheduleSpec, Sha256Hex,
@@ -141,9 +141,7 @@ pub fn picture(
     }
     let parameterisation: Parameterisation = manifest.parameterisation()?;
     let program: Program = compile(&parameterisation, manifest.kind, &manifest.default_sampler)?;
-    let classes = manifest.classes.len();
-    let labels: Option<Vec<i64>> =
-        (classes > 0).then(|| (0..count).map(|i| (i % classes) as i64).collect());
+    let labels = labels_in_turn(manifest.classes.len(), count);
     let labels = labels.as_deref();
     let request = DrawRequest { program: &program, seed, count, labels, initial: None };
     let samples = draw(network, Device::Cpu, &request)?;

@@ -34,20 +34,11 @@ pub(crate) fn reference_state(reference: &HashMap<String, Tensor>) -> Vec<(Strin
 pub(crate) fn small_unet() -> UnetConfig {
     UnetConfig {
         image_size: [16, 16],
-        in_channels: 3,
-        out_channels: 3,
         hid_channels: 32,
         ch_multipliers: vec![1, 2],
         num_res_blocks: 1,
         apply_attn: vec![false, true],
-        time_embedding_dim: None,
-        drop_rate: 0.1,
-        attn_norm: true,
-        block_size: 1,
-        resample_with_conv: true,
-        num_groups: 32,
-        norm_eps: 1e-6,
-        num_classes: None,
+        ..UnetConfig::cifar10()
     }
 }
 

@@ -157,14 +157,10 @@ fn unet(
         ch_multipliers: size.ch_multipliers.clone(),
         num_res_blocks: size.num_res_blocks,
         apply_attn: size.apply_attn.clone(),
-        time_embedding_dim: None,
         drop_rate: size.drop_rate,
-        attn_norm: true,
-        block_size: 1,
-        resample_with_conv: true,
         num_groups: size.num_groups,
-        norm_eps: 1e-6,
         num_classes,
+        ..UnetConfig::cifar10()
     }
 }
 

@@ -82,11 +82,4 @@ impl TrainConfig {
     pub fn judged_program(&self) -> Result<Program, TrainError> {
         self.program(&self.judged_sampler()?)
     }
-
-    /// Returns the labels 0, 1, … K−1, 0, … for `count` samples of a conditional model.
-    #[must_use]
-    pub fn labels_in_turn(&self, count: usize) -> Option<Vec<i64>> {
-        let num_classes = self.classes.len();
-        (num_classes > 0).then(|| (0..count).map(|i| (i % num_classes) as i64).collect())
-    }
 }

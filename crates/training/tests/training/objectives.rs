@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ddpm_data::Dataset;
 use ddpm_diffusion::{Parameterisation, Prediction, Process, Recipe, Sampler, Start, Variance};
 use ddpm_network::ModelConfig;
-use ddpm_network::sample::{DrawRequest, draw};
+use ddpm_network::sample::{DrawRequest, draw, labels_in_turn};
 use ddpm_training::{
     Batches, DataConfig, DiffusionConfig, Loss, ProcessKind, TrainConfig, Trainer,
 };
@@ -121,7 +121,7 @@ fn every_sampler_draws_from_a_network_of_its_process() {
             let recipe = Recipe { num_steps: 20, start, ..Recipe::new(sampler, &network) };
             let program = recipe.compile(&network).unwrap_or_else(|e| panic!("{sampler}: {e}"));
             let initial = (start == Start::State).then(|| vec![vec![0.5, -0.5]]);
-            let labels = config.labels_in_turn(5);
+            let labels = labels_in_turn(config.classes.len(), 5);
             let request = DrawRequest {
                 program: &program,
                 seed: 1,

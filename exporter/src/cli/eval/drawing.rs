@@ -8,7 +8,7 @@ use ddpm_evaluation::extractor::OnnxOptions;
 use ddpm_evaluation::pictures::PictureSet;
 use ddpm_evaluation::report::SamplingReport;
 use ddpm_measures::Features;
-use ddpm_network::sample::{DrawRequest, batch_size, draw_with};
+use ddpm_network::sample::{DrawRequest, batch_size, draw_with, labels_in_turn};
 use tch::Device;
 
 use super::engine::Engine;
@@ -47,9 +47,7 @@ impl Drawing<'_> {
         }
         let default = if shape.len() == 3 { DEFAULT_PICTURES } else { DEFAULT_POINTS };
         let count = self.count.map_or(default, NonZeroU32::get) as usize;
-        let classes = model.classes.len();
-        let labels: Option<Vec<i64>> =
-            (classes > 0).then(|| (0..count).map(|i| (i % classes) as i64).collect());
+        let labels = labels_in_turn(model.classes.len(), count);
 
         let recipe = self.sampling.recipe(&model, false, labels.is_some())?;
         let program = recipe.compile(&model.parameterisation)?;

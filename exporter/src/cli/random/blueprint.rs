@@ -115,42 +115,23 @@ fn check(model: &ModelConfig) -> Result<(), String> {
     }
 }
 
-/// Returns the reference's network for CIFAR-10, with 35.7 million parameters.
 fn cifar10() -> ModelConfig {
-    ModelConfig::Unet(UnetConfig {
-        image_size: [32, 32],
-        in_channels: 3,
-        out_channels: 3,
-        hid_channels: 128,
-        ch_multipliers: vec![1, 2, 2, 2],
-        num_res_blocks: 2,
-        apply_attn: vec![false, true, false, false],
-        time_embedding_dim: None,
-        drop_rate: 0.1,
-        attn_norm: true,
-        block_size: 1,
-        resample_with_conv: true,
-        num_groups: 32,
-        norm_eps: 1e-6,
-        num_classes: None,
-    })
+    ModelConfig::Unet(UnetConfig::cifar10())
 }
 
 /// Returns the reference's network for CelebA: CIFAR-10's at twice the size, with attention one
 /// level further down.
 fn celeba() -> ModelConfig {
-    let ModelConfig::Unet(cifar10) = cifar10() else { unreachable!("CIFAR-10's is a UNet") };
     ModelConfig::Unet(UnetConfig {
         image_size: [64, 64],
         apply_attn: vec![false, false, true, false],
         drop_rate: 0.0,
-        ..cifar10
+        ..UnetConfig::cifar10()
     })
 }
 
 /// Returns a network of the size of the embedded glyphs model.
 fn glyphs() -> ModelConfig {
-    let ModelConfig::Unet(cifar10) = cifar10() else { unreachable!("CIFAR-10's is a UNet") };
     ModelConfig::Unet(UnetConfig {
         image_size: [16, 16],
         hid_channels: 32,
@@ -160,7 +141,7 @@ fn glyphs() -> ModelConfig {
         drop_rate: 0.0,
         num_groups: 8,
         num_classes: Some(CLASS_NAMES.len() as i64),
-        ..cifar10
+        ..UnetConfig::cifar10()
     })
 }
 
