@@ -2,36 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+#[path = "../../../crates/data/tests/data/support.rs"]
+mod data_support;
+
 use std::fs;
 use std::process::Output;
 
-use ddpm_data::{Dataset, ItemShape, LoadOptions, OnBroken, Split, load};
+use ddpm_data::{Split, load};
 use image::ImageReader;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
+use self::data_support::{copies, pixel, skipping};
 use crate::support::{exporter, fixture, stderr, stdout, succeed, text};
-
-fn skipping(size: usize) -> LoadOptions {
-    LoadOptions { on_broken: OnBroken::Skip, image_size: Some(size), ..LoadOptions::default() }
-}
-
-/// Returns the RGB values of one pixel of picture `i`.
-fn pixel(set: &Dataset, i: usize, x: usize, y: usize) -> [u8; 3] {
-    let ItemShape::Images { height, width, .. } = set.kind() else { panic!("these are pictures") };
-    let pixels = set.pixels(i).unwrap();
-    [0, 1, 2].map(|channel| pixels[(channel * height + y) * width + x])
-}
 
 /// Makes a folder with copies of fixtures: (name there, fixture).
 fn folder_of(files: &[(&str, &str)]) -> TempDir {
-    let dir = tempdir().unwrap();
-    for (name, original) in files {
-        let path = dir.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::copy(fixture("data").join(original), path).unwrap();
-    }
-    dir
+    copies(&fixture("data"), files)
 }
 
 fn check(arguments: &[&str]) -> Output {

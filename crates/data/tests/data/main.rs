@@ -9,6 +9,7 @@ mod folder;
 mod idx;
 mod lsun;
 mod modes;
+mod support;
 mod tables;
 mod toy;
 
@@ -22,6 +23,8 @@ use ddpm_data::{
 use flate2::read::GzDecoder;
 use image::{ImageReader, RgbImage};
 use tempfile::{TempDir, tempdir};
+
+use support::{pixel, skipping};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
@@ -53,28 +56,11 @@ const BLUE: [u8; 3] = [0, 0, 255];
 
 /// Creates a folder with copies of fixtures: (name there, fixture).
 fn folder_of(files: &[(&str, &str)]) -> TempDir {
-    let dir = tempdir().unwrap();
-    for (name, original) in files {
-        let path = dir.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::copy(fixture("data").join(original), path).unwrap();
-    }
-    dir
-}
-
-fn skipping(size: usize) -> LoadOptions {
-    LoadOptions { on_broken: OnBroken::Skip, ..sized(size) }
+    support::copies(&fixture("data"), files)
 }
 
 fn grey(size: usize) -> LoadOptions {
     LoadOptions { greyscale: true, ..sized(size) }
-}
-
-/// RGB of one pixel of picture `i`.
-fn pixel(set: &Dataset, i: usize, x: usize, y: usize) -> [u8; 3] {
-    let ItemShape::Images { height, width, .. } = set.kind() else { panic!("these are pictures") };
-    let pixels = set.pixels(i).unwrap();
-    [0, 1, 2].map(|channel| pixels[(channel * height + y) * width + x])
 }
 
 fn is_close(got: [u8; 3], expected: [u8; 3]) -> bool {

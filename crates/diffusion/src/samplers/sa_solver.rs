@@ -23,8 +23,8 @@ use crate::{Error, Grid, Mix, Point, Push};
 ///
 /// # Source
 ///
-/// Xue et al. 2023, algorithm 1 in the prediction of x_0 with a constant τ,
-/// <https://arxiv.org/abs/2309.05019>.
+/// Xue et al. 2023, equations 15 (predictor) and 18 (corrector) in the prediction of x_0, with a
+/// constant τ, <https://arxiv.org/abs/2309.05019>.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SaSolver {
     /// 1, 2 or 3: predictions that the predictor uses.
