@@ -9,6 +9,7 @@ mod environment;
 mod folders;
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use crate::gather::{Gather, Gathered, Preparation};
 use crate::labels::Labels;
@@ -30,6 +31,9 @@ pub(crate) fn load(
     options: &LoadOptions,
 ) -> Result<(Gathered, Option<Labels>), DataError> {
     let folders = folders::find(path, options.split)?;
+    // A process may open an environment only once: another load waits until this one is done.
+    static ENVIRONMENTS: Mutex<()> = Mutex::new(());
+    let _open = ENVIRONMENTS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut environments = Vec::new();
     for folder in &folders {
         environments.push(Environment::open(&folder.path)?);

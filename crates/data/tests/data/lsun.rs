@@ -100,3 +100,15 @@ fn a_place_without_lmdb_is_refused_with_advice() {
     let message = refusal(&Source::Lsun(nothing.path().to_path_buf()), &sized(8));
     assert!(message.contains("no data.mdb"), "{message}");
 }
+
+#[test]
+fn one_data_set_can_be_loaded_by_several_threads_at_once() {
+    let path = fixture("data/lsun/cat_train_lmdb");
+    let source = Source::Lsun(path);
+    std::thread::scope(|scope| {
+        let loads: Vec<_> = (0..8).map(|_| scope.spawn(|| load(&source, &skipping(8)))).collect();
+        for loaded in loads {
+            assert!(loaded.join().unwrap().unwrap().len() > 0);
+        }
+    });
+}
