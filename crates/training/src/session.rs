@@ -235,7 +235,7 @@ fn warn_of_other_threads(checkpoint: &Checkpoint, trainer: &Trainer) {
     let (was, is) = (checkpoint.state().workers, trainer.workers());
     if let Some(was) = was.filter(|was| *was != is && trainer.device() == Device::Cpu) {
         eprintln!(
-            "warning: so far {was} threads shared the rows of a batch, now {is} do: training is \
+            "warning: {was} threads shared the rows of a batch so far, now {is} do: training is \
              just as good, but its bits differ from those with --threads {was}"
         );
     }
