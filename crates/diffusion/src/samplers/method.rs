@@ -24,8 +24,8 @@ pub(crate) trait Method {
     fn steps(&self, denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error>;
 }
 
-/// What others must know about a sampler. Tests hold all of it to the rows that the sampler compiles
-/// to, so a wrong fact fails a test.
+/// What others must know about a sampler. Tests compare all of it with the rows that the sampler
+/// compiles to, so a wrong fact fails a test.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Facts {
     /// Its name in text.
@@ -64,8 +64,8 @@ impl Facts {
         }
     }
 
-    /// A sampler whose steps have a row to a trial point and a row that uses it, and know nothing of
-    /// earlier steps.
+    /// A sampler whose steps have a row to a trial point and a row that uses it, and know nothing
+    /// of earlier steps.
     pub(crate) fn two_rows(name: &'static str, field: &'static str) -> Self {
         Self { rows_per_step: 2, ..Self::one_row(name, field) }
     }
