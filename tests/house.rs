@@ -145,11 +145,38 @@ fn no_line_is_longer_than_a_hundred_columns() {
 fn imports_name_one_module_per_line() {
     let nested = |path: &Path| -> Vec<String> {
         let text = fs::read_to_string(path).unwrap();
-        let statements = text.split(';').filter_map(|part| part.trim_start().rsplit_once("\nuse "));
-        let nests = |tree: &&str| tree.matches('{').count() > 1;
-        let trees = statements.map(|(_, tree)| tree).filter(nests);
+        let trees = use_trees(&text).filter(|tree| names_several_modules(tree));
         trees.map(|tree| format!("{}: use {tree}", path.display())).collect()
     };
     let found: Vec<String> = sources().iter().flat_map(|path| nested(path)).collect();
     assert!(found.is_empty(), "write one line per module:\n{}", found.join("\n"));
+}
+
+/// Returns what each `use` statement of a file imports.
+fn use_trees(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive(';').filter_map(|statement| {
+        let line = statement.lines().position(|line| line.trim_start().starts_with("use "))?;
+        let from = statement.lines().nth(line)?;
+        let at = from.as_ptr() as usize - statement.as_ptr() as usize;
+        let tree = statement[at..].trim_start().strip_prefix("use ")?.strip_suffix(';')?;
+        // Sentences in strings begin with the word too.
+        let of_trees = |c: char| c.is_alphanumeric() || c.is_whitespace() || "_:{},*".contains(c);
+        tree.chars().all(of_trees).then_some(tree)
+    })
+}
+
+/// Returns whether the braces of an import hold a path: then it names more than one module.
+fn names_several_modules(tree: &str) -> bool {
+    tree.split_once('{').is_some_and(|(_, list)| list.contains("::") || list.contains('{'))
+}
+
+#[test]
+fn an_import_of_several_modules_is_noticed_wherever_it_stands() {
+    let text = [
+        "//! Text.\n\nuse a::b;\nuse std::{fmt, io::{self, Read}};\n",
+        "mod x {\n    use c::{d, e};\n    use f::{\n        g::h,\n    };\n}\n",
+    ]
+    .concat();
+    let found: Vec<bool> = use_trees(&text).map(names_several_modules).collect();
+    assert_eq!(found, [false, true, false, true]);
 }

@@ -376,7 +376,8 @@ fn a_folder_that_cannot_be_written_exits_with_3_before_anything_is_asked() {
 #[test]
 fn a_failed_sample_exits_with_1_and_the_others_are_written() {
     let fail = |events: &mut Vec<v1::GenerateEvent>| {
-        use v1::{Completed, SampleError, generate_event::Event};
+        use v1::generate_event::Event;
+        use v1::{Completed, SampleError};
         let message = "the network's output is not a number".to_owned();
         let error = SampleError { index: 1, message, ..Default::default() };
         events[2].event = Some(Event::SampleError(error));

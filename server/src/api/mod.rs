@@ -58,11 +58,9 @@ impl Services {
         ["ddpm.v1.SamplingService", "ddpm.v1.ModelService", "ddpm.v1.ServerService"];
 
     pub(crate) fn new(serving: &Arc<Serving>) -> Self {
-        use v1::{
-            model_service_server::ModelServiceServer,
-            sampling_service_server::SamplingServiceServer,
-            server_service_server::ServerServiceServer,
-        };
+        use v1::model_service_server::ModelServiceServer;
+        use v1::sampling_service_server::SamplingServiceServer;
+        use v1::server_service_server::ServerServiceServer;
         let max = serving.admission.limits().max_request_bytes as usize;
         let shared = || Arc::clone(serving);
         Self {
