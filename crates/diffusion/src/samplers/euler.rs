@@ -80,16 +80,24 @@ impl EulerAncestral {
     pub const DEFAULT: Self = Self { eta: 1.0, s_noise: 1.0 };
 }
 
+/// The options of samplers with fresh noise in each step.
+pub(super) fn fresh_noise_options<'a>(
+    eta: &'a mut f64,
+    s_noise: &'a mut f64,
+) -> Vec<SamplerOption<'a>> {
+    vec![
+        SamplerOption::number("eta", eta, 0.0..=1.0),
+        SamplerOption::number("s-noise", s_noise, 1e-6..=2.0),
+    ]
+}
+
 impl Method for EulerAncestral {
     fn facts(&self) -> Facts {
         Facts::one_row("euler-ancestral", "euler_ancestral")
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
-        vec![
-            SamplerOption::number("eta", &mut self.eta, 0.0..=1.0),
-            SamplerOption::number("s-noise", &mut self.s_noise, 1e-6..=2.0),
-        ]
+        fresh_noise_options(&mut self.eta, &mut self.s_noise)
     }
 
     fn steps(&self, denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error> {

@@ -1,6 +1,6 @@
 //! Solvers of order 2 with an eval at the midpoint of each step, in ln ρ.
 
-use super::euler::{euler_mix, euler_row};
+use super::euler::{euler_mix, euler_row, fresh_noise_options};
 use super::{Denoiser, EulerAncestral, Facts, Method, SamplerOption, Step};
 use crate::{Error, Grid, Mix, Point, Row};
 
@@ -73,10 +73,7 @@ impl Method for Dpm2Ancestral {
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
-        vec![
-            SamplerOption::number("eta", &mut self.eta, 0.0..=1.0),
-            SamplerOption::number("s-noise", &mut self.s_noise, 1e-6..=2.0),
-        ]
+        fresh_noise_options(&mut self.eta, &mut self.s_noise)
     }
 
     fn steps(&self, denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error> {
@@ -114,10 +111,7 @@ impl Method for DpmSolverPp2sAncestral {
     }
 
     fn options(&mut self) -> Vec<SamplerOption<'_>> {
-        vec![
-            SamplerOption::number("eta", &mut self.eta, 0.0..=1.0),
-            SamplerOption::number("s-noise", &mut self.s_noise, 1e-6..=2.0),
-        ]
+        fresh_noise_options(&mut self.eta, &mut self.s_noise)
     }
 
     fn steps(&self, denoiser: &Denoiser<'_>, grid: &Grid) -> Result<Vec<Step>, Error> {
