@@ -1,8 +1,8 @@
 //! The `ddpm` command: samples models of a `ddpm-server`.
 //!
 //! Results go to stdout, progress and errors to stderr. Exit codes: 0 success,
-//! 1 failed, 2 usage, 4 server unreachable, 5 refused, 130 and 143
-//! when stopped by SIGINT and SIGTERM.
+//! 1 failed, 2 usage, 4 server unreachable, 5 refused, 129, 130 and 143
+//! when stopped by SIGHUP, SIGINT and SIGTERM.
 
 mod commands;
 #[cfg(test)]
@@ -10,13 +10,12 @@ mod testing;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use ddpm_client::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let command = commands::Cli::parse();
+    let command: commands::Cli = ddpm_console::parse();
     tokio::select! {
         result = command.run() => result.unwrap_or_else(|error| report_error(&error)),
         // Dropping the command drops its stream, so the server stops working on it,
@@ -33,7 +32,7 @@ fn report_error(error: &Error) -> ExitCode {
         ),
         other => other.to_string(),
     };
-    eprintln!("error: {message}");
+    ddpm_console::last_note(format_args!("error: {message}"));
     ExitCode::from(error.exit_code())
 }
 
@@ -44,8 +43,16 @@ async fn stop_signal() -> u8 {
         // Without a handler, the signal itself ends the process.
         Err(_) => std::future::pending().await,
     };
+    let hangup = async {
+        // Under `nohup` it stays ignored.
+        if ddpm_console::ignores_hangup() {
+            std::future::pending::<()>().await;
+        }
+        wait(SignalKind::hangup()).await;
+    };
     tokio::select! {
         _ = wait(SignalKind::interrupt()) => 130,
         _ = wait(SignalKind::terminate()) => 143,
+        () = hangup => 129,
     }
 }

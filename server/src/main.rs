@@ -1,25 +1,35 @@
 //! `ddpm-server`: arguments, logging, loading, listening and signals.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, stderr};
+use std::future::pending;
 use std::process::ExitCode;
 
-use clap::Parser;
+use ddpm_console::Quiet;
 use ddpm_server::config::{Args, Settings};
 use ddpm_server::serve;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, warn};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 /// Exit code: the server failed.
 const FAILED: u8 = 1;
 
+/// Lines of the log that may wait for its reader.
+const LOG_LINES: usize = 10_000;
+
 /// Exit code: bad settings or package.
 const BAD_CONFIG: u8 = 3;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    start_logging();
+    if let Err(error) = ddpm_onnx::disable_telemetry() {
+        ddpm_console::last_note(format_args!("error: {error}"));
+        return ExitCode::from(FAILED);
+    }
+    let args: Args = ddpm_console::parse();
+    // What is logged last is written when it is dropped.
+    let _log = start_logging();
     let loaded = Settings::new(args)
         .map_err(anyhow::Error::from)
         .and_then(|settings| Ok((settings.listen(), serve::load(settings)?)));
@@ -46,14 +56,22 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
 }
 
 /// Logs to stderr, filtered by `RUST_LOG`; by default, ONNX Runtime logs only warnings.
-fn start_logging() {
+///
+/// A thread of its own writes the log, so requests never wait for its reader: if that is slow, lines
+/// are lost; if it is gone, all of them.
+fn start_logging() -> WorkerGuard {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
+    let (writer, guard) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LOG_LINES).finish(Quiet);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(writer)
+        .with_ansi(stderr().is_terminal())
+        // It would report a line that it cannot write with a macro that panics.
+        .log_internal_errors(false)
         .init();
+    guard
 }
 
 async fn run(loaded: serve::Loaded, listen: std::net::SocketAddr) -> anyhow::Result<()> {
@@ -76,17 +94,21 @@ async fn run(loaded: serve::Loaded, listen: std::net::SocketAddr) -> anyhow::Res
 
 /// Prints the address to stdout, since requests are now accepted.
 fn announce(address: std::net::SocketAddr) {
-    let mut stdout = std::io::stdout();
+    let text = format!(
+        "listening on http://{address}\n\
+         try: ddpm sample glyphs --server http://{address} --count 16 --gif\n"
+    );
     // Serve even if nobody reads stdout.
-    let _ = writeln!(stdout, "listening on http://{address}");
-    let _ = writeln!(stdout, "try: ddpm sample glyphs --server http://{address} --count 16 --gif");
-    let _ = stdout.flush();
+    if let Err(error) = ddpm_console::print(&text) {
+        warn!(%error, "the address is not announced");
+    }
 }
 
-/// SIGINT and SIGTERM.
+/// SIGINT, SIGTERM and, unless it is ignored as under `nohup`, SIGHUP: the terminal is closed.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -94,12 +116,23 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: match ddpm_console::ignores_hangup() {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
         })
     }
 
-    /// Waits for either, and returns the exit code of a program that it ends.
+    /// Waits for one of them, and returns the exit code of a program that it ends.
     async fn recv(&mut self) -> i32 {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
+            _ = hangup => 129,
             _ = self.interrupt.recv() => 130,
             _ = self.terminate.recv() => 143,
         }

@@ -1,19 +1,15 @@
 //! Results on stdout: aligned lines, or one JSON document.
 
-use std::io::{self, Write};
-
 use ddpm_client::Error;
 use serde::Serialize;
 
 /// Prints `text`. A reader that closes the pipe early, such as `head`, is not an error.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::File { action: "write to", path: "standard output".into(), source: error })
-        }
-        _ => Ok(()),
-    }
+    ddpm_console::print(text).map_err(|source| Error::File {
+        action: "write to",
+        path: "standard output".into(),
+        source,
+    })
 }
 
 /// Prints `document`, indented.

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ddpm_console::note;
 use ddpm_files::npy::{self, Elements};
 use ddpm_files::write_whole;
 use ddpm_measures::{Features, Statistics, StatisticsFile, read_array};
@@ -78,7 +79,7 @@ pub fn is_from_extractor(file: &StatisticsFile, extractor: &Extractor) -> bool {
 ///
 /// # Errors
 ///
-/// As [`Extractor::features`]; [`EvaluateError::Write`] if the folder cannot be written.
+/// As [`Extractor::features`]. If the folder cannot be written, it warns, and caches nothing.
 pub fn features(
     folder: Option<&Path>,
     pictures: &PictureSet,
@@ -97,13 +98,28 @@ pub fn features(
         return Ok((FeatureSet::from_rows(rows), false));
     }
     let gaussian = Statistics::of(&rows)?.gaussian()?;
-    fs::create_dir_all(folder).map_err(EvaluateError::write(folder))?;
-    write_rows(&key.file(folder, "npy"), &rows)?;
     let (count, digest) = (Some(rows.len() as u64), Some(key.text()));
     let file = StatisticsFile { gaussian, count, digest };
-    // The statistics come last: where they exist, so do the rows.
-    file.write(&key.file(folder, "npz"))?;
+    if let Err(fault) = store(folder, &key, &rows, &file) {
+        note!(
+            "warning: these features are not cached: {fault}; name another folder with --cache, or \
+             use --no-cache"
+        );
+    }
     Ok((FeatureSet::from_rows(rows).with_gaussian(file.gaussian), false))
+}
+
+/// Adds the entry of `key`.
+fn store(
+    folder: &Path,
+    key: &Key,
+    rows: &Features,
+    file: &StatisticsFile,
+) -> Result<(), EvaluateError> {
+    fs::create_dir_all(folder).map_err(EvaluateError::write(folder))?;
+    write_rows(&key.file(folder, "npy"), rows)?;
+    // The statistics come last: where they exist, so do the rows.
+    Ok(file.write(&key.file(folder, "npz"))?)
 }
 
 /// Returns the entry of `key`, if there is an undamaged one.
@@ -115,7 +131,7 @@ fn look_up(folder: &Path, key: &Key, count: usize, extractor: &Extractor) -> Opt
     match read(folder, key, count, extractor.preprocessing().dimension) {
         Ok(set) => Some(set),
         Err(fault) => {
-            eprintln!("warning: {fault}; computing its features again");
+            note!("warning: {fault}; computing its features again");
             None
         }
     }

@@ -1,30 +1,133 @@
 //! Files that are complete or absent: written beside their place, flushed to disk, then renamed
-//! into it.
+//! into it. What is not a regular file is written to instead: nothing replaces it.
 
-use std::fs::{File, Permissions};
-use std::io::{self, BufWriter, IntoInnerError};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::fs::{self, File, FileType, Permissions};
+use std::io::{self, BufWriter, IntoInnerError, Seek};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::{Builder, NamedTempFile};
+
+/// The path that stands for standard output; a file of this name is `./-`.
+pub const STDOUT: &str = "-";
+
+/// How long the writer of a FIFO waits for its reader.
+const READER_WAIT: Duration = Duration::from_secs(10);
+/// Pause between two looks for it.
+const READER_POLL: Duration = Duration::from_millis(20);
+
+/// Most links that a path may go through, as in Linux.
+const MOST_LINKS: usize = 40;
 
 /// Writes `path` with `fill`. Until all content is on disk, the file is absent or still the old
 /// one, even after an error, a cancellation or a crash.
 ///
+/// A link is followed, so it stays a link. A device or a FIFO is written to, once the content is
+/// complete; [`STDOUT`] is standard output.
+///
 /// # Errors
 ///
-/// The error of `fill`, or of the system.
+/// The error of `fill`, or of the system; [`io::ErrorKind::IsADirectory`] for a folder, and
+/// [`io::ErrorKind::TimedOut`] for a FIFO that nobody reads.
 pub fn write_whole(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
+    if is_stdout(path) {
+        return copy_to(&mut io::stdout().lock(), fill);
+    }
+    let path = follow(path)?;
+    match fs::metadata(&path).map(|metadata| metadata.file_type()) {
+        Ok(kind) if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(kind) if !kind.is_file() => copy_to(&mut open_special(&path, kind)?, fill),
+        _ => replace(&path, fill),
+    }
+}
+
+/// Returns whether a path stands for standard output.
+#[must_use]
+pub fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == STDOUT
+}
+
+/// Follows links at the end of a path, up to one that leads to nothing yet. Links in its folders
+/// need no following.
+///
+/// # Errors
+///
+/// The system's, or one that says that links form a loop.
+pub fn follow(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match fs::symlink_metadata(&path) {
+            // What cannot be looked at is reported by whatever uses the path.
+            Ok(metadata) if metadata.is_symlink() => path = folder_of(&path).join(fs::read_link(&path)?),
+            _ => return Ok(path),
+        }
+    }
+    Err(io::Error::other("its links form a loop"))
+}
+
+fn replace(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
     let (file, place) = create_in(folder_of(path))?.into_parts();
+    filled(file, fill)?.sync_all()?;
+    place.persist(path).map_err(|error| error.error)
+}
+
+/// Fills a file, and flushes it to the system.
+fn filled(
+    file: File,
+    fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<File> {
     let mut out = BufWriter::new(file);
     fill(&mut out)?;
     // This flushes too.
-    let file = out.into_inner().map_err(IntoInnerError::into_error)?;
-    file.sync_all()?;
-    place.persist(path).map_err(|error| error.error)
+    out.into_inner().map_err(IntoInnerError::into_error)
+}
+
+/// Passes complete content on; if `fill` fails, nothing of it.
+fn copy_to(
+    out: &mut impl io::Write,
+    fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut content = filled(tempfile::tempfile()?, fill)?;
+    content.rewind()?;
+    io::copy(&mut content, out)?;
+    out.flush()
+}
+
+/// Opens a device or a FIFO, whose reader has a while to come.
+fn open_special(path: &Path, kind: FileType) -> io::Result<File> {
+    let start = Instant::now();
+    loop {
+        // Without this flag, opening a FIFO would wait for ever, beyond the reach of Ctrl-C.
+        let flags = if kind.is_fifo() { rustix::fs::OFlags::NONBLOCK.bits() } else { 0 };
+        let opened = File::options().write(true).custom_flags(flags as i32).open(path);
+        match opened {
+            Err(error) if no_reader(&error) && start.elapsed() < READER_WAIT => {
+                thread::sleep(READER_POLL);
+            }
+            Err(error) if kind.is_fifo() && no_reader(&error) => {
+                let problem = "nobody reads this FIFO: start its reader first";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
+            }
+            Ok(file) if kind.is_fifo() => {
+                // The reader is there; from here on, writing may wait for it.
+                rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::empty())?;
+                return Ok(file);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn no_reader(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error())
 }
 
 /// Checks that a file can be created in `folder`; leaves none behind.
@@ -52,8 +155,9 @@ fn create_in(folder: &Path) -> io::Result<NamedTempFile> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::io::Write;
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
 
     use super::*;
     use crate::test_support::names;
@@ -103,6 +207,85 @@ mod tests {
         check_writable(folder.path()).unwrap();
         assert!(names(folder.path()).is_empty());
         assert!(check_writable(&folder.path().join("missing")).is_err());
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second, target] =
+            ["first", "second", "far/target"].map(|name| folder.path().join(name));
+        fs::create_dir(folder.path().join("far")).unwrap();
+        symlink("second", &first).unwrap();
+        symlink(&target, &second).unwrap();
+        for content in [b"new", b"old"] {
+            write_whole(&first, |out| out.write_all(content)).unwrap();
+            assert_eq!(fs::read(&target).unwrap(), content);
+        }
+        assert_eq!(names(&folder.path().join("far")), ["target"]);
+        assert!([first, second].iter().all(|link| link.is_symlink()));
+    }
+
+    #[test]
+    fn links_in_a_loop_and_folders_are_errors_and_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        symlink("link", &link).unwrap();
+        let error = write_whole(&link, |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("loop"), "{error}");
+        let error = write_whole(folder.path(), |_| Ok(())).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(names(folder.path()), ["link"]);
+    }
+
+    #[test]
+    fn a_fifo_gets_complete_content_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fifo(folder.path());
+        let content = vec![7; 200_000];
+        let reader = {
+            let path = path.clone();
+            thread::spawn(move || fs::read(path).unwrap())
+        };
+        write_whole(&path, |out| out.write_all(&content)).unwrap();
+        assert_eq!(reader.join().unwrap(), content);
+        assert!(fs::symlink_metadata(&path).unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn a_failed_write_sends_nothing_through_a_fifo() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fifo(folder.path());
+        let reader = {
+            let path = path.clone();
+            thread::spawn(move || fs::read(path).unwrap())
+        };
+        let failed = write_whole(&path, |out| {
+            out.write_all(&[7; 100_000])?;
+            Err(io::Error::other("disk full"))
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "disk full");
+        assert_eq!(reader.join().unwrap(), b"");
+    }
+
+    #[test]
+    fn a_device_is_written_to_also_through_a_link_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        symlink("/dev/null", &link).unwrap();
+        for path in [Path::new("/dev/null"), &link] {
+            write_whole(path, |out| out.write_all(b"gone")).unwrap();
+        }
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+        symlink("/dev/full", folder.path().join("full")).unwrap();
+        let full = write_whole(&folder.path().join("full"), |out| out.write_all(b"lost"));
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    fn fifo(folder: &Path) -> PathBuf {
+        let path = folder.join("fifo");
+        let made = Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        path
     }
 
     #[test]

@@ -49,17 +49,22 @@ impl WholeFolder {
 
     /// Moves it into place.
     ///
-    /// * `target`: its place in the parent.
-    /// * `replace`: whether to replace an existing folder.
+    /// * `target`: its place in the parent; not a link: [`follow`](crate::follow) it first.
+    /// * `replace`: whether to replace an existing folder; nothing else is ever replaced.
     ///
     /// # Errors
     ///
-    /// The system's error; then the existing folder is unchanged.
+    /// The system's error, and [`io::ErrorKind::NotADirectory`] for a target that is a file, a link
+    /// or a device; then the existing folder is unchanged.
     pub fn put(self, target: &Path, replace: bool) -> io::Result<()> {
         sync_folders(&self.filled())?;
         let old = self.scratch.path().join("old");
-        if replace && target.exists() {
-            fs::rename(target, &old)?;
+        match fs::symlink_metadata(target) {
+            Ok(existing) if !existing.is_dir() => {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+            Ok(_) if replace => fs::rename(target, &old)?,
+            _ => {}
         }
         if let Err(cause) = fs::rename(self.filled(), target) {
             // Put the old one back; the error to report is that of the new one.
@@ -90,7 +95,7 @@ fn sync(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
     use crate::test_support::names;
@@ -121,6 +126,21 @@ mod tests {
         drop(filled(parent.path(), b"3"));
         assert_eq!(fs::read(target.join("a/b.bin")).unwrap(), b"1");
         assert_eq!(names(parent.path()), ["whole"]);
+    }
+
+    #[test]
+    fn a_file_a_link_or_a_device_is_never_replaced() {
+        let parent = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| parent.path().join(name));
+        fs::write(&file, "mine").unwrap();
+        symlink("/dev/null", &link).unwrap();
+        for target in [&file, &link] {
+            let error = filled(parent.path(), b"1").put(target, true).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"mine");
+        assert!(link.is_symlink());
+        assert_eq!(names(parent.path()), ["file", "link"]);
     }
 
     #[test]

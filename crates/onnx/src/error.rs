@@ -25,6 +25,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// ONNX Runtime would report home.
+    #[error(
+        "ONNX Runtime would report to its vendor: set ORT_DISABLE_TELEMETRY=1 before the program \
+         starts, or call ddpm_onnx::disable_telemetry first of all"
+    )]
+    Telemetry,
     /// Another library is already loaded; a process can hold only one.
     #[error("ONNX Runtime is already loaded, from {}", .0.display())]
     Loaded(PathBuf),

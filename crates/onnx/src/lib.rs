@@ -3,6 +3,7 @@
 //! The only crate that knows `ort`: the server's devices and the exporter's parity check build on
 //! it.
 //!
+//! * [`disable_telemetry`]: what programs call first.
 //! * [`Runtime`]: the library, found and loaded once per process.
 //! * [`Device`]: where graphs run, and why there.
 //! * [`Denoiser`]: one graph of a package, ready to evaluate.
@@ -10,6 +11,9 @@
 
 mod error;
 pub use error::Error;
+
+mod telemetry;
+pub use telemetry::disable_telemetry;
 
 mod library;
 pub use library::{Runtime, RuntimeOptions};

@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 
-use crate::Error;
+use crate::{Error, disable_telemetry};
 
 /// The loaded ONNX Runtime: one per process, never unloaded.
 pub struct Runtime {
@@ -21,7 +21,7 @@ pub struct Runtime {
 #[derive(Debug, Clone, Default)]
 pub struct RuntimeOptions {
     /// The library. `None` searches `ORT_DYLIB_PATH`, then the executable's folder and its `lib`,
-    /// then the system's library folders.
+    /// then where it was when this program was built, then the system's library folders.
     pub library: Option<PathBuf>,
     /// Threads of the pool that all graphs share; `None` means one per core.
     pub threads: Option<usize>,
@@ -29,6 +29,9 @@ pub struct RuntimeOptions {
     /// everything else on the machine.
     pub spinning: bool,
 }
+
+/// The library that `make setup` fetched, in the checkout that this program was built in.
+const BUILT_WITH: Option<&str> = option_env!("ORT_DYLIB_PATH");
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());
@@ -39,7 +42,7 @@ impl Runtime {
     /// # Errors
     ///
     /// [`Error::NotFound`] or [`Error::Library`] with the command that fixes it; [`Error::Loaded`]
-    /// if another library is already loaded.
+    /// if another library is already loaded; [`Error::Telemetry`] if it would report home.
     pub fn load(options: &RuntimeOptions) -> Result<&'static Self, Error> {
         let _one_at_a_time = LOADING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(runtime) = RUNTIME.get() {
@@ -48,6 +51,7 @@ impl Runtime {
                 _ => Ok(runtime),
             };
         }
+        disable_telemetry()?;
         let path = find(options.library.as_deref())?;
         let threads = options.threads.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -56,6 +60,25 @@ impl Runtime {
         let environment = open(&path, threads, options.spinning).map_err(unusable)?;
         let version = version(&path).map_err(unusable)?;
         Ok(RUNTIME.get_or_init(|| Self { environment, path, version, threads }))
+    }
+
+    /// Checks that [`Runtime::load`] will find a library and can use it, without starting its
+    /// threads: for work that needs it only at its end. Returns its path.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runtime::load`].
+    pub fn locate(options: &RuntimeOptions) -> Result<PathBuf, Error> {
+        disable_telemetry()?;
+        let path = find(options.library.as_deref())?;
+        match version(&path) {
+            Ok(found) if is_new_enough(&found) => Ok(path),
+            Ok(found) => {
+                let reason = format!("it has version {found}, and 1.{} is needed", ort::MINOR_VERSION);
+                Err(Error::Library { path, reason })
+            }
+            Err(reason) => Err(Error::Library { path, reason }),
+        }
     }
 
     /// Returns the path of the library.
@@ -101,11 +124,11 @@ fn open(path: &Path, threads: usize, spinning: bool) -> Result<Environment, Stri
         .map_err(|error| error.to_string())
 }
 
-/// Reads the version of the loaded library, which `ort` does not expose.
+/// Reads the version of the library, which `ort` does not expose.
 fn version(path: &Path) -> Result<String, String> {
     type GetApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
-    // SAFETY: `open` has loaded this file and found this function in it; its signature is part of
-    // ONNX Runtime's stable C interface.
+    // SAFETY: a library with this function is ONNX Runtime; the function's signature is part of its
+    // stable C interface.
     let text = unsafe {
         let library = libloading::Library::new(path).map_err(|error| error.to_string())?;
         let get_api_base: libloading::Symbol<'_, GetApiBase> =
@@ -113,6 +136,12 @@ fn version(path: &Path) -> Result<String, String> {
         CStr::from_ptr(((*get_api_base()).GetVersionString)())
     };
     Ok(text.to_string_lossy().into_owned())
+}
+
+/// Returns whether a version such as `1.31.1` has the interface that `ort` calls.
+fn is_new_enough(version: &str) -> bool {
+    let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+    minor.is_some_and(|minor| minor >= ort::MINOR_VERSION)
 }
 
 /// Finds the library in the first place that has one.
@@ -129,6 +158,9 @@ fn find(named: Option<&Path>) -> Result<PathBuf, Error> {
         if let Some(path) = library_in(&place) {
             return Ok(path);
         }
+    }
+    if let Some(path) = BUILT_WITH.map(PathBuf::from).filter(|path| path.is_file()) {
+        return Ok(path);
     }
     let system = ["/usr/local/lib", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"];
     let found = system.iter().find_map(|place| library_in(Path::new(place)));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ddpm_files::WholeFolder;
+use ddpm_files::{WholeFolder, follow};
 
 use crate::read::check_relative;
 use crate::{Error, FileEntry, MANIFEST_FILE, Manifest, Sha256Hex};
@@ -27,7 +27,9 @@ impl PackageWriter {
     /// [`Error::Exists`] if the target exists and is not to be replaced, or is not a package;
     /// [`Error::Io`] if its parent cannot be written to.
     pub fn new(target: &Path, overwrite: bool) -> Result<Self, Error> {
-        let target = std::path::absolute(target).map_err(Error::io(target))?;
+        // A link to a package stays: the package behind it is replaced.
+        let target =
+            std::path::absolute(target).and_then(|path| follow(&path)).map_err(Error::io(target))?;
         let is_package = target.join(MANIFEST_FILE).is_file();
         if fs::symlink_metadata(&target).is_ok() && !(overwrite && is_package) {
             return Err(Error::Exists(target));

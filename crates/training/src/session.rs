@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ddpm_console::note;
 use ddpm_data::Dataset;
 use tch::Device;
 
@@ -129,14 +130,14 @@ impl Session {
         let parameters: usize =
             self.trainer.weights().iter().map(|(_, tensor)| tensor.numel()).sum();
         for warning in self.config.model.warnings() {
-            eprintln!("warning: {warning}");
+            note!("warning: {warning}");
         }
-        eprintln!(
+        note!(
             "network {parameters} parameters, predicts {}",
             self.config.diffusion.prediction.name()
         );
         let (done, steps) = (self.trainer.steps_done(), self.config.steps);
-        eprintln!("run {} from step {done} to {steps}", self.folder.display());
+        note!("run {} from step {done} to {steps}", self.folder.display());
     }
 
     /// Joins the team for a dry run, and returns the trainer for its updates.
@@ -210,9 +211,9 @@ pub fn follow_leader(team: &Arc<Team>, device: Device) -> Result<Option<i32>, Tr
 /// [`TrainError::Data`] if it cannot be read.
 pub fn load_data(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
     let dataset = read_data(data, seed)?;
-    eprintln!("data {}", dataset.summary());
+    note!("data {}", dataset.summary());
     for (path, reason) in dataset.skipped() {
-        eprintln!("left out {}: {reason}", path.display());
+        note!("left out {}: {reason}", path.display());
     }
     Ok(dataset)
 }
@@ -234,7 +235,7 @@ fn share_settings(config: &TrainConfig, team: Option<&Team>) -> Result<(), Train
 fn warn_of_other_threads(checkpoint: &Checkpoint, trainer: &Trainer) {
     let (was, is) = (checkpoint.state().workers, trainer.workers());
     if let Some(was) = was.filter(|was| *was != is && trainer.device() == Device::Cpu) {
-        eprintln!(
+        note!(
             "warning: {was} threads shared the rows of a batch so far, now {is} do: training is \
              just as good, but its bits differ from those with --threads {was}"
         );

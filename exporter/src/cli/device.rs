@@ -1,5 +1,6 @@
 //! Chooses where libtorch computes, and prints why; never falls back silently.
 
+use ddpm_console::note;
 use ddpm_onnx::DeviceChoice;
 use ddpm_torch::distributed::Launch;
 use tch::{Cuda, Device};
@@ -49,8 +50,8 @@ impl DeviceArgs {
         }
         let who = launch.map_or(String::new(), |launch| format!("rank {}: ", launch.rank));
         match device {
-            Device::Cuda(number) => eprintln!("{who}device cuda:{number} ({reason})"),
-            _ => eprintln!("{who}device cpu, {} threads ({reason})", tch::get_num_threads()),
+            Device::Cuda(number) => note!("{who}device cuda:{number} ({reason})"),
+            _ => note!("{who}device cpu, {} threads ({reason})", tch::get_num_threads()),
         }
         Ok(device)
     }

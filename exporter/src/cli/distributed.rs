@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ddpm_console::note;
 use ddpm_torch::distributed::{GroupError, Launch};
 use ddpm_training::distributed::Team;
 use tch::Device;
@@ -46,7 +47,7 @@ impl DistributedArgs {
         let timeout = self.dist_timeout.map_or(DEFAULT_TIMEOUT, NonZeroU32::get);
         let team = Team::join(launch, device, Duration::from_secs(timeout.into()))?;
         if team.leads() {
-            eprintln!("{} processes train together", team.size());
+            note!("{} processes train together", team.size());
         }
         Ok(Arc::new(team))
     }

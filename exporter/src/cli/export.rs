@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ddpm_console::note;
 use ddpm_conversion::export::triton;
 use ddpm_data::{Dataset, Source};
 use ddpm_package::{MANIFEST_FILE, Package};
@@ -9,6 +10,7 @@ use ddpm_training::Checkpoint;
 use tch::Device;
 
 use super::Failure;
+use super::output::print_path;
 use super::verify::{OrtArgs, check};
 use crate::package::{Export, PackageError};
 
@@ -86,7 +88,7 @@ impl Args {
             }
             Layout::Package => {
                 self.package(&self.output)?;
-                println!("{}", self.output.display());
+                print_path(&self.output.display());
                 Ok(())
             }
             Layout::Triton if is_package && (self.name.is_some() || self.version.is_some()) => {
@@ -119,7 +121,7 @@ impl Args {
 
     fn triton(&self, package: &Package) -> Result<(), Failure> {
         let folder = triton::write(package, &self.output, self.force)?;
-        println!("{}", folder.display());
+        print_path(&folder.display());
         Ok(())
     }
 
@@ -146,7 +148,7 @@ pub(super) fn write_verified(
     ort: &OrtArgs,
 ) -> Result<Package, Failure> {
     let digest = export.write(target, overwrite)?;
-    eprintln!("{} {}, digest {digest}", export.name, export.version);
+    note!("{} {}, digest {digest}", export.name, export.version);
     let package = Package::open(target)?;
     check(&package, ort)?;
     Ok(package)

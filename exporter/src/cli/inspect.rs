@@ -12,6 +12,7 @@ use prost::Message;
 use serde_json::{Value, json};
 
 use super::Failure;
+use super::output::{out, print_text};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
@@ -33,11 +34,12 @@ impl Args {
             checkpoint(&Checkpoint::find(&self.path)?)?
         };
         if self.json {
-            println!("{found:#}");
+            out!("{found:#}")
         } else {
-            print_lines("", &found);
+            let mut lines = String::new();
+            add_lines(&mut lines, "", &found);
+            print_text(&lines)
         }
-        Ok(())
     }
 }
 
@@ -100,22 +102,22 @@ fn parameters(config: &TrainConfig) -> Result<usize, TrainError> {
     Ok(network.parameters().iter().map(|(_, tensor)| tensor.numel()).sum())
 }
 
-/// Prints a line per leaf: its dotted path, and its value.
-fn print_lines(path: &str, value: &Value) {
+/// Adds a line per leaf: its dotted path, and its value.
+fn add_lines(lines: &mut String, path: &str, value: &Value) {
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                print_lines(&path, value);
+                add_lines(lines, &path, value);
             }
         }
         Value::Array(items) if items.iter().any(Value::is_object) => {
             for (i, item) in items.iter().enumerate() {
-                print_lines(&format!("{path}.{i}"), item);
+                add_lines(lines, &format!("{path}.{i}"), item);
             }
         }
         Value::Null => {}
-        Value::String(text) => println!("{path:34} {text}"),
-        other => println!("{path:34} {other}"),
+        Value::String(text) => *lines += &format!("{path:34} {text}\n"),
+        other => *lines += &format!("{path:34} {other}\n"),
     }
 }

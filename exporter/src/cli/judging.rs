@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ddpm_console::note;
 use ddpm_data::{Dataset, Source};
 use ddpm_evaluation::extractor::{Extractor, OnnxOptions};
 use ddpm_evaluation::pictures::PictureSet;
@@ -65,7 +66,7 @@ impl JudgeSetup {
                     return Ok(SampleJudge::for_points(dataset, toy, config.seed)?);
                 }
             };
-        eprintln!(
+        note!(
             "samples are judged through {} against {} pictures",
             extractor.name(),
             pictures.len()

@@ -3,7 +3,7 @@
 //!
 //! Commands follow the life of a model; what they share comes first:
 //!
-//! * `failure`: why a command failed, and its exit code;
+//! * `failure`: why a command failed, and its exit code; `output`: results on stdout;
 //! * `names`: names as typed; `device`: where libtorch computes; `model`: loads a trained model;
 //!   `sampling`: how to sample; `cache`: where features are cached;
 //! * `settings`: the settings of a run; `layers`: which of them win; `distributed`: training on
@@ -14,6 +14,8 @@
 
 mod failure;
 pub use failure::Failure;
+
+mod output;
 
 mod names;
 
@@ -55,8 +57,10 @@ mod random;
 
 mod doctor;
 
+use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
+use ddpm_console::{Quiet, last_note};
 use tracing_subscriber::EnvFilter;
 
 /// Trains diffusion models and writes ONNX model packages.
@@ -131,7 +135,7 @@ impl Cli {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                eprintln!("{failure}");
+                last_note(format_args!("{failure}"));
                 failure.exit_code()
             }
         }
@@ -141,7 +145,12 @@ impl Cli {
 /// Prints the libraries' warnings to stderr; `RUST_LOG` selects more.
 fn start_logging() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let logging = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| Quiet)
+        .with_ansi(stderr().is_terminal())
+        // It would report a line that it cannot write with a macro that panics.
+        .log_internal_errors(false);
     // Fails only if logging is already set up, as in a test.
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = logging.try_init();
 }

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use ddpm_console::note;
 use ddpm_conversion::export::verify::{Check, verify};
 use ddpm_onnx::{DeviceChoice, RuntimeOptions};
 use ddpm_package::Package;
 
 use super::Failure;
+use super::output::out;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -49,9 +51,9 @@ impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let package = Package::open(&self.package)?;
         let manifest = package.manifest();
-        println!("{} {}, digest {}", manifest.name, manifest.version, package.digest());
+        out!("{} {}, digest {}", manifest.name, manifest.version, package.digest())?;
         let checks = recompute(&package, &self.ort)?;
-        checks.iter().for_each(|check| println!("{}", line(check)));
+        checks.iter().try_for_each(|check| out!("{}", line(check)))?;
         judge(&checks)
     }
 }
@@ -59,7 +61,7 @@ impl Args {
 /// Verifies a package that was just written, and prints the results to stderr.
 pub(super) fn check(package: &Package, ort: &OrtArgs) -> Result<(), Failure> {
     let checks = recompute(package, ort)?;
-    checks.iter().for_each(|check| eprintln!("{}", line(check)));
+    checks.iter().for_each(|check| note!("{}", line(check)));
     judge(&checks)
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use ddpm_client::{Accepted, Event, Interruption, Progress};
+use ddpm_console::note;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Pause between two log lines.
@@ -80,7 +81,7 @@ impl Display {
 
     fn line(&mut self, text: &str) {
         self.last_line = Instant::now();
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| note!("{text}"));
     }
 }
 

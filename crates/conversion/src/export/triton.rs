@@ -20,7 +20,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use ddpm_files::WholeFolder;
+use ddpm_files::{WholeFolder, folder_of, follow};
 use ddpm_package::{Manifest, Package};
 
 use super::ExportError;
@@ -45,20 +45,23 @@ pub fn write(
 ) -> Result<PathBuf, ExportError> {
     let manifest = package.manifest();
     let target = repository.join(&manifest.name);
+    let unwritable = |cause| ExportError::Write { path: target.clone(), cause };
+    let target = follow(&target).map_err(unwritable)?;
     let is_model = target.join(CONFIG).is_file();
     if fs::symlink_metadata(&target).is_ok() && !(overwrite && is_model) {
         return Err(ddpm_package::Error::Exists(target).into());
     }
     let graph = package.portable_graph()?;
     let config = config(manifest, package.digest().as_str());
-    replace(repository, &target, config.as_bytes(), &graph)
+    replace(&target, config.as_bytes(), &graph)
         .map_err(|cause| ExportError::Write { path: target.clone(), cause })?;
     Ok(target)
 }
 
-fn replace(repository: &Path, target: &Path, config: &[u8], graph: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(repository)?;
-    let folder = WholeFolder::create_in(repository, ".triton-")?;
+fn replace(target: &Path, config: &[u8], graph: &[u8]) -> io::Result<()> {
+    let parent = folder_of(target);
+    fs::create_dir_all(parent)?;
+    let folder = WholeFolder::create_in(parent, ".triton-")?;
     folder.add(CONFIG, config)?;
     folder.add("1/model.onnx", graph)?;
     folder.put(target, true)

@@ -17,6 +17,7 @@ mod summary;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ddpm_console::note;
 use crate::batching::Batches;
 use crate::config::TrainConfig;
 use crate::error::TrainError;
@@ -190,6 +191,6 @@ impl<'a> Monitor<'a> {
             checkpoint,
             animation: self.animation,
         };
-        eprintln!("{summary}");
+        note!("{summary}");
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
+use ddpm_console::note;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::monitor::meter::{Meter, Reading};
@@ -47,7 +48,7 @@ impl Progress {
             }
             None if last || self.meter.elapsed() >= LINE_PERIOD => {
                 let reading = self.meter.read(report);
-                eprintln!("{}", self.line(&reading));
+                note!("{}", self.line(&reading));
             }
             None => {}
         }
@@ -56,8 +57,8 @@ impl Progress {
     /// Prints a line, above the bar if there is one.
     pub(crate) fn note(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| note!("{line}")),
+            None => note!("{line}"),
         }
     }
 

@@ -11,6 +11,7 @@ use ddpm_onnx::{Runtime, RuntimeOptions};
 use serde_json::json;
 
 use super::Failure;
+use super::output::out;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -90,10 +91,10 @@ impl Args {
                     json!({ "what": what, "state": state.mark(), "text": text })
                 })
                 .collect();
-            println!("{:#}", json!(entries));
+            out!("{:#}", json!(entries))?;
         } else {
             for found in &findings {
-                println!("{:6} {:14} {}", found.state.mark(), found.what, found.text);
+                out!("{:6} {:14} {}", found.state.mark(), found.what, found.text)?;
             }
         }
         match findings.iter().filter(|found| found.state == State::Failed).count() {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ddpm_console::note;
 use ddpm_data::{ItemShape, LoadOptions, OnBroken, Source, ToyKind};
 use ddpm_evaluation::arrays::{self, Array};
 use ddpm_evaluation::cache::{self, is_from_another_extractor, is_from_extractor};
@@ -105,7 +106,7 @@ impl Input {
             Self::Data(source) => {
                 let dataset = ddpm_data::load(source, options)?;
                 for (path, reason) in dataset.skipped() {
-                    eprintln!("left out {}: {reason}", path.display());
+                    note!("left out {}: {reason}", path.display());
                 }
                 Ok(LoadedInput::from_dataset(source, dataset)?)
             }

@@ -27,6 +27,7 @@ use self::engine::Engine;
 use self::input::{Content, Input, LoadedInput};
 use self::likelihood::Likelihood;
 use super::Failure;
+use super::output::{out, print_text};
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
@@ -58,11 +59,10 @@ impl Args {
     fn print(&self, report: &(impl Serialize + Display)) -> Result<(), Failure> {
         if self.json {
             let text = serde_json::to_string_pretty(report);
-            println!("{}", text.map_err(|error| Failure::Failed(error.into()))?);
+            out!("{}", text.map_err(|error| Failure::Failed(error.into()))?)
         } else {
-            print!("{report}");
+            print_text(&report.to_string())
         }
-        Ok(())
     }
 
     /// Returns what the samples are compared with, and how to load it.

@@ -1,10 +1,12 @@
 //! `presets` and `init`: settings to start from.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
+use ddpm_files::{is_stdout, write_whole};
+
 use super::Failure;
+use super::output::{out, print_path, print_text};
 use super::layers::{PRESETS, preset};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -18,21 +20,20 @@ impl PresetsArgs {
         let Some(name) = &self.name else {
             for (name, text) in PRESETS {
                 let about = text.lines().next().unwrap_or_default().trim_start_matches("# ");
-                println!("{name:10} {about}");
+                out!("{name:10} {about}")?;
             }
             return Ok(());
         };
         preset(name).map_err(|reason| Failure::Refused(reason.into()))?;
         let text = PRESETS.iter().find(|(known, _)| known == name).map(|(_, text)| *text);
-        print!("{}", text.unwrap_or_default());
-        Ok(())
+        print_text(text.unwrap_or_default())
     }
 }
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct InitArgs {
-    /// File to write [default: ddpm.toml].
+    /// File to write, or - for standard output [default: ddpm.toml].
     #[arg(value_name = "FILE")]
     path: Option<PathBuf>,
 
@@ -62,26 +63,18 @@ impl InitArgs {
             preset(name).map_err(|reason| Failure::Refused(reason.into()))?;
         }
         let path = self.path.clone().unwrap_or_else(|| "ddpm.toml".into());
-        let mut options = File::options();
-        options.write(true).create_new(!self.force).create(true).truncate(true);
-        let written = options
-            .open(&path)
-            .and_then(|mut file| file.write_all(text(self.preset.as_deref()).as_bytes()));
-        match written {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let reason = format!("{}: already exists; --force replaces it", path.display());
-                Err(Failure::Refused(reason.into()))
-            }
-            written => {
-                written.map_err(|cause| {
-                    Failure::Refused(
-                        format!("{}: cannot be written: {cause}", path.display()).into(),
-                    )
-                })?;
-                println!("{}", path.display());
-                Ok(())
-            }
+        if path.is_file() && !self.force {
+            let reason = format!("{}: already exists; --force replaces it", path.display());
+            return Err(Failure::Refused(reason.into()));
         }
+        let text = text(self.preset.as_deref());
+        write_whole(&path, |out| out.write_all(text.as_bytes())).map_err(|cause| {
+            Failure::Refused(format!("{}: cannot be written: {cause}", path.display()).into())
+        })?;
+        if !is_stdout(&path) {
+            print_path(&path.display());
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ mod weights;
 
 use std::path::PathBuf;
 
+use ddpm_console::note;
 use ddpm_conversion::export::ExportError;
 use ddpm_network::Network;
 use ddpm_package::Package;
@@ -20,6 +21,7 @@ use self::blueprint::NetworkSource;
 use self::package::Untrained;
 use self::weights::Spread;
 use super::Failure;
+use super::output::print_path;
 use super::verify::{OrtArgs, check};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -68,9 +70,9 @@ impl Args {
         let untrained = Untrained { blueprint: &blueprint, network: &network, spread, seed };
         let attached = self.with_weights.then_some(&weights[..]);
         let digest = untrained.write(&self.output, self.force, attached)?;
-        eprintln!("{}, digest {digest}", blueprint.name);
+        note!("{}, digest {digest}", blueprint.name);
         check(&Package::open(&self.output)?, &self.ort)?;
-        println!("{}", self.output.display());
+        print_path(&self.output.display());
         Ok(())
     }
 }

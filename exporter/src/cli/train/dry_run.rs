@@ -8,6 +8,7 @@ use ddpm_training::{Batches, Session, rehearse_checkpoint};
 use indicatif::{HumanBytes, HumanDuration};
 
 use crate::cli::Failure;
+use crate::cli::output::out;
 
 /// Updates timed after the first, which is slower than the rest.
 const TIMED_UPDATES: u32 = 2;
@@ -32,27 +33,27 @@ pub(super) fn dry_run(session: &mut Session) -> Result<(), Failure> {
     trainer.end(None)?;
     let bytes = rehearse_checkpoint(&run, &config, trainer)?;
 
-    println!("parameters        {parameters}");
-    println!("first update      loss {:.4}, gradients {:.4}", first.loss, first.grad_norm);
-    println!(
+    out!("parameters        {parameters}")?;
+    out!("first update      loss {:.4}, gradients {:.4}", first.loss, first.grad_norm)?;
+    out!(
         "memory            {} for weights, average, gradients and optimiser",
         HumanBytes(COPIES * 4 * parameters as u64)
-    );
+    )?;
     if let Some(peak) = peak_memory() {
-        println!("                  {} peak so far, for the whole process", HumanBytes(peak));
+        out!("                  {} peak so far, for the whole process", HumanBytes(peak))?;
     }
-    println!(
+    out!(
         "time              {:.3} s per step, {:.1} items/s",
         step.as_secs_f64(),
         config.batch_size as f64 / step.as_secs_f64().max(1e-9)
-    );
-    println!("                  {} for {left} steps", HumanDuration(step.saturating_mul(left)));
-    println!(
+    )?;
+    out!("                  {} for {left} steps", HumanDuration(step.saturating_mul(left)))?;
+    out!(
         "checkpoints       {} each, {} kept; one was written below {}, read back and removed",
         HumanBytes(bytes),
         config.intervals.keep,
         run.display()
-    );
+    )?;
     Ok(())
 }
 

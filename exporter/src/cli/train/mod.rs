@@ -7,6 +7,7 @@ mod dry_run;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ddpm_console::note;
 use ddpm_evaluation::extractor::OnnxOptions;
 use ddpm_training::distributed::Team;
 use ddpm_training::{Checkpoint, FolderRules, Outcome, RunDir, Session, TrainConfig, TrainError};
@@ -20,6 +21,7 @@ use super::device::DeviceArgs;
 use super::distributed::DistributedArgs;
 use super::export::write_verified;
 use super::judging::JudgeSetup;
+use super::output::print_path;
 use super::layers::{Layers, from_environment};
 use super::settings::{PaceFlags, RunFlags};
 use super::verify::OrtArgs;
@@ -197,12 +199,12 @@ impl Args {
     fn finish(&self, session: &Session, outcome: Outcome) -> Result<(), Failure> {
         match outcome {
             Outcome::Stopped(signal, checkpoint) => {
-                eprintln!("saved {}", checkpoint.display());
+                note!("saved {}", checkpoint.display());
                 let run = RunDir::open(session.folder())?.path().to_path_buf();
                 Err(Failure::Stopped { signal, run })
             }
             Outcome::Finished(checkpoint) if self.no_export => {
-                println!("{}", checkpoint.display());
+                print_path(&checkpoint.display());
                 Ok(())
             }
             Outcome::Finished(checkpoint) => self.export(session, &checkpoint),
@@ -221,7 +223,7 @@ impl Args {
         };
         let package = RunDir::open(session.folder())?.package();
         write_verified(&export, &package, true, &self.ort)?;
-        println!("{}", package.display());
+        print_path(&package.display());
         Ok(())
     }
 }
