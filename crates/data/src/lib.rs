@@ -24,8 +24,8 @@
 //! * one picture: `picture` decodes it, `jpeg` checks what decoders do not report, `resize` scales
 //!   it;
 //! * all pictures: `gather` joins them into one block of `pictures`, with `labels`;
-//! * `dataset`: what training draws from; `report`: what a data set contains; `error`: why loading
-//!   failed.
+//! * `dataset`: what training draws from; `digest`: which data set it is; `report`: what a data set
+//!   contains; `error`: why loading failed.
 
 mod source;
 pub use source::Source;
@@ -82,6 +82,8 @@ mod labels;
 
 mod dataset;
 pub use dataset::{Dataset, ItemShape, model_scale};
+
+mod digest;
 
 mod report;
 pub use report::Report;
