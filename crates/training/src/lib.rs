@@ -8,7 +8,7 @@
 //!
 //! Each module uses only those above it:
 //!
-//! * [`TrainError`]: why training does not start, or stops; [`Stop`]: requests to stop;
+//! * [`TrainError`]: why training does not start, or stops; [`Signals`]: requests to stop or to save;
 //! * `config`: [`TrainConfig`] with [`DiffusionConfig`]: the settings of a run, part of every
 //!   checkpoint; their defaults for a data set, and their checks;
 //! * [`distributed`]: the same run on several processes;
@@ -25,12 +25,12 @@
 mod error;
 pub use error::{CheckpointError, TrainError};
 
-mod stop;
-pub use stop::Stop;
+mod signals;
+pub use signals::Signals;
 
 mod config;
 pub use config::{
-    DataConfig, DataOn, DiffusionConfig, EdmConfig, EvalConfig, Intervals, Loss, OptimizerConfig,
+    DataConfig, DataOn, DiffusionConfig, EdmConfig, EvalConfig, ExportConfig, Intervals, Loss, OptimizerConfig,
     Precision, ProcessKind, TrainConfig, WatchConfig,
 };
 
@@ -58,4 +58,4 @@ pub use run::{Outcome, run};
 mod follow;
 
 mod session;
-pub use session::{FolderRules, Session, follow_leader, load_data};
+pub use session::{DataRules, FolderRules, Session, follow_leader, load_data};

@@ -12,7 +12,7 @@ use crate::error::TrainError;
 use crate::judging::Judge;
 use crate::monitor::Monitor;
 use crate::step::{StepReport, Trainer};
-use crate::stop::Stop;
+use crate::signals::Signals;
 use crate::store::{Checkpoint, RunDir};
 
 /// How a run ended.
@@ -24,7 +24,7 @@ pub enum Outcome {
     Stopped(i32, PathBuf),
 }
 
-/// Trains from the state of `trainer` until `config.steps`, or until `stop` is triggered.
+/// Trains from the state of `trainer` until `config.steps`, or until `signals` request a stop.
 ///
 /// However the loop ends, except with an error, its last state is saved. Checkpoints, pictures and
 /// logs go to `run`.
@@ -41,7 +41,7 @@ pub fn run(
     config: &TrainConfig,
     dataset: Arc<Dataset>,
     trainer: &mut Trainer,
-    stop: &Stop,
+    signals: &Signals,
     watch: &mut dyn FnMut(&StepReport),
     judge: Option<&mut dyn Judge>,
 ) -> Result<Outcome, TrainError> {
@@ -49,7 +49,7 @@ pub fn run(
     run.remove_unfinished()?;
     let all_rows = Batches::new(config, dataset)?.on_device(trainer.device())?;
     let own_rows = all_rows.clone().for_team(trainer.team())?;
-    let mut monitor = Monitor::open(run, config, stop, all_rows, judge, first_step, started)?;
+    let mut monitor = Monitor::open(run, config, signals, all_rows, judge, first_step, started)?;
     let mut saved = run.newest_checkpoint().ok();
     let mut last_batch = None;
     for batch in Prefetch::start(own_rows, first_step, config.steps) {
@@ -68,11 +68,16 @@ pub fn run(
             monitor.judged(trainer)?;
         }
         // Last, so that a run resumed from this checkpoint lacks nothing that belongs to the step.
-        if is_due(steps_done, config.intervals.checkpoint_every) {
-            saved = Some(save(run, config, trainer, Some(&batch), &mut monitor)?);
+        let requested = signals.take_save_request();
+        if requested || is_due(steps_done, config.intervals.checkpoint_every) {
+            let checkpoint = save(run, config, trainer, Some(&batch), &mut monitor)?;
+            if requested {
+                monitor.note(&format!("saved {}, as requested", checkpoint.folder().display()));
+            }
+            saved = Some(checkpoint);
         }
         last_batch = Some(batch);
-        if stop.requested().is_some() {
+        if signals.stop_requested().is_some() {
             break;
         }
     }
@@ -80,7 +85,7 @@ pub fn run(
         Some(checkpoint) if checkpoint.state().steps_done == trainer.steps_done() => checkpoint,
         _ => save(run, config, trainer, last_batch.as_ref(), &mut monitor)?,
     };
-    let stopped = stop.requested().filter(|_| trainer.steps_done() < config.steps);
+    let stopped = signals.stop_requested().filter(|_| trainer.steps_done() < config.steps);
     // After a signal the process should end soon.
     if stopped.is_none() && last_batch.is_some() {
         monitor.final_state(trainer)?;

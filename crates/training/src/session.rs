@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use ddpm_console::note;
-use ddpm_data::Dataset;
+use ddpm_console::{ignores_hangup, note};
+use ddpm_data::{DataError, Dataset, Source};
 use tch::Device;
 
 use crate::config::{DataConfig, TrainConfig};
@@ -15,8 +16,8 @@ use crate::follow::follow;
 use crate::judging::Judge;
 use crate::run::{Outcome, run};
 use crate::step::Trainer;
-use crate::stop::Stop;
-use crate::store::{Checkpoint, RunDir};
+use crate::signals::Signals;
+use crate::store::{Checkpoint, RunDir, RunLock};
 
 /// A run that is ready for its next step.
 #[derive(Debug)]
@@ -28,6 +29,17 @@ pub struct Session {
     dataset: Arc<Dataset>,
     trainer: Trainer,
     team: Option<Arc<Team>>,
+    /// Keeps other processes off the folder; absent in a dry run of a new one.
+    _lock: Option<RunLock>,
+}
+
+/// How [`Session::resume`] finds the data.
+#[derive(Debug, Clone, Default)]
+pub struct DataRules {
+    /// Where the data lies now; `None`: where it was.
+    pub source: Option<Source>,
+    /// Whether to go on with other data than the run began with.
+    pub allow_changed: bool,
 }
 
 /// What [`Session::begin`] may do with the folder.
@@ -60,45 +72,58 @@ impl Session {
         share_settings(&config, team.as_deref())?;
         let restarted = team.as_ref().is_some_and(|team| team.restarted());
         let may_resume = rules.resume || restarted;
+        let lock = match rules.create {
+            true => Some(RunLock::take_new(&path, patience(restarted))?),
+            false => None,
+        };
         if let Some(run) = RunDir::open_if_begun(&path)?.filter(|_| may_resume) {
             let checkpoint = run.newest_checkpoint()?;
             checkpoint.config().check_same(&config)?;
+            check_steps(&config, &checkpoint)?;
             let trainer = checkpoint.trainer(device)?;
-            return Ok(Self { folder: path, resumed: true, config, dataset, trainer, team });
+            let (folder, resumed) = (path, true);
+            return Ok(Self { folder, resumed, config, dataset, trainer, team, _lock: lock });
         }
         if rules.create {
             RunDir::create(&path)?;
         }
         let trainer = Trainer::new(&config, device)?;
-        Ok(Self { folder: path, resumed: false, config, dataset, trainer, team })
+        let (folder, resumed) = (path, false);
+        Ok(Self { folder, resumed, config, dataset, trainer, team, _lock: lock })
     }
 
     /// Resumes the run in a folder.
     ///
+    /// * `rules`: where the data lies, and whether it may have changed.
     /// * `change`: changes those settings that may change in a resumed run. Its arguments are the
     ///   settings and the number of items.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Checkpoint`] if no checkpoint can be read, [`TrainError::Data`] if the data
-    /// cannot be loaded, [`TrainError::Setting`] for a setting out of range, and errors of
+    /// [`TrainError::Checkpoint`] if no checkpoint can be read or another process trains the run,
+    /// [`TrainError::Data`] or [`TrainError::Moved`] if the data cannot be loaded,
+    /// [`TrainError::Setting`] if it has changed or a setting is out of range, and errors of
     /// `change`.
     pub fn resume<E: From<TrainError>>(
         path: &Path,
+        rules: &DataRules,
         change: impl FnOnce(&mut TrainConfig, usize) -> Result<(), E>,
         team: Option<Arc<Team>>,
         device: Device,
     ) -> Result<Self, E> {
         let run = RunDir::open(path).map_err(TrainError::from)?;
+        let restarted = team.as_ref().is_some_and(|team| team.restarted());
+        let lock = RunLock::take(run.path(), patience(restarted)).map_err(TrainError::from)?;
         let checkpoint = run.newest_checkpoint().map_err(TrainError::from)?;
         let mut config = checkpoint.config().clone();
-        let dataset = Arc::new(load_data(&config.data, config.seed)?);
+        let dataset = Arc::new(find_data(&mut config, rules)?);
         change(&mut config, dataset.len())?;
         config.validate()?;
+        check_steps(&config, &checkpoint)?;
         share_settings(&config, team.as_deref())?;
         let trainer = checkpoint.trainer(device)?;
-        let folder = run.path().to_path_buf();
-        Ok(Self { folder, resumed: true, config, dataset, trainer, team })
+        let (folder, resumed) = (run.path().to_path_buf(), true);
+        Ok(Self { folder, resumed, config, dataset, trainer, team, _lock: Some(lock) })
     }
 
     /// Returns the settings of the run.
@@ -146,12 +171,13 @@ impl Session {
     ///
     /// [`TrainError::Group`] if another process is lost.
     pub fn rehearse(&mut self) -> Result<&mut Trainer, TrainError> {
-        self.join(&Stop::new())?;
+        self.join(&Signals::new())?;
         Ok(&mut self.trainer)
     }
 
-    /// Trains to the end, or until SIGINT or SIGTERM.
+    /// Trains to the end, or until a signal requests a stop.
     ///
+    /// * `signals`: watched for stops from here on.
     /// * `judge`: makes the judge of samples, if there is to be one, while the other processes
     ///   wait.
     ///
@@ -160,20 +186,21 @@ impl Session {
     /// As [`run`](crate::run()), and errors of `judge`.
     pub fn train<J: Judge, E: From<TrainError>>(
         &mut self,
+        signals: &Signals,
         judge: impl FnOnce(&Self) -> Result<Option<J>, E>,
     ) -> Result<Outcome, E> {
-        let stop = Stop::on_signals().map_err(TrainError::Signals)?;
-        self.join(&stop)?;
+        signals.watch_for_stops(ignores_hangup()).map_err(TrainError::Signals)?;
+        self.join(signals)?;
         let folder = self.open_folder()?;
         let mut judge = judge(self)?;
         let judge = judge.as_mut().map(|judge| judge as &mut dyn Judge);
         let (dataset, trainer) = (Arc::clone(&self.dataset), &mut self.trainer);
-        Ok(run(&folder, &self.config, dataset, trainer, &stop, &mut |_| (), judge)?)
+        Ok(run(&folder, &self.config, dataset, trainer, signals, &mut |_| (), judge)?)
     }
 
-    fn join(&mut self, stop: &Stop) -> Result<(), TrainError> {
+    fn join(&mut self, signals: &Signals) -> Result<(), TrainError> {
         let team = self.team.clone();
-        team.map_or(Ok(()), |team| self.trainer.join(team, stop.clone()))
+        team.map_or(Ok(()), |team| self.trainer.join(team, signals.clone()))
     }
 
     fn open_folder(&self) -> Result<RunDir, TrainError> {
@@ -192,15 +219,21 @@ impl Session {
 ///
 /// # Errors
 ///
-/// [`TrainError::Data`] if the data cannot be loaded, [`TrainError::Group`] if another process is
+/// [`TrainError::Data`] if the data cannot be loaded, [`TrainError::Setting`] if it is not that of
+/// rank 0, [`TrainError::Group`] if another process is
 /// lost, and any error of a step.
-pub fn follow_leader(team: &Arc<Team>, device: Device) -> Result<Option<i32>, TrainError> {
+pub fn follow_leader(
+    team: &Arc<Team>,
+    device: Device,
+    signals: &Signals,
+) -> Result<Option<i32>, TrainError> {
     let config: TrainConfig = team.broadcast(None)?;
     team.share(config.batch_size)?;
     let dataset = Arc::new(read_data(&config.data, config.seed)?);
+    config.data.check_unchanged(&dataset)?;
     let mut trainer = Trainer::new(&config, device)?;
-    let stop = Stop::on_signals().map_err(TrainError::Signals)?;
-    trainer.join(Arc::clone(team), stop)?;
+    signals.watch_for_stops(ignores_hangup()).map_err(TrainError::Signals)?;
+    trainer.join(Arc::clone(team), signals.clone())?;
     follow(&config, dataset, &mut trainer)
 }
 
@@ -220,6 +253,43 @@ pub fn load_data(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
 
 fn read_data(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
     Ok(ddpm_data::load(&data.source()?, &data.load_options(seed))?)
+}
+
+/// Loads the data of a run that is to be resumed, and notes where it lies and what it is now.
+fn find_data(config: &mut TrainConfig, rules: &DataRules) -> Result<Dataset, TrainError> {
+    if let Some(source) = &rules.source {
+        config.data.source = source.to_string();
+    }
+    let dataset = load_data(&config.data, config.seed).map_err(|error| match error {
+        TrainError::Data(cause @ (DataError::Missing { .. } | DataError::Read { .. })) => {
+            TrainError::Moved(cause)
+        }
+        other => other,
+    })?;
+    if !rules.allow_changed {
+        config.data.check_unchanged(&dataset)?;
+    }
+    config.data.record(&dataset);
+    Ok(dataset)
+}
+
+/// Checks that a run to be resumed has steps left, or has just taken the last one.
+fn check_steps(config: &TrainConfig, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+    let done = checkpoint.state().steps_done;
+    if config.steps >= done {
+        return Ok(());
+    }
+    let problem = format!(
+        "is {}, but the run has already taken {done}: ask for at least as many",
+        config.steps
+    );
+    Err(TrainError::Setting { setting: "steps", problem })
+}
+
+/// Returns how long to wait for the run's lock: a launcher may restart a process while the one
+/// before it still ends.
+fn patience(restarted: bool) -> Duration {
+    if restarted { Duration::from_secs(30) } else { Duration::ZERO }
 }
 
 /// Sends the settings to the other processes, and checks that they can share the batch.

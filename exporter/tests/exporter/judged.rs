@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use ddpm_training::{
-    DataConfig, EvalConfig, Judge, JudgeError, Outcome, RunDir, Score, Stop, TrainConfig, Trainer,
+    DataConfig, EvalConfig, Judge, JudgeError, Outcome, RunDir, Score, Signals, TrainConfig, Trainer,
 };
 use serde_json::Value;
 use tch::Device;
@@ -230,7 +230,7 @@ impl Judge for FailsOnce {
 }
 
 /// Takes three steps on points, judging samples after each.
-fn short_run(folder: &Path, stop: &Stop, judge: &mut dyn Judge) -> Outcome {
+fn short_run(folder: &Path, signals: &Signals, judge: &mut dyn Judge) -> Outcome {
     let data = DataConfig { labels: false, ..DataConfig::from_source("swissroll:50") };
     let dataset = ddpm_data::load(&data.source().unwrap(), &data.load_options(0)).unwrap();
     let mut config = TrainConfig::defaults("test".to_owned(), data, Vec::new(), dataset.kind());
@@ -239,14 +239,14 @@ fn short_run(folder: &Path, stop: &Stop, judge: &mut dyn Judge) -> Outcome {
     let mut trainer = Trainer::new(&config, Device::Cpu).unwrap();
     let run = RunDir::create(folder).unwrap();
     let watch = &mut |_: &_| ();
-    ddpm_training::run(&run, &config, Arc::new(dataset), &mut trainer, stop, watch, Some(judge))
+    ddpm_training::run(&run, &config, Arc::new(dataset), &mut trainer, signals, watch, Some(judge))
         .unwrap()
 }
 
 #[test]
 fn a_run_continues_if_its_samples_cannot_be_judged() {
     let folder = tempfile::tempdir().unwrap();
-    let outcome = short_run(folder.path(), &Stop::new(), &mut FailsOnce::default());
+    let outcome = short_run(folder.path(), &Signals::new(), &mut FailsOnce::default());
     assert!(matches!(outcome, Outcome::Finished(_)));
     // The judge sees all samples, in more than one part, and forgets those of its failed call.
     assert_eq!(steps(folder.path()), [2, 3]);
@@ -256,8 +256,8 @@ fn a_run_continues_if_its_samples_cannot_be_judged() {
 #[test]
 fn a_stop_request_does_not_wait_for_samples_to_be_judged() {
     let folder = tempfile::tempdir().unwrap();
-    let (stop, mut judge) = (Stop::new(), FailsOnce::default());
-    stop.request(15);
-    assert!(matches!(short_run(folder.path(), &stop, &mut judge), Outcome::Stopped(15, _)));
+    let (signals, mut judge) = (Signals::new(), FailsOnce::default());
+    signals.request_stop(15);
+    assert!(matches!(short_run(folder.path(), &signals, &mut judge), Outcome::Stopped(15, _)));
     assert_eq!((judge.calls, judge.seen), (0, 0));
 }

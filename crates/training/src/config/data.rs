@@ -31,6 +31,9 @@ pub struct DataConfig {
     /// differ. Absent: not checked.
     #[serde(default)]
     pub items: Option<usize>,
+    /// [`Dataset::digest`](ddpm_data::Dataset::digest) when the run began. Absent: not checked.
+    #[serde(default)]
+    pub digest: Option<String>,
 }
 
 impl DataConfig {
@@ -46,6 +49,7 @@ impl DataConfig {
             labels: true,
             flip: None,
             items: None,
+            digest: None,
         }
     }
 

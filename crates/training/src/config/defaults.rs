@@ -5,7 +5,7 @@ use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use ddpm_network::{ModelConfig, ToyConfig, UnetConfig};
 
 use crate::config::{
-    DataConfig, DataOn, DiffusionConfig, EdmConfig, EvalConfig, Intervals, OptimizerConfig,
+    DataConfig, DataOn, DiffusionConfig, EdmConfig, EvalConfig, ExportConfig, Intervals, OptimizerConfig,
     Precision, ProcessKind, TrainConfig, WatchConfig,
 };
 
@@ -46,6 +46,7 @@ impl TrainConfig {
             watch: WatchConfig::default(),
             data_on: DataOn::default(),
             eval: EvalConfig::default(),
+            export: ExportConfig::default(),
         };
         match item_shape {
             ItemShape::Points2d => common,

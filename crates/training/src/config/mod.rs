@@ -65,6 +65,9 @@ pub struct TrainConfig {
     /// When and how samples are judged during training.
     #[serde(default)]
     pub eval: EvalConfig,
+    /// What becomes of the finished model.
+    #[serde(default)]
+    pub export: ExportConfig,
 }
 
 fn one() -> usize {
@@ -107,6 +110,22 @@ pub enum DataOn {
     Host,
     /// In the memory of the network's device: batches are made there.
     Device,
+}
+
+/// What becomes of the finished model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExportConfig {
+    /// Whether its package is written.
+    pub package: bool,
+    /// Whether the package has the files that make it a diffusers pipeline too.
+    pub weights: bool,
+}
+
+impl Default for ExportConfig {
+    fn default() -> Self {
+        Self { package: true, weights: true }
+    }
 }
 
 /// Intervals in steps; 0: never.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::config::{TrainConfig, WatchConfig};
+use crate::config::{DataConfig, TrainConfig, WatchConfig};
 use crate::error::TrainError;
 
 impl TrainConfig {
@@ -17,7 +17,8 @@ impl TrainConfig {
         let watch = WatchConfig { held_out: self.watch.held_out, ..other.watch };
         let (steps, intervals, data_on) = (other.steps, other.intervals, other.data_on);
         let eval = other.eval.clone();
-        let paced = Self { steps, intervals, watch, data_on, eval, ..self.clone() };
+        let (data, export) = (self.data.known_like(&other.data), other.export);
+        let paced = Self { data, steps, intervals, watch, data_on, eval, export, ..self.clone() };
         let [ours, theirs] =
             [&paced, other].map(|config| serde_json::to_value(config).unwrap_or_default());
         let mut differences = Vec::new();
@@ -34,6 +35,15 @@ impl TrainConfig {
     }
 }
 
+impl DataConfig {
+    /// Returns these settings with whatever a run of an older version did not record taken from
+    /// `other`.
+    fn known_like(&self, other: &Self) -> Self {
+        let digest = self.digest.clone().or_else(|| other.digest.clone());
+        Self { digest, ..self.clone() }
+    }
+}
+
 /// Collects `name was X, is Y` for every value that differs, at any depth.
 fn compare(differences: &mut Vec<String>, name: &str, ours: &Value, theirs: &Value) {
     if let (Value::Object(ours), Value::Object(theirs)) = (ours, theirs) {
@@ -43,6 +53,8 @@ fn compare(differences: &mut Vec<String>, name: &str, ours: &Value, theirs: &Val
             let [ours, theirs] = [ours, theirs].map(|map| map.get(key).unwrap_or(&Value::Null));
             compare(differences, &name, ours, theirs);
         }
+    } else if ours != theirs && name == "data.digest" {
+        differences.push("the data itself has changed".to_owned());
     } else if ours != theirs {
         differences.push(format!("{name} was {ours}, is {theirs}"));
     }
@@ -67,7 +79,16 @@ mod tests {
         other.intervals.keep += 1;
         other.data_on = DataOn::Host;
         other.eval.every += 1;
+        other.export.package = false;
         config().check_same(&other).unwrap();
+
+        // Runs of older versions did not record it.
+        other.data.digest = Some("0a".to_owned());
+        config().check_same(&other).unwrap();
+        let mut changed = other.clone();
+        changed.data.digest = Some("0b".to_owned());
+        let message = other.check_same(&changed).unwrap_err().to_string();
+        assert!(message.contains("the data itself has changed"), "{message}");
 
         other.optimizer.lr = 0.25;
         other.data.items = None;

@@ -1,6 +1,6 @@
 //! Checks of the settings: no run may fail on one hours later.
 
-use ddpm_data::ItemShape;
+use ddpm_data::{Dataset, ItemShape};
 use ddpm_diffusion::Sampler;
 use ddpm_package::Kind;
 
@@ -32,11 +32,39 @@ impl DiffusionConfig {
 }
 
 impl DataConfig {
+    /// Notes what the data is, for [`DataConfig::check_unchanged`].
+    pub fn record(&mut self, dataset: &Dataset) {
+        self.items = Some(dataset.len());
+        self.digest = Some(dataset.digest());
+    }
+
+    /// Checks that the data is what it was when the run began: otherwise the steps to come would
+    /// not be those of an uninterrupted run.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Setting`] says what to do.
+    pub(crate) fn check_unchanged(&self, dataset: &Dataset) -> Result<(), TrainError> {
+        self.check_items(dataset.len())?;
+        match &self.digest {
+            Some(digest) if *digest != dataset.digest() => {
+                let problem = "is not what it was when the run began: pictures or labels have \
+                               changed. Restore it, name its place with --data, or resume with \
+                               other data with --allow-changed-data";
+                setting("data", problem)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Checks that the data has as many items as when the run began.
     pub(crate) fn check_items(&self, found: usize) -> Result<(), TrainError> {
         match self.items {
             Some(items) if items != found => {
-                let problem = format!("has {found} items, and had {items} when the run began");
+                let problem = format!(
+                    "has {found} items, and had {items} when the run began: restore it, or resume \
+                     with other data with --allow-changed-data"
+                );
                 setting("data", problem)
             }
             _ => Ok(()),

@@ -8,27 +8,27 @@ use tch::{TchError, Tensor};
 use crate::distributed::command::Command;
 use crate::distributed::team::Team;
 use crate::error::TrainError;
-use crate::stop::Stop;
+use crate::signals::Signals;
 
 /// One of several networks that hold the same weights and take the same steps.
 #[derive(Debug)]
 pub(crate) struct Replica {
     reducer: Reducer,
     team: Arc<Team>,
-    stop: Stop,
+    signals: Signals,
 }
 
 impl Replica {
     /// Averages the gradients of `parameters` over the team from here on.
     ///
-    /// * `stop`: triggered on every rank as soon as it is triggered on one.
+    /// * `signals`: a request on one rank becomes a request on every rank.
     pub(crate) fn new(
         team: Arc<Team>,
         parameters: &[Tensor],
-        stop: Stop,
+        signals: Signals,
     ) -> Result<Self, TrainError> {
         let reducer = Reducer::new(team.group(), parameters, Reducer::BUCKET_BYTES)?;
-        Ok(Self { reducer, team, stop })
+        Ok(Self { reducer, team, signals })
     }
 
     pub(crate) fn team(&self) -> &Team {
@@ -46,17 +46,22 @@ impl Replica {
         loss.f_backward().map_err(|error| self.explain(error))
     }
 
-    /// Returns the loss of the whole batch, given that of this rank's share. It also passes on a
-    /// signal that any rank has received.
+    /// Returns the loss of the whole batch, given that of this rank's share. It also passes on the
+    /// signals that any rank has received.
     pub(crate) fn end_step(&self, loss: f64) -> Result<f64, TrainError> {
-        let mut numbers = vec![0.0; 1 + self.team.size()];
+        let mut numbers = vec![0.0; 2 + self.team.size()];
         numbers[0] = loss;
-        numbers[1 + self.team.rank()] = f64::from(self.stop.requested().unwrap_or(0));
+        numbers[1] = f64::from(u8::from(self.signals.take_save_request()));
+        numbers[2 + self.team.rank()] = f64::from(self.signals.stop_requested().unwrap_or(0));
         let numbers = self.team.sum(&numbers)?;
+        // Only rank 0 saves.
+        if numbers[1] > 0.0 && self.team.leads() {
+            self.signals.request_save();
+        }
         // Each signal is added to zeros only, so the sum is exact.
-        let signal = numbers[1..].iter().fold(0.0_f64, |signal, &other| signal.max(other));
-        if signal > 0.0 && self.stop.requested().is_none() {
-            self.stop.request(signal as i32);
+        let signal = numbers[2..].iter().fold(0.0_f64, |signal, &other| signal.max(other));
+        if signal > 0.0 && self.signals.stop_requested().is_none() {
+            self.signals.request_stop(signal as i32);
         }
         Ok(numbers[0] / self.team.size() as f64)
     }

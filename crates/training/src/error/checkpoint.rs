@@ -39,13 +39,47 @@ pub enum CheckpointError {
         cause: io::Error,
     },
     /// Use an earlier checkpoint: this one is damaged, or has a newer version.
-    #[error("{}: {problem}; remove its checkpoint to resume from the one before", path.display())]
-    Format {
+    #[error("{}: {problem}; {}", path.display(), way_out(path, older.as_deref()))]
+    Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+        /// The folder of the checkpoint before it, if there is one.
+        older: Option<PathBuf>,
     },
+    /// The state cannot be turned into a file.
+    #[error("{}: cannot be written: {problem}; earlier checkpoints are untouched", path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// What libtorch or the format refuses.
+        problem: String,
+    },
+    /// Wait for the other process, stop it, or use another folder.
+    #[error(
+        "{run} is being trained by {holder}: wait until it ends or stop it, or name another folder",
+        run = run.display()
+    )]
+    Running {
+        /// The folder of the run.
+        run: PathBuf,
+        /// The process, and its host.
+        holder: String,
+    },
+}
+
+/// Says what to do about a damaged file of a checkpoint.
+fn way_out(file: &Path, older: Option<&Path>) -> String {
+    let folder = file.parent().unwrap_or(file).display();
+    match older {
+        Some(older) => format!(
+            "the checkpoint before it is {older}: name that folder, or remove {folder} to resume \
+             from there",
+            older = older.display()
+        ),
+        None => "there is no earlier checkpoint beside it: copy it again, or begin a new run".into(),
+    }
 }
 
 impl CheckpointError {
@@ -61,7 +95,8 @@ impl CheckpointError {
         move |cause| Self::Read { path, cause }
     }
 
-    pub(crate) fn format(path: &Path, problem: &impl ToString) -> Self {
-        Self::Format { path: path.into(), problem: problem.to_string() }
+    /// Reports what cannot be turned into the file at `path`.
+    pub(crate) fn encode(path: &Path, problem: &impl ToString) -> Self {
+        Self::Encode { path: path.into(), problem: problem.to_string() }
     }
 }

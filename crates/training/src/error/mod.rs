@@ -30,6 +30,9 @@ pub enum TrainError {
     /// Use other data, or fix it.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Name the place of the data.
+    #[error("{0}; if the data has moved, name its place with --data")]
+    Moved(DataError),
     /// Training diverged. The bad step was discarded.
     #[error(
         "step {step}: the {quantity} is {value}: training diverged; earlier checkpoints are kept. \
@@ -62,7 +65,7 @@ pub enum TrainError {
         cause: io::Error,
     },
     /// Signals cannot be handled, so an interrupted run could not save itself.
-    #[error("cannot watch for SIGINT and SIGTERM: {0}")]
+    #[error("signals cannot be watched: {0}")]
     Signals(io::Error),
     /// libtorch failed, usually for lack of memory.
     #[error("libtorch failed: {0}; if memory is short, lower the batch size")]

@@ -13,7 +13,7 @@ use crate::drawing::draw;
 use crate::error::TrainError;
 use crate::judging::{Judge, JudgeError, Score};
 use crate::step::Trainer;
-use crate::stop::Stop;
+use crate::signals::Signals;
 
 /// How samples were drawn and judged: scores compare only under equal conditions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,14 +86,14 @@ impl<'a> Scoreboard<'a> {
         &mut self,
         config: &TrainConfig,
         trainer: &Trainer,
-        stop: &Stop,
+        signals: &Signals,
     ) -> Result<Judgement, TrainError> {
         self.judge.clear();
         let len = config.model.sample_shape().iter().product::<i64>() as usize;
         let together = batch_size(len) * trainer.team().map_or(1, Team::size);
         let count = config.judged_count();
         for first in (0..count).step_by(together) {
-            if stop.requested().is_some() {
+            if signals.stop_requested().is_some() {
                 return Ok(Judgement::Stopped);
             }
             let samples =

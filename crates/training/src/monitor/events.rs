@@ -5,13 +5,13 @@
 //! TensorFlow's `event.proto` and `summary.proto`.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
 
 use crate::error::TrainError;
+use crate::monitor::append::append_whole;
 
 /// Version of the format, in the first record of a file.
 const VERSION: &str = "brain.Event:2";
@@ -108,7 +108,7 @@ impl Events {
     }
 
     fn write(&mut self, event: &Event) -> Result<(), TrainError> {
-        self.file.write_all(&record(event)).map_err(TrainError::write(&self.path))
+        append_whole(&mut self.file, &record(event)).map_err(TrainError::write(&self.path))
     }
 }
 

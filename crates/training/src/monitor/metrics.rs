@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::TrainConfig;
 use crate::error::TrainError;
 use crate::judging::{EvalLine, Score};
+use crate::monitor::append::append_whole;
 use crate::monitor::events::Events;
 use crate::monitor::meter::{Meter, Reading};
 use crate::step::StepReport;
@@ -134,7 +135,8 @@ impl Metrics {
 
     fn write(&mut self, line: &impl Serialize) -> Result<(), TrainError> {
         let line = serde_json::to_string(line).map_err(io::Error::other);
-        line.and_then(|line| writeln!(self.file, "{line}")).map_err(TrainError::write(&self.path))
+        line.and_then(|line| append_whole(&mut self.file, format!("{line}\n").as_bytes()))
+            .map_err(TrainError::write(&self.path))
     }
 }
 

@@ -4,6 +4,8 @@ mod meter;
 
 mod progress;
 
+mod append;
+
 mod events;
 
 mod metrics;
@@ -14,6 +16,7 @@ mod animation;
 
 mod summary;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,7 +30,7 @@ use crate::monitor::preview::Preview;
 use crate::monitor::progress::Progress;
 use crate::monitor::summary::Summary;
 use crate::step::{StepReport, Trainer};
-use crate::stop::Stop;
+use crate::signals::Signals;
 use crate::store::RunDir;
 
 /// Shows the state of a run to people: on stderr, in logs, and as pictures. It changes nothing
@@ -35,7 +38,7 @@ use crate::store::RunDir;
 pub(crate) struct Monitor<'a> {
     run: &'a RunDir,
     config: &'a TrainConfig,
-    stop: &'a Stop,
+    signals: &'a Signals,
     metrics: Metrics,
     progress: Progress,
     preview: Preview,
@@ -48,6 +51,8 @@ pub(crate) struct Monitor<'a> {
     paused: Duration,
     latest: Latest,
     animation: Option<PathBuf>,
+    /// Logs and pictures that could not be written.
+    unwritable: BTreeSet<PathBuf>,
 }
 
 /// The number of steps after which things were last shown.
@@ -66,7 +71,7 @@ impl<'a> Monitor<'a> {
     pub(crate) fn open<'j: 'a>(
         run: &'a RunDir,
         config: &'a TrainConfig,
-        stop: &'a Stop,
+        signals: &'a Signals,
         batches: Batches,
         judge: Option<&'a mut (dyn Judge + 'j)>,
         first_step: u32,
@@ -79,7 +84,7 @@ impl<'a> Monitor<'a> {
         Ok(Self {
             run,
             config,
-            stop,
+            signals,
             metrics,
             progress: Progress::new(config.steps, first_step, config.batch_size),
             preview,
@@ -90,13 +95,34 @@ impl<'a> Monitor<'a> {
             paused: Duration::ZERO,
             latest: Latest::default(),
             animation: None,
+            unwritable: BTreeSet::new(),
         })
     }
 
     /// Counts a step, and shows the means since the last time if that is due.
     pub(crate) fn step(&mut self, report: &StepReport) -> Result<(), TrainError> {
-        self.metrics.step(report)?;
+        let logged = self.metrics.step(report);
+        self.tolerate(logged)?;
         self.progress.step(report);
+        Ok(())
+    }
+
+    /// Prints a line.
+    pub(crate) fn note(&self, line: &str) {
+        self.progress.note(line);
+    }
+
+    /// Turns the failure to write a log or a picture into a warning, once per file: training
+    /// matters more.
+    fn tolerate(&mut self, written: Result<(), TrainError>) -> Result<(), TrainError> {
+        let Err(TrainError::Write { path, cause }) = written else { return written };
+        let warning = format!(
+            "warning: {}: cannot be written: {cause}; training goes on without it",
+            path.display()
+        );
+        if self.unwritable.insert(path) {
+            self.progress.note(&warning);
+        }
         Ok(())
     }
 
@@ -119,7 +145,8 @@ impl<'a> Monitor<'a> {
         }
         let (start, step) = (Instant::now(), trainer.steps_done());
         let loss = trainer.held_out_loss(self.batches.held_out())?;
-        self.metrics.held_out(step, loss)?;
+        let logged = self.metrics.held_out(step, loss);
+        self.tolerate(logged)?;
         self.progress.note(&format!("step {step}: held-out loss {loss:.5}"));
         self.latest.held_out = Some(step);
         self.pause(start.elapsed());
@@ -129,9 +156,11 @@ impl<'a> Monitor<'a> {
     /// Writes a picture of samples.
     pub(crate) fn samples(&mut self, trainer: &Trainer) -> Result<(), TrainError> {
         let (start, step) = (Instant::now(), trainer.steps_done());
-        let picture = self.preview.write(self.run, self.config, trainer)?;
-        self.metrics.picture(step, &picture.png)?;
-        self.progress.note(&format!("step {step}: {}", picture.path.display()));
+        let drawn = self.preview.write(self.run, self.config, trainer).and_then(|picture| {
+            self.progress.note(&format!("step {step}: {}", picture.path.display()));
+            self.metrics.picture(step, &picture.png)
+        });
+        self.tolerate(drawn)?;
         self.latest.samples = Some(step);
         self.pause(start.elapsed());
         Ok(())
@@ -142,15 +171,17 @@ impl<'a> Monitor<'a> {
     pub(crate) fn judged(&mut self, trainer: &Trainer) -> Result<(), TrainError> {
         let Some(scoreboard) = &mut self.scoreboard else { return Ok(()) };
         let (start, step) = (Instant::now(), trainer.steps_done());
-        let note = match scoreboard.judge(self.config, trainer, self.stop)? {
+        let mut logged = Ok(());
+        let note = match scoreboard.judge(self.config, trainer, self.signals)? {
             Judgement::Scored(line, scores) => {
-                self.metrics.judged(&line, &scores)?;
+                logged = self.metrics.judged(&line, &scores);
                 let scores: Vec<String> = scores.iter().map(ToString::to_string).collect();
                 scores.join(", ")
             }
             Judgement::Stopped => "stopping, so samples are not judged".to_owned(),
             Judgement::Failed(error) => format!("warning: samples cannot be judged: {error}"),
         };
+        self.tolerate(logged)?;
         self.progress.note(&format!("step {step}: {note}"));
         self.latest.judged = Some(step);
         self.pause(start.elapsed());
@@ -170,7 +201,10 @@ impl<'a> Monitor<'a> {
             if self.latest.samples != step {
                 self.samples(trainer)?;
             }
-            self.animation = animation::write(self.run)?;
+            match animation::write(self.run) {
+                Ok(animation) => self.animation = animation,
+                Err(error) => self.tolerate(Err(error))?,
+            }
         }
         Ok(())
     }

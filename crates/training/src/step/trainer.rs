@@ -15,7 +15,7 @@ use crate::step::loss::Objective;
 use crate::step::optimizer::Optimizer;
 use crate::step::pass::Pass;
 use crate::step::workers::{Workers, threads};
-use crate::stop::Stop;
+use crate::signals::Signals;
 
 /// Everything that a step changes.
 #[derive(Debug)]
@@ -201,19 +201,19 @@ impl Trainer {
 
     /// Trains with other processes from here on. The state becomes that of rank 0.
     ///
-    /// * `stop`: triggered on every rank, at the same step, as soon as it is triggered on one.
+    /// * `signals`: a request on one rank becomes a request on every rank, at the same step.
     ///
     /// # Errors
     ///
     /// [`TrainError::Group`] if a rank is lost.
-    pub fn join(&mut self, team: Arc<Team>, stop: Stop) -> Result<(), TrainError> {
+    pub fn join(&mut self, team: Arc<Team>, signals: Signals) -> Result<(), TrainError> {
         self.steps_done = team.broadcast(team.leads().then_some(&self.steps_done))?;
         for part in [self.weights(), self.averaged().parameters(), self.optimizer_state()] {
             team.broadcast_tensors(part)?;
         }
         // Each rank computes its share as a single worker.
         self.workers = None;
-        self.replica = Some(Replica::new(team, &self.parameters, stop)?);
+        self.replica = Some(Replica::new(team, &self.parameters, signals)?);
         Ok(())
     }
 

@@ -6,12 +6,13 @@
 //!   ema.safetensors        its moving average: what is sampled and exported
 //!   optimizer.safetensors  Adam's moments and number of steps
 //!   state.json             the run's settings, the number of steps, the loss
+//!   SHA256SUMS             the digests of the files above
 //! ```
 //!
 //! All files are written to a temporary folder, flushed to disk, and renamed into place. A full
 //! disk leaves earlier checkpoints untouched.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use ddpm_files::WholeFolder;
@@ -23,6 +24,8 @@ use tch::{Device, Tensor};
 use crate::config::TrainConfig;
 use crate::error::{CheckpointError, TrainError};
 use crate::step::Trainer;
+use crate::store::digests::{self, Digests};
+use crate::store::newest::damaged;
 use crate::store::run_dir::{PREFIX, RunDir, UNFINISHED};
 
 const WEIGHTS: &str = "weights.safetensors";
@@ -56,6 +59,7 @@ pub struct CheckpointState {
 pub struct Checkpoint {
     folder: PathBuf,
     state: CheckpointState,
+    digests: Digests,
 }
 
 impl Checkpoint {
@@ -90,37 +94,43 @@ impl Checkpoint {
             (EMA, trainer.averaged().parameters()),
             (OPTIMIZER, trainer.optimizer_state()),
         ];
+        let mut digests = Digests::default();
+        let mut add = |name: &str, bytes: &[u8]| {
+            digests.add(name, bytes);
+            folder.add(name, bytes).map_err(CheckpointError::write(target.join(name)))
+        };
         for (name, tensors) in parts {
-            let path = target.join(name);
-            let bytes =
-                serialize(&tensors).map_err(|error| CheckpointError::format(&path, &error))?;
-            folder.add(name, &bytes).map_err(CheckpointError::write(path))?;
+            let refused = |error| CheckpointError::encode(&target.join(name), &error);
+            add(name, &serialize(&tensors).map_err(refused)?)?;
         }
-        let path = target.join(STATE);
         let json = serde_json::to_vec_pretty(&state)
-            .map_err(|error| CheckpointError::format(&path, &error))?;
-        folder.add(STATE, &json).map_err(CheckpointError::write(path))?;
+            .map_err(|error| CheckpointError::encode(&target.join(STATE), &error))?;
+        add(STATE, &json)?;
+        folder
+            .add(digests::FILE, digests.text().as_bytes())
+            .map_err(CheckpointError::write(target.join(digests::FILE)))?;
         folder.put(&target, false).map_err(CheckpointError::write(&target))?;
         remove_old(run, config.intervals.keep)?;
-        Ok(Self { folder: target, state })
+        Ok(Self { folder: target, state, digests })
     }
 
     /// Opens the checkpoint in a folder.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Read`] if `state.json` is missing, [`CheckpointError::Format`] if it is
+    /// [`CheckpointError::Read`] if `state.json` is missing, [`CheckpointError::Damaged`] if it is
     /// damaged or has a newer version.
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(STATE);
-        let json = fs::read(&path).map_err(CheckpointError::read(&path))?;
-        let state: CheckpointState = serde_json::from_slice(&json)
-            .map_err(|error| CheckpointError::format(&path, &error))?;
+        let digests = Digests::read(folder)?;
+        let json = digests.read_file(folder, STATE)?;
+        let state: CheckpointState =
+            serde_json::from_slice(&json).map_err(|error| damaged(&path, &error))?;
         if state.version != VERSION {
             let problem = format!("has version {}, this build knows {VERSION}", state.version);
-            return Err(CheckpointError::format(&path, &problem));
+            return Err(damaged(&path, &problem));
         }
-        Ok(Self { folder: folder.to_path_buf(), state })
+        Ok(Self { folder: folder.to_path_buf(), state, digests })
     }
 
     /// Returns the folder of the checkpoint.
@@ -168,9 +178,8 @@ impl Checkpoint {
 
     fn tensors(&self, name: &str) -> Result<Vec<(String, Tensor)>, CheckpointError> {
         let path = self.folder.join(name);
-        // libtorch's own message would not name the file.
-        File::open(&path).map_err(CheckpointError::read(&path))?;
-        Tensor::read_safetensors(&path).map_err(|error| CheckpointError::format(&path, &error))
+        self.digests.read_file(&self.folder, name)?;
+        Tensor::read_safetensors(&path).map_err(|error| damaged(&path, &error))
     }
 }
 

@@ -3,6 +3,11 @@
 mod run_dir;
 pub use run_dir::RunDir;
 
+mod lock;
+pub(crate) use lock::RunLock;
+
+mod digests;
+
 mod checkpoint;
 pub use checkpoint::{Checkpoint, CheckpointState};
 

@@ -64,10 +64,16 @@ impl RunDir {
         self.0.join("samples")
     }
 
-    /// Returns the path of the log, with a line of JSON every few steps.
+    /// Returns the path of the log for programs, with a line of JSON every few steps.
     #[must_use]
     pub fn metrics(&self) -> PathBuf {
         self.0.join("metrics.jsonl")
+    }
+
+    /// Returns the path of the log for people: what the run printed.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log.txt")
     }
 
     /// Returns the folder of event files for TensorBoard.
@@ -122,6 +128,6 @@ impl RunDir {
 
 /// Parses the number in the name of a checkpoint's folder; `None` for any other name, such as that
 /// of a folder that was being written when the machine went down.
-fn steps_in_name(path: &Path) -> Option<u32> {
+pub(super) fn steps_in_name(path: &Path) -> Option<u32> {
     path.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse().ok()
 }

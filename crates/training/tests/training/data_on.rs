@@ -10,7 +10,7 @@ use ddpm_diffusion::{Prediction, Variance};
 use ddpm_network::{ModelConfig, UnetConfig};
 use ddpm_training::{
     Batches, DataConfig, DataOn, DiffusionConfig, Intervals, Loss, ProcessKind, RunDir, StepReport,
-    Stop, TrainConfig, Trainer, WatchConfig, run,
+    Signals, TrainConfig, Trainer, WatchConfig, run,
 };
 use tch::Device;
 
@@ -106,7 +106,7 @@ fn train(
     let config = TrainConfig { data_on, steps, ..config.clone() };
     let mut reports = Vec::new();
     let mut watch = |report: &StepReport| reports.push(*report);
-    run(&run_dir, &config, Arc::clone(dataset), &mut trainer, &Stop::new(), &mut watch, None)
+    run(&run_dir, &config, Arc::clone(dataset), &mut trainer, &Signals::new(), &mut watch, None)
         .unwrap();
     reports
 }

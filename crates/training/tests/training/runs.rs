@@ -10,7 +10,7 @@ use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use ddpm_network::{ModelConfig, UnetConfig};
 use ddpm_training::{
     Batches, Checkpoint, DataConfig, Intervals, Loss, Optimizer, OptimizerConfig, Outcome,
-    Prefetch, ProcessKind, RunDir, StepReport, Stop, TrainConfig, TrainError, Trainer, run,
+    Prefetch, ProcessKind, RunDir, StepReport, Signals, TrainConfig, TrainError, Trainer, run,
 };
 use tch::{Device, Tensor};
 
@@ -45,15 +45,15 @@ fn train(
     mut trainer: Trainer,
     stop_after: Option<u32>,
 ) -> (Result<Outcome, TrainError>, Vec<StepReport>) {
-    let (stop, mut reports) = (Stop::new(), Vec::new());
+    let (signals, mut reports) = (Signals::new(), Vec::new());
     let mut watch = |report: &StepReport| {
         reports.push(*report);
         if Some(report.step + 1) == stop_after {
-            stop.request(2);
+            signals.request_stop(2);
         }
     };
     let dataset = Arc::clone(dataset);
-    let outcome = run(folder, config, dataset, &mut trainer, &stop, &mut watch, None);
+    let outcome = run(folder, config, dataset, &mut trainer, &signals, &mut watch, None);
     (outcome, reports)
 }
 

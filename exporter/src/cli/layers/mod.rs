@@ -92,6 +92,7 @@ impl Layers {
             labels: self.strongest(|layer| layer.data.labels).unwrap_or(true),
             flip: self.strongest(|layer| layer.data.flip),
             items: None,
+            digest: None,
         }
     }
 
@@ -108,7 +109,7 @@ impl Layers {
     ) -> Result<TrainConfig, TrainError> {
         let classes = dataset.class_names().filter(|_| data.labels).unwrap_or_default().to_vec();
         let mut config = TrainConfig::defaults(name, data, classes, dataset.kind());
-        config.data.items = Some(dataset.len());
+        config.data.record(dataset);
         config.watch.held_out = (dataset.len() / 50).min(256);
         self.check_channels(&config)?;
         for layer in &self.0 {
