@@ -8,6 +8,9 @@ SHELL := /bin/bash
 .PHONY: help demo test check setup-server setup bench bench-train seeds agreement kills quality diffusers models \
     extractor dist clean
 
+# ONNX Runtime reports to its vendor unless this is set before it is loaded.
+export ORT_DISABLE_TELEMETRY := 1
+
 # `make TARGET DEVICE=cuda` builds and runs with the libraries of .runtime-cuda/. Otherwise
 # .cargo/config.toml sets their paths.
 DEVICE ?= cpu
@@ -72,7 +75,7 @@ agreement: setup ## Classify 256 samples of the embedded glyphs and compare with
 	@tools/preflight.sh rust c++
 	cargo run --release -p ddpm-exporter --example glyph_agreement -- models/glyphs --out docs/pictures/glyphs.png
 
-kills: setup ## Kill a training run fifty times at random, and compare its results bit for bit
+kills: setup ## Interrupt training fifty times at random, in five ways, and compare its bits
 	@tools/preflight.sh rust c++
 	cargo test -p ddpm-exporter --test killed -- --ignored --nocapture
 

@@ -19,11 +19,37 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// Starts a server with these arguments and waits until it listens.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = command(args).spawn().expect("the server's binary exists");
-        let mut stderr = child.stderr.take().expect("stderr is piped");
+        Self::spawn(&mut command(args))
+    }
+
+    /// Starts a server with these environment variables too.
+    pub(crate) fn start_with(args: &[&str], variables: &[(&'static str, PathBuf)]) -> Self {
+        Self::spawn(command(args).envs(variables.iter().map(|(name, value)| (name, value))))
+    }
+
+    /// Starts a server whose log goes elsewhere.
+    pub(crate) fn start_logging_to(log: Stdio, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| (name, value));
+        Self::spawn(command(&[]).envs(variables).stderr(log))
+    }
+
+    /// Starts a server that ignores SIGHUP from the start.
+    pub(crate) fn start_under_nohup() -> Self {
+        let server = command(&[]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(server.get_program());
+        shell.args(server.get_args()).env("DDPM_DEVICE", "cpu").env("NO_COLOR", "1");
+        Self::spawn(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the server's binary exists");
+        let stderr = child.stderr.take();
         let log = thread::spawn(move || {
             let mut log = String::new();
-            let _ = stderr.read_to_string(&mut log);
+            if let Some(mut stderr) = stderr {
+                let _ = stderr.read_to_string(&mut log);
+            }
             log
         });
         let stdout = child.stdout.take().expect("stdout is piped");

@@ -46,6 +46,7 @@ fn no_crate_knows_more_than_the_layout_allows() {
     let exporter_side = ["ddpm-training", "ddpm-conversion", "ddpm-evaluation", "ddpm-exporter"];
     let stages = [&torch[..], &["ddpm-network"], &exporter_side].concat();
     let without_libtorch = [
+        "ddpm-console",
         "ddpm-diffusion",
         "ddpm-files",
         "ddpm-package",
@@ -64,7 +65,8 @@ fn no_crate_knows_more_than_the_layout_allows() {
         ("ddpm-training", &["ddpm-evaluation", "ddpm-measures", "ddpm-conversion", "ddpm-onnx"]),
         ("ddpm-conversion", &["ddpm-training", "ddpm-evaluation", "ddpm-measures"]),
         ("ddpm-evaluation", &["ddpm-training", "ddpm-conversion"]),
-        ("ddpm-diffusion", &["tokio", "rayon", "ddpm-files", "ddpm-package"]),
+        ("ddpm-console", &["ddpm-files", "ddpm-diffusion", "tokio"]),
+        ("ddpm-diffusion", &["ddpm-console", "tokio", "rayon", "ddpm-files", "ddpm-package"]),
     ]);
     for (name, forbidden) in forbidden {
         let needed = known.get(name).unwrap_or_else(|| panic!("{name} is not in the workspace"));
@@ -139,6 +141,27 @@ fn no_line_is_longer_than_a_hundred_columns() {
     };
     let found: Vec<String> = sources().iter().flat_map(|path| long(path)).collect();
     assert!(found.is_empty(), "wrap these lines:\n{}", found.join("\n"));
+}
+
+#[test]
+fn programs_print_with_what_survives_a_reader_that_is_gone() {
+    // These macros panic when the pipe is closed or the disk behind it is full.
+    let macros = ["println!", "eprintln!", "print!(", "eprint!("];
+    let tests = |path: &Path| {
+        let mut names = path.components().filter_map(|part| part.as_os_str().to_str());
+        names.any(|name| ["tests", "examples", "build.rs", "link.rs", "tests.rs"].contains(&name))
+    };
+    let prints = |path: &Path| -> Vec<String> {
+        let text = fs::read_to_string(path).unwrap();
+        let code = text.lines().enumerate().filter(|(_, line)| !line.trim().starts_with("//"));
+        let found = code.filter(|(_, line)| macros.iter().any(|name| line.contains(name)));
+        found.map(|(number, _)| format!("{}:{}", path.display(), number + 1)).collect()
+    };
+    let relative = |path: &PathBuf| path.strip_prefix(root()).unwrap().to_path_buf();
+    let all = sources();
+    let programs = all.iter().filter(|path| !tests(&relative(path)));
+    let found: Vec<String> = programs.flat_map(|path| prints(path)).collect();
+    assert!(found.is_empty(), "use ddpm_console::note! or print:\n{}", found.join("\n"));
 }
 
 #[test]

@@ -11,6 +11,8 @@
 //! * `cancellation`: clients that leave free what they held;
 //! * `overload`: a full server refuses requests and says when to retry;
 //! * `shutdown`: a signal drains, a second one stops at once;
+//! * `logs`: a log that cannot be written never fails work;
+//! * `privacy`: no program reports to anybody;
 //! * `command`: the `ddpm` command against the real server;
 //! * `noise`: x_T over the wire is the documented noise;
 //! * `samplers`: every sampler works, and all of them share calls;
@@ -40,6 +42,10 @@ mod cancellation;
 mod overload;
 
 mod shutdown;
+
+mod logs;
+
+mod privacy;
 
 mod command;
 

@@ -1,4 +1,5 @@
-//! Promises about killed runs: no checkpoint is lost, and a resumed run ends with the same bits.
+//! Promises about interrupted runs: no checkpoint is lost, and a resumed run ends with the same
+//! bits.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
@@ -8,7 +9,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -91,8 +92,62 @@ fn weights(run: &Path) -> Vec<Vec<u8>> {
     files.map(|name| fs::read(checkpoint.folder().join(name)).unwrap()).to_vec()
 }
 
-/// Kills training `kills` times, over as many runs as it takes, and compares each run with an
-/// undisturbed one. Every third signal is SIGTERM, the others SIGKILL.
+/// How a run is interrupted; each in turn.
+#[derive(Debug, Clone, Copy)]
+enum Interruption {
+    /// A signal that ends it.
+    Signal(&'static str),
+    /// A signal that makes it save; then, later, one that ends it.
+    Save(&'static str),
+    /// Its output is closed; then, later, a signal that ends it.
+    ClosedPipe,
+}
+
+const INTERRUPTIONS: [Interruption; 5] = [
+    Interruption::Signal("HUP"),
+    Interruption::Save("USR1"),
+    Interruption::Signal("TERM"),
+    Interruption::Signal("KILL"),
+    Interruption::ClosedPipe,
+];
+
+impl Interruption {
+    /// Interrupts a run, and waits for its end.
+    ///
+    /// * `pause`: until the second part of those that have one.
+    fn apply(self, child: &mut Child, pause: Duration) {
+        match self {
+            Self::Signal(name) => send(child, name),
+            Self::Save(name) => {
+                send(child, name);
+                sleep(pause);
+                send(child, "KILL");
+            }
+            Self::ClosedPipe => {
+                drop(child.stderr.take());
+                sleep(pause);
+                send(child, "KILL");
+            }
+        }
+        child.wait().unwrap();
+    }
+}
+
+/// Sends a signal; that the process has ended by itself does not matter.
+fn send(child: &Child, signal: &str) {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args([&format!("-{signal}"), &id]).stderr(Stdio::null());
+    assert!(sent.status().unwrap().success() || child_has_ended(child));
+}
+
+fn child_has_ended(child: &Child) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    // After the name in parentheses: Z is a process that has ended, and that nobody has waited for.
+    status.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
+}
+
+/// Interrupts training `kills` times, over as many runs as it takes, and compares each run with an
+/// undisturbed one.
 fn kill_often(kills: u64) {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
@@ -105,7 +160,7 @@ fn kill_often(kills: u64) {
         let mut before = 0;
         while killed < kills {
             let mut child =
-                begin(&run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+                begin(&run).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
             // From before the first step to well into the run, on fast and slow machines.
             sleep(Duration::from_millis(100 + pauses.bits(attempts, 0) % 1900));
             // Counted apart from `killed`, so that a run that ended by itself gets another pause.
@@ -113,10 +168,8 @@ fn kill_often(kills: u64) {
             if child.try_wait().unwrap().is_some() {
                 break;
             }
-            let signal = if killed % 3 == 2 { "-TERM" } else { "-KILL" };
-            let id = child.id().to_string();
-            assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-            child.wait().unwrap();
+            let pause = Duration::from_millis(pauses.bits(attempts, 1) % 500);
+            INTERRUPTIONS[killed as usize % INTERRUPTIONS.len()].apply(&mut child, pause);
             killed += 1;
             let after = saved(&run);
             assert!(after >= before, "kill {killed}: step {before} was saved, now {after}");
@@ -132,13 +185,13 @@ fn kill_often(kills: u64) {
 }
 
 #[test]
-fn a_run_killed_five_times_ends_with_the_bits_of_an_undisturbed_one() {
+fn a_run_interrupted_in_five_ways_ends_with_the_bits_of_an_undisturbed_one() {
     kill_often(5);
 }
 
 /// `make kills`
 #[test]
 #[ignore = "takes minutes"]
-fn a_run_killed_fifty_times_ends_with_the_bits_of_an_undisturbed_one() {
+fn a_run_interrupted_fifty_times_ends_with_the_bits_of_an_undisturbed_one() {
     kill_often(50);
 }

@@ -11,8 +11,9 @@ use ddpm_onnx::DeviceChoice;
 /// requests.
 ///
 /// Without arguments, it serves two small models embedded in the binary on the
-/// loopback address. Ctrl-C or SIGTERM drains the server: it finishes accepted
-/// requests and refuses new ones; a second signal stops it at once.
+/// loopback address. Ctrl-C, SIGTERM or the end of its terminal drains the server:
+/// it finishes accepted requests and refuses new ones; a second Ctrl-C or SIGTERM
+/// stops it at once.
 ///
 /// Exit codes: 0 drained, 1 failed, 2 usage, 3 bad settings or package.
 #[derive(Debug, Clone, Default, clap::Parser)]

@@ -1,7 +1,7 @@
 //! `ddpm-server`: arguments, logging, loading, listening and signals.
 
-use std::io::{IsTerminal, stderr};
 use std::future::pending;
+use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
 use ddpm_console::Quiet;
@@ -57,8 +57,8 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
 
 /// Logs to stderr, filtered by `RUST_LOG`; by default, ONNX Runtime logs only warnings.
 ///
-/// A thread of its own writes the log, so requests never wait for its reader: if that is slow, lines
-/// are lost; if it is gone, all of them.
+/// A thread of its own writes the log, so requests never wait for its reader: if that is slow,
+/// lines are lost; if it is gone, all of them.
 fn start_logging() -> WorkerGuard {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
@@ -82,9 +82,9 @@ async fn run(loaded: serve::Loaded, listen: std::net::SocketAddr) -> anyhow::Res
     let address = listener.local_addr()?;
     announce(address);
     let shutdown = async move {
-        signals.recv().await;
+        signals.first().await;
         tokio::spawn(async move {
-            let code = signals.recv().await;
+            let code = signals.second().await;
             warn!("second signal: stopping at once");
             std::process::exit(code);
         });
@@ -123,8 +123,8 @@ impl Signals {
         })
     }
 
-    /// Waits for one of them, and returns the exit code of a program that it ends.
-    async fn recv(&mut self) -> i32 {
+    /// Waits for one of them.
+    async fn first(&mut self) {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -132,7 +132,16 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = hangup => 129,
+            _ = hangup => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    /// Waits for one that means a person's impatience, and returns the exit code of a program that
+    /// it ends. SIGHUP does not: shells send it twice, and systemd right after SIGTERM.
+    async fn second(&mut self) -> i32 {
+        tokio::select! {
             _ = self.interrupt.recv() => 130,
             _ = self.terminate.recv() => 143,
         }

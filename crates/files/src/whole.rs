@@ -63,7 +63,9 @@ pub fn follow(path: &Path) -> io::Result<PathBuf> {
     for _ in 0..MOST_LINKS {
         match fs::symlink_metadata(&path) {
             // What cannot be looked at is reported by whatever uses the path.
-            Ok(metadata) if metadata.is_symlink() => path = folder_of(&path).join(fs::read_link(&path)?),
+            Ok(metadata) if metadata.is_symlink() => {
+                path = folder_of(&path).join(fs::read_link(&path)?)
+            }
             _ => return Ok(path),
         }
     }

@@ -74,7 +74,8 @@ impl Runtime {
         match version(&path) {
             Ok(found) if is_new_enough(&found) => Ok(path),
             Ok(found) => {
-                let reason = format!("it has version {found}, and 1.{} is needed", ort::MINOR_VERSION);
+                let reason =
+                    format!("it has version {found}, and 1.{} is needed", ort::MINOR_VERSION);
                 Err(Error::Library { path, reason })
             }
             Err(reason) => Err(Error::Library { path, reason }),
@@ -133,7 +134,10 @@ fn version(path: &Path) -> Result<String, String> {
         let library = libloading::Library::new(path).map_err(|error| error.to_string())?;
         let get_api_base: libloading::Symbol<'_, GetApiBase> =
             library.get(b"OrtGetApiBase").map_err(|error| error.to_string())?;
-        CStr::from_ptr(((*get_api_base()).GetVersionString)())
+        let text = CStr::from_ptr(((*get_api_base()).GetVersionString)());
+        // It does not survive being unloaded, and will be loaded again anyway.
+        std::mem::forget(library);
+        text
     };
     Ok(text.to_string_lossy().into_owned())
 }

@@ -28,8 +28,9 @@ impl PackageWriter {
     /// [`Error::Io`] if its parent cannot be written to.
     pub fn new(target: &Path, overwrite: bool) -> Result<Self, Error> {
         // A link to a package stays: the package behind it is replaced.
-        let target =
-            std::path::absolute(target).and_then(|path| follow(&path)).map_err(Error::io(target))?;
+        let target = std::path::absolute(target)
+            .and_then(|path| follow(&path))
+            .map_err(Error::io(target))?;
         let is_package = target.join(MANIFEST_FILE).is_file();
         if fs::symlink_metadata(&target).is_ok() && !(overwrite && is_package) {
             return Err(Error::Exists(target));

@@ -30,8 +30,8 @@ pub use signals::Signals;
 
 mod config;
 pub use config::{
-    DataConfig, DataOn, DiffusionConfig, EdmConfig, EvalConfig, ExportConfig, Intervals, Loss, OptimizerConfig,
-    Precision, ProcessKind, TrainConfig, WatchConfig,
+    DataConfig, DataOn, DiffusionConfig, EdmConfig, EvalConfig, ExportConfig, Intervals, Loss,
+    OptimizerConfig, Precision, ProcessKind, TrainConfig, WatchConfig,
 };
 
 pub mod distributed;

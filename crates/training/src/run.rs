@@ -11,8 +11,8 @@ use crate::config::TrainConfig;
 use crate::error::TrainError;
 use crate::judging::Judge;
 use crate::monitor::Monitor;
-use crate::step::{StepReport, Trainer};
 use crate::signals::Signals;
+use crate::step::{StepReport, Trainer};
 use crate::store::{Checkpoint, RunDir};
 
 /// How a run ended.

@@ -15,8 +15,8 @@ use crate::error::TrainError;
 use crate::follow::follow;
 use crate::judging::Judge;
 use crate::run::{Outcome, run};
-use crate::step::Trainer;
 use crate::signals::Signals;
+use crate::step::Trainer;
 use crate::store::{Checkpoint, RunDir, RunLock};
 
 /// A run that is ready for its next step.

@@ -33,8 +33,12 @@ impl DistributedArgs {
     ///
     /// # Errors
     ///
-    /// [`Failure::Refused`] if the environment does not describe the processes.
+    /// [`Failure::Refused`] if the environment does not describe the processes, or describes some
+    /// that are not meant to train together.
     pub(super) fn launch(&self) -> Result<Option<Launch>, Failure> {
+        if !self.distributed {
+            Launch::check_alone().map_err(GroupError::from)?;
+        }
         Ok(self.distributed.then(Launch::from_env).transpose().map_err(GroupError::from)?)
     }
 

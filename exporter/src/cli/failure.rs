@@ -31,7 +31,7 @@ pub enum Failure {
     CheckFailed(String),
     /// Exit code 128 + signal: training was stopped, and saved a checkpoint.
     Stopped {
-        /// SIGINT or SIGTERM.
+        /// SIGINT, SIGTERM, SIGHUP or SIGXCPU.
         signal: i32,
         /// The folder of the run.
         run: PathBuf,
@@ -97,7 +97,8 @@ impl From<TrainError> for Failure {
             TrainError::Setting { .. }
             | TrainError::Model(_)
             | TrainError::Diffusion(_)
-            | TrainError::Data(_) => Self::Refused(error.into()),
+            | TrainError::Data(_)
+            | TrainError::Moved(_) => Self::Refused(error.into()),
             TrainError::Checkpoint(error) => error.into(),
             TrainError::Group(error) => error.into(),
             _ => Self::Failed(error.into()),
@@ -141,7 +142,9 @@ impl From<GroupError> for Failure {
 impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Self {
         match error {
-            CheckpointError::Write { .. } => Self::Failed(error.into()),
+            CheckpointError::Write { .. } | CheckpointError::Encode { .. } => {
+                Self::Failed(error.into())
+            }
             _ => Self::Refused(error.into()),
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ddpm_console::note;
 use ddpm_conversion::export::verify::{Check, verify};
-use ddpm_onnx::{DeviceChoice, RuntimeOptions};
+use ddpm_onnx::{Device, DeviceChoice, Runtime, RuntimeOptions};
 use ddpm_package::Package;
 
 use super::Failure;
@@ -41,6 +41,19 @@ Examples:
   ddpm-exporter verify models/glyphs --check-device cuda";
 
 impl OrtArgs {
+    /// Checks that ONNX Runtime is there, and the device on which it is to verify.
+    ///
+    /// # Errors
+    ///
+    /// [`ddpm_onnx::Error`] says what is missing, and which command fetches it.
+    pub(super) fn check_usable(&self) -> Result<(), ddpm_onnx::Error> {
+        Runtime::locate(&self.runtime())?;
+        match self.check_device {
+            None | Some(DeviceChoice::Cpu) => Ok(()),
+            Some(device) => Device::choose(Runtime::load(&self.runtime())?, device).map(|_| ()),
+        }
+    }
+
     /// Returns the options to load ONNX Runtime with.
     pub(super) fn runtime(&self) -> RuntimeOptions {
         RuntimeOptions { library: self.ort_lib.clone(), ..RuntimeOptions::default() }

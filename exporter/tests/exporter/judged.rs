@@ -9,7 +9,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use ddpm_training::{
-    DataConfig, EvalConfig, Judge, JudgeError, Outcome, RunDir, Score, Signals, TrainConfig, Trainer,
+    DataConfig, EvalConfig, Judge, JudgeError, Outcome, RunDir, Score, Signals, TrainConfig,
+    Trainer,
 };
 use serde_json::Value;
 use tch::Device;

@@ -12,9 +12,13 @@ mod import;
 
 mod import_diffusers;
 
+mod interrupted;
+
 mod judged;
 
 mod layouts;
+
+mod run_folder;
 
 mod settings;
 

@@ -35,6 +35,17 @@ pub enum LaunchError {
         /// Name of the variable.
         name: &'static str,
     },
+    /// Say that the processes train together, or that there is only one.
+    #[error(
+        "{name}={size} says that a launcher has started {size} processes, and each would train the \
+         whole run by itself: add --distributed, or unset {name}"
+    )]
+    Alone {
+        /// Name of the variable.
+        name: &'static str,
+        /// Number of processes.
+        size: usize,
+    },
     /// Set the variable to a valid value.
     #[error("{name} is {value:?}: {problem}")]
     Wrong {
@@ -47,6 +58,9 @@ pub enum LaunchError {
     },
 }
 
+/// Variables by which launchers say how many processes they have started.
+const SIZES: [&str; 4] = ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+
 /// Variables for rank, number of processes, and rank on the machine.
 type Names = [&'static str; 3];
 
@@ -54,6 +68,31 @@ const PLAIN: Names = ["RANK", "WORLD_SIZE", "LOCAL_RANK"];
 const SLURM: Names = ["SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"];
 
 impl Launch {
+    /// Checks that no launcher has started this process together with others: each of them would do
+    /// the whole work.
+    ///
+    /// # Errors
+    ///
+    /// [`LaunchError::Alone`] names the variable that says so.
+    pub fn check_alone() -> Result<(), LaunchError> {
+        Self::check_variables(|name| env::var(name).ok())
+    }
+
+    fn check_variables(variable: impl Fn(&str) -> Option<String>) -> Result<(), LaunchError> {
+        let several = |name: &'static str| {
+            let size = variable(name)?.parse().ok().filter(|size: &usize| *size > 1)?;
+            Some(LaunchError::Alone { name, size })
+        };
+        // In a batch script this counts the tasks that `srun` could start; within `srun`,
+        // SLURM_STEP_NUM_TASKS knows better.
+        let by_srun = || {
+            let in_step = variable("SLURM_STEP_NUM_TASKS").is_none()
+                && SLURM.iter().all(|name| variable(name).is_some());
+            in_step.then(|| several(SLURM[1])).flatten()
+        };
+        SIZES.iter().find_map(|name| several(name)).or_else(by_srun).map_or(Ok(()), Err)
+    }
+
     /// Reads RANK, WORLD_SIZE and LOCAL_RANK or, if RANK is unset, all of Slurm's SLURM_PROCID,
     /// SLURM_NTASKS and SLURM_LOCALID; MASTER_ADDR and MASTER_PORT; and the restart count of
     /// `torchrun` or Slurm.
@@ -178,6 +217,29 @@ mod tests {
         let plain = [("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0")];
         let both = read(&[&slurm[..], &plain, &MASTER].concat()).unwrap();
         assert_eq!((both.rank, both.world_size, both.restarts), (1, 2, 0));
+    }
+
+    #[test]
+    fn a_process_among_others_is_noticed_whoever_started_it() {
+        let check = |set: &[(&str, &str)]| {
+            let find = |name: &str| set.iter().find(|(key, _)| *key == name);
+            Launch::check_variables(|name| find(name).map(|(_, value)| (*value).to_owned()))
+        };
+        let srun = [("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4"), ("SLURM_LOCALID", "0")];
+        for (set, name) in [
+            (&[("RANK", "0"), ("WORLD_SIZE", "2")][..], "WORLD_SIZE=2"),
+            (&srun, "SLURM_NTASKS=4"),
+            (&[("SLURM_STEP_NUM_TASKS", "8")], "SLURM_STEP_NUM_TASKS=8"),
+            (&[("OMPI_COMM_WORLD_SIZE", "3")], "OMPI_COMM_WORLD_SIZE=3"),
+            (&[("PMI_SIZE", "2")], "PMI_SIZE=2"),
+        ] {
+            let message = check(set).unwrap_err().to_string();
+            assert!(message.contains(name) && message.contains("add --distributed"), "{message}");
+        }
+        let one_of_many = [&srun[..], &[("SLURM_STEP_NUM_TASKS", "1")]].concat();
+        for set in [&[][..], &[("WORLD_SIZE", "1")], &[("WORLD_SIZE", "")], &one_of_many] {
+            assert_eq!(check(set), Ok(()));
+        }
     }
 
     #[test]

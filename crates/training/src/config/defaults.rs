@@ -5,8 +5,8 @@ use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use ddpm_network::{ModelConfig, ToyConfig, UnetConfig};
 
 use crate::config::{
-    DataConfig, DataOn, DiffusionConfig, EdmConfig, EvalConfig, ExportConfig, Intervals, OptimizerConfig,
-    Precision, ProcessKind, TrainConfig, WatchConfig,
+    DataConfig, DataOn, DiffusionConfig, EdmConfig, EvalConfig, ExportConfig, Intervals,
+    OptimizerConfig, Precision, ProcessKind, TrainConfig, WatchConfig,
 };
 
 /// Side of the level that gets self-attention, where the network has one.

@@ -78,7 +78,9 @@ fn way_out(file: &Path, older: Option<&Path>) -> String {
              from there",
             older = older.display()
         ),
-        None => "there is no earlier checkpoint beside it: copy it again, or begin a new run".into(),
+        None => {
+            "there is no earlier checkpoint beside it: copy it again, or begin a new run".into()
+        }
     }
 }
 

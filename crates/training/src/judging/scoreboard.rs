@@ -12,8 +12,8 @@ use crate::distributed::{Purpose, Team};
 use crate::drawing::draw;
 use crate::error::TrainError;
 use crate::judging::{Judge, JudgeError, Score};
-use crate::step::Trainer;
 use crate::signals::Signals;
+use crate::step::Trainer;
 
 /// How samples were drawn and judged: scores compare only under equal conditions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,9 +10,12 @@ use std::io::{self, Seek, SeekFrom, Write};
 ///
 /// The system's.
 pub(super) fn append_whole(file: &mut File, record: &[u8]) -> io::Result<()> {
-    let end = file.seek(SeekFrom::End(0))?;
+    // Devices and FIFOs have no end.
+    let end = file.seek(SeekFrom::End(0)).ok();
     file.write_all(record).inspect_err(|_| {
-        // If this fails too, readers skip the damaged end.
-        let _ = file.set_len(end).and_then(|()| file.seek(SeekFrom::End(0)).map(|_| ()));
+        if let Some(end) = end {
+            // If this fails too, readers skip the damaged end.
+            let _ = file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end)));
+        }
     })
 }

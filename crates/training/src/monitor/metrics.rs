@@ -149,12 +149,9 @@ struct Step {
 /// Opens the log for appending, with the lines up to `steps_done` only.
 fn reopen(path: &Path, steps_done: u32) -> io::Result<File> {
     let mut kept = Vec::new();
-    let old = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        opened => Some(opened?),
-    };
-    if let Some(old) = old {
-        for line in BufReader::new(old).lines() {
+    // There are no lines in a device or a FIFO, only waits without end.
+    if path.is_file() {
+        for line in BufReader::new(File::open(path)?).lines() {
             let line = line?;
             // The last line may have been cut short.
             if serde_json::from_str::<Step>(&line).is_ok_and(|line| line.step <= steps_done) {

@@ -20,7 +20,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ddpm_console::note;
 use crate::batching::Batches;
 use crate::config::TrainConfig;
 use crate::error::TrainError;
@@ -29,9 +28,10 @@ use crate::monitor::metrics::Metrics;
 use crate::monitor::preview::Preview;
 use crate::monitor::progress::Progress;
 use crate::monitor::summary::Summary;
-use crate::step::{StepReport, Trainer};
 use crate::signals::Signals;
+use crate::step::{StepReport, Trainer};
 use crate::store::RunDir;
+use ddpm_console::note;
 
 /// Shows the state of a run to people: on stderr, in logs, and as pictures. It changes nothing
 /// about the training.

@@ -10,12 +10,12 @@ use crate::batching::{Batch, StepDraws};
 use crate::config::{Precision, TrainConfig};
 use crate::distributed::{Replica, Team};
 use crate::error::TrainError;
+use crate::signals::Signals;
 use crate::step::ema::Ema;
 use crate::step::loss::Objective;
 use crate::step::optimizer::Optimizer;
 use crate::step::pass::Pass;
 use crate::step::workers::{Workers, threads};
-use crate::signals::Signals;
 
 /// Everything that a step changes.
 #[derive(Debug)]

@@ -45,7 +45,8 @@ impl RunLock {
     /// the folder cannot be written.
     pub(crate) fn take(run: &Path, patience: Duration) -> Result<Self, CheckpointError> {
         let path = run.join(FILE);
-        let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let opened =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(CheckpointError::write(&path))?;
         let start = Instant::now();
         loop {

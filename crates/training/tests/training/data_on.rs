@@ -9,8 +9,8 @@ use ddpm_data::Dataset;
 use ddpm_diffusion::{Prediction, Variance};
 use ddpm_network::{ModelConfig, UnetConfig};
 use ddpm_training::{
-    Batches, DataConfig, DataOn, DiffusionConfig, Intervals, Loss, ProcessKind, RunDir, StepReport,
-    Signals, TrainConfig, Trainer, WatchConfig, run,
+    Batches, DataConfig, DataOn, DiffusionConfig, Intervals, Loss, ProcessKind, RunDir, Signals,
+    StepReport, TrainConfig, Trainer, WatchConfig, run,
 };
 use tch::Device;
 

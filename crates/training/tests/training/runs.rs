@@ -10,7 +10,7 @@ use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use ddpm_network::{ModelConfig, UnetConfig};
 use ddpm_training::{
     Batches, Checkpoint, DataConfig, Intervals, Loss, Optimizer, OptimizerConfig, Outcome,
-    Prefetch, ProcessKind, RunDir, StepReport, Signals, TrainConfig, TrainError, Trainer, run,
+    Prefetch, ProcessKind, RunDir, Signals, StepReport, TrainConfig, TrainError, Trainer, run,
 };
 use tch::{Device, Tensor};
 
@@ -128,7 +128,13 @@ fn the_newest_checkpoints_are_kept_and_nothing_else_is_left() {
     assert_eq!(names(&run.checkpoints()), ["step-0000004", "step-0000005"]);
     let checkpoint = Checkpoint::find(folder.path()).unwrap();
     assert_eq!(checkpoint.state().config, set.0);
-    let parts = ["ema.safetensors", "optimizer.safetensors", "state.json", "weights.safetensors"];
+    let parts = [
+        "SHA256SUMS",
+        "ema.safetensors",
+        "optimizer.safetensors",
+        "state.json",
+        "weights.safetensors",
+    ];
     assert_eq!(names(checkpoint.folder()), parts);
 }
 

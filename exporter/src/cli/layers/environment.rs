@@ -13,7 +13,8 @@ use crate::cli::Failure;
 ///
 /// [`Failure::Refused`] names the variable whose value the flag would reject.
 pub(in crate::cli) fn from_environment<A: Args + FromArgMatches>() -> Result<A, Failure> {
-    from_variables(|name| std::env::var(name).ok())
+    // What is not text, the flag rejects.
+    from_variables(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
 }
 
 /// * `lookup`: returns the value of a variable.
@@ -25,7 +26,8 @@ fn from_variables<A: Args + FromArgMatches>(
     for argument in command().get_arguments() {
         let Some(long) = argument.get_long() else { continue };
         let variable = format!("DDPM_{}", long.to_uppercase().replace('-', "_"));
-        let Some(value) = lookup(&variable) else { continue };
+        // An empty one counts as unset.
+        let Some(value) = lookup(&variable).filter(|value| !value.is_empty()) else { continue };
         let flag = flag(argument, long, &value);
         let checked = flag.and_then(|flag| match &flag {
             Some(flag) => match command().try_get_matches_from([flag]) {
@@ -46,9 +48,9 @@ fn from_variables<A: Args + FromArgMatches>(
 /// Spells a flag with its value; `None` for a switch that is off.
 fn flag(argument: &Arg, long: &str, value: &str) -> Result<Option<String>, String> {
     match argument.get_action() {
-        ArgAction::SetTrue => match value {
-            "1" | "true" => Ok(Some(format!("--{long}"))),
-            "0" | "false" | "" => Ok(None),
+        ArgAction::SetTrue => match value.to_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => Ok(Some(format!("--{long}"))),
+            "0" | "false" | "no" | "off" => Ok(None),
             _ => Err(format!("true or false, got {value:?}")),
         },
         _ => Ok(Some(format!("--{long}={value}"))),

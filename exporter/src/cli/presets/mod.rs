@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use ddpm_files::{is_stdout, write_whole};
 
 use super::Failure;
-use super::output::{out, print_path, print_text};
 use super::layers::{PRESETS, preset};
+use super::output::{out, print_path, print_text};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct PresetsArgs {

@@ -17,6 +17,9 @@ mod span;
 mod pace;
 pub(super) use pace::PaceFlags;
 
+mod export;
+pub(super) use export::ExportFlags;
+
 use ddpm_training::{TrainConfig, TrainError};
 
 /// What to train; fixed once a run has started.

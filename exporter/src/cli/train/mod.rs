@@ -1,19 +1,28 @@
 //! `train`: data in, a run's folder out, with a verified package at the end.
 
+mod given;
+
 mod new_run;
 
 mod dry_run;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ddpm_console::note;
+use ddpm_console::{copy_notes_to, note};
+use ddpm_data::Source;
 use ddpm_evaluation::extractor::OnnxOptions;
+use ddpm_package::MANIFEST_FILE;
 use ddpm_training::distributed::Team;
-use ddpm_training::{Checkpoint, FolderRules, Outcome, RunDir, Session, TrainConfig, TrainError};
+use ddpm_training::{
+    Checkpoint, DataRules, ExportConfig, FolderRules, Outcome, RunDir, Session, Signals,
+    TrainConfig, TrainError, follow_leader,
+};
 use tch::Device;
 
 use self::dry_run::dry_run;
+use self::given::GivenFlags;
 use self::new_run::NewRun;
 use super::Failure;
 use super::cache::CacheArgs;
@@ -21,9 +30,11 @@ use super::device::DeviceArgs;
 use super::distributed::DistributedArgs;
 use super::export::write_verified;
 use super::judging::JudgeSetup;
-use super::output::print_path;
 use super::layers::{Layers, from_environment};
-use super::settings::{PaceFlags, RunFlags};
+use super::output::print_path;
+use super::settings::{
+    DiffusionFlags, ExportFlags, NetworkFlags, PaceFlags, RunFlags, TrainingFlags,
+};
 use super::verify::OrtArgs;
 use crate::package::Export;
 
@@ -33,10 +44,17 @@ pub(super) struct Args {
     #[command(flatten)]
     new: NewRun,
 
-    /// Folder of a run to resume exactly where its newest checkpoint left it.
+    #[command(flatten)]
+    given: GivenFlags,
+
+    /// Folder of a run to resume exactly where its newest checkpoint left it. If its data has moved
+    /// since, --data names the new place.
     #[arg(long, value_name = "RUN_DIR")]
-    #[arg(conflicts_with_all = ["NewRun", "NetworkFlags", "DiffusionFlags", "TrainingFlags"])]
     resume: Option<PathBuf>,
+
+    /// Resume although the data is not what the run began with.
+    #[arg(long, requires = "resume")]
+    allow_changed_data: bool,
 
     #[command(flatten)]
     settings: RunFlags,
@@ -63,14 +81,8 @@ pub(super) struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Do not write a package at the end.
-    #[arg(long)]
-    no_export: bool,
-
-    /// Leave out the files that also make the package a diffusers pipeline; they store the weights
-    /// a second time.
-    #[arg(long)]
-    no_weights: bool,
+    #[command(flatten)]
+    export: ExportFlags,
 
     #[command(flatten)]
     ort: OrtArgs,
@@ -103,20 +115,23 @@ impl Args {
         let launch = self.distributed.launch()?;
         // Command-line errors surface before any device is opened or process awaited.
         let request = self.request()?;
+        let signals = Signals::new();
+        signals.watch_for_saves().map_err(TrainError::Signals)?;
         let device = self.device.choose_for(launch.as_ref())?;
         ddpm_torch::keep_freed_memory();
         let team = launch.map(|launch| self.distributed.join(launch, device)).transpose()?;
         match team {
-            Some(team) if !team.leads() => match ddpm_training::follow_leader(&team, device)? {
+            Some(team) if !team.leads() => match follow_leader(&team, device, &signals)? {
                 Some(signal) => Err(Failure::Stopped { signal, run: request.into_folder() }),
                 None => Ok(()),
             },
-            team => self.lead(request, team, device),
+            team => self.lead(request, team, device, &signals),
         }
     }
 
     fn request(&self) -> Result<RunRequest, Failure> {
         if let Some(run) = &self.resume {
+            self.check_resumable()?;
             return Ok(RunRequest::Resume { folder: run.clone() });
         }
         let environment: NewRun = from_environment()?;
@@ -138,24 +153,47 @@ impl Args {
         Ok(RunRequest::New { settings, folder })
     }
 
+    /// Refuses flags that a run keeps from its beginning.
+    fn check_resumable(&self) -> Result<(), Failure> {
+        let fixed = [
+            self.given.of::<NewRun>(&["data"]),
+            self.given.of::<NetworkFlags>(&[]),
+            self.given.of::<DiffusionFlags>(&[]),
+            self.given.of::<TrainingFlags>(&[]),
+        ]
+        .concat();
+        if fixed.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "--resume continues a run with the settings that it began with: leave out {}",
+            fixed.join(", ")
+        )))
+    }
+
     /// Trains as rank 0, which reads the settings and writes the run.
     fn lead(
         &self,
         request: RunRequest,
         team: Option<Arc<Team>>,
         device: Device,
+        signals: &Signals,
     ) -> Result<(), Failure> {
+        self.check_export(&request)?;
         let mut session = match request {
             RunRequest::New { settings, folder } => self.begin(&settings, folder, team, device)?,
             RunRequest::Resume { folder } => self.resume(&folder, team, device)?,
         };
+        if !self.dry_run {
+            keep_log(session.folder());
+        }
         session.announce();
         let onnx = OnnxOptions { runtime: self.ort.runtime(), device: self.device.choice() };
         let setup = JudgeSetup::open(session.config(), &onnx, device, self.cache.folder())?;
         if self.dry_run {
             return dry_run(&mut session);
         }
-        let outcome = session.train(|session| {
+        let outcome = session.train(signals, |session| {
             let judge = |setup: JudgeSetup| {
                 setup.judge(session.config(), session.dataset(), session.trainer())
             };
@@ -175,7 +213,8 @@ impl Args {
         let source = settings.source()?.absolute().map_err(unwritable)?;
         let (name, data) = (settings.name(&source), settings.data(&source));
         let dataset = Arc::new(ddpm_training::load_data(&data, settings.seed())?);
-        let config = settings.config(name, data, &dataset)?;
+        let mut config = settings.config(name, data, &dataset)?;
+        self.export.apply(&mut config.export);
         let rules = FolderRules { resume: self.resume_or_start, create: !self.dry_run };
         Ok(Session::begin(folder, rules, config, dataset, team, device)?)
     }
@@ -190,9 +229,42 @@ impl Args {
             for pace in [&from_environment()?, &self.pace] {
                 pace.apply(config, items)?;
             }
+            self.export.apply(&mut config.export);
             Ok(())
         };
-        Session::resume(folder, change_pace, team, device)
+        let source = self.new.data.clone().map(Source::absolute).transpose();
+        let unwritable = |cause| TrainError::Write { path: folder.into(), cause };
+        let rules = DataRules {
+            source: source.map_err(unwritable)?,
+            allow_changed: self.allow_changed_data,
+        };
+        Session::resume(folder, &rules, change_pace, team, device)
+    }
+
+    /// Looks at the start for what the package needs at the end.
+    fn check_export(&self, request: &RunRequest) -> Result<(), Failure> {
+        let (mut export, folder) = match request {
+            RunRequest::New { folder, .. } => (ExportConfig::default(), folder),
+            RunRequest::Resume { folder } => (Checkpoint::find(folder)?.config().export, folder),
+        };
+        self.export.apply(&mut export);
+        if !export.package {
+            return Ok(());
+        }
+        self.ort.check_usable().map_err(|problem| {
+            let hint = "train with --no-export to do without the package at the end";
+            Failure::Refused(format!("{problem}; or {hint}").into())
+        })?;
+        let package = folder.join("package");
+        if package.exists() && !package.join(MANIFEST_FILE).is_file() {
+            let problem = format!(
+                "{}: the package would go here, and this is something else: move it away, or train \
+                 with --no-export",
+                package.display()
+            );
+            return Err(Failure::Refused(problem.into()));
+        }
+        Ok(())
     }
 
     /// Reports how the run ended, and writes the package of a finished one.
@@ -203,7 +275,7 @@ impl Args {
                 let run = RunDir::open(session.folder())?.path().to_path_buf();
                 Err(Failure::Stopped { signal, run })
             }
-            Outcome::Finished(checkpoint) if self.no_export => {
+            Outcome::Finished(checkpoint) if !session.config().export.package => {
                 print_path(&checkpoint.display());
                 Ok(())
             }
@@ -219,12 +291,22 @@ impl Args {
             dataset: session.dataset(),
             name: &session.config().name,
             version: "1",
-            weights: !self.no_weights,
+            weights: session.config().export.weights,
         };
         let package = RunDir::open(session.folder())?.package();
         write_verified(&export, &package, true, &self.ort)?;
         print_path(&package.display());
         Ok(())
+    }
+}
+
+/// Copies what is printed from here on to the log of the run, where it can be read when the
+/// terminal is gone.
+fn keep_log(run: &Path) {
+    let path = run.join("log.txt");
+    match File::options().append(true).create(true).open(&path) {
+        Ok(file) => copy_notes_to(file),
+        Err(cause) => note!("warning: {}: cannot be written: {cause}", path.display()),
     }
 }
 
