@@ -25,6 +25,8 @@
 
 mod harness;
 
+mod watched;
+
 mod raw;
 
 mod sampling;

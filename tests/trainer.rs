@@ -4,6 +4,7 @@
 //! * `parity`: trainer and server give the same pictures;
 //! * `journey`: real digits, from files on disk to a GIF over gRPC;
 //! * `defaults`: trainer and server fill in the same defaults;
+//! * `private_training`: the exporter reports to nobody;
 //! * `imports`: models of other programs can be served.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
@@ -12,10 +13,15 @@
 #[allow(dead_code)]
 mod harness;
 
+#[allow(dead_code)]
+mod watched;
+
 mod parity;
 
 mod journey;
 
 mod defaults;
+
+mod private_training;
 
 mod imports;

@@ -1,5 +1,6 @@
 //! A connection to one server, and its unary calls.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use ddpm_proto::v1::sampling_service_client::SamplingServiceClient;
 use ddpm_proto::v1::server_service_client::ServerServiceClient;
 use tokio::sync::OnceCell;
 use tonic::Request as Call;
+use tonic::codegen::http::Uri;
+use tonic::codegen::http::uri::{Authority, InvalidUri};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::compiled::Compiled;
@@ -17,6 +20,9 @@ use crate::models::Model;
 use crate::request::Request;
 use crate::resume::Retry;
 use crate::server_info::{Limits, ServerInfo};
+
+/// The server's default port.
+const DEFAULT_PORT: u16 = 50051;
 
 /// How a client talks to its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,22 +176,85 @@ impl Client {
     }
 }
 
-/// Parses `host:port` or `http://host:port`.
+/// Parses `host`, `host:port` or `http://host:port`.
 fn parse_endpoint(text: &str) -> Result<Endpoint, Error> {
-    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let wrong = |why: String| Error::Request(format!("`{text}` is not a server address: {why}"));
-    let endpoint = Endpoint::from_shared(url).map_err(|error| wrong(innermost(&error)))?;
-    if endpoint.uri().scheme_str() != Some("http") {
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let uri: Uri = url.parse().map_err(|error: InvalidUri| {
+        let hint =
+            if text.matches(':').count() > 2 { "; IPv6 needs brackets: [::1]:50051" } else { "" };
+        wrong(format!("{error}{hint}"))
+    })?;
+    if uri.scheme_str() != Some("http") {
         return Err(wrong("only http:// is supported; for TLS, use a tunnel".to_owned()));
     }
+    let authority = uri.authority().ok_or_else(|| wrong("it names no host".to_owned()))?;
+    check_host(authority.host()).and_then(|()| check_port(authority)).map_err(wrong)?;
+    let url = match authority.port() {
+        // A URL without a port means port 80; a bare host, the server's own.
+        None if !text.contains("://") => format!("{url}:{DEFAULT_PORT}"),
+        _ => url,
+    };
+    let endpoint = Endpoint::from_shared(url).map_err(|error| wrong(innermost(&error)))?;
     endpoint
         .user_agent(concat!("ddpm-client/", env!("CARGO_PKG_VERSION")))
         .map_err(|error| wrong(innermost(&error)))
 }
 
+/// Refuses what the system would reinterpret: it reads 1.2.3 as 1.2.0.3, and looks 300.1.1.1 up as
+/// a name.
+fn check_host(host: &str) -> Result<(), String> {
+    let is_numeric = host.chars().all(|c| c.is_ascii_digit() || c == '.') || host.starts_with("0x");
+    if is_numeric && host.parse::<Ipv4Addr>().is_err() {
+        return Err(format!("{host} is no IPv4 address: it needs four numbers from 0 to 255"));
+    }
+    Ok(())
+}
+
+/// Refuses a port that HTTP libraries would ignore, and take 80 instead.
+fn check_port(authority: &Authority) -> Result<(), String> {
+    // In brackets, colons are part of the host.
+    let after_host = authority.as_str().rsplit(']').next().unwrap_or_default();
+    match (after_host.rsplit_once(':'), authority.port_u16()) {
+        (None, _) | (Some(_), Some(1..)) => Ok(()),
+        (Some((_, port)), _) => Err(format!("its port must be in 1..=65535, got `{port}`")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_or_an_address_out_of_range_is_refused_not_reinterpreted() {
+        for text in [
+            "127.0.0.1:99999",
+            "localhost:abc",
+            "localhost:",
+            "[::1]:65536",
+            "http://localhost:0",
+            "300.1.1.1:50051",
+            "1.2.3:5",
+            "0x7f.1:50051",
+            "::1:50051",
+        ] {
+            let refused = parse_endpoint(text);
+            assert!(matches!(refused, Err(Error::Request(_))), "{text}: {refused:?}");
+        }
+        let port = parse_endpoint("127.0.0.1:70000").unwrap_err().to_string();
+        assert!(port.contains("1..=65535, got `70000`"), "{port}");
+    }
+
+    #[test]
+    fn a_bare_host_means_the_default_port() {
+        for (text, uri) in [
+            ("localhost", "http://localhost:50051/"),
+            ("[::1]", "http://[::1]:50051/"),
+            ("http://localhost", "http://localhost/"),
+        ] {
+            assert_eq!(parse_endpoint(text).unwrap().uri(), uri);
+        }
+    }
 
     #[test]
     fn the_scheme_of_an_address_is_optional() {

@@ -20,7 +20,7 @@ use ddpm_onnx::DeviceChoice;
 #[command(name = "ddpm-server", version)]
 pub struct Args {
     /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:50051].
-    #[arg(long, env = "DDPM_LISTEN", value_name = "ADDR:PORT")]
+    #[arg(long, env = "DDPM_LISTEN", value_name = "ADDR:PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
 
     /// A model package or a folder of packages [default: the embedded models].
@@ -78,6 +78,12 @@ pub struct Args {
     /// Allow an address that other machines can reach, without encryption or tokens.
     #[arg(long, env = "DDPM_INSECURE")]
     pub insecure: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "an IP address and a port from 0 to 65535, such as 127.0.0.1:50051 or [::1]:0".to_owned()
+    })
 }
 
 /// The settings of a server, with every default filled in.

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ddpm_client::files::{folder_of, prepare_folder, read_images, write_atomically};
+use ddpm_client::files::{is_stdout, prepare_file, read_images, write_atomically};
 use ddpm_client::samplers::DdimInverse;
 use ddpm_client::{
     Client, Clip, Collected, Data, Error, Format, Grid, Indices, Initial, Model, Receipt, Request,
     Sample, Sampler,
 };
+use ddpm_console::note;
 use ddpm_files::npy;
 use serde::Serialize;
 
@@ -26,8 +27,8 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "FILE")]
     images: Vec<PathBuf>,
 
-    /// Array to write: float32 (N, C, H, W), in the order of the pictures. The
-    /// printed command decodes it.
+    /// Array to write: float32 (N, C, H, W), in the order of the pictures; - is
+    /// standard output. The printed command decodes it.
     #[arg(long, short = 'o', value_name = "FILE.npy", default_value = "x_T.npy")]
     out: PathBuf,
 
@@ -56,7 +57,7 @@ struct Report {
 }
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Error> {
-    prepare_folder(folder_of(&args.out))?;
+    prepare_file(&args.out)?;
     let client = context.connect().await?;
     let model = client.model(&args.model).await?;
     let read: Result<Vec<Vec<Data>>, Error> =
@@ -75,7 +76,10 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
         path: args.out.clone(),
         model: model.name,
     };
-    if context.json {
+    if is_stdout(&args.out) {
+        // Standard output holds the states.
+        note!("{}", lines(&report).trim_end());
+    } else if context.json {
         output::print_json(&report)?;
     } else {
         output::print(&lines(&report))?;

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::Path;
 
-pub use ddpm_files::folder_of;
+pub use ddpm_files::{folder_of, is_stdout};
 
 use crate::error::Error;
 
@@ -23,6 +23,19 @@ pub fn prepare_folder(folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder)
         .map_err(|source| Error::file("create the folder", folder, source))?;
     ddpm_files::check_writable(folder).map_err(|source| Error::file("write into", folder, source))
+}
+
+/// Creates the folder of `path` if it does not exist, and checks that `path` can be written: a
+/// device and a FIFO can, and `-` is standard output.
+///
+/// # Errors
+///
+/// [`Error::File`] naming the file or the folder.
+pub fn prepare_file(path: &Path) -> Result<(), Error> {
+    let folder = folder_of(path);
+    fs::create_dir_all(folder)
+        .map_err(|source| Error::file("create the folder", folder, source))?;
+    ddpm_files::check_target(path).map_err(|source| Error::file("write", path, source))
 }
 
 /// Writes `path` with `fill`. Until all of it is on disk, the file is absent or still

@@ -376,6 +376,24 @@ mod tests {
     }
 
     #[test]
+    fn a_soft_mask_blends_the_known_image_with_what_is_drawn() {
+        // Exact in binary: 1/4 and 5/8 of each.
+        let (image, mask) = ([9.0, -3.0], [0.25, 0.625]);
+        let known = Some(Known { image: &image, mask: &mask });
+        let mut row = last(Row::at(0.0));
+        row.mask = Mask::ReplaceX0;
+        row.u = Mix { x_0: 1.0, ..Mix::ZERO };
+        let x_0 = [0.25 * 9.0 + 0.75 * 2.0, 0.625 * -3.0 + 0.375 * 5.0];
+        assert_eq!(run(vec![row.clone()], &[2.0, 5.0], &[&[0.0; 2]], known), x_0);
+
+        row.mask = Mask::ReplaceXt;
+        row.evals = Evals::Zero;
+        row.u = Mix { known: 0.5, ..Mix::ZERO };
+        let x_t = [0.25 * 4.5 + 0.75 * 2.0, 0.625 * -1.5 + 0.375 * 5.0];
+        assert_eq!(run(vec![row], &[2.0, 5.0], &[], known), x_t);
+    }
+
+    #[test]
     fn the_history_holds_the_last_three_pushes_latest_first() {
         let rows: Vec<Row> = (1..=5)
             .map(|step| {

@@ -132,6 +132,24 @@ fn no_reader(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error())
 }
 
+/// Checks that [`write_whole`] will be able to write `path`, as far as that can be known before.
+///
+/// # Errors
+///
+/// The system's reason why it cannot.
+pub fn check_target(path: &Path) -> io::Result<()> {
+    if is_stdout(path) {
+        return Ok(());
+    }
+    let path = follow(path)?;
+    match fs::metadata(&path).map(|metadata| metadata.file_type()) {
+        Ok(kind) if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        // The folder of a device or a FIFO need not be writable.
+        Ok(kind) if !kind.is_file() => Ok(()),
+        _ => check_writable(folder_of(&path)),
+    }
+}
+
 /// Checks that a file can be created in `folder`; leaves none behind.
 ///
 /// # Errors
@@ -288,6 +306,19 @@ mod tests {
         let made = Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
         path
+    }
+
+    #[test]
+    fn a_target_is_checked_where_its_links_lead() {
+        let folder = tempfile::tempdir().unwrap();
+        let [near, far] = ["near", "far"].map(|name| folder.path().join(name));
+        symlink("gone/file", &near).unwrap();
+        symlink("/dev/null", &far).unwrap();
+        assert!(check_target(&near).is_err());
+        assert!(check_target(folder.path()).is_err());
+        for fine in [&far, &fifo(folder.path()), &folder.path().join("new"), Path::new("-")] {
+            check_target(fine).unwrap();
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //!
 //! Each module uses only those above it:
 //!
-//! * [`TrainError`]: why training does not start, or stops; [`Signals`]: requests to stop or to save;
+//! * [`TrainError`]: why training does not start, or stops; [`Signals`]: requests to stop, or to
+//!   save;
 //! * `config`: [`TrainConfig`] with [`DiffusionConfig`]: the settings of a run, part of every
 //!   checkpoint; their defaults for a data set, and their checks;
 //! * [`distributed`]: the same run on several processes;

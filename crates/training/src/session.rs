@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ddpm_console::{ignores_hangup, note};
-use ddpm_data::{DataError, Dataset, Source};
+use ddpm_data::{DataError, Dataset, Form, Source};
 use tch::Device;
 
 use crate::config::{DataConfig, TrainConfig};
@@ -162,7 +162,12 @@ impl Session {
             self.config.diffusion.prediction.name()
         );
         let (done, steps) = (self.trainer.steps_done(), self.config.steps);
-        note!("run {} from step {done} to {steps}", self.folder.display());
+        if let Some(text) = resizing(&self.dataset, self.config.data.image_size) {
+            note!("{text}");
+        }
+        let passes = u64::from(steps) * self.config.batch_size as u64 / self.dataset.len() as u64;
+        let run = self.folder.display();
+        note!("run {run} from step {done} to {steps}: {passes} passes over the data in all");
     }
 
     /// Joins the team for a dry run, and returns the trainer for its updates.
@@ -211,6 +216,19 @@ impl Session {
         warn_of_other_threads(&run.newest_checkpoint()?, &self.trainer);
         Ok(run)
     }
+}
+
+/// Says what becomes of pictures that have not the size of the network.
+fn resizing(dataset: &Dataset, image_size: Option<usize>) -> Option<String> {
+    let size = image_size? as u32;
+    let other = |form: &&Form| (form.width, form.height) != (size, size);
+    let largest =
+        dataset.forms().keys().filter(other).max_by_key(|form| form.width.max(form.height))?;
+    Some(format!(
+        "pictures of up to {}x{} are cropped and resized to {size}x{size}: image_size of the \
+         settings, which --image-size overrides",
+        largest.width, largest.height
+    ))
 }
 
 /// Trains on a rank other than 0, with the settings of rank 0; each rank reads the data itself.

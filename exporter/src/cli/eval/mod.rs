@@ -13,12 +13,14 @@ mod likelihood;
 
 use std::fmt::Display;
 
+use ddpm_console::note;
 use ddpm_data::LoadOptions;
 use ddpm_evaluation::cache::write_rows;
 use ddpm_evaluation::extractor::Extractor;
 use ddpm_evaluation::measures::{MeasureOptions, compare};
 use ddpm_evaluation::preprocessing::Preprocessing;
 use ddpm_evaluation::report::{ExtractorReport, Report};
+use ddpm_files::is_stdout;
 use serde::Serialize;
 use tch::Device;
 
@@ -57,7 +59,10 @@ impl Args {
     }
 
     fn print(&self, report: &(impl Serialize + Display)) -> Result<(), Failure> {
-        if self.json {
+        if self.save_features.as_deref().is_some_and(is_stdout) {
+            note!("{report}");
+            Ok(())
+        } else if self.json {
             let text = serde_json::to_string_pretty(report);
             out!("{}", text.map_err(|error| Failure::Failed(error.into()))?)
         } else {

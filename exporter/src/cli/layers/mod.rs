@@ -108,7 +108,8 @@ impl Layers {
         dataset: &Dataset,
     ) -> Result<TrainConfig, TrainError> {
         let classes = dataset.class_names().filter(|_| data.labels).unwrap_or_default().to_vec();
-        let mut config = TrainConfig::defaults(name, data, classes, dataset.kind());
+        let mut config =
+            TrainConfig::defaults(name, data, classes, dataset.kind()).for_items(dataset.len());
         config.data.record(dataset);
         config.watch.held_out = (dataset.len() / 50).min(256);
         self.check_channels(&config)?;
