@@ -8,8 +8,12 @@ importer's: 1e-4 of the largest output, or 1e-4 if no output exceeds 1.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
+
+# onnxruntime reports to its vendor unless this is set before it is loaded.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
 import onnxruntime

@@ -22,6 +22,8 @@ pub(super) fn section(manifest: &Manifest, pipeline: &Pipeline) -> String {
          The network alone, with `onnxruntime`: one evaluation, and the loop of \
          sampling is yours.\n\n\
          ```python\n\
+         import os\n\
+         os.environ[\"ORT_DISABLE_TELEMETRY\"] = \"1\"  # or onnxruntime reports to its vendor\n\
          import numpy as np, onnxruntime\n\
          unet = onnxruntime.InferenceSession(\"unet/model.onnx\")\n\
          inputs = {{\"sample\": np.random.randn(4, {shape}).astype(np.float32),\n          \
