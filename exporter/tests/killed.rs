@@ -136,8 +136,9 @@ impl Interruption {
 /// Sends a signal; that the process has ended by itself does not matter.
 fn send(child: &Child, signal: &str) {
     let id = child.id().to_string();
-    let sent = Command::new("kill").args([&format!("-{signal}"), &id]).stderr(Stdio::null());
-    assert!(sent.status().unwrap().success() || child_has_ended(child));
+    let mut kill = Command::new("kill");
+    let sent = kill.args([&format!("-{signal}"), &id]).stderr(Stdio::null()).status();
+    assert!(sent.unwrap().success() || child_has_ended(child));
 }
 
 fn child_has_ended(child: &Child) -> bool {

@@ -64,7 +64,7 @@ pub fn follow(path: &Path) -> io::Result<PathBuf> {
         match fs::symlink_metadata(&path) {
             // What cannot be looked at is reported by whatever uses the path.
             Ok(metadata) if metadata.is_symlink() => {
-                path = folder_of(&path).join(fs::read_link(&path)?)
+                path = folder_of(&path).join(fs::read_link(&path)?);
             }
             _ => return Ok(path),
         }

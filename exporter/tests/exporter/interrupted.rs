@@ -1,6 +1,8 @@
 //! Promises to those whose terminal, pipe or log goes away, and to those whose batch system sends
 //! signals: no work is lost, and the exit status tells the truth.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::fs;
 use std::fs::File;
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! Promises about the folder of a run: one process at a time writes it, a resumed run is trained on
 //! what it began with, and damage is found before it does harm.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
