@@ -32,6 +32,8 @@ fn adapt_argument(argument: Arg) -> Arg {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory, FromArgMatches};
+
     use super::*;
 
     /// Cargo sets these for every test.
