@@ -17,6 +17,9 @@ use crate::step::Trainer;
 use crate::stop::Stop;
 use crate::store::{Checkpoint, RunDir};
 
+/// Pictures without a label that are printed.
+const LISTED: usize = 20;
+
 /// A run that is ready for its next step.
 #[derive(Debug)]
 pub struct Session {
@@ -51,16 +54,20 @@ impl Session {
     pub fn begin(
         path: PathBuf,
         rules: FolderRules,
-        config: TrainConfig,
-        dataset: Arc<Dataset>,
+        mut config: TrainConfig,
+        mut dataset: Arc<Dataset>,
         team: Option<Arc<Team>>,
         device: Device,
     ) -> Result<Self, TrainError> {
-        share_settings(&config, team.as_deref())?;
         let restarted = team.as_ref().is_some_and(|team| team.restarted());
         let may_resume = rules.resume || restarted;
-        if let Some(run) = RunDir::open_if_begun(&path)?.filter(|_| may_resume) {
-            let checkpoint = run.newest_checkpoint()?;
+        let begun = RunDir::open_if_begun(&path)?.filter(|_| may_resume);
+        let checkpoint = begun.map(|run| run.newest_checkpoint()).transpose()?;
+        if let Some(checkpoint) = &checkpoint {
+            adopt_order(&mut config, &mut dataset, &checkpoint.config().classes);
+        }
+        share_settings(&config, team.as_deref())?;
+        if let Some(checkpoint) = checkpoint {
             checkpoint.config().check_same(&config)?;
             let trainer = checkpoint.trainer(device)?;
             return Ok(Self { folder: path, resumed: true, config, dataset, trainer, team });
@@ -91,7 +98,8 @@ impl Session {
         let run = RunDir::open(path).map_err(TrainError::from)?;
         let checkpoint = run.newest_checkpoint().map_err(TrainError::from)?;
         let mut config = checkpoint.config().clone();
-        let dataset = Arc::new(load_data(&config.data, config.seed)?);
+        let dataset = Arc::new(config.load_data()?);
+        announce_data(&dataset);
         change(&mut config, dataset.len())?;
         config.validate()?;
         share_settings(&config, team.as_deref())?;
@@ -196,29 +204,48 @@ impl Session {
 pub fn follow_leader(team: &Arc<Team>, device: Device) -> Result<Option<i32>, TrainError> {
     let config: TrainConfig = team.broadcast(None)?;
     team.share(config.batch_size)?;
-    let dataset = Arc::new(read_data(&config.data, config.seed)?);
+    let dataset = Arc::new(config.load_data()?);
     let mut trainer = Trainer::new(&config, device)?;
     let stop = Stop::on_signals().map_err(TrainError::Signals)?;
     trainer.join(Arc::clone(team), stop)?;
     follow(&config, dataset, &mut trainer)
 }
 
-/// Loads the data of a run, and prints a summary to stderr.
+/// Loads the data of a new run, and prints a summary to stderr.
 ///
 /// # Errors
 ///
 /// [`TrainError::Data`] if it cannot be read.
 pub fn load_data(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
-    let dataset = read_data(data, seed)?;
-    eprintln!("data {}", dataset.summary());
-    for (path, reason) in dataset.skipped() {
-        eprintln!("left out {}: {reason}", path.display());
-    }
+    let dataset = ddpm_data::load(&data.source()?, &data.load_options(seed))?;
+    announce_data(&dataset);
     Ok(dataset)
 }
 
-fn read_data(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
-    Ok(ddpm_data::load(&data.source()?, &data.load_options(seed))?)
+/// Prints to stderr what the data is, where its labels come from, and what is left out.
+fn announce_data(dataset: &Dataset) {
+    eprintln!("data {}", dataset.summary());
+    eprintln!("labels {}", dataset.label_summary());
+    for note in dataset.notes() {
+        eprintln!("note: {note}");
+    }
+    for path in dataset.unlabelled().iter().take(LISTED) {
+        eprintln!("left out {}: it has no label", path.display());
+    }
+    if let Some(more) = dataset.unlabelled().len().checked_sub(LISTED).filter(|more| *more > 0) {
+        eprintln!("left out {more} more pictures without a label; `data check --json` lists all");
+    }
+    for (path, reason) in dataset.skipped() {
+        eprintln!("left out {}: {reason}", path.display());
+    }
+}
+
+/// Brings the classes of new settings and their data into the order of the run to resume.
+fn adopt_order(config: &mut TrainConfig, dataset: &mut Arc<Dataset>, order: &[String]) {
+    let reordered = Arc::get_mut(dataset).is_some_and(|dataset| dataset.reorder_classes(order));
+    if reordered && !config.classes.is_empty() {
+        config.classes = order.to_vec();
+    }
 }
 
 /// Sends the settings to the other processes, and checks that they can share the batch.

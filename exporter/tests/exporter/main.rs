@@ -14,6 +14,8 @@ mod import_diffusers;
 
 mod judged;
 
+mod labels;
+
 mod layouts;
 
 mod settings;

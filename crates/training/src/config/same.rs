@@ -17,7 +17,16 @@ impl TrainConfig {
         let watch = WatchConfig { held_out: self.watch.held_out, ..other.watch };
         let (steps, intervals, data_on) = (other.steps, other.intervals, other.data_on);
         let eval = other.eval.clone();
-        let paced = Self { steps, intervals, watch, data_on, eval, ..self.clone() };
+        let mut data = self.data.clone();
+        let unconditional = self.classes.is_empty() && other.classes.is_empty();
+        // Labels that nobody uses make no difference, and older versions did not store the place.
+        if unconditional || data.labels_from.is_none() {
+            data.labels_from.clone_from(&other.data.labels_from);
+        }
+        if unconditional {
+            data.labels = other.data.labels;
+        }
+        let paced = Self { steps, intervals, watch, data_on, eval, data, ..self.clone() };
         let [ours, theirs] =
             [&paced, other].map(|config| serde_json::to_value(config).unwrap_or_default());
         let mut differences = Vec::new();
@@ -50,7 +59,7 @@ fn compare(differences: &mut Vec<String>, name: &str, ours: &Value, theirs: &Val
 
 #[cfg(test)]
 mod tests {
-    use ddpm_data::ItemShape;
+    use ddpm_data::{ItemShape, LabelSource};
 
     use crate::config::{DataConfig, DataOn, TrainConfig};
 
@@ -69,10 +78,29 @@ mod tests {
         other.eval.every += 1;
         config().check_same(&other).unwrap();
 
+        other.data.labels = true;
+        other.data.labels_from = Some(LabelSource::None);
+        config().check_same(&other).unwrap();
+
         other.optimizer.lr = 0.25;
         other.data.items = None;
         let message = config().check_same(&other).unwrap_err().to_string();
         assert!(message.contains("data.items was 100, is null"), "{message}");
         assert!(message.contains("optimizer.lr was 0.001, is 0.25"), "{message}");
+    }
+
+    #[test]
+    fn a_run_that_did_not_store_where_its_labels_came_from_is_the_same_if_its_classes_are() {
+        let conditional = |labels_from| {
+            let data = DataConfig { labels_from, ..DataConfig::from_source("folder:pets") };
+            let classes = ["cat", "dog"].map(str::to_owned).to_vec();
+            let shape = ItemShape::Images { channels: 3, height: 8, width: 8 };
+            TrainConfig::defaults("test".to_owned(), data, classes, shape)
+        };
+        let [older, auto, folders] =
+            [None, Some(LabelSource::Auto), Some(LabelSource::Folders)].map(conditional);
+        older.check_same(&auto).unwrap();
+        let message = auto.check_same(&folders).unwrap_err().to_string();
+        assert!(message.contains("labels_from was \"auto\", is \"folders\""), "{message}");
     }
 }

@@ -20,6 +20,7 @@ use super::device::DeviceArgs;
 use super::distributed::DistributedArgs;
 use super::export::write_verified;
 use super::judging::JudgeSetup;
+use super::labels::LabelFlags;
 use super::layers::{Layers, from_environment};
 use super::settings::{PaceFlags, RunFlags};
 use super::verify::OrtArgs;
@@ -31,9 +32,13 @@ pub(super) struct Args {
     #[command(flatten)]
     new: NewRun,
 
+    #[command(flatten)]
+    labels: LabelFlags,
+
     /// Folder of a run to resume exactly where its newest checkpoint left it.
     #[arg(long, value_name = "RUN_DIR")]
-    #[arg(conflicts_with_all = ["NewRun", "NetworkFlags", "DiffusionFlags", "TrainingFlags"])]
+    #[arg(conflicts_with_all = ["NewRun", "LabelFlags", "NetworkFlags", "DiffusionFlags"])]
+    #[arg(conflicts_with = "TrainingFlags")]
     resume: Option<PathBuf>,
 
     #[command(flatten)]
@@ -124,8 +129,8 @@ impl Args {
             training: from_environment()?,
         };
         let overrides = vec![
-            environment.layer(&settings, &from_environment()?),
-            self.new.layer(&self.settings, &self.pace),
+            environment.layer(&from_environment()?, &settings, &from_environment()?),
+            self.new.layer(&self.labels, &self.settings, &self.pace),
         ];
         let file = self.new.config.as_deref().or(environment.config.as_deref());
         let preset = self.new.preset.as_deref().or(environment.preset.as_deref());
