@@ -92,6 +92,11 @@ impl PictureFiles {
         &self.files[i].name
     }
 
+    /// Returns whether file `i` is a picture, usable or not: others need no label.
+    pub(crate) fn is_picture(&self, i: usize) -> bool {
+        is_picture(self.name(i))
+    }
+
     /// Returns the name of picture `i` in messages.
     pub(crate) fn path(&self, i: usize) -> PathBuf {
         self.root.join(self.name(i))

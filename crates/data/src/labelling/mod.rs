@@ -36,13 +36,15 @@ mod splits;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
+use rayon::prelude::*;
+
 use crate::labels::Labels;
 use crate::picture_files::PictureFiles;
 use crate::{DataError, LoadOptions};
 use label_table::Label;
 use scheme::{Decision, Listing, Scheme};
 
-/// What was decided about the pictures that remain in a list of files.
+/// What was decided about the files that remain in a list.
 #[derive(Debug)]
 pub(crate) struct Assignment {
     /// The labels, if there are any.
@@ -53,11 +55,11 @@ pub(crate) struct Assignment {
     none: Labelled,
 }
 
-/// The label of each remaining picture.
+/// The label of each remaining file; those that are no pictures have none.
 #[derive(Debug)]
 struct Given {
     from: String,
-    labels: Vec<Label>,
+    labels: Vec<Option<Label>>,
     /// The number of classes, if labels are their numbers.
     count: Option<usize>,
 }
@@ -74,7 +76,10 @@ pub(crate) fn assign(
     files: &mut PictureFiles,
     options: &LoadOptions,
 ) -> Result<Assignment, DataError> {
-    let all: Vec<PathBuf> = (0..files.len()).map(|i| files.name(i).to_path_buf()).collect();
+    let is_picture: Vec<bool> =
+        (0..files.len()).into_par_iter().map(|i| files.is_picture(i)).collect();
+    let at: Vec<usize> = (0..files.len()).filter(|&i| is_picture[i]).collect();
+    let all: Vec<PathBuf> = at.iter().map(|&i| files.name(i).to_path_buf()).collect();
     let mut metadata = Vec::new();
     for name in metadata::NAMES {
         metadata.extend(sidecars::find(files, &all, name)?);
@@ -93,46 +98,53 @@ pub(crate) fn assign(
     let decision = scheme::decide(&listing, &options.labels, &mut notes)?;
     let mut assignment =
         Assignment { given: None, unlabelled: Vec::new(), notes, none: Labelled::unwanted() };
-    let mut stay = part.pictures;
+    // What is no picture stays, to be counted where files are read.
+    let mut stays: Vec<bool> = is_picture.iter().map(|is_picture| !is_picture).collect();
+    part.pictures.iter().for_each(|&i| stays[at[i]] = true);
     match decision {
         Decision::Unwanted => {}
         Decision::None(why) => assignment.none = Labelled::none(why),
         Decision::Labels(Scheme { labels, from, count, .. }) => {
             let lacking = names.iter().zip(&labels).filter(|(_, label)| label.is_none());
             assignment.unlabelled = lacking.map(|(name, _)| files.root().join(name)).collect();
-            let mut label = labels.iter();
-            stay.retain(|_| label.next().is_some_and(Option::is_some));
-            let labels = labels.into_iter().flatten().collect();
+            let mut of_file = vec![None; files.len()];
+            for (&i, label) in part.pictures.iter().zip(labels) {
+                stays[at[i]] = label.is_some();
+                of_file[at[i]] = label;
+            }
+            let labels = of_file.into_iter().zip(&stays).filter(|(_, stays)| **stays);
+            let labels = labels.map(|(label, _)| label).collect();
             assignment.given = Some(Given { from, labels, count });
         }
     }
-    let mut wanted = vec![false; all.len()];
-    stay.into_iter().for_each(|i| wanted[i] = true);
-    let mut wanted = wanted.into_iter();
-    files.retain(|_| wanted.next().unwrap_or(false));
+    let mut stays = stays.into_iter();
+    files.retain(|_| stays.next().unwrap_or(false));
     Ok(assignment)
 }
 
 impl Assignment {
     /// Returns the labels of the pictures that could be used.
     ///
-    /// * `kept`: their numbers in the list of files.
+    /// * `kept`: their numbers in the list of files. All are pictures: decoding judges files as
+    ///   [`PictureFiles::is_picture`] does.
     pub(crate) fn finish(self, kept: &[usize]) -> Labelled {
         let Self { given, unlabelled, mut notes, none } = self;
         let labelled = match given {
             None => none,
             Some(Given { from, labels, count: Some(count) }) => {
                 let number = |&i: &usize| match &labels[i] {
-                    Label::Number(number) => usize::try_from(*number).ok(),
-                    Label::Name(_) => None,
+                    Some(Label::Number(number)) => usize::try_from(*number).ok(),
+                    Some(Label::Name(_)) | None => None,
                 };
                 let per_item = kept.iter().filter_map(number).collect();
                 Labelled::from(from, Labels::numbered_to(count, per_item))
             }
             Some(Given { from, labels, count: None }) => {
-                let listed: Vec<String> = labels.into_iter().map(Label::into_name).collect();
+                let listed: Vec<Option<String>> =
+                    labels.into_iter().map(|label| label.map(Label::into_name)).collect();
                 notes.extend(lost(&listed, kept));
-                let per_item: Vec<String> = kept.iter().map(|&i| listed[i].clone()).collect();
+                let per_item: Vec<String> =
+                    kept.iter().filter_map(|&i| listed[i].clone()).collect();
                 Labelled::from(from, Labels::named(&per_item))
             }
         };
@@ -143,10 +155,10 @@ impl Assignment {
 }
 
 /// Says which classes have no usable picture, and are therefore none.
-fn lost(listed: &[String], kept: &[usize]) -> Vec<String> {
-    let kept: HashSet<&str> = kept.iter().map(|&i| listed[i].as_str()).collect();
+fn lost(listed: &[Option<String>], kept: &[usize]) -> Vec<String> {
+    let kept: HashSet<&str> = kept.iter().filter_map(|&i| listed[i].as_deref()).collect();
     let mut lost: HashMap<&str, usize> = HashMap::new();
-    for name in listed.iter().map(String::as_str).filter(|name| !kept.contains(name)) {
+    for name in listed.iter().flatten().map(String::as_str).filter(|name| !kept.contains(name)) {
         *lost.entry(name).or_default() += 1;
     }
     let mut lost: Vec<_> = lost.into_iter().collect();

@@ -103,6 +103,9 @@ fn common_folder(folders: &[&Path]) -> PathBuf {
 
 /// Finds out where splits are named.
 fn level(folders: &[&Path], wanted: Split) -> Result<Level, String> {
+    if folders.is_empty() {
+        return Ok(Level::Nowhere);
+    }
     let first = |folder: &&Path| folder.iter().next().map(OsStr::to_os_string);
     let heads: BTreeSet<_> = folders.iter().filter_map(first).collect();
     let (named, others): (Vec<_>, Vec<_>) =
@@ -241,6 +244,11 @@ mod tests {
         ];
         let expected = vec!["ice".to_owned(), "sea".to_owned()];
         assert_eq!(part(&words, Split::Train).unwrap(), (vec![1, 2], expected));
+    }
+
+    #[test]
+    fn no_pictures_are_no_fault_of_their_split() {
+        assert_eq!(part(&[], Split::Train), Ok((Vec::new(), Vec::new())));
     }
 
     #[test]
