@@ -1,5 +1,7 @@
 //! The models of a server.
 
+use std::iter;
+
 use ddpm_proto::v1;
 use serde::Serialize;
 
@@ -61,28 +63,79 @@ impl ModelKind {
 }
 
 impl Model {
-    /// Parses a label: a number below the number of classes, or the name of a class.
-    /// A number is never taken for a name.
+    /// Returns the label of a class: by its name, or else by its number, counted from 0.
+    ///
+    /// A name wins over a number: of the classes `1` and `2`, `1` is the first. `index:1` is always
+    /// a number, unless a class is called that.
     ///
     /// # Errors
     ///
-    /// [`Error::Request`], listing the classes.
+    /// [`Error::Request`], listing the classes, if there is no such class or several have the name.
     pub fn label(&self, text: &str) -> Result<u32, Error> {
-        if self.class_names.is_empty() {
-            return Err(Error::Request(format!("{} has no classes: omit --label", self.name)));
+        let refuse = |problem: String| Err(Error::Request(format!("{} {problem}", self.name)));
+        let count = self.class_names.len();
+        if count == 0 {
+            return refuse("has no classes: omit --label".to_owned());
         }
-        let position = match text.parse::<usize>() {
-            Ok(number) => Some(number).filter(|&number| number < self.class_names.len()),
-            Err(_) => self.class_names.iter().position(|name| name == text),
-        };
-        position.and_then(|position| u32::try_from(position).ok()).ok_or_else(|| {
-            Error::Request(format!(
-                "{} has no class `{text}`: use a label from 0 to {} or one of {}",
-                self.name,
-                self.class_names.len() - 1,
-                self.class_names.join(", ")
-            ))
-        })
+        let named: Vec<usize> =
+            (0..count).filter(|&class| self.class_names[class] == text).collect();
+        let number = || text.strip_prefix("index:").unwrap_or(text).parse::<usize>().ok();
+        match named[..] {
+            [] => {
+                if let Some(label) = number().filter(|number| *number < count)
+                    && let Ok(label) = u32::try_from(label)
+                {
+                    return Ok(label);
+                }
+                let (last, names) = (count - 1, self.listed_classes());
+                refuse(format!(
+                    "has no class `{text}`: use a label from 0 to {last} or one of {names}"
+                ))
+            }
+            [only] => u32::try_from(only).or_else(|_| refuse("has too many classes".to_owned())),
+            [first, second, ..] => refuse(format!(
+                "has several classes called `{text}`: choose one by its number, such as \
+                 index:{first} or index:{second}"
+            )),
+        }
+    }
+
+    /// Returns the labels of classes as a user lists them: one per text or, separated by commas,
+    /// several in one. A text that is the name of a class as a whole is not divided.
+    ///
+    /// # Errors
+    ///
+    /// As [`label`](Self::label).
+    pub fn labels<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<u32>, Error> {
+        let mut labels = Vec::new();
+        for text in texts.iter().map(AsRef::as_ref) {
+            if self.class_names.iter().any(|name| name == text) {
+                labels.push(self.label(text)?);
+            } else {
+                for part in text.split(',') {
+                    labels.push(self.label(part)?);
+                }
+            }
+        }
+        Ok(labels)
+    }
+
+    /// Returns a text that [`labels`](Self::labels) understands as this label, and as no other.
+    #[must_use]
+    pub fn label_text(&self, label: u32) -> String {
+        let name = self.class_names.get(label as usize).filter(|name| !name.contains(','));
+        let mut texts = iter::once(label.to_string()).chain(name.cloned());
+        let means_it = |text: &String| self.label(text).is_ok_and(|found| found == label);
+        texts.find(means_it).unwrap_or_else(|| format!("index:{label}"))
+    }
+
+    /// Lists the names of the classes, up to a few.
+    fn listed_classes(&self) -> String {
+        const MOST: usize = 30;
+        let few: Vec<&str> = self.class_names.iter().take(MOST).map(String::as_str).collect();
+        let all = few.len() == self.class_names.len();
+        let rest = if all { String::new() } else { format!(", … (`ddpm models {}`)", self.name) };
+        few.join(", ") + &rest
     }
 
     pub(crate) fn from_proto(model: v1::Model) -> Result<Self, Error> {
@@ -138,22 +191,58 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_a_number_or_the_name_of_a_class() {
+    fn a_label_is_the_name_of_a_class_or_its_number() {
         let glyphs = model(&["ring", "cross", "7"]);
 
         assert_eq!(glyphs.label("cross").unwrap(), 1);
         assert_eq!(glyphs.label("2").unwrap(), 2);
+        assert_eq!(glyphs.label("7").unwrap(), 2);
+    }
+
+    #[test]
+    fn a_name_wins_over_a_number() {
+        let padded = model(&["001", "002", "003"]);
+        assert_eq!(padded.label("001").unwrap(), 0);
+        assert_eq!(padded.label("1").unwrap(), 1);
+        let text_order = model(&["0", "1", "10", "2"]);
+        assert_eq!(text_order.label("2").unwrap(), 3);
+        assert_eq!(text_order.label("3").unwrap(), 3);
+        assert_eq!(text_order.label("index:2").unwrap(), 2);
+    }
+
+    #[test]
+    fn a_name_with_a_comma_is_not_divided() {
+        let pets = model(&["cat", "dog, big", "dog"]);
+        assert_eq!(pets.labels(&["dog, big"]).unwrap(), [1]);
+        assert_eq!(pets.labels(&["dog,cat", "dog, big", "1"]).unwrap(), [2, 0, 1, 1]);
+        assert!(pets.labels(&["cat, big"]).is_err());
+    }
+
+    #[test]
+    fn the_text_of_a_label_leads_back_to_it() {
+        let names = ["ring", "2", "0", "a, b", "x", "x", ""];
+        let model = model(&names);
+        for label in 0..7 {
+            let text = model.label_text(label);
+            assert_eq!(model.labels(&[&text]).unwrap(), [label], "{text}");
+        }
+        assert_eq!([0, 1, 3].map(|label| model.label_text(label)), ["ring", "1", "3"]);
     }
 
     #[test]
     fn an_unknown_class_is_refused_with_a_list_of_the_classes() {
         let glyphs = model(&["ring", "cross", "7"]);
 
-        // "7" is the name of class 2, but a number is always a label.
-        for text in ["square", "7", "3", "-1"] {
+        for text in ["square", "3", "-1", "index:3", ""] {
             let sentence = glyphs.label(text).unwrap_err().to_string();
             assert!(sentence.ends_with("from 0 to 2 or one of ring, cross, 7"), "{sentence}");
         }
         assert!(model(&[]).label("0").unwrap_err().to_string().contains("has no classes"));
+        let twins = model(&["x", "y", "x"]).label("x").unwrap_err().to_string();
+        assert!(twins.contains("index:0 or index:2"), "{twins}");
+        let many: Vec<String> = (0..100).map(|class| format!("c{class}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let sentence = model(&many).label("d").unwrap_err().to_string();
+        assert!(sentence.ends_with("c29, … (`ddpm models glyphs`)"), "{sentence}");
     }
 }

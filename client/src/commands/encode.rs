@@ -32,8 +32,9 @@ pub(crate) struct Args {
     #[arg(long, short = 'o', value_name = "FILE.npy", default_value = "x_T.npy")]
     out: PathBuf,
 
-    /// Class of the pictures; several are cycled through.
-    #[arg(long, visible_alias = "labels", value_name = "CLASS", value_delimiter = ',')]
+    /// Class of the pictures, by name or number; several, separated by commas or in flags
+    /// of their own, are cycled through.
+    #[arg(long, visible_alias = "labels", value_name = "CLASS")]
     label: Vec<String>,
 
     /// Intervals of the time grid; more make decoding more accurate [default: the
@@ -63,15 +64,14 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
     let read: Result<Vec<Vec<Data>>, Error> =
         args.images.iter().map(|path| read_images(path, &model)).collect();
     let images: Vec<Data> = read?.into_iter().flatten().collect();
-    let labels: Vec<u32> =
-        args.label.iter().map(|text| model.label(text)).collect::<Result<_, _>>()?;
+    let labels = model.labels(&args.label)?;
     let route = Route { labels, steps: args.steps, grid: args.grid.clone() };
     let Collected { samples, receipt, .. } = encode(&client, &model, images, &route).await?;
     write_states(args, &samples)?;
     let report = Report {
         states: samples.len(),
         num_steps: receipt.num_steps,
-        decode: decode_command(context, args, &receipt),
+        decode: decode_command(context, args, &model, &receipt),
         grid: receipt.grid.map(|grid| grid.to_string()),
         path: args.out.clone(),
         model: model.name,
@@ -123,8 +123,9 @@ pub(super) async fn encode(
 
 /// Returns the command that decodes the pictures: the same points with the same labels,
 /// and the clip rule that encoding used.
-fn decode_command(context: &Context, args: &Args, receipt: &Receipt) -> String {
-    let labels = receipt.class_labels.iter().map(ToString::to_string).collect::<Vec<_>>();
+fn decode_command(context: &Context, args: &Args, model: &Model, receipt: &Receipt) -> String {
+    let labels =
+        receipt.class_labels.iter().map(|&label| model.label_text(label)).collect::<Vec<_>>();
     let grid = receipt.grid.as_ref().map_or_else(String::new, Grid::to_string);
     let clip = receipt.clip.as_ref().map_or_else(String::new, Clip::to_string);
     let flags = [

@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
-    /// Class of all samples: its number or name.
+    /// Class of all samples: its name, or else its number.
     #[arg(long, value_name = "CLASS")]
     label: Option<String>,
 

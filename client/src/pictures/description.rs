@@ -1,7 +1,8 @@
 //! The receipt as text chunks of a picture.
 //!
 //! With these and the model, anyone can reproduce the picture. Keys start with
-//! `ddpm.`; values are written as on the command line.
+//! `ddpm.`; values are written as on the command line, and labels are the numbers of
+//! classes, `--label index:N`.
 
 use std::fmt::Display;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::labels::Labels;
+use crate::labelling::Labelled;
 use crate::picture::Form;
 use crate::pictures::Pictures;
 
@@ -46,7 +46,7 @@ pub(crate) enum Items {
 pub struct Dataset {
     pub(crate) name: String,
     pub(crate) items: Items,
-    pub(crate) labels: Option<Labels>,
+    pub(crate) labelled: Labelled,
     pub(crate) flips: bool,
     pub(crate) skipped: Vec<(PathBuf, String)>,
     pub(crate) forms: BTreeMap<Form, usize>,
@@ -89,23 +89,6 @@ impl Dataset {
                 ItemShape::Images { channels: *channels, height: *height, width: *width }
             }
         }
-    }
-
-    /// Returns the names of the classes, in the order of their numbers; `None` when items have no
-    /// labels.
-    #[must_use]
-    pub fn class_names(&self) -> Option<&[String]> {
-        self.labels.as_ref().map(|labels| labels.names.as_slice())
-    }
-
-    /// Class of item `i`, an index into [`class_names`](Self::class_names).
-    ///
-    /// # Panics
-    ///
-    /// If the items have labels and `i` is not below [`len`](Self::len).
-    #[must_use]
-    pub fn label(&self, i: usize) -> Option<usize> {
-        self.labels.as_ref().map(|labels| labels.per_item[i])
     }
 
     /// Returns whether a picture mirrored left to right is as good as the original.
@@ -212,14 +195,15 @@ pub fn model_scale(pixel: u8) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::labels::Labels;
 
     fn dataset(items: Items) -> Dataset {
         Dataset {
             name: "test".to_owned(),
             items,
-            labels: None,
+            labelled: Labelled::none("they are drawn"),
             flips: false,
             skipped: Vec::new(),
             forms: BTreeMap::new(),
@@ -227,7 +211,7 @@ mod tests {
         }
     }
 
-    fn two_pictures() -> Dataset {
+    pub(crate) fn two_pictures() -> Dataset {
         let pixels = vec![0, 255, 51, 204, 0, 0, 255, 255];
         dataset(Items::Pictures(Pictures { channels: 1, height: 2, width: 2, pixels }))
     }
@@ -261,7 +245,7 @@ mod tests {
     fn the_summary_says_what_was_left_out() {
         let mut set = two_pictures();
         set.skipped.push((PathBuf::from("a.png"), "truncated".to_owned()));
-        set.labels = Some(Labels::numbered(vec![0, 2]));
+        set.labelled = Labelled::from("here", Labels::numbered(vec![0, 2]));
         assert_eq!(set.summary(), "test: 2 pictures of 1x2x2, 3 classes, 1 broken left out");
     }
 }

@@ -52,6 +52,15 @@ pub enum DataError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Say what is meant, with the flag that the message names: the data can be read in more than
+    /// one way, or lacks the labels or the split that were asked for.
+    #[error("{}: {problem}", path.display())]
+    Unclear {
+        /// The folder, archive or table.
+        path: PathBuf,
+        /// What is unclear, and the flags that decide.
+        problem: String,
+    },
     /// Load less at a time: all pictures are held in memory.
     #[error(
         "{}: {pictures} pictures need {:.1} GB of memory, more than is available; choose a \
@@ -88,6 +97,11 @@ impl DataError {
     /// Reports a file whose content violates its format.
     pub(crate) fn format(path: &Path, problem: impl Into<String>) -> Self {
         Self::Format { path: path.to_path_buf(), problem: problem.into() }
+    }
+
+    /// Reports data that can be read in more than one way.
+    pub(crate) fn unclear(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Unclear { path: path.to_path_buf(), problem: problem.into() }
     }
 
     /// Reports a missing file or folder.

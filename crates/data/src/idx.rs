@@ -23,7 +23,7 @@ const FOLDERS: [&str; 3] = ["", "MNIST/raw", "raw"];
 ///
 /// [`DataError::Missing`] if a file is missing, [`DataError::Format`] if one is incomplete, not
 /// IDX, or does not match the other, [`DataError::Read`] if the system fails to read.
-pub(crate) fn load(dir: &Path, split: Split) -> Result<(Pictures, Option<Labels>), DataError> {
+pub(crate) fn load(dir: &Path, split: Split) -> Result<(Pictures, Labels), DataError> {
     let prefix = match split {
         Split::Test => "t10k",
         // Loading refuses the other splits.
@@ -40,7 +40,7 @@ pub(crate) fn load(dir: &Path, split: Split) -> Result<(Pictures, Option<Labels>
         return Err(DataError::format(&labels_path, problem));
     }
     let pictures = Pictures { channels: 1, height, width, pixels };
-    Ok((pictures, Some(Labels::numbered(labels.into_iter().map(usize::from).collect()))))
+    Ok((pictures, Labels::numbered(labels.into_iter().map(usize::from).collect())))
 }
 
 fn find(dir: &Path, name: &str) -> Result<PathBuf, DataError> {

@@ -14,24 +14,29 @@
 //!
 //! The modules follow the flow of the data:
 //!
-//! * `source`: the name of a data set; `options`: how to load it; `load`: checks that the two fit,
-//!   then calls the loader of the format;
+//! * `source`: the name of a data set; `options`: how to load it, with `label_source`; `load`:
+//!   checks that the two fit, then calls the loader of the format;
 //! * procedural sets: [`toy`] points and [`glyphs`], both from the addressed `draws`;
 //! * formats on disk: `idx` (MNIST), `cifar10`, and sets of encoded pictures: `folder`, `celeba`,
 //!   `celebahq`, `lsun` and `parquet`;
 //! * file access: `picture_files` lists the pictures of a folder or archive, through `positioned`;
 //!   `gzip` and `bounded` read single files;
+//! * `labelling` finds the split and the labels of listed pictures, `split_names` the splits that
+//!   names tell;
 //! * one picture: `picture` decodes it, `jpeg` checks what decoders do not report, `resize` scales
 //!   it;
 //! * all pictures: `gather` joins them into one block of `pictures`, with `labels`;
-//! * `dataset`: what training draws from; `digest`: which data set it is; `report`: what a data set
-//!   contains; `error`: why loading failed.
+//! * `dataset`, with `dataset_labels`: what training draws from; `digest`: which data set it is;
+//!   `report`: what a data set contains; `error`: why loading failed.
 
 mod source;
 pub use source::Source;
 
+mod label_source;
+pub use label_source::LabelSource;
+
 mod options;
-pub use options::{FolderLabels, LoadOptions, OnBroken, Split};
+pub use options::{LoadOptions, OnBroken, Split};
 
 mod load;
 pub use load::load;
@@ -61,6 +66,11 @@ mod parquet;
 
 mod picture_files;
 
+mod split_names;
+
+mod labelling;
+pub use labelling::LabelOrigin;
+
 mod gzip;
 
 mod bounded;
@@ -82,6 +92,8 @@ mod labels;
 
 mod dataset;
 pub use dataset::{Dataset, ItemShape, model_scale};
+
+mod dataset_labels;
 
 mod digest;
 

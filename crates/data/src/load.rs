@@ -6,12 +6,13 @@ use rayon::prelude::*;
 
 use crate::dataset::Items;
 use crate::gather::{Gathered, Preparation};
+use crate::labelling::Labelled;
 use crate::labels::Labels;
 use crate::picture::Form;
 use crate::pictures::Pictures;
 use crate::{
-    DataError, Dataset, LoadOptions, Source, Split, ToyKind, celeba, celebahq, cifar10, folder,
-    glyphs, idx, lsun, parquet, toy,
+    DataError, Dataset, LabelSource, LoadOptions, Source, ToyKind, celeba, celebahq, cifar10,
+    folder, glyphs, idx, lsun, parquet, toy,
 };
 
 /// Largest supported side of a picture, in pixels.
@@ -24,39 +25,55 @@ const MAX_IMAGE_SIZE: usize = 4096;
 /// [`DataError`] names the file or the option to change; see its variants.
 pub fn load(source: &Source, options: &LoadOptions) -> Result<Dataset, DataError> {
     check(source, options)?;
+    let mut set = load_all(source, options)?;
+    if options.labels == LabelSource::None {
+        set.labelled = Labelled { notes: set.labelled.notes, ..Labelled::unwanted() };
+    }
+    Ok(set)
+}
+
+/// Loads a data set with the labels that its format has.
+fn load_all(source: &Source, options: &LoadOptions) -> Result<Dataset, DataError> {
     match source {
         Source::Toy { kind, size, labels } => {
             let points =
                 (0..*size).map(|i| toy::point(*kind, options.seed, options.split, i)).collect();
-            let labels = labels.then(|| mode_labels(*kind, *size));
-            Ok(dataset(source, Items::Points(points), labels, false))
+            let labelled = match labels {
+                true => Labelled::from("the modes of the points", mode_labels(*kind, *size)),
+                false => Labelled::none(toy_without_labels(*kind)),
+            };
+            Ok(dataset(source, Items::Points(points), labelled, false))
         }
         Source::Glyphs { size } => Ok(load_glyphs(source, *size, options)),
         Source::Idx(dir) => {
             let (pictures, labels) = idx::load(dir, options.split)?;
-            Ok(dataset_of_pictures(source, pictures, labels, options, false))
+            let labelled = Labelled::from("the labels file", labels).with_empty_classes();
+            Ok(dataset_of_pictures(source, pictures, labelled, options, false))
         }
         Source::Cifar10(path) => {
             let (pictures, labels) = cifar10::load(path, options.split)?;
-            Ok(dataset_of_pictures(source, pictures, labels, options, true))
+            let labelled = Labelled::from("the batch files", labels);
+            Ok(dataset_of_pictures(source, pictures, labelled, options, true))
         }
         Source::CelebA(path) => {
-            Ok(dataset_of_files(source, celeba::load(path, options)?, None, options))
+            let labelled = Labelled::none("CelebA's attributes are no classes");
+            Ok(dataset_of_files(source, celeba::load(path, options)?, labelled, options))
         }
         Source::CelebAHq(path) => {
-            Ok(dataset_of_files(source, celebahq::load(path, options)?, None, options))
+            let labelled = Labelled::none("CelebA-HQ has none");
+            Ok(dataset_of_files(source, celebahq::load(path, options)?, labelled, options))
         }
         Source::Lsun(path) => {
-            let (gathered, labels) = lsun::load(path, options)?;
-            Ok(dataset_of_files(source, gathered, labels, options))
+            let (gathered, labelled) = lsun::load(path, options)?;
+            Ok(dataset_of_files(source, gathered, labelled, options))
         }
         Source::Parquet(path) => {
-            let (gathered, labels) = parquet::load(path, options)?;
-            Ok(dataset_of_files(source, gathered, labels, options))
+            let (gathered, labelled) = parquet::load(path, options)?;
+            Ok(dataset_of_files(source, gathered, labelled, options))
         }
         Source::Folder(path) => {
-            let (gathered, labels) = folder::load(path, options)?;
-            Ok(dataset_of_files(source, gathered, labels, options))
+            let (gathered, labelled) = folder::load(path, options)?;
+            Ok(dataset_of_files(source, gathered, labelled, options))
         }
     }
 }
@@ -78,19 +95,36 @@ fn check(source: &Source, options: &LoadOptions) -> Result<(), DataError> {
         }
         _ if !source.splits().contains(&options.split) => refuse(format!(
             "it has no split {}, only {}; for other pictures, name their folder",
-            name_of(options.split),
-            source.splits().iter().copied().map(name_of).collect::<Vec<_>>().join(", ")
+            options.split.name(),
+            source.splits().iter().map(|split| split.name()).collect::<Vec<_>>().join(", ")
         )),
-        _ => Ok(()),
+        _ => check_labels(source, options),
     }
 }
 
-fn name_of(split: Split) -> &'static str {
-    match split {
-        Split::Train => "train",
-        Split::Valid => "valid",
-        Split::Test => "test",
-        Split::All => "all",
+/// Checks that labels can come from where the options say.
+fn check_labels(source: &Source, options: &LoadOptions) -> Result<(), DataError> {
+    let (possible, advice) = match (source, &options.labels) {
+        (_, LabelSource::Auto | LabelSource::None) => (true, ""),
+        (Source::Folder(_), _) => (true, ""),
+        (Source::Parquet(_), LabelSource::Column(_)) => (true, ""),
+        (Source::Parquet(_), _) => (false, "a table has columns: use `--labels column:NAME`"),
+        (Source::Lsun(_), LabelSource::Folders) => (true, ""),
+        (Source::Lsun(_), _) => (false, "its classes are folders: use `--labels folders`"),
+        _ => (false, "it has its own labels, or none: use `--labels auto` or `--labels none`"),
+    };
+    if possible {
+        return Ok(());
+    }
+    let problem = format!("labels cannot come from {}: {advice}", options.labels);
+    Err(DataError::Option { data_set: source.to_string(), problem })
+}
+
+/// Says why points have no labels, and how to get them.
+fn toy_without_labels(kind: ToyKind) -> String {
+    match kind {
+        ToyKind::SwissRoll => "the Swiss roll has no modes that could be classes".to_owned(),
+        kind => format!("`--data {kind}-labels` makes each mode a class"),
     }
 }
 
@@ -109,13 +143,14 @@ fn load_glyphs(source: &Source, count: usize, options: &LoadOptions) -> Dataset 
     let labels = Labels { names, per_item: drawn.iter().map(|glyph| glyph.class).collect() };
     let pixels = drawn.into_iter().flat_map(|glyph| glyph.pixels).collect();
     let pictures = Pictures { channels: 3, height: size, width: size, pixels };
-    dataset_of_pictures(source, pictures, Some(labels), options, false)
+    let labelled = Labelled::from("the glyphs drawn", labels);
+    dataset_of_pictures(source, pictures, labelled, options, false)
 }
 
 fn dataset_of_pictures(
     source: &Source,
     pictures: Pictures,
-    labels: Option<Labels>,
+    labelled: Labelled,
     options: &LoadOptions,
     flips: bool,
 ) -> Dataset {
@@ -126,26 +161,26 @@ fn dataset_of_pictures(
     };
     let forms = BTreeMap::from([(form, pictures.len())]);
     let items = Items::Pictures(Preparation::from_options(options).apply(pictures));
-    Dataset { forms, ..dataset(source, items, labels, options.flips.unwrap_or(flips)) }
+    Dataset { forms, ..dataset(source, items, labelled, options.flips.unwrap_or(flips)) }
 }
 
 fn dataset_of_files(
     source: &Source,
     gathered: Gathered,
-    labels: Option<Labels>,
+    labelled: Labelled,
     options: &LoadOptions,
 ) -> Dataset {
     let Gathered { pictures, paths, skipped, forms, .. } = gathered;
     let flips = options.flips.unwrap_or(true);
     let items = Items::Pictures(pictures);
-    Dataset { paths, skipped, forms, ..dataset(source, items, labels, flips) }
+    Dataset { paths, skipped, forms, ..dataset(source, items, labelled, flips) }
 }
 
-fn dataset(source: &Source, items: Items, labels: Option<Labels>, flips: bool) -> Dataset {
+fn dataset(source: &Source, items: Items, labelled: Labelled, flips: bool) -> Dataset {
     Dataset {
         name: source.to_string(),
         items,
-        labels,
+        labelled,
         flips,
         skipped: Vec::new(),
         forms: BTreeMap::new(),
@@ -156,7 +191,7 @@ fn dataset(source: &Source, items: Items, labels: Option<Labels>, flips: bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ItemShape;
+    use crate::{ItemShape, Split};
 
     const TOY: Source = Source::Toy { kind: ToyKind::Gaussian8, size: 32, labels: false };
 
@@ -216,11 +251,17 @@ mod tests {
     #[test]
     fn options_that_do_not_fit_are_refused() {
         let folder = Source::Folder("anywhere".into());
+        let faces = Source::CelebAHq("anywhere".into());
+        let (table, lsun) = (Source::Parquet("any".into()), Source::Lsun("anywhere".into()));
         let cases = [
             (&TOY, LoadOptions { image_size: Some(8), ..Default::default() }),
             (&TOY, LoadOptions { greyscale: true, ..Default::default() }),
             (&TOY, LoadOptions { flips: Some(true), ..Default::default() }),
-            (&folder, LoadOptions { split: Split::Test, ..Default::default() }),
+            (&faces, LoadOptions { split: Split::Test, ..Default::default() }),
+            (&TOY, LoadOptions { labels: LabelSource::Folders, ..Default::default() }),
+            (&faces, LoadOptions { labels: LabelSource::FileNames, ..Default::default() }),
+            (&table, LoadOptions { labels: LabelSource::Folders, ..Default::default() }),
+            (&lsun, LoadOptions { labels: LabelSource::DatasetJson, ..Default::default() }),
             (&folder, LoadOptions { image_size: Some(0), ..Default::default() }),
         ];
         for (source, options) in cases {
@@ -229,5 +270,18 @@ mod tests {
                 "{source} {options:?}"
             );
         }
+    }
+
+    #[test]
+    fn labels_that_are_not_wanted_are_ignored_in_every_format() {
+        let modes = Source::Toy { kind: ToyKind::Gaussian8, size: 8, labels: true };
+        for source in [modes, Source::Glyphs { size: 8 }] {
+            let options = LoadOptions { labels: LabelSource::None, ..Default::default() };
+            let set = load(&source, &options).unwrap();
+            assert_eq!((set.class_names(), set.label(0)), (None, None));
+            assert!(set.label_summary().contains("--no-labels"), "{}", set.label_summary());
+        }
+        let set = load(&TOY, &LoadOptions::default()).unwrap();
+        assert_eq!(set.label_summary(), "none: `--data gaussian8-labels` makes each mode a class");
     }
 }

@@ -1,5 +1,7 @@
 //! How to load a data set: which split, at which size, with which labels.
 
+use crate::LabelSource;
+
 /// Part of a data set; [`Source::splits`](crate::Source::splits) lists those a source has.
 #[derive(
     Debug,
@@ -26,6 +28,19 @@ pub enum Split {
     All,
 }
 
+impl Split {
+    /// Returns its name, as on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+            Self::Test => "test",
+            Self::All => "all",
+        }
+    }
+}
+
 /// What to do with a picture that cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum OnBroken {
@@ -34,17 +49,6 @@ pub enum OnBroken {
     Refuse,
     /// Leave them out and list them.
     Skip,
-}
-
-/// Where the labels of a folder, an archive or a table of pictures come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FolderLabels {
-    /// Sub-folders are classes if there are two or more and every picture lies directly in one;
-    /// tables use their label column. No labels otherwise.
-    #[default]
-    Auto,
-    /// No labels, whatever the names of folders or columns.
-    None,
 }
 
 /// How to load a [`Source`](crate::Source). The default is the train split as it is on disk.
@@ -58,8 +62,8 @@ pub struct LoadOptions {
     /// What to do with a picture that cannot be decoded. Formats without a file or row per picture
     /// (IDX, CIFAR-10) always refuse a damaged file.
     pub on_broken: OnBroken,
-    /// Where the labels of folders, archives and tables come from.
-    pub folder_labels: FolderLabels,
+    /// Where labels come from.
+    pub labels: LabelSource,
     /// Whether pictures may be mirrored; `None` means no for digits and glyphs, yes for others.
     pub flips: Option<bool>,
     /// Seed of the procedural sets.

@@ -92,6 +92,11 @@ impl PictureFiles {
         &self.files[i].name
     }
 
+    /// Returns whether file `i` is a picture, usable or not: others need no label.
+    pub(crate) fn is_picture(&self, i: usize) -> bool {
+        is_picture(self.name(i))
+    }
+
     /// Returns the name of picture `i` in messages.
     pub(crate) fn path(&self, i: usize) -> PathBuf {
         self.root.join(self.name(i))
@@ -102,13 +107,16 @@ impl PictureFiles {
         self.files.sort_by_cached_key(|file| key(&file.name));
     }
 
-    /// Returns whether this is an archive. Its names then include the folder that was packed.
-    pub(crate) fn is_zip(&self) -> bool {
-        matches!(self.store, Store::Zip(_))
+    /// Returns the archive, if this is one, to read other files in it.
+    pub(crate) fn archive(&self) -> Option<ZipArchive<Positioned>> {
+        match &self.store {
+            Store::Folder => None,
+            Store::Zip(archive) => Some(archive.clone()),
+        }
     }
 
     /// Keeps only pictures whose path below the root satisfies `wanted`.
-    pub(crate) fn retain(&mut self, wanted: impl Fn(&Path) -> bool) {
+    pub(crate) fn retain(&mut self, mut wanted: impl FnMut(&Path) -> bool) {
         self.files.retain(|file| wanted(&file.name));
     }
 

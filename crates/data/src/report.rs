@@ -6,6 +6,7 @@ use ddpm_package::Sha256Hex;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::labelling::LabelOrigin;
 use crate::{Dataset, ItemShape};
 
 /// Machine-readable description of a loaded data set.
@@ -25,12 +26,31 @@ pub struct Report {
     pub flips: bool,
     /// Sizes and colours of the pictures before cropping and resizing.
     pub found: Vec<Found>,
+    /// Where the labels come from, or why there are none.
+    pub labels: Labels,
     /// The classes in the order of their labels; absent without labels.
     pub classes: Option<Vec<Class>>,
     /// Pictures equal to an earlier one.
     pub duplicates: Vec<Duplicate>,
     /// Pictures that cannot be used.
     pub left_out: Vec<LeftOut>,
+    /// Sentences about splits and labels that a user should read.
+    pub notes: Vec<String>,
+}
+
+/// Where the labels come from, or why there are none.
+#[derive(Debug, Serialize)]
+pub struct Labels {
+    /// The description in one line that people read.
+    pub summary: String,
+    /// What they come from; absent without labels.
+    pub from: Option<String>,
+    /// Why there are none, and which flag decides; absent with labels.
+    pub why_none: Option<String>,
+    /// Number of items that have no label, counting those left out for it.
+    pub without_label: usize,
+    /// Pictures left out because they have no label, while others have one.
+    pub left_out: Vec<String>,
 }
 
 /// Pictures of one form.
@@ -101,11 +121,23 @@ impl Report {
             memory_bytes: set.len() * item_bytes,
             flips: set.flips(),
             found: found.collect(),
+            labels: labels(set),
             classes: classes(set),
             duplicates: duplicates(set),
             left_out: left_out.collect(),
+            notes: set.notes().to_vec(),
         }
     }
+}
+
+fn labels(set: &Dataset) -> Labels {
+    let left_out: Vec<String> =
+        set.unlabelled().iter().map(|path| path.display().to_string()).collect();
+    let (from, why_none, without_label) = match set.label_origin() {
+        LabelOrigin::From(place) => (Some(place.clone()), None, left_out.len()),
+        LabelOrigin::None(why) => (None, Some(why.clone()), set.len()),
+    };
+    Labels { summary: set.label_summary(), from, why_none, without_label, left_out }
 }
 
 fn classes(set: &Dataset) -> Option<Vec<Class>> {

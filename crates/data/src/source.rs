@@ -81,17 +81,18 @@ impl FromStr for Source {
 }
 
 impl Source {
-    /// Lists the parts of the data set.
+    /// Lists the parts that the data set may have. Which ones a folder, an archive or a table has,
+    /// its names tell when it is loaded.
     #[must_use]
     pub fn splits(&self) -> &'static [Split] {
         match self {
             // Valid and test are other draws of the same distribution.
             Self::Toy { .. } | Self::Glyphs { .. } => &[Split::Train, Split::Valid, Split::Test],
             Self::Idx(_) | Self::Cifar10(_) => &[Split::Train, Split::Test],
-            Self::CelebA(_) | Self::Lsun(_) | Self::Parquet(_) => {
+            Self::CelebA(_) | Self::Lsun(_) | Self::Parquet(_) | Self::Folder(_) => {
                 &[Split::Train, Split::Valid, Split::Test, Split::All]
             }
-            Self::CelebAHq(_) | Self::Folder(_) => &[Split::Train, Split::All],
+            Self::CelebAHq(_) => &[Split::Train, Split::All],
         }
     }
 

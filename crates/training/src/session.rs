@@ -19,6 +19,9 @@ use crate::signals::Signals;
 use crate::step::Trainer;
 use crate::store::{Checkpoint, RunDir, RunLock};
 
+/// Pictures without a label that are printed.
+const LISTED: usize = 20;
+
 /// A run that is ready for its next step.
 #[derive(Debug)]
 pub struct Session {
@@ -64,20 +67,24 @@ impl Session {
     pub fn begin(
         path: PathBuf,
         rules: FolderRules,
-        config: TrainConfig,
-        dataset: Arc<Dataset>,
+        mut config: TrainConfig,
+        mut dataset: Arc<Dataset>,
         team: Option<Arc<Team>>,
         device: Device,
     ) -> Result<Self, TrainError> {
-        share_settings(&config, team.as_deref())?;
         let restarted = team.as_ref().is_some_and(|team| team.restarted());
         let may_resume = rules.resume || restarted;
         let lock = match rules.create {
             true => Some(RunLock::take_new(&path, patience(restarted))?),
             false => None,
         };
-        if let Some(run) = RunDir::open_if_begun(&path)?.filter(|_| may_resume) {
-            let checkpoint = run.newest_checkpoint()?;
+        let begun = RunDir::open_if_begun(&path)?.filter(|_| may_resume);
+        let checkpoint = begun.map(|run| run.newest_checkpoint()).transpose()?;
+        if let Some(checkpoint) = &checkpoint {
+            adopt_order(&mut config, &mut dataset, &checkpoint.config().classes);
+        }
+        share_settings(&config, team.as_deref())?;
+        if let Some(checkpoint) = checkpoint {
             checkpoint.config().check_same(&config)?;
             check_steps(&config, &checkpoint)?;
             let trainer = checkpoint.trainer(device)?;
@@ -247,7 +254,7 @@ pub fn follow_leader(
 ) -> Result<Option<i32>, TrainError> {
     let config: TrainConfig = team.broadcast(None)?;
     team.share(config.batch_size)?;
-    let dataset = Arc::new(read_data(&config.data, config.seed)?);
+    let dataset = Arc::new(config.load_data()?);
     config.data.check_unchanged(&dataset)?;
     let mut trainer = Trainer::new(&config, device)?;
     signals.watch_for_stops(ignores_hangup()).map_err(TrainError::Signals)?;
@@ -255,22 +262,44 @@ pub fn follow_leader(
     follow(&config, dataset, &mut trainer)
 }
 
-/// Loads the data of a run, and prints a summary to stderr.
+/// Loads the data of a new run, and prints a summary to stderr.
 ///
 /// # Errors
 ///
 /// [`TrainError::Data`] if it cannot be read.
 pub fn load_data(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
-    let dataset = read_data(data, seed)?;
-    note!("data {}", dataset.summary());
-    for (path, reason) in dataset.skipped() {
-        note!("left out {}: {reason}", path.display());
-    }
+    let dataset = ddpm_data::load(&data.source()?, &data.load_options(seed))?;
+    announce_data(&dataset);
     Ok(dataset)
 }
 
-fn read_data(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
-    Ok(ddpm_data::load(&data.source()?, &data.load_options(seed))?)
+/// Prints to stderr what the data is, where its labels come from, and what is left out.
+fn announce_data(dataset: &Dataset) {
+    note!("data {}", dataset.summary());
+    note!("labels {}", dataset.label_summary());
+    for note in dataset.notes() {
+        note!("note: {note}");
+    }
+    for path in dataset.unlabelled().iter().take(LISTED) {
+        note!("left out {}: it has no label", path.display());
+    }
+    if let Some(more) = dataset.unlabelled().len().checked_sub(LISTED).filter(|more| *more > 0) {
+        note!("left out {more} more pictures without a label; `data check --json` lists all");
+    }
+    for (path, reason) in dataset.skipped() {
+        note!("left out {}: {reason}", path.display());
+    }
+}
+
+/// Brings the classes of new settings and their data into the order of the run to resume.
+fn adopt_order(config: &mut TrainConfig, dataset: &mut Arc<Dataset>, order: &[String]) {
+    let reordered = Arc::get_mut(dataset).is_some_and(|dataset| dataset.reorder_classes(order));
+    if reordered && !config.classes.is_empty() {
+        config.classes = order.to_vec();
+    }
+    if reordered {
+        config.data.record(dataset);
+    }
 }
 
 /// Loads the data of a run that is to be resumed, and notes where it lies and what it is now.
@@ -278,17 +307,33 @@ fn find_data(config: &mut TrainConfig, rules: &DataRules) -> Result<Dataset, Tra
     if let Some(source) = &rules.source {
         config.data.source = source.to_string();
     }
-    let dataset = load_data(&config.data, config.seed).map_err(|error| match error {
+    let dataset = config.load_data().map_err(|error| match error {
         TrainError::Data(cause @ (DataError::Missing { .. } | DataError::Read { .. })) => {
             TrainError::Moved(cause)
         }
         other => other,
     })?;
+    announce_data(&dataset);
+    check_classes(config, &dataset)?;
     if !rules.allow_changed {
         config.data.check_unchanged(&dataset)?;
     }
     config.data.record(&dataset);
     Ok(dataset)
+}
+
+/// Checks that labels mean what they meant when the run began, which nothing may change.
+fn check_classes(config: &TrainConfig, dataset: &Dataset) -> Result<(), TrainError> {
+    let found = dataset.class_names().unwrap_or_default();
+    if config.classes.is_empty() || config.classes == found {
+        return Ok(());
+    }
+    let problem = format!(
+        "has the classes {}, and the run began with {}: restore it, or begin a new run",
+        found.join(", "),
+        config.classes.join(", ")
+    );
+    Err(TrainError::Setting { setting: "data", problem })
 }
 
 /// Checks that a run to be resumed has steps left, or has just taken the last one.

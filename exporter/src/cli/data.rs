@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ddpm_data::{Dataset, FolderLabels, ItemShape, LoadOptions, OnBroken, Report, Source, Split};
+use ddpm_data::{Dataset, ItemShape, LoadOptions, OnBroken, Report, Source, Split};
 use ddpm_files::write_whole;
 use ddpm_pictures::sheet;
 
 use super::Failure;
+use super::labels::LabelFlags;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
@@ -35,9 +36,8 @@ struct Check {
     #[arg(long)]
     greyscale: bool,
 
-    /// Ignore labels.
-    #[arg(long)]
-    no_labels: bool,
+    #[command(flatten)]
+    labels: LabelFlags,
 
     /// Part of the data [default: train; celeba: all].
     #[arg(long, value_enum)]
@@ -71,6 +71,8 @@ used.";
 
 /// Duplicates printed; `--json` lists all of them.
 const LISTED_DUPLICATES: usize = 20;
+/// Pictures without a label printed.
+const LISTED_UNLABELLED: usize = 20;
 /// Items on a grid.
 const GRID_PICTURES: usize = 64;
 const GRID_POINTS: usize = 10_000;
@@ -105,7 +107,7 @@ impl Check {
             image_size: self.image_size,
             greyscale: self.greyscale,
             on_broken: OnBroken::Skip,
-            folder_labels: if self.no_labels { FolderLabels::None } else { FolderLabels::Auto },
+            labels: self.labels.source().unwrap_or_default(),
             flips: None,
             seed: self.seed,
             split: self.split.unwrap_or(self.source.default_split()),
@@ -136,12 +138,24 @@ fn print_lines(report: &Report) {
         let (width, height, colour) = (form.width, form.height, form.colour);
         line("found", &format!("{width}x{height} {colour}: {}", form.count));
     }
+    line("labels", &report.labels.summary);
+    for note in &report.notes {
+        line("note", note);
+    }
     for class in report.classes.iter().flatten() {
         line("class", &format!("{}: {}", class.name, class.count));
     }
     line("duplicates", &report.duplicates.len().to_string());
     for duplicate in report.duplicates.iter().take(LISTED_DUPLICATES) {
         line("duplicate", &format!("{} equals {}", duplicate.item, duplicate.equals));
+    }
+    let unlabelled = &report.labels.left_out;
+    for path in unlabelled.iter().take(LISTED_UNLABELLED) {
+        line("no label", path);
+    }
+    if unlabelled.len() > LISTED_UNLABELLED {
+        let more = unlabelled.len() - LISTED_UNLABELLED;
+        line("no label", &format!("{more} more; `--json` lists all"));
     }
     line("left out", &report.left_out.len().to_string());
     for left_out in &report.left_out {

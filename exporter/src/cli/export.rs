@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use ddpm_console::note;
 use ddpm_conversion::export::triton;
-use ddpm_data::{Dataset, Source};
+use ddpm_data::{Dataset, LabelSource, Source};
 use ddpm_package::{MANIFEST_FILE, Package};
-use ddpm_training::Checkpoint;
+use ddpm_training::{Checkpoint, TrainError};
 use tch::Device;
 
 use super::Failure;
@@ -45,6 +45,10 @@ pub(super) struct Args {
     /// Data for the golden vectors [default: the training data].
     #[arg(long, value_name = "SOURCE")]
     golden_from: Option<Source>,
+
+    /// Where the labels of --golden-from come from, as for `train --labels` [default: auto].
+    #[arg(long, value_name = "SOURCE", requires = "golden_from")]
+    labels: Option<LabelSource>,
 
     /// Leave out the files that also make the package a diffusers pipeline; they store the weights
     /// a second time.
@@ -127,16 +131,21 @@ impl Args {
 
     fn golden_data(&self, checkpoint: &Checkpoint) -> Result<Dataset, Failure> {
         let config = checkpoint.config();
-        let mut options = config.data.load_options(config.seed);
-        let source = match &self.golden_from {
-            Some(source) => {
-                // Other data may lack the split that the model was trained on.
-                options.split = source.default_split();
-                source.clone()
-            }
-            None => config.data.source()?,
+        let Some(source) = &self.golden_from else {
+            return config.load_data().map_err(|error| match error {
+                TrainError::Data(error) => PackageError::from(error).into(),
+                error => error.into(),
+            });
         };
-        Ok(ddpm_data::load(&source, &options).map_err(PackageError::from)?)
+        // Other data may lack the split and the labels that the model was trained on.
+        let mut options = config.load_options();
+        options.split = source.default_split();
+        if options.labels != LabelSource::None {
+            options.labels = self.labels.clone().unwrap_or_default();
+        }
+        let mut dataset = ddpm_data::load(source, &options).map_err(PackageError::from)?;
+        dataset.reorder_classes(&config.classes);
+        Ok(dataset)
     }
 }
 

@@ -33,6 +33,10 @@ mod distributed;
 
 mod cache;
 
+mod labels;
+
+mod classes;
+
 mod judging;
 
 mod presets;

@@ -10,6 +10,7 @@ use ddpm_pictures::sheet;
 use tch::Tensor;
 
 use super::Failure;
+use super::classes;
 use super::device::DeviceArgs;
 use super::model::Model;
 use super::sampling::SamplingFlags;
@@ -33,8 +34,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
 
-    /// Classes to cycle through, by number or name, or none [default: all classes].
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    /// Classes to cycle through, by name or else by number, or none for no label [default: all
+    /// classes]. Separate them by commas, or repeat the flag, as names with commas need; index:N is
+    /// the number N even if a class is called N.
+    #[arg(long, visible_alias = "label", value_name = "LIST")]
     labels: Option<Vec<String>>,
 
     #[command(flatten)]
@@ -64,59 +67,47 @@ impl Args {
         let device = self.device.choose()?;
         let model = Model::load(&self.model, device)?;
         let (count, seed) = (self.count.map_or(64, |count| count as usize), self.seed.unwrap_or(0));
-        let labels = self.labels(&model, count)?;
-        let recipe = self.sampling.recipe(&model, self.initial.is_some(), labels.is_some())?;
+        let wanted = self.labels(&model)?;
+        let recipe = self.sampling.recipe(&model, self.initial.is_some(), !wanted.is_empty())?;
         let program = recipe.compile(&model.parameterisation)?;
         let initial = match &self.initial {
             Some(path) => Some(read_states(path, &model.network.config().sample_shape())?),
             None => None,
         };
-        let (labels, initial) = (labels.as_deref(), initial.as_deref());
+        let labels: Vec<i64> = wanted.iter().cycle().take(count).map(|&l| l as i64).collect();
+        let labels = (!wanted.is_empty()).then_some(&labels[..]);
+        let initial = initial.as_deref();
         let request = DrawRequest { program: &program, seed, count, labels, initial };
         let samples = draw(&model.network, device, &request)?;
+        let in_turn: Vec<String> = wanted.iter().map(ToString::to_string).collect();
         let text = [
             ("ddpm.model", model.name.clone()),
+            // By number, as in the pictures that the client writes.
+            ("ddpm.labels", in_turn.join(",")),
             ("ddpm.seed", seed.to_string()),
             ("ddpm.index", format!("0-{}", count - 1)),
             ("ddpm.sampler", recipe.sampler.to_string()),
             ("ddpm.steps", recipe.num_steps.to_string()),
             ("ddpm.grid", recipe.grid.to_string()),
             ("ddpm.program", program.digest()),
-        ]
-        .map(|(key, value)| (key.to_owned(), value));
+        ];
+        let text = text.into_iter().filter(|(_, value)| !value.is_empty());
+        let text: Vec<_> = text.map(|(key, value)| (key.to_owned(), value)).collect();
         let shape = model.network.config().sample_shape();
         write(&self.out, &samples, &shape, &text)
     }
 
-    /// Returns one label per sample, cycling through the classes; `None` without classes.
-    fn labels(&self, model: &Model, count: usize) -> Result<Option<Vec<i64>>, Failure> {
-        let none = model.classes.len();
-        let wanted: Vec<usize> = match &self.labels {
-            Some(_) if none == 0 => {
-                let reason = format!("{} has no classes: leave out --labels", model.name);
-                return Err(Failure::Refused(reason.into()));
+    /// Returns the labels to cycle through; none without classes.
+    fn labels(&self, model: &Model) -> Result<Vec<usize>, Failure> {
+        let refused = |reason: String| Failure::Refused(reason.into());
+        match &self.labels {
+            Some(_) if model.classes.is_empty() => {
+                Err(refused(format!("{} has no classes: leave out --labels", model.name)))
             }
-            Some(texts) => {
-                texts.iter().map(|text| label(text, &model.classes)).collect::<Result<_, _>>()?
-            }
-            None => (0..none).collect(),
-        };
-        let in_turn = wanted.iter().cycle().take(count).map(|&label| label as i64).collect();
-        Ok((none > 0).then_some(in_turn))
+            Some(texts) => classes::labels(texts, &model.classes).map_err(refused),
+            None => Ok((0..model.classes.len()).collect()),
+        }
     }
-}
-
-/// Finds a class by name or number; the label of `none` is the number of classes.
-fn label(text: &str, classes: &[String]) -> Result<usize, Failure> {
-    if text == "none" {
-        return Ok(classes.len());
-    }
-    let named = classes.iter().position(|class| class == text);
-    let numbered = || text.parse().ok().filter(|number| *number < classes.len());
-    named.or_else(numbered).ok_or_else(|| {
-        let names = classes.join(", ");
-        Failure::Refused(format!("no class {text:?}; use none or one of {names}").into())
-    })
 }
 
 /// Reads states of the shape of a sample from a NumPy file.

@@ -16,6 +16,8 @@ mod interrupted;
 
 mod judged;
 
+mod labels;
+
 mod layouts;
 
 mod run_folder;

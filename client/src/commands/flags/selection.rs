@@ -20,9 +20,11 @@ pub(crate) struct SelectionFlags {
     #[arg(long)]
     pub(crate) seed: Option<u64>,
 
-    /// Class to condition on: its number or name. Several, separated by commas, are
-    /// cycled through: sample i gets class i mod their number.
-    #[arg(long, visible_alias = "labels", value_name = "CLASS", value_delimiter = ',')]
+    /// Class to condition on: its name, or else its number. Several are cycled through:
+    /// sample i gets class i mod their number. Separate them by commas, or repeat the
+    /// flag, as names with commas need. index:N is the number N even if a class is
+    /// called N.
+    #[arg(long, visible_alias = "labels", value_name = "CLASS")]
     pub(crate) label: Vec<String>,
 
     /// Name of this request in the server's log.
@@ -43,6 +45,6 @@ impl SelectionFlags {
     ///
     /// [`Error::Request`] for a class that the model does not have.
     pub(crate) fn labels(&self, model: &Model) -> Result<Vec<u32>, Error> {
-        self.label.iter().map(|text| model.label(text)).collect()
+        model.labels(&self.label)
     }
 }

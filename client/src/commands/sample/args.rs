@@ -138,7 +138,9 @@ mod tests {
     fn labels_are_a_list_and_an_animation_may_have_a_path() {
         let args = Args::from_flags("--labels ring,3 --gif --apng=a/b.png --frames both").unwrap();
 
-        assert_eq!(args.selection.label, ["ring", "3"]);
+        assert_eq!(args.selection.label, ["ring,3"]);
+        let repeated = Args::from_flags("--label dog,big --label 3").unwrap();
+        assert_eq!(repeated.selection.label, ["dog,big", "3"]);
         assert_eq!(args.output.gif, Some(None));
         assert_eq!(args.output.apng, Some(Some(PathBuf::from("a/b.png"))));
         assert_eq!(args.output.frames, Frames::Both);

@@ -24,7 +24,7 @@ use batches::{Batches, CLASS_NAMES, SIZE};
 ///
 /// [`DataError::Missing`] if a file is missing, [`DataError::Format`] if one is damaged or has a
 /// label above 9, [`DataError::Read`] if the system fails to read.
-pub(crate) fn load(path: &Path, split: Split) -> Result<(Pictures, Option<Labels>), DataError> {
+pub(crate) fn load(path: &Path, split: Split) -> Result<(Pictures, Labels), DataError> {
     let files = BatchFiles::find(path, split)?;
     let add_batch = match files.version() {
         Version::Binary => binary::add_batch,
@@ -38,7 +38,7 @@ pub(crate) fn load(path: &Path, split: Split) -> Result<(Pictures, Option<Labels
     }
     let names = class_names(&files)?;
     let pictures = Pictures { channels: 3, height: SIZE, width: SIZE, pixels: batches.pixels };
-    Ok((pictures, Some(Labels { names, per_item: batches.labels })))
+    Ok((pictures, Labels { names, per_item: batches.labels }))
 }
 
 fn class_names(files: &BatchFiles) -> Result<Vec<String>, DataError> {

@@ -8,12 +8,14 @@
 mod environment;
 mod folders;
 
+use std::iter;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::gather::{Gather, Gathered, Preparation};
+use crate::labelling::Labelled;
 use crate::labels::Labels;
-use crate::{DataError, FolderLabels, LoadOptions, picture};
+use crate::{DataError, LabelSource, LoadOptions, picture};
 use environment::Environment;
 use folders::Folder;
 
@@ -25,12 +27,11 @@ use folders::Folder;
 ///
 /// [`DataError::Missing`] if there is no LMDB or none of this split, [`DataError::Format`] if one
 /// is damaged, [`DataError::Broken`] if a value is not a picture and `on_broken` is
-/// [`Refuse`](crate::OnBroken::Refuse), [`DataError::Read`] if the system fails to read.
-pub(crate) fn load(
-    path: &Path,
-    options: &LoadOptions,
-) -> Result<(Gathered, Option<Labels>), DataError> {
+/// [`Refuse`](crate::OnBroken::Refuse), [`DataError::Read`] if the system fails to read,
+/// [`DataError::Unclear`] if a folder beside those of categories has no category in its name.
+pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<(Gathered, Labelled), DataError> {
     let folders = folders::find(path, options.split)?;
+    check_categories(path, &folders, &options.labels)?;
     // A process may open an environment only once: another load waits until this one is done.
     static ENVIRONMENTS: Mutex<()> = Mutex::new(());
     let _open = ENVIRONMENTS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,34 +51,49 @@ pub(crate) fn load(
         })?;
     }
     let gathered = gather.finish()?;
-    let counts: Vec<usize> = environments.iter().map(Environment::len).collect();
-    let labels = match options.folder_labels {
-        FolderLabels::Auto => labels(&folders, &counts, &gathered.kept),
-        FolderLabels::None => None,
-    };
-    Ok((gathered, labels))
+    let categories = environments
+        .iter()
+        .zip(&folders)
+        .flat_map(|(environment, folder)| iter::repeat_n(&folder.category, environment.len()));
+    let categories: Vec<&String> = categories.collect();
+    let labelled = labels(&folders, &categories, &gathered.kept);
+    Ok((gathered, labelled))
 }
 
-/// Makes the categories the classes, in the order of their names, if there are two or more.
+/// Makes the categories the classes if there are two or more.
 ///
-/// * `counts`: number of values per folder.
+/// * `categories`: the category of each value, over all folders.
 /// * `kept`: numbers of the usable pictures, counted over all folders.
-fn labels(folders: &[Folder], counts: &[usize], kept: &[usize]) -> Option<Labels> {
-    let mut names: Vec<&str> = folders.iter().map(|folder| folder.category.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.len() < 2 {
-        return None;
+fn labels(folders: &[Folder], categories: &[&String], kept: &[usize]) -> Labelled {
+    match folders {
+        [first, rest @ ..] if rest.iter().any(|other| other.category != first.category) => {
+            let items: Vec<String> = kept.iter().map(|&i| categories[i].clone()).collect();
+            Labelled::from("folders", Labels::named(&items))
+        }
+        [first, ..] => Labelled::none(format!(
+            "`{}` is the only category; name a folder that holds several",
+            first.category
+        )),
+        [] => Labelled::none("there are no folders"),
     }
-    let class = |folder: &Folder| names.binary_search(&folder.category.as_str()).ok();
-    let all_classes: Vec<usize> = folders
-        .iter()
-        .zip(counts)
-        .map(|(folder, &count)| Some(std::iter::repeat_n(class(folder)?, count)))
-        .collect::<Option<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-        .collect();
-    let per_item = kept.iter().map(|&i| all_classes.get(i).copied()).collect::<Option<_>>()?;
-    Some(Labels { names: names.into_iter().map(str::to_owned).collect(), per_item })
+}
+
+/// Refuses a folder without a category, such as `train_lmdb`, beside others: it is no class.
+fn check_categories(
+    path: &Path,
+    folders: &[Folder],
+    source: &LabelSource,
+) -> Result<(), DataError> {
+    let nameless = folders.iter().find(|folder| folder.category.is_empty());
+    match nameless {
+        Some(nameless) if folders.len() > 1 && *source != LabelSource::None => {
+            let name = nameless.path.file_name().unwrap_or_default().to_string_lossy();
+            let problem = format!(
+                "the name of its folder {name} has no category, and those of others have; rename \
+                 it, such as to cat_{name}, or use `--no-labels`"
+            );
+            Err(DataError::unclear(path, problem))
+        }
+        _ => Ok(()),
+    }
 }

@@ -13,40 +13,39 @@ mod shards;
 use std::path::Path;
 
 use crate::gather::{Gather, Gathered, Preparation};
-use crate::labels::Labels;
-use crate::{DataError, FolderLabels, LoadOptions, picture};
+use crate::labelling::Labelled;
+use crate::{DataError, LabelSource, LoadOptions, picture};
 use labels::RowLabels;
 use shard::Shard;
 
 /// Loads one split, with labels if it has any.
 ///
 /// The picture column is `image`, or else the only one of struct{bytes, path}. The label column is
-/// `label`, or else the only one that the metadata describe as a class label. A row without a
-/// picture, or without a label where others have one, counts as broken.
+/// the only one that the metadata describe as a class label, or else the only one that is named
+/// like labels, such as `label` or `fine_label`. A row without a picture, or without a label where
+/// others have one, counts as broken.
 ///
 /// * `path`: one `.parquet` file, or a folder with some at any depth.
 ///
 /// # Errors
 ///
 /// [`DataError::Missing`] if there is no file or none of this split, [`DataError::Format`] if one
-/// is damaged or has no such columns, [`DataError::Broken`] if a picture cannot be used and
+/// is damaged or has no picture column, [`DataError::Unclear`] if it has several columns of labels,
+/// or not the one that is asked for, [`DataError::Broken`] if a picture cannot be used and
 /// `on_broken` is [`Refuse`](crate::OnBroken::Refuse), [`DataError::Read`] if the system fails to
 /// read.
-pub(crate) fn load(
-    path: &Path,
-    options: &LoadOptions,
-) -> Result<(Gathered, Option<Labels>), DataError> {
+pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<(Gathered, Labelled), DataError> {
     let mut shards = Vec::new();
     for file in shards::find(path, options.split)? {
-        shards.push(Shard::open(&file)?);
+        shards.push(Shard::open(&file, &options.labels)?);
     }
-    let labels = match options.folder_labels {
-        FolderLabels::Auto => RowLabels::read(&shards)?,
-        FolderLabels::None => RowLabels::none(),
+    let labels = match options.labels {
+        LabelSource::None => RowLabels::Unwanted,
+        _ => RowLabels::read(&shards)?,
     };
     let gathered = gather(path, &shards, &labels, options)?;
-    let labels = labels.into_labels(&gathered.kept);
-    Ok((gathered, labels))
+    let labelled = labels.into_labelled(&gathered.kept);
+    Ok((gathered, labelled))
 }
 
 fn gather(

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use parquet::basic::Type;
 use parquet::column::reader::get_typed_column_reader;
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::columns::{self, LabelColumn};
-use crate::DataError;
+use super::labels::Rows;
+use crate::{DataError, LabelSource};
 
 /// Rows read at once: the largest number of encoded pictures in memory.
 const CHUNK_ROWS: usize = 256;
@@ -29,9 +30,10 @@ impl Shard {
     ///
     /// # Errors
     ///
-    /// [`DataError::Format`] if it is damaged or has no column of pictures, [`DataError::Read`] if
+    /// [`DataError::Format`] if it is damaged or has no column of pictures, [`DataError::Unclear`]
+    /// if it has several columns of labels or not the one that is asked for, [`DataError::Read`] if
     /// the system fails to read.
-    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+    pub(super) fn open(path: &Path, source: &LabelSource) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::read(path))?;
         let reader = SerializedFileReader::new(file).map_err(damaged(path))?;
         let metadata = reader.metadata().file_metadata();
@@ -45,7 +47,8 @@ impl Shard {
             );
             DataError::format(path, problem)
         })?;
-        let labels = columns::labels(metadata);
+        let labels = columns::labels(metadata, pictures, source)
+            .map_err(|problem| DataError::unclear(path, problem))?;
         Ok(Self { path: path.to_path_buf(), reader, pictures, labels })
     }
 
@@ -67,6 +70,11 @@ impl Shard {
         self.labels.as_ref()
     }
 
+    /// Names the columns other than that of pictures, for messages.
+    pub(super) fn column_names(&self) -> String {
+        columns::column_names(self.reader.metadata().file_metadata(), self.pictures)
+    }
+
     /// Passes the encoded pictures of all rows to `visit`, some rows at a time; `None` where a row
     /// has none.
     ///
@@ -80,33 +88,50 @@ impl Shard {
         self.for_each_value_chunk::<ByteArrayType>(self.pictures, visit)
     }
 
-    /// Reads the labels of all rows; `None` where a row has none.
+    /// Reads the labels of all rows; -1 and empty names are none.
     ///
     /// # Errors
     ///
-    /// [`DataError::Format`] if they are not integers, or the file is damaged.
-    pub(super) fn labels(&self, label: &LabelColumn) -> Result<Vec<Option<i64>>, DataError> {
-        let mut labels = Vec::with_capacity(self.num_rows());
+    /// [`DataError::Format`] if they are neither integers nor text, or the file is damaged.
+    pub(super) fn labels(&self, label: &LabelColumn) -> Result<Rows, DataError> {
         let schema = self.reader.metadata().file_metadata().schema_descr();
-        match schema.column(label.at).physical_type() {
-            Type::INT64 => self.for_each_value_chunk::<Int64Type>(label.at, |rows| {
-                labels.extend_from_slice(rows);
-                Ok(())
-            })?,
-            Type::INT32 => self.for_each_value_chunk::<Int32Type>(label.at, |rows| {
-                labels.extend(rows.iter().map(|value| value.map(i64::from)));
-                Ok(())
-            })?,
+        let known = |label: i64| (label != -1).then_some(label);
+        let text = |bytes: ByteArray| String::from_utf8_lossy(bytes.data()).into_owned();
+        Ok(match schema.column(label.at).physical_type() {
+            Type::INT64 => Rows::Numbers(self.values::<Int64Type, _>(label.at, known)?),
+            Type::INT32 => {
+                Rows::Numbers(self.values::<Int32Type, _>(label.at, |label| known(label.into()))?)
+            }
+            Type::BYTE_ARRAY => {
+                let name = |bytes| Some(text(bytes)).filter(|name| !name.is_empty());
+                Rows::Names(self.values::<ByteArrayType, _>(label.at, name)?)
+            }
+            Type::BOOLEAN => {
+                Rows::Names(self.values::<BoolType, _>(label.at, |label| Some(label.to_string()))?)
+            }
             other => {
                 let problem = format!(
-                    "its column `{}` has labels of type {other}, which must be integers; use \
-                     `--no-labels`",
+                    "its column `{}` has labels of type {other}, which must be integers or text; \
+                     choose another with `--labels column:NAME`, or use `--no-labels`",
                     label.name
                 );
                 return Err(DataError::format(&self.path, problem));
             }
-        }
-        Ok(labels)
+        })
+    }
+
+    /// Reads a whole column, and converts its values.
+    fn values<T: DataType, V>(
+        &self,
+        column: usize,
+        convert: impl Fn(T::T) -> Option<V>,
+    ) -> Result<Vec<Option<V>>, DataError> {
+        let mut values = Vec::with_capacity(self.num_rows());
+        self.for_each_value_chunk::<T>(column, |rows| {
+            values.extend(rows.iter().map(|value| value.clone().and_then(&convert)));
+            Ok(())
+        })?;
+        Ok(values)
     }
 
     fn for_each_value_chunk<T: DataType>(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use crate::{DataError, Split, picture};
+use crate::{DataError, Split, picture, split_names};
 
 /// Finds the files of one split, in the order of their paths.
 ///
@@ -52,17 +52,9 @@ pub(super) fn find(path: &Path, split: Split) -> Result<Vec<PathBuf>, DataError>
     Ok(files)
 }
 
-/// Returns the split with which the name of a file, or of a folder above it, begins.
+/// Returns the split that the name of a file names, or that of a folder above it.
 fn split_of(file: &Path) -> Split {
-    let name_of = |part: &Path| {
-        let name = part.file_name()?.to_str()?;
-        match name.split(['-', '_', '.']).next()? {
-            "train" => Some(Split::Train),
-            "validation" | "valid" | "val" | "dev" => Some(Split::Valid),
-            "test" => Some(Split::Test),
-            _ => None,
-        }
-    };
+    let name_of = |part: &Path| split_names::within(part.file_name()?);
     file.ancestors().find_map(name_of).unwrap_or(Split::Train)
 }
 
@@ -80,6 +72,8 @@ mod tests {
             ("plain/val/train_1.parquet", Split::Train),
             ("pictures.parquet", Split::Train),
             ("testament.parquet", Split::Train),
+            ("mnist_test.parquet", Split::Test),
+            ("evaluation/0000.parquet", Split::Test),
         ] {
             assert_eq!(split_of(Path::new(file)), split, "{file}");
         }

@@ -8,7 +8,7 @@ use ::zip::{CompressionMethod, ZipWriter};
 use super::*;
 
 /// Creates an archive of fixtures: (name there, fixture), alternately stored and deflated.
-fn zip_of(files: &[(&str, &str)]) -> TempDir {
+pub(crate) fn zip_of(files: &[(&str, &str)]) -> TempDir {
     let dir = tempdir().unwrap();
     let mut zip = ZipWriter::new(fs::File::create(dir.path().join("pictures.zip")).unwrap());
     for (i, (name, original)) in files.iter().enumerate() {

@@ -60,21 +60,6 @@ fn greyscale_has_one_channel_of_luma() {
 }
 
 #[test]
-fn sub_folders_become_labels_when_every_picture_lies_in_one() {
-    let files =
-        [("dog/1.bmp", "halves.bmp"), ("cat/2.bmp", "halves.bmp"), ("cat/1.bmp", "halves.bmp")];
-    let dir = folder_of(&files);
-    let set = load(&source(&dir), &sized(4)).unwrap();
-    assert_eq!(set.class_names().unwrap(), ["cat", "dog"]);
-    assert_eq!((set.label(0), set.label(1), set.label(2)), (Some(0), Some(0), Some(1)));
-
-    let unlabelled = LoadOptions { folder_labels: FolderLabels::None, ..sized(4) };
-    assert_eq!(load(&source(&dir), &unlabelled).unwrap().label(0), None);
-    fs::copy(fixture("data/halves.bmp"), dir.path().join("stray.bmp")).unwrap();
-    assert_eq!(load(&source(&dir), &sized(4)).unwrap().class_names(), None);
-}
-
-#[test]
 fn without_a_size_pictures_must_be_equal_squares() {
     let dir = folder_of(&[("a.png", "upsample_28_to_32.png"), ("b.png", "upsample_28_to_32.png")]);
     let set = load(&source(&dir), &LoadOptions::default()).unwrap();

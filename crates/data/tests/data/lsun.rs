@@ -44,7 +44,7 @@ fn categories_are_classes_and_folder_names_tell_the_split() {
     assert_eq!((0..5).map(|i| set.label(i).unwrap()).collect::<Vec<_>>(), [0, 0, 0, 1, 1]);
     assert!(is_close(pixel(&set, 3, 1, 1), GREEN) && is_close(pixel(&set, 4, 1, 1), GREY));
 
-    let unlabelled = LoadOptions { folder_labels: FolderLabels::None, ..sized(8) };
+    let unlabelled = LoadOptions { labels: LabelSource::None, ..sized(8) };
     assert_eq!(load(&Source::Lsun(lsun()), &unlabelled).unwrap().class_names(), None);
 
     let message = refusal(&Source::Lsun(lsun()), &split_at_size(Split::Test, 8));
@@ -111,4 +111,21 @@ fn one_data_set_can_be_loaded_by_several_threads_at_once() {
             assert!(loaded.join().unwrap().unwrap().len() > 0);
         }
     });
+}
+
+#[test]
+fn a_folder_without_a_category_is_no_class() {
+    let data = fs::read(lsun().join("cat_train_lmdb/data.mdb")).unwrap();
+    let dir = environment("cat_train_lmdb", &data);
+    fs::create_dir(dir.path().join("train_lmdb")).unwrap();
+    fs::write(dir.path().join("train_lmdb/data.mdb"), &data).unwrap();
+    let source = Source::Lsun(dir.path().to_path_buf());
+    let message = refusal(&source, &sized(8));
+    assert!(message.contains("train_lmdb has no category"), "{message}");
+    assert!(message.contains("cat_train_lmdb") && message.contains("--no-labels"), "{message}");
+    let unlabelled = LoadOptions { labels: LabelSource::None, ..sized(8) };
+    assert_eq!(load(&source, &unlabelled).unwrap().len(), 6);
+    fs::remove_dir_all(dir.path().join("train_lmdb")).unwrap();
+    let set = load(&source, &sized(8)).unwrap();
+    assert!(set.label_summary().contains("`cat` is the only category"), "{}", set.label_summary());
 }

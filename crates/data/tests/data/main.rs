@@ -7,6 +7,8 @@ mod celeba;
 mod cifar10;
 mod folder;
 mod idx;
+mod label_columns;
+mod labelling;
 mod lsun;
 mod modes;
 mod support;
@@ -17,8 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ddpm_data::{
-    DataError, Dataset, FolderLabels, ItemShape, LoadOptions, OnBroken, Source, Split, ToyKind,
-    load,
+    DataError, Dataset, ItemShape, LabelSource, LoadOptions, OnBroken, Source, Split, ToyKind, load,
 };
 use flate2::read::GzDecoder;
 use image::{ImageReader, RgbImage};

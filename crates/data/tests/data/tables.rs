@@ -81,7 +81,7 @@ fn rows_without_picture_or_label_are_broken_and_named() {
     assert_eq!((colours(&set), labels(&set)), (vec![BLUE], vec![1]));
 
     let unlabelled =
-        LoadOptions { folder_labels: FolderLabels::None, ..with(Split::Valid, OnBroken::Skip) };
+        LoadOptions { labels: LabelSource::None, ..with(Split::Valid, OnBroken::Skip) };
     let set = load(&source, &unlabelled).unwrap();
     assert_eq!((colours(&set), set.class_names()), (vec![BLUE, RED, GREEN], None));
 }
@@ -102,11 +102,12 @@ fn other_columns_of_pictures_are_found() {
 }
 
 #[test]
-fn labels_that_are_words_are_refused_unless_none_are_wanted() {
-    let message = refusal(&source("words.parquet"), &LoadOptions::default());
-    assert!(message.contains("column `label`") && message.contains("--no-labels"), "{message}");
-    let unlabelled = LoadOptions { folder_labels: FolderLabels::None, ..Default::default() };
-    assert_eq!(colours(&load(&source("words.parquet"), &unlabelled).unwrap()), [RED, BLUE]);
+fn labels_that_are_words_are_the_names_of_their_classes() {
+    let set = load(&source("words.parquet"), &LoadOptions::default()).unwrap();
+    assert_eq!((colours(&set), labels(&set)), (vec![RED, BLUE], vec![0, 1]));
+    assert_eq!(set.class_names().unwrap(), ["cat", "dog"]);
+    let unlabelled = LoadOptions { labels: LabelSource::None, ..Default::default() };
+    assert_eq!(load(&source("words.parquet"), &unlabelled).unwrap().class_names(), None);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The data of a run, and how it is loaded.
 
-use ddpm_data::{FolderLabels, LoadOptions, OnBroken, Source, Split};
+use ddpm_data::{LabelSource, LoadOptions, OnBroken, Source, Split};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -24,6 +24,10 @@ pub struct DataConfig {
     pub skip_broken: bool,
     /// Whether labels are used.
     pub labels: bool,
+    /// Where labels come from, if they are used. Absent in runs begun by versions that knew only
+    /// one place: the folder in which a picture lies, or the label column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_from: Option<LabelSource>,
     /// Whether pictures are mirrored at random; absent: the data set's default.
     #[serde(default)]
     pub flip: Option<bool>,
@@ -47,6 +51,7 @@ impl DataConfig {
             greyscale: false,
             skip_broken: false,
             labels: true,
+            labels_from: Some(LabelSource::Auto),
             flip: None,
             items: None,
             digest: None,
@@ -69,10 +74,56 @@ impl DataConfig {
             image_size: self.image_size,
             greyscale: self.greyscale,
             on_broken: if self.skip_broken { OnBroken::Skip } else { OnBroken::Refuse },
-            folder_labels: if self.labels { FolderLabels::Auto } else { FolderLabels::None },
+            labels: self.label_source(),
             flips: self.flip,
             seed,
-            split: self.split,
+            split: if self.knows_only_folders() { Split::All } else { self.split },
         }
+    }
+
+    /// Returns where labels come from.
+    fn label_source(&self) -> LabelSource {
+        match &self.labels_from {
+            _ if !self.labels => LabelSource::None,
+            Some(source) => source.clone(),
+            None if self.knows_only_folders() => LabelSource::Folders,
+            None => LabelSource::Auto,
+        }
+    }
+
+    /// Returns whether the run was begun by a version that saw no splits in a folder, and no labels
+    /// but the names of folders.
+    fn knows_only_folders(&self) -> bool {
+        self.labels_from.is_none() && matches!(self.source.parse(), Ok(Source::Folder(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn older(source: &str, labels: bool) -> LoadOptions {
+        let json = format!("{{\"source\": \"{source}\", \"labels\": {labels}}}");
+        let config: DataConfig = serde_json::from_str(&json).unwrap();
+        config.load_options(0)
+    }
+
+    #[test]
+    fn a_run_of_an_older_version_loads_what_that_version_loaded() {
+        let folder = older("folder:pictures", true);
+        assert_eq!((folder.labels, folder.split), (LabelSource::Folders, Split::All));
+        let unlabelled = older("folder:pictures", false);
+        assert_eq!((unlabelled.labels, unlabelled.split), (LabelSource::None, Split::All));
+        let table = older("parquet:pets", true);
+        assert_eq!((table.labels, table.split), (LabelSource::Auto, Split::Train));
+    }
+
+    #[test]
+    fn the_source_of_labels_survives_a_checkpoint() {
+        let labels_from = Some(LabelSource::Metadata(Some("breed".to_owned())));
+        let config = DataConfig { labels_from, ..DataConfig::from_source("folder:pets") };
+        let json = serde_json::to_string(&config).unwrap();
+        assert!(json.contains("\"metadata:breed\""), "{json}");
+        assert_eq!(serde_json::from_str::<DataConfig>(&json).unwrap(), config);
     }
 }

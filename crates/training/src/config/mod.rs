@@ -19,8 +19,11 @@ pub(crate) use validate::sample_shape;
 
 mod same;
 
+use ddpm_data::{DataError, Dataset, LabelSource, LoadOptions, Source};
 use ddpm_network::ModelConfig;
 use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
 
 /// All settings of a run; [`TrainConfig::defaults`] fits them to a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +71,41 @@ pub struct TrainConfig {
     /// What becomes of the finished model.
     #[serde(default)]
     pub export: ExportConfig,
+}
+
+impl TrainConfig {
+    /// Returns how the data of this run is loaded. A run without classes ignores labels, even if
+    /// this version finds some where an earlier one found none.
+    #[must_use]
+    pub fn load_options(&self) -> LoadOptions {
+        let options = self.data.load_options(self.seed);
+        match self.classes.is_empty() {
+            true => LoadOptions { labels: LabelSource::None, ..options },
+            false => options,
+        }
+    }
+
+    /// Loads the data of this run, with its classes in the order of the run: what an earlier
+    /// version sorted as text, this one may sort as numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Data`] if it cannot be read.
+    pub fn load_data(&self) -> Result<Dataset, TrainError> {
+        let (source, options) = (self.data.source()?, self.load_options());
+        let mut dataset = match ddpm_data::load(&source, &options) {
+            // Earlier versions preferred this column to all others.
+            Err(DataError::Unclear { .. })
+                if self.data.labels_from.is_none() && matches!(source, Source::Parquet(_)) =>
+            {
+                let labels = LabelSource::Column("label".to_owned());
+                ddpm_data::load(&source, &LoadOptions { labels, ..options })?
+            }
+            loaded => loaded?,
+        };
+        dataset.reorder_classes(&self.classes);
+        Ok(dataset)
+    }
 }
 
 fn one() -> usize {

@@ -17,7 +17,16 @@ impl TrainConfig {
         let watch = WatchConfig { held_out: self.watch.held_out, ..other.watch };
         let (steps, intervals, data_on) = (other.steps, other.intervals, other.data_on);
         let eval = other.eval.clone();
-        let (data, export) = (self.data.known_like(&other.data), other.export);
+        let mut data = self.data.known_like(&other.data);
+        let unconditional = self.classes.is_empty() && other.classes.is_empty();
+        // Labels that nobody uses make no difference, and older versions did not store the place.
+        if unconditional || data.labels_from.is_none() {
+            data.labels_from.clone_from(&other.data.labels_from);
+        }
+        if unconditional {
+            data.labels = other.data.labels;
+        }
+        let export = other.export;
         let paced = Self { data, steps, intervals, watch, data_on, eval, export, ..self.clone() };
         let [ours, theirs] =
             [&paced, other].map(|config| serde_json::to_value(config).unwrap_or_default());
@@ -62,7 +71,7 @@ fn compare(differences: &mut Vec<String>, name: &str, ours: &Value, theirs: &Val
 
 #[cfg(test)]
 mod tests {
-    use ddpm_data::ItemShape;
+    use ddpm_data::{ItemShape, LabelSource};
 
     use crate::config::{DataConfig, DataOn, TrainConfig};
 
@@ -82,6 +91,9 @@ mod tests {
         other.export.package = false;
         config().check_same(&other).unwrap();
 
+        other.data.labels = true;
+        other.data.labels_from = Some(LabelSource::None);
+        config().check_same(&other).unwrap();
         // Runs of older versions did not record it.
         other.data.digest = Some("0a".to_owned());
         config().check_same(&other).unwrap();
@@ -95,5 +107,20 @@ mod tests {
         let message = config().check_same(&other).unwrap_err().to_string();
         assert!(message.contains("data.items was 100, is null"), "{message}");
         assert!(message.contains("optimizer.lr was 0.001, is 0.25"), "{message}");
+    }
+
+    #[test]
+    fn a_run_that_did_not_store_where_its_labels_came_from_is_the_same_if_its_classes_are() {
+        let conditional = |labels_from| {
+            let data = DataConfig { labels_from, ..DataConfig::from_source("folder:pets") };
+            let classes = ["cat", "dog"].map(str::to_owned).to_vec();
+            let shape = ItemShape::Images { channels: 3, height: 8, width: 8 };
+            TrainConfig::defaults("test".to_owned(), data, classes, shape)
+        };
+        let [older, auto, folders] =
+            [None, Some(LabelSource::Auto), Some(LabelSource::Folders)].map(conditional);
+        older.check_same(&auto).unwrap();
+        let message = auto.check_same(&folders).unwrap_err().to_string();
+        assert!(message.contains("labels_from was \"auto\", is \"folders\""), "{message}");
     }
 }

@@ -212,12 +212,22 @@ impl TrainConfig {
         }
         let found = if self.data.labels { classes.unwrap_or_default() } else { &[] };
         if found != self.classes {
-            return setting(
-                "data",
-                format!("has the classes {found:?}, the run was made for {:?}", self.classes),
-            );
+            let [found, own] = [found, &self.classes].map(listed);
+            let problem = format!("has {found}, the run was made for {own}");
+            return setting("data", problem);
         }
         Ok(())
+    }
+}
+
+/// Lists the names of classes, up to a few.
+fn listed(classes: &[String]) -> String {
+    const MOST: usize = 20;
+    let names = classes.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match classes.len() {
+        0 => "no classes".to_owned(),
+        count if count > MOST => format!("the {count} classes {names}, …"),
+        _ => format!("the classes {names}"),
     }
 }
 

@@ -3,6 +3,8 @@
 #[path = "../../../network/tests/network/support.rs"]
 mod support;
 
+mod class_order;
+
 mod data_on;
 
 mod objectives;

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use ddpm_data::{FolderLabels, LoadOptions, OnBroken, Split};
+use ddpm_data::{LabelSource, LoadOptions, OnBroken, Split};
 use ddpm_evaluation::extractor::OnnxOptions;
 use ddpm_evaluation::measures::Measure;
 use ddpm_evaluation::preprocessing::{Classes, Preset};
@@ -85,6 +85,11 @@ pub(in crate::cli) struct Args {
     #[arg(conflicts_with_all = ["binary16", "classes"])]
     pub(super) bits_per_dim: Option<NonZeroU32>,
 
+    /// Where the labels of these items come from, as for `train --labels` [default: as for the run
+    /// if they are its data; otherwise auto].
+    #[arg(long, value_name = "SOURCE", requires = "bits_per_dim", help_heading = "Likelihood")]
+    pub(super) labels: Option<LabelSource>,
+
     /// Engine that evaluates the network: libtorch, or onnx for packages [default: libtorch].
     #[arg(long, value_name = "NAME", help_heading = "Sampling")]
     pub(super) engine: Option<Engine>,
@@ -143,7 +148,7 @@ impl Args {
         LoadOptions {
             image_size: self.image_size,
             on_broken: self.on_broken.unwrap_or_default(),
-            folder_labels: FolderLabels::None,
+            labels: LabelSource::None,
             ..LoadOptions::default()
         }
     }

@@ -105,6 +105,9 @@ impl Input {
             Self::Array(path) => Ok(LoadedInput::read_array(path)?),
             Self::Data(source) => {
                 let dataset = ddpm_data::load(source, options)?;
+                for note in dataset.notes() {
+                    eprintln!("note: {note}");
+                }
                 for (path, reason) in dataset.skipped() {
                     note!("left out {}: {reason}", path.display());
                 }
@@ -127,7 +130,7 @@ impl ModelSource {
             return Err(Failure::Refused(reason.into()));
         };
         let config = checkpoint.config();
-        let own = config.data.load_options(config.seed);
+        let own = config.load_options();
         let image_size = requested.image_size.or(own.image_size);
         let on_broken = match requested.on_broken {
             OnBroken::Skip => OnBroken::Skip,

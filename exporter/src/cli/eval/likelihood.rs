@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use ddpm_data::{Dataset, FolderLabels, LoadOptions};
+use ddpm_data::{Dataset, LabelSource, LoadOptions};
 use ddpm_diffusion::Process;
 use ddpm_evaluation::bound::{Bound, BoundItems, RatePoint, bound};
 use ddpm_evaluation::extractor::OnnxOptions;
@@ -26,6 +26,8 @@ pub(super) struct Likelihood {
     pub(super) engine: Engine,
     pub(super) device: Device,
     pub(super) onnx: OnnxOptions,
+    /// Where labels come from; `None` if the options say so already.
+    pub(super) labels: Option<LabelSource>,
 }
 
 /// The bits, and the conditions under which they were computed.
@@ -59,8 +61,13 @@ impl Likelihood {
             ));
         };
         let timesteps = schedule.timesteps() as u64;
-        let options = LoadOptions { folder_labels: FolderLabels::Auto, ..options.clone() };
-        let dataset = ddpm_data::load(data, &options)?;
+        let labels = match &self.labels {
+            _ if model.classes.is_empty() => LabelSource::None,
+            Some(source) => source.clone(),
+            None => options.labels.clone(),
+        };
+        let mut dataset = ddpm_data::load(data, &LoadOptions { labels, ..options.clone() })?;
+        dataset.reorder_classes(&model.classes);
         let selection = Selection::evenly_spaced(&dataset, &model, self.items.get() as usize)?;
         let shape = model.network.config().sample_shape();
         let len = shape.iter().product::<i64>() as usize;

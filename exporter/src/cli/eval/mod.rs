@@ -14,7 +14,7 @@ mod likelihood;
 use std::fmt::Display;
 
 use ddpm_console::note;
-use ddpm_data::LoadOptions;
+use ddpm_data::{LabelSource, LoadOptions, Split};
 use ddpm_evaluation::cache::write_rows;
 use ddpm_evaluation::extractor::Extractor;
 use ddpm_evaluation::measures::{MeasureOptions, compare};
@@ -44,6 +44,8 @@ impl Args {
                 engine: self.engine.unwrap_or(Engine::Libtorch),
                 device,
                 onnx: self.onnx(),
+                // Only the options of the run's own data know its source of labels.
+                labels: self.labels.clone().or(self.against.as_ref().map(|_| LabelSource::Auto)),
             };
             return self.print(&likelihood.compute(source, &data, &options)?);
         }
@@ -51,7 +53,8 @@ impl Args {
         let reference = reference.load(&options)?;
         let samples = match &input {
             Input::Model(source) => self.drawing(device).draw(source, &reference)?,
-            other => other.load(&self.load_options())?,
+            // All pictures of a folder are samples, whatever its folders are called.
+            other => other.load(&LoadOptions { split: Split::All, ..self.load_options() })?,
         };
         samples.check_beside(&reference)?;
         let mut extractor = self.extractor(&[&samples, &reference], device)?;

@@ -15,7 +15,7 @@
 //! steps = 100000
 //! ```
 
-use ddpm_data::Split;
+use ddpm_data::{LabelSource, Split};
 use serde::Deserialize;
 
 use crate::cli::settings::{DiffusionFlags, NetworkFlags, PaceFlags, RunFlags, TrainingFlags};
@@ -54,8 +54,8 @@ pub(in crate::cli) struct DataKeys {
     pub(in crate::cli) greyscale: Option<bool>,
     /// Whether to leave out pictures that cannot be decoded.
     pub(in crate::cli) skip_broken: Option<bool>,
-    /// Whether to use labels.
-    pub(in crate::cli) labels: Option<bool>,
+    /// As `--labels`; `false` is `none`.
+    pub(in crate::cli) labels: Option<LabelSource>,
     /// Whether to mirror pictures at random.
     pub(in crate::cli) flip: Option<bool>,
 }

@@ -16,7 +16,7 @@ pub(super) use presets::{PRESETS, preset};
 
 use std::path::Path;
 
-use ddpm_data::{Dataset, Source};
+use ddpm_data::{Dataset, LabelSource, Source};
 use ddpm_training::{DataConfig, TrainConfig, TrainError};
 
 use super::Failure;
@@ -83,13 +83,15 @@ impl Layers {
 
     /// Returns the data section of the run's settings, for data from `source`.
     pub(super) fn data(&self, source: &Source) -> DataConfig {
+        let labels = self.strongest(|layer| layer.data.labels.clone()).unwrap_or_default();
         DataConfig {
             source: source.to_string(),
             split: self.strongest(|layer| layer.data.split).unwrap_or(source.default_split()),
             image_size: self.strongest(|layer| layer.data.image_size),
             greyscale: self.strongest(|layer| layer.data.greyscale).unwrap_or(false),
             skip_broken: self.strongest(|layer| layer.data.skip_broken).unwrap_or(false),
-            labels: self.strongest(|layer| layer.data.labels).unwrap_or(true),
+            labels: labels != LabelSource::None,
+            labels_from: Some(labels),
             flip: self.strongest(|layer| layer.data.flip),
             items: None,
             digest: None,

@@ -30,6 +30,7 @@ use super::device::DeviceArgs;
 use super::distributed::DistributedArgs;
 use super::export::write_verified;
 use super::judging::JudgeSetup;
+use super::labels::LabelFlags;
 use super::layers::{Layers, from_environment};
 use super::output::print_path;
 use super::settings::{
@@ -46,6 +47,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     given: GivenFlags,
+
+    #[command(flatten)]
+    labels: LabelFlags,
 
     /// Folder of a run to resume exactly where its newest checkpoint left it. If its data has moved
     /// since, --data names the new place.
@@ -141,8 +145,8 @@ impl Args {
             training: from_environment()?,
         };
         let overrides = vec![
-            environment.layer(&settings, &from_environment()?),
-            self.new.layer(&self.settings, &self.pace),
+            environment.layer(&from_environment()?, &settings, &from_environment()?),
+            self.new.layer(&self.labels, &self.settings, &self.pace),
         ];
         let file = self.new.config.as_deref().or(environment.config.as_deref());
         let preset = self.new.preset.as_deref().or(environment.preset.as_deref());
@@ -157,6 +161,7 @@ impl Args {
     fn check_resumable(&self) -> Result<(), Failure> {
         let fixed = [
             self.given.of::<NewRun>(&["data"]),
+            self.given.of::<LabelFlags>(&[]),
             self.given.of::<NetworkFlags>(&[]),
             self.given.of::<DiffusionFlags>(&[]),
             self.given.of::<TrainingFlags>(&[]),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ddpm_data::{OnBroken, Source, Split};
 
+use crate::cli::labels::LabelFlags;
 use crate::cli::layers::{DataKeys, Layer};
 use crate::cli::settings::{PaceFlags, RunFlags};
 
@@ -41,10 +42,6 @@ pub(super) struct NewRun {
     #[arg(long, help_heading = "Data")]
     greyscale: bool,
 
-    /// Train without labels, even if the data has them.
-    #[arg(long, help_heading = "Data")]
-    no_labels: bool,
-
     /// Part of the data [default: train; celeba: all, as in the reference].
     #[arg(long, value_enum, help_heading = "Data")]
     split: Option<Split>,
@@ -64,7 +61,12 @@ pub(super) struct NewRun {
 
 impl NewRun {
     /// Collects one source of settings, such as the flags or the environment, into a layer.
-    pub(super) fn layer(&self, settings: &RunFlags, pace: &PaceFlags) -> Layer {
+    pub(super) fn layer(
+        &self,
+        labels: &LabelFlags,
+        settings: &RunFlags,
+        pace: &PaceFlags,
+    ) -> Layer {
         Layer {
             name: self.name.clone(),
             data: DataKeys {
@@ -73,7 +75,7 @@ impl NewRun {
                 image_size: self.image_size,
                 greyscale: self.greyscale.then_some(true),
                 skip_broken: self.on_broken.map(|on_broken| on_broken == OnBroken::Skip),
-                labels: self.no_labels.then_some(false),
+                labels: labels.source(),
                 flip: match (self.flip, self.no_flip) {
                     (true, _) => Some(true),
                     (_, true) => Some(false),
