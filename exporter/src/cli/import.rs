@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use ddpm_conversion::import::{
-    ImportOptions, Imported, Packaging, ReferenceOutputs, ddpm_torch, diffusers,
+    ImportOptions, Imported, Packaging, ReferenceOutputs, WeightsChoice, ddpm_torch, diffusers,
 };
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use ddpm_network::Network;
-use ddpm_package::Package;
 
 use super::verify::{OrtArgs, check};
 use super::{Failure, names};
@@ -99,13 +98,29 @@ struct KnownArgs {
     #[arg(long, value_name = "EPS")]
     norm_eps: Option<f64>,
 
-    /// Use the weights of the last step even if the checkpoint has their moving average.
-    #[arg(long)]
+    /// Which weights to take where the source has both: those of the last step (raw), or their
+    /// moving average (ema) [default: ema].
+    #[arg(long, value_enum, value_name = "WHICH")]
+    weights: Option<WhichWeights>,
+
+    /// The same as --weights raw.
+    #[arg(long, conflicts_with = "weights", hide = true)]
     raw_weights: bool,
+
+    /// Variant of a diffusers folder's files, such as fp16 or non_ema [default: the plain files].
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
 
     /// Treat the last class of a diffusers model as "no label".
     #[arg(long)]
     null_class: bool,
+}
+
+/// Weights of one training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum WhichWeights {
+    Raw,
+    Ema,
 }
 
 const EXAMPLES: &str = "\
@@ -135,7 +150,7 @@ impl Args {
         };
         let digest = imported.write(&network, packaging, &self.output, self.force)?;
         eprintln!("{} {}, digest {digest}", packaging.name, packaging.version);
-        check(&Package::open(&self.output)?, &self.ort)?;
+        check(&self.output, &self.ort)?;
         println!("{}", self.output.display());
         Ok(())
     }
@@ -145,11 +160,7 @@ impl Args {
         let imported = if diffusers::is_folder(&self.path) {
             diffusers::import(&self.path, &known)?
         } else if self.path.is_dir() {
-            let reason = format!(
-                "{}: this is no diffusers folder; to package a run, use `export`",
-                self.path.display()
-            );
-            return Err(Failure::Refused(reason.into()));
+            return Err(Failure::Refused(no_source(&self.path).into()));
         } else {
             ddpm_torch::import(&self.path, &known)?
         };
@@ -171,10 +182,37 @@ impl KnownArgs {
             prediction: self.prediction,
             variance: self.variance,
             norm_eps: self.norm_eps,
-            raw_weights: self.raw_weights,
+            weights: match self.weights {
+                Some(WhichWeights::Ema) => Some(WeightsChoice::Ema),
+                Some(WhichWeights::Raw) => Some(WeightsChoice::Raw),
+                None => self.raw_weights.then_some(WeightsChoice::Raw),
+            },
+            variant: self.variant.clone(),
             null_class: self.null_class,
         }
     }
+}
+
+/// Describes a folder that holds no model of another program.
+fn no_source(folder: &Path) -> String {
+    let place = folder.display();
+    let has = |part: &str| folder.join(part).exists();
+    if has("state.json") || has("checkpoints") {
+        return format!(
+            "{place}: this is a run of ours, no diffusers folder; `ddpm-exporter export {place} \
+             --output DIR` packages it"
+        );
+    }
+    if has("adapter_config.json") || has("pytorch_lora_weights.safetensors") {
+        return format!(
+            "{place}: this is no diffusers folder, but weights of LoRA: merge them into the \
+             network that they change first"
+        );
+    }
+    format!(
+        "{place}: this is no diffusers folder: it has neither unet/ nor config.json; for a \
+         checkpoint of ddpm-torch, name its file"
+    )
 }
 
 /// Compares the network's outputs with the original program's.

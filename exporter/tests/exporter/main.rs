@@ -2,6 +2,8 @@
 
 mod support;
 
+mod advice;
+
 mod commands;
 
 mod data_check;
@@ -11,6 +13,12 @@ mod evaluation;
 mod import;
 
 mod import_diffusers;
+
+mod import_folders;
+
+mod import_foreign;
+
+mod import_schedulers;
 
 mod judged;
 

@@ -13,7 +13,6 @@ use std::path::PathBuf;
 
 use ddpm_conversion::export::ExportError;
 use ddpm_network::Network;
-use ddpm_package::Package;
 use tch::{Device, nn};
 
 use self::blueprint::NetworkSource;
@@ -69,7 +68,7 @@ impl Args {
         let attached = self.with_weights.then_some(&weights[..]);
         let digest = untrained.write(&self.output, self.force, attached)?;
         eprintln!("{}, digest {digest}", blueprint.name);
-        check(&Package::open(&self.output)?, &self.ort)?;
+        check(&self.output, &self.ort)?;
         println!("{}", self.output.display());
         Ok(())
     }

@@ -14,7 +14,6 @@ use tch::Device;
 
 use self::dry_run::dry_run;
 use self::new_run::NewRun;
-use super::Failure;
 use super::cache::CacheArgs;
 use super::device::DeviceArgs;
 use super::distributed::DistributedArgs;
@@ -23,6 +22,7 @@ use super::judging::JudgeSetup;
 use super::layers::{Layers, from_environment};
 use super::settings::{PaceFlags, RunFlags};
 use super::verify::OrtArgs;
+use super::{Failure, within};
 use crate::package::Export;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -211,8 +211,10 @@ impl Args {
 
     fn export(&self, session: &Session, checkpoint: &Path) -> Result<(), Failure> {
         let checkpoint = Checkpoint::open(checkpoint)?;
+        let network =
+            checkpoint.network(false, Device::Cpu).map_err(within(checkpoint.folder()))?;
         let export = Export {
-            network: &checkpoint.network(false, Device::Cpu)?,
+            network: &network,
             state: checkpoint.state(),
             dataset: session.dataset(),
             name: &session.config().name,
@@ -220,7 +222,7 @@ impl Args {
             weights: !self.no_weights,
         };
         let package = RunDir::open(session.folder())?.package();
-        write_verified(&export, &package, true, &self.ort)?;
+        write_verified(&export, checkpoint.folder(), &package, true, &self.ort)?;
         println!("{}", package.display());
         Ok(())
     }
