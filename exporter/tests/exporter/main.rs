@@ -10,6 +10,8 @@ mod data_check;
 
 mod evaluation;
 
+mod faulty_models;
+
 mod import;
 
 mod import_diffusers;
