@@ -9,12 +9,13 @@ use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use ddpm_network::Network;
 
 use super::verify::{OrtArgs, check};
-use super::{Failure, names};
+use super::{Failure, names, within};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// A ddpm-torch checkpoint (.pt), or a diffusers folder.
+    /// A ddpm-torch checkpoint (.pt), or a diffusers folder: a pipeline, a training's checkpoint or a
+    /// network alone.
     path: PathBuf,
 
     /// Folder of the package.
@@ -131,13 +132,14 @@ Examples:
   ddpm-exporter import cifar10_2040.pt --config cifar10.json --output models/cifar10
   ddpm-exporter import ddpm_cifar10_720.pt --image-size 32 --output models/cifar10-2022
   ddpm-exporter import ddpm_gaussian8.pt --output models/gaussian8
-  ddpm-exporter import ddpm-cat-256 --output models/cats";
+  ddpm-exporter import ddpm-cat-256 --output models/cats
+  ddpm-exporter import ddpm-mine/checkpoint-500 --weights ema --output models/mine";
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let imported = self.read()?;
         imported.assumptions.iter().for_each(|assumed| eprintln!("assumed: {assumed}"));
-        let network = imported.network()?;
+        let network = imported.network().map_err(within(&self.path))?;
         if let Some(file) = &self.expect {
             compare(&network, file)?;
         }
@@ -158,11 +160,11 @@ impl Args {
     fn read(&self) -> Result<Imported, Failure> {
         let known = self.known.known();
         let imported = if diffusers::is_folder(&self.path) {
-            diffusers::import(&self.path, &known)?
+            diffusers::import(&self.path, &known).map_err(within(&self.path))?
         } else if self.path.is_dir() {
             return Err(Failure::Refused(no_source(&self.path).into()));
         } else {
-            ddpm_torch::import(&self.path, &known)?
+            ddpm_torch::import(&self.path, &known).map_err(within(&self.path))?
         };
         eprintln!("{}: {}", self.path.display(), imported.source);
         Ok(imported)
@@ -207,6 +209,12 @@ fn no_source(folder: &Path) -> String {
         return format!(
             "{place}: this is no diffusers folder, but weights of LoRA: merge them into the \
              network that they change first"
+        );
+    }
+    if has("model.safetensors") || has("pytorch_model.bin") {
+        return format!(
+            "{place}: this is no diffusers folder, but weights without their settings: put the \
+             config.json of the UNet2DModel beside them"
         );
     }
     format!(

@@ -8,7 +8,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ddpm_conversion::import::{ImportError, ImportOptions, ReferenceOutputs, ddpm_torch};
+use ddpm_conversion::import::{
+    ImportError, ImportOptions, Imported, ReferenceOutputs, WeightsChoice, ddpm_torch,
+};
 use tch::Tensor;
 
 use crate::support::{exporter, fixture, repository, stderr, text};
@@ -117,6 +119,8 @@ fn folders_that_are_no_source_are_refused_with_what_to_do() {
     let run = import(&make("run", "state.json"));
     assert!(run.contains("`ddpm-exporter export"), "{run}");
     assert!(import(&make("lora", "adapter_config.json")).contains("LoRA"));
+    let alone = import(&make("alone", "model.safetensors"));
+    assert!(alone.contains("put the config.json"), "{alone}");
     let bert = make("bert", "config.json");
     fs::write(bert.join("config.json"), r#"{"architectures": ["BertModel"]}"#).unwrap();
     assert!(import(&bert).contains("a model of Hugging Face's transformers"));
@@ -140,6 +144,40 @@ fn wrapped_networks_keep_their_outputs() {
     let several = refusal(&foreign("toy_two.pt"));
     assert!(several.contains("below `net.` and `params.`"), "{several}");
     assert!(several.contains("torch.save(torch.load(\"FILE\")[\"net\"], \"weights.pt\")"));
+}
+
+#[test]
+fn a_checkpoint_with_both_weights_gives_the_moving_average_unless_the_flag_says_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let toy =
+        ddpm_torch::import(&fixture("checkpoints/toy.pt"), &ImportOptions::default()).unwrap();
+    let section = |prefix: &str, factor: f64| -> Vec<(String, Tensor)> {
+        let named = |(name, tensor): &(String, Tensor)| {
+            (format!("{prefix}{name}"), tensor.shallow_clone() * factor)
+        };
+        toy.state.iter().map(named).collect()
+    };
+    // Safetensors under PyTorch's ending are told by their content.
+    let path = folder.path().join("both.pt");
+    let mut both = section("model.module.", 1.0);
+    both.extend(section("ema.shadow.module.", 2.0));
+    Tensor::write_safetensors(&both, &path).unwrap();
+    for (weights, factor, kind, note) in [
+        (None, 2.0, "moving average", "--weights raw takes those"),
+        (Some(WeightsChoice::Ema), 2.0, "moving average", "--weights raw takes those"),
+        (Some(WeightsChoice::Raw), 1.0, "weights of the last step", "not their moving average"),
+    ] {
+        let options = ImportOptions { weights, ..ImportOptions::default() };
+        let found = ddpm_torch::import(&path, &options).unwrap();
+        let bias = |imported: &Imported| {
+            let (_, tensor) =
+                imported.state.iter().find(|(name, _)| name == "out_fc.bias").unwrap();
+            tensor.double_value(&[1])
+        };
+        assert!((bias(&found) / bias(&toy) - factor).abs() < 1e-6);
+        assert!(found.source.contains(kind), "{}", found.source);
+        assert!(found.assumptions[0].contains(note), "{:?}", found.assumptions);
+    }
 }
 
 #[test]

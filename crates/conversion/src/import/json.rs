@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use super::ImportError;
+use super::{ImportError, foreign};
 
 /// Numbers of Python that JSON lacks. The longer comes before the word that it contains.
 const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
@@ -26,6 +26,9 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ImportError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
         return Err(ImportError::format(path, &"it is empty; copy it again from its source"));
+    }
+    if !text.trim_start().starts_with(['{', '[']) {
+        foreign::by_content(path)?;
     }
     serde_json::from_str(&with_quoted_words(text))
         .map_err(|error| ImportError::format(path, &format!("it is no such JSON: {error}")))

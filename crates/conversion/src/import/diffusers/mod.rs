@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Older folders are flat, without subfolders; those of a training have the moving average of the
-//! weights too (`folder`). A folder of a UNet alone works too, if options state how it was trained. An unknown key or value is refused by name, because diffusers would
-//! have drawn other pictures.
+//! weights too (`folder`). A folder of a UNet alone works too, if options state how it was trained.
+//! An unknown key or value is refused by name, because diffusers would have drawn other pictures.
 
 mod keys;
 

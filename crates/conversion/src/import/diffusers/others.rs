@@ -159,6 +159,6 @@ pub(super) fn refuse(keys: &Keys, name: &Value) -> ImportError {
 }
 
 fn instead() -> &'static str {
-    "import needs a process of betas, as DDPMScheduler and DDIMScheduler have; `ddpm-exporter train \
-     --process flow` and `--process edm` train the others"
+    "import needs a process of betas, as DDPMScheduler and DDIMScheduler have; here, \
+     `ddpm-exporter train --process flow` and `--process edm` train other ones"
 }

@@ -58,6 +58,18 @@ pub(super) fn by_pickle(path: &Path) -> Option<ImportError> {
     Some(ImportError::format(path, &format!("{what}; {NO_COUNTERPART}")))
 }
 
+/// Returns whether a file begins as safetensors do, whatever its name: with the length of a header
+/// that is JSON.
+pub(super) fn is_safetensors(path: &Path) -> Result<bool, ImportError> {
+    let head = head(path, 16)?;
+    let by_name = path.extension().is_some_and(|end| end == "safetensors");
+    Ok(match head.first_chunk::<8>() {
+        Some(length) if head.get(8) == Some(&b'{') => u64::from_le_bytes(*length) < 1 << 27,
+        // An archive of PyTorch under a wrong name; anything else is a damaged file.
+        _ => by_name && !head.starts_with(b"PK"),
+    })
+}
+
 fn head(path: &Path, limit: u64) -> Result<Vec<u8>, ImportError> {
     let mut head = Vec::new();
     let file = File::open(path).map_err(ImportError::read(path))?;

@@ -50,8 +50,8 @@ pub(crate) struct State {
 }
 
 impl Weights {
-    /// Opens a file of safetensors (`.safetensors`), an index of several files (`.index.json`), or a file
-    /// of PyTorch (any other name).
+    /// Opens a file of safetensors or of PyTorch, told by its content, or an index of several
+    /// (`.index.json`).
     ///
     /// # Errors
     ///
@@ -182,7 +182,7 @@ impl Weights {
 /// Lists the tensors of one file.
 fn entries(path: &Path) -> Result<Vec<(String, Entry)>, ImportError> {
     foreign::by_content(path)?;
-    if path.extension().is_some_and(|end| end == "safetensors") {
+    if foreign::is_safetensors(path)? {
         let tensors = Stored::list(path).map_err(|problem| {
             ImportError::format(path, &format!("no safetensors file: {problem}"))
         })?;
