@@ -105,6 +105,15 @@ fn everything() -> Vec<(PathBuf, String)> {
     found
 }
 
+/// Returns the pages of documentation.
+fn pages() -> Vec<(PathBuf, String)> {
+    let docs = fs::read_dir(repository().join("docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    let readme = repository().join("README.md");
+    let pages = docs.chain([readme]).filter(|path| path.extension().is_some_and(|end| end == "md"));
+    pages.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
 /// Returns the command lines of the exporter in a text, without its own name.
 fn commands(text: &str) -> Vec<Vec<String>> {
     const NAME: &str = "ddpm-exporter ";
@@ -144,10 +153,14 @@ fn every_command_in_a_message_is_taken_by_the_command_line() {
     let names: Vec<String> =
         Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let mut tried = 0;
-    for (place, text) in everything() {
-        let is_quoted = text.contains("`ddpm-exporter ");
+    for (place, text) in everything().into_iter().chain(pages()) {
+        // `ddpm-exporter 0.1.0 for linux` is no command, nor is one in a sentence of a page.
+        let is_page = place.extension().is_some_and(|end| end == "md");
+        let is_quoted = !is_page && text.contains("`ddpm-exporter ");
         for words in commands(&text) {
-            // `ddpm-exporter 0.1.0 for linux` is no command.
+            if words.iter().any(|word| word == "…") {
+                continue;
+            }
             if !is_quoted && !words.first().is_some_and(|word| names.contains(word)) {
                 continue;
             }

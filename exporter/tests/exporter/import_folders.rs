@@ -89,6 +89,7 @@ fn a_checkpoint_of_a_training_gives_the_moving_average_and_says_so() {
     assert_eq!(factor(&imported(&checkpoint, &with(WeightsChoice::Ema))), 2.0);
     let raw = imported(&checkpoint, &with(WeightsChoice::Raw));
     assert_eq!(factor(&raw), 1.0);
+    assert_eq!(raw.source, "diffusers UNet2DModel, weights of the last step");
     assert!(raw.assumptions.iter().any(|note| note.contains("not those of unet_ema/")));
     raw.network().unwrap();
 
@@ -308,6 +309,20 @@ fn weights_of_zeros_are_said() {
     write(folder.path(), WEIGHTS, &tensors);
     let notes = imported(folder.path(), &ImportOptions::default()).assumptions.join("\n");
     assert!(notes.contains("weights are all zeros (conv_out.weight)"), "{notes}");
+}
+
+#[test]
+fn weights_of_another_network_get_a_short_message() {
+    let folder = tempfile::tempdir().unwrap();
+    network(folder.path(), 1.0);
+    let path = folder.path().join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config["block_out_channels"] = json!([16, 24]);
+    fs::write(&path, config.to_string()).unwrap();
+    let imported = imported(folder.path(), &ImportOptions::default());
+    let found = imported.network().unwrap_err().to_string();
+    assert!(found.contains("conv_in.weight has shape [8, 3, 3, 3], expected [16, 3, 3, 3]"));
+    assert!(found.ends_with("more such clauses") && found.len() < 600, "{found}");
 }
 
 #[test]

@@ -21,6 +21,8 @@ const CHECKPOINT: &str = "checkpoint-";
 pub(super) struct Parts {
     /// The folder of the network's settings and weights.
     pub(super) network: PathBuf,
+    /// Which weights these are, if the names of the folders say so.
+    pub(super) stated: Option<WeightsChoice>,
     /// The scheduler's settings, if there are any.
     pub(super) scheduler: Option<PathBuf>,
     /// A sentence for each choice.
@@ -45,13 +47,13 @@ pub(super) fn find(path: &Path, options: &ImportOptions) -> Result<Parts, Import
     let raw = [path.join(RAW), path.to_owned()].into_iter();
     let raw = raw.into_iter().find(|folder| folder.join(CONFIG).is_file());
     let mut notes = Vec::new();
-    let network = match (options.weights, average, raw) {
+    let (network, stated) = match (options.weights, average, raw) {
         (Some(WeightsChoice::Raw), Some(_), None) => {
             return fault(format!("it has only {EMA}/: leave out --weights raw"));
         }
         (Some(WeightsChoice::Raw), Some(_), Some(raw)) => {
             notes.push(format!("the weights of the last step are taken, not those of {EMA}/"));
-            raw
+            (raw, Some(WeightsChoice::Raw))
         }
         (_, Some(average), raw) => {
             if raw.is_some() {
@@ -60,16 +62,19 @@ pub(super) fn find(path: &Path, options: &ImportOptions) -> Result<Parts, Import
                      those of the last step"
                 ));
             }
-            average
+            (average, Some(WeightsChoice::Ema))
         }
-        (_, None, Some(raw)) => raw,
+        (_, None, Some(raw)) => {
+            let is_average = raw.file_name().is_some_and(|name| name == EMA);
+            (raw, is_average.then_some(WeightsChoice::Ema))
+        }
         (_, None, None) => return fault(no_network(path)),
     };
     let (scheduler, elsewhere) = scheduler(path);
     if let (Some(file), true) = (&scheduler, elsewhere) {
         notes.push(format!("the scheduler is that of {}", file.display()));
     }
-    Ok(Parts { network, scheduler, notes })
+    Ok(Parts { network, stated, scheduler, notes })
 }
 
 fn no_network(path: &Path) -> String {

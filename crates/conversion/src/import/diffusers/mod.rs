@@ -51,14 +51,14 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Imported, ImportEr
     refuse_foreign_flags(path, options)?;
     check_index(path)?;
     let mut assumptions = Vec::new();
-    let Parts { network, scheduler, notes } = folder::find(path, options)?;
+    let Parts { network, stated, scheduler, notes } = folder::find(path, options)?;
     assumptions.extend(notes);
     let mut unet = unet::read(&network.join(CONFIG), options, &mut assumptions)?;
     let config = &mut unet.config;
     let sampling = scheduler::sampling(scheduler.as_deref(), config, options, &mut assumptions)?;
     check(path, config, &sampling)?;
-    let Loaded { tensors: mut state, kind } =
-        weights(&network, unet.is_average, options, &mut assumptions)?;
+    let stated = if unet.is_average { Some(WeightsChoice::Ema) } else { stated };
+    let Loaded { tensors: mut state, kind } = weights(&network, stated, options, &mut assumptions)?;
     if let Some(rows) = config.num_classes {
         config.num_classes = Some(classes(rows, &mut state, options, &mut assumptions)?);
     }
@@ -107,15 +107,15 @@ struct Loaded {
 
 /// Reads the weights.
 ///
-/// * `is_average`: whether the network's settings say that they are a moving average.
+/// * `stated`: which weights they are, if the folder says so.
 fn weights(
     network: &Path,
-    is_average: bool,
+    stated: Option<WeightsChoice>,
     options: &ImportOptions,
     assumptions: &mut Vec<String>,
 ) -> Result<Loaded, ImportError> {
-    let Chosen { path, stated, notes } = files::choose(network, options)?;
-    let stated = if is_average { Some(WeightsChoice::Ema) } else { stated };
+    let Chosen { path, stated: by_variant, notes } = files::choose(network, options)?;
+    let stated = stated.or(by_variant);
     let choice = match (options.weights, stated) {
         (Some(WeightsChoice::Raw), Some(WeightsChoice::Ema)) => {
             let problem = "its weights are the moving average: name the folder of those of the \
