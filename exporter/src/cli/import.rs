@@ -14,8 +14,8 @@ use super::{Failure, names, within};
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// A ddpm-torch checkpoint (.pt), or a diffusers folder: a pipeline, a training's checkpoint or a
-    /// network alone.
+    /// A ddpm-torch checkpoint (.pt), or a diffusers folder: a pipeline, a training's checkpoint or
+    /// a network alone.
     path: PathBuf,
 
     /// Folder of the package.

@@ -279,6 +279,37 @@ fn two_formats_of_the_same_weights_are_a_stated_choice() {
 }
 
 #[test]
+fn a_file_that_wraps_the_weights_in_dictionaries_is_unwrapped() {
+    let folder = tempfile::tempdir().unwrap();
+    let below = |prefix: &str, factor: f64| {
+        let named = |(name, tensor)| (format!("{prefix}{name}"), tensor);
+        scaled(factor).into_iter().map(named).collect::<Vec<_>>()
+    };
+    network(folder.path(), 1.0);
+    for prefix in ["state_dict.", "model.", "module.", "model.module."] {
+        write(folder.path(), WEIGHTS, &below(prefix, 2.0));
+        let found = imported(folder.path(), &ImportOptions::default());
+        assert_eq!(factor(&found), 2.0, "{prefix}");
+        found.network().unwrap();
+    }
+    let mut both = below("model.", 2.0);
+    both.extend(below("ema.", 3.0));
+    write(folder.path(), WEIGHTS, &both);
+    for (options, expected, kind) in [
+        (ImportOptions::default(), 3.0, "moving average of the weights"),
+        (with(WeightsChoice::Ema), 3.0, "moving average of the weights"),
+        (with(WeightsChoice::Raw), 2.0, "UNet2DModel"),
+    ] {
+        let found = imported(folder.path(), &options);
+        assert_eq!(factor(&found), expected);
+        assert!(found.source.ends_with(kind), "{}", found.source);
+    }
+    write(folder.path(), WEIGHTS, &below("encoder.", 1.0));
+    let foreign = refusal(folder.path(), &ImportOptions::default());
+    assert!(foreign.contains("an autoencoder"), "{foreign}");
+}
+
+#[test]
 fn weights_that_are_not_finite_are_refused_by_the_tensors_name() {
     for (value, name) in [(f64::NAN, "conv_in.bias"), (f64::INFINITY, "conv_out.weight")] {
         let folder = tempfile::tempdir().unwrap();

@@ -29,6 +29,10 @@ pub(super) fn by_content(path: &Path) -> Result<(), ImportError> {
         return Err(ImportError::format(path, &"it is a folder, not a file of weights"));
     }
     let head = head(path, 512)?;
+    if begins_as_safetensors(&head) {
+        // Its length may look like the beginning of anything.
+        return Ok(());
+    }
     match content(&head) {
         Some(what) => Err(ImportError::format(path, &what)),
         None if is_onnx(path, &head) => {
@@ -63,11 +67,14 @@ pub(super) fn by_pickle(path: &Path) -> Option<ImportError> {
 pub(super) fn is_safetensors(path: &Path) -> Result<bool, ImportError> {
     let head = head(path, 16)?;
     let by_name = path.extension().is_some_and(|end| end == "safetensors");
-    Ok(match head.first_chunk::<8>() {
-        Some(length) if head.get(8) == Some(&b'{') => u64::from_le_bytes(*length) < 1 << 27,
-        // An archive of PyTorch under a wrong name; anything else is a damaged file.
-        _ => by_name && !head.starts_with(b"PK"),
-    })
+    // An archive of PyTorch may have a wrong name; anything else of this one is a damaged file.
+    Ok(begins_as_safetensors(&head) || by_name && !head.starts_with(b"PK"))
+}
+
+/// Returns whether these are the length of a header, below 128 MiB, and the beginning of its JSON.
+fn begins_as_safetensors(head: &[u8]) -> bool {
+    let length = head.first_chunk::<8>().map(|length| u64::from_le_bytes(*length));
+    length.is_some_and(|length| length < 1 << 27) && head.get(8) == Some(&b'{')
 }
 
 fn head(path: &Path, limit: u64) -> Result<Vec<u8>, ImportError> {

@@ -1,4 +1,5 @@
-//! Tensors in a file of safetensors, read one by one, so that a file of any size can be looked into.
+//! Tensors in a file of safetensors, read one by one, so that a file of any size can be looked
+//! into.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
