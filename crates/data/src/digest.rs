@@ -82,6 +82,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::labelling::Labelled;
     use crate::labels::Labels;
     use crate::pictures::Pictures;
 
@@ -89,7 +90,10 @@ mod tests {
         Dataset {
             name: "here".to_owned(),
             items,
-            labels,
+            labelled: match labels {
+                Some(labels) => Labelled::from("here", labels),
+                None => Labelled::none("there are none"),
+            },
             flips: false,
             skipped: Vec::new(),
             forms: BTreeMap::new(),

@@ -8,7 +8,7 @@ use tch::Tensor;
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Most likely the tensors are from a network with other settings.
-    #[error("the tensors do not fit the network: {}", .0.join("; "))]
+    #[error("the tensors do not fit the network: {}", first(.0))]
     Mismatch(
         /// A clause for every name that is missing, unexpected, repeated or misshapen.
         Vec<String>,
@@ -24,6 +24,17 @@ pub enum StateError {
     /// libtorch cannot copy.
     #[error("cannot copy the tensors")]
     Torch(#[from] tch::TchError),
+}
+
+/// Clauses to print: with other settings, each of hundreds of tensors has another shape.
+const PRINTED: usize = 6;
+
+fn first(clauses: &[String]) -> String {
+    let printed = clauses[..clauses.len().min(PRINTED)].join("; ");
+    match clauses.len().saturating_sub(PRINTED) {
+        0 => printed,
+        more => format!("{printed}; and {more} more such clauses"),
+    }
 }
 
 /// Copies `state` into `parameters` by name, from any device and type.

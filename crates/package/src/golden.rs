@@ -103,9 +103,14 @@ impl Golden {
         if self.class_labels.is_none() != manifest.classes.is_empty() {
             return fail("conditional models, and only they, must have class_labels".into());
         }
+        let numbers = [
+            ("sample", &self.sample),
+            ("timestep", &self.timestep),
+            ("out_sample", &self.out_sample),
+        ];
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
-        if !finite(&self.sample) || !finite(&self.timestep) || !finite(&self.out_sample) {
-            return fail("a number is infinite or NaN".into());
+        if let Some((name, _)) = numbers.into_iter().find(|(_, values)| !finite(values)) {
+            return fail(format!("{name} has a number that is infinite or NaN"));
         }
         let rms = rms(&self.out_sample);
         if rms < GOLDEN_RMS_MIN {

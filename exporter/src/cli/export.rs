@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use ddpm_console::note;
-use ddpm_conversion::export::triton;
+use ddpm_conversion::export::{ExportError, triton};
 use ddpm_data::{Dataset, LabelSource, Source};
 use ddpm_package::{MANIFEST_FILE, Package};
 use ddpm_training::{Checkpoint, TrainError};
 use tch::Device;
 
-use super::Failure;
 use super::output::print_path;
 use super::verify::{OrtArgs, check};
+use super::{Failure, within};
 use crate::package::{Export, PackageError};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -99,7 +99,9 @@ impl Args {
                 let reason = "a package has a name and a version: leave out --name and --version";
                 Err(Failure::Refused(reason.into()))
             }
-            Layout::Triton if is_package => self.triton(&Package::open(&self.run)?),
+            Layout::Triton if is_package => {
+                self.triton(&Package::open(&self.run).map_err(within(&self.run))?)
+            }
             Layout::Triton => {
                 // Only what passed verification as a package goes to Triton.
                 let folder = tempfile::tempdir().map_err(|cause| Failure::Failed(cause.into()))?;
@@ -112,15 +114,18 @@ impl Args {
     fn package(&self, target: &Path) -> Result<Package, Failure> {
         let checkpoint = Checkpoint::find(&self.run)?;
         let dataset = self.golden_data(&checkpoint)?;
+        let network = checkpoint
+            .network(self.raw_weights, Device::Cpu)
+            .map_err(within(checkpoint.folder()))?;
         let export = Export {
-            network: &checkpoint.network(self.raw_weights, Device::Cpu)?,
+            network: &network,
             state: checkpoint.state(),
             dataset: &dataset,
             name: self.name.as_deref().unwrap_or(&checkpoint.config().name),
             version: self.version.as_deref().unwrap_or("1"),
             weights: !self.no_weights,
         };
-        write_verified(&export, target, self.force, &self.ort)
+        write_verified(&export, checkpoint.folder(), target, self.force, &self.ort)
     }
 
     fn triton(&self, package: &Package) -> Result<(), Failure> {
@@ -150,15 +155,20 @@ impl Args {
 }
 
 /// Writes a package and verifies it in both engines.
+///
+/// * `source`: the checkpoint, for messages.
 pub(super) fn write_verified(
     export: &Export<'_>,
+    source: &Path,
     target: &Path,
     overwrite: bool,
     ort: &OrtArgs,
 ) -> Result<Package, Failure> {
-    let digest = export.write(target, overwrite)?;
+    let digest = export.write(target, overwrite).map_err(|error| match error {
+        // The weights are at fault, not the target.
+        PackageError::Export(ExportError::NotFinite { .. }) => within(source)(error),
+        error => error.into(),
+    })?;
     note!("{} {}, digest {digest}", export.name, export.version);
-    let package = Package::open(target)?;
-    check(&package, ort)?;
-    Ok(package)
+    check(target, ort)
 }

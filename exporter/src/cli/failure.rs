@@ -1,7 +1,7 @@
 //! Why a command failed, and its exit code.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fmt, io};
 
@@ -49,6 +49,25 @@ impl Failure {
         }
     }
 
+    /// Puts the folder of a model before the message, unless it is there: the errors of what a
+    /// package holds name only the file in it, and several packages may be in play.
+    pub(super) fn within(self, folder: &Path) -> Self {
+        let wrap = |cause: Box<dyn Error + Send + Sync>| -> Box<dyn Error + Send + Sync> {
+            if cause.to_string().starts_with(&folder.display().to_string()) {
+                return cause;
+            }
+            Box::new(InFolder { folder: folder.to_owned(), cause })
+        };
+        match self {
+            Self::Failed(cause) => Self::Failed(wrap(cause)),
+            Self::Refused(cause) => Self::Refused(wrap(cause)),
+            Self::CheckFailed(reason) => {
+                Self::CheckFailed(format!("{}: {reason}", folder.display()))
+            }
+            other @ (Self::Usage(_) | Self::Stopped { .. }) => other,
+        }
+    }
+
     /// Returns the exit code of the process.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
@@ -59,6 +78,25 @@ impl Failure {
             Self::CheckFailed(_) => ExitCode::from(6),
             Self::Stopped { signal, .. } => ExitCode::from((128 + signal) as u8),
         }
+    }
+}
+
+/// An error about something in a folder that it does not name.
+#[derive(Debug)]
+struct InFolder {
+    folder: PathBuf,
+    cause: Box<dyn Error + Send + Sync>,
+}
+
+impl fmt::Display for InFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.folder.display(), self.cause)
+    }
+}
+
+impl Error for InFolder {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.source()
     }
 }
 
@@ -76,6 +114,12 @@ impl fmt::Display for Failure {
             }
         }
     }
+}
+
+/// Returns a converter of errors about what a folder holds, which puts the folder before them; for
+/// `map_err`.
+pub(super) fn within<E: Into<Failure>>(folder: &Path) -> impl Fn(E) -> Failure {
+    move |error| error.into().within(folder)
 }
 
 /// Appends the causes that the message before them does not already contain.

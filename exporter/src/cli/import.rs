@@ -2,20 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use super::output::print_path;
+use ddpm_console::note;
 use ddpm_conversion::import::{
-    ImportOptions, Imported, Packaging, ReferenceOutputs, ddpm_torch, diffusers,
+    ImportOptions, Imported, Packaging, ReferenceOutputs, WeightsChoice, ddpm_torch, diffusers,
 };
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use ddpm_network::Network;
-use ddpm_package::Package;
 
 use super::verify::{OrtArgs, check};
-use super::{Failure, names};
+use super::{Failure, names, within};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// A ddpm-torch checkpoint (.pt), or a diffusers folder.
+    /// A ddpm-torch checkpoint (.pt), or a diffusers folder: a pipeline, a training's checkpoint or
+    /// a network alone.
     path: PathBuf,
 
     /// Folder of the package.
@@ -99,13 +101,29 @@ struct KnownArgs {
     #[arg(long, value_name = "EPS")]
     norm_eps: Option<f64>,
 
-    /// Use the weights of the last step even if the checkpoint has their moving average.
-    #[arg(long)]
+    /// Which weights to take where the source has both: those of the last step (raw), or their
+    /// moving average (ema) [default: ema].
+    #[arg(long, value_enum, value_name = "WHICH")]
+    weights: Option<WhichWeights>,
+
+    /// The same as --weights raw.
+    #[arg(long, conflicts_with = "weights", hide = true)]
     raw_weights: bool,
+
+    /// Variant of a diffusers folder's files, such as fp16 or non_ema [default: the plain files].
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
 
     /// Treat the last class of a diffusers model as "no label".
     #[arg(long)]
     null_class: bool,
+}
+
+/// Weights of one training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum WhichWeights {
+    Raw,
+    Ema,
 }
 
 const EXAMPLES: &str = "\
@@ -116,13 +134,14 @@ Examples:
   ddpm-exporter import cifar10_2040.pt --config cifar10.json --output models/cifar10
   ddpm-exporter import ddpm_cifar10_720.pt --image-size 32 --output models/cifar10-2022
   ddpm-exporter import ddpm_gaussian8.pt --output models/gaussian8
-  ddpm-exporter import ddpm-cat-256 --output models/cats";
+  ddpm-exporter import ddpm-cat-256 --output models/cats
+  ddpm-exporter import ddpm-mine/checkpoint-500 --weights ema --output models/mine";
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let imported = self.read()?;
-        imported.assumptions.iter().for_each(|assumed| eprintln!("assumed: {assumed}"));
-        let network = imported.network()?;
+        imported.assumptions.iter().for_each(|assumed| note!("assumed: {assumed}"));
+        let network = imported.network().map_err(within(&self.path))?;
         if let Some(file) = &self.expect {
             compare(&network, file)?;
         }
@@ -134,26 +153,22 @@ impl Args {
             weights: !self.no_weights,
         };
         let digest = imported.write(&network, packaging, &self.output, self.force)?;
-        eprintln!("{} {}, digest {digest}", packaging.name, packaging.version);
-        check(&Package::open(&self.output)?, &self.ort)?;
-        println!("{}", self.output.display());
+        note!("{} {}, digest {digest}", packaging.name, packaging.version);
+        check(&self.output, &self.ort)?;
+        print_path(&self.output.display());
         Ok(())
     }
 
     fn read(&self) -> Result<Imported, Failure> {
         let known = self.known.known();
         let imported = if diffusers::is_folder(&self.path) {
-            diffusers::import(&self.path, &known)?
+            diffusers::import(&self.path, &known).map_err(within(&self.path))?
         } else if self.path.is_dir() {
-            let reason = format!(
-                "{}: this is no diffusers folder; to package a run, use `export`",
-                self.path.display()
-            );
-            return Err(Failure::Refused(reason.into()));
+            return Err(Failure::Refused(no_source(&self.path).into()));
         } else {
-            ddpm_torch::import(&self.path, &known)?
+            ddpm_torch::import(&self.path, &known).map_err(within(&self.path))?
         };
-        eprintln!("{}: {}", self.path.display(), imported.source);
+        note!("{}: {}", self.path.display(), imported.source);
         Ok(imported)
     }
 }
@@ -171,10 +186,43 @@ impl KnownArgs {
             prediction: self.prediction,
             variance: self.variance,
             norm_eps: self.norm_eps,
-            raw_weights: self.raw_weights,
+            weights: match self.weights {
+                Some(WhichWeights::Ema) => Some(WeightsChoice::Ema),
+                Some(WhichWeights::Raw) => Some(WeightsChoice::Raw),
+                None => self.raw_weights.then_some(WeightsChoice::Raw),
+            },
+            variant: self.variant.clone(),
             null_class: self.null_class,
         }
     }
+}
+
+/// Describes a folder that holds no model of another program.
+fn no_source(folder: &Path) -> String {
+    let place = folder.display();
+    let has = |part: &str| folder.join(part).exists();
+    if has("state.json") || has("checkpoints") {
+        return format!(
+            "{place}: this is a run of ours, no diffusers folder; `ddpm-exporter export {place} \
+             --output DIR` packages it"
+        );
+    }
+    if has("adapter_config.json") || has("pytorch_lora_weights.safetensors") {
+        return format!(
+            "{place}: this is no diffusers folder, but weights of LoRA: merge them into the \
+             network that they change first"
+        );
+    }
+    if has("model.safetensors") || has("pytorch_model.bin") {
+        return format!(
+            "{place}: this is no diffusers folder, but weights without their settings: put the \
+             config.json of the UNet2DModel beside them"
+        );
+    }
+    format!(
+        "{place}: this is no diffusers folder: it has neither unet/ nor config.json; for a \
+         checkpoint of ddpm-torch, name its file"
+    )
 }
 
 /// Compares the network's outputs with the original program's.
@@ -185,7 +233,7 @@ fn compare(network: &Network, file: &Path) -> Result<(), Failure> {
         difference.largest, difference.allowed
     );
     if difference.passes() {
-        eprintln!("{line}: ok");
+        note!("{line}: ok");
         return Ok(());
     }
     Err(Failure::CheckFailed(format!("{line}; are the assumptions right?")))

@@ -11,8 +11,8 @@ use ddpm_training::{Checkpoint, TrainConfig, TrainError};
 use prost::Message;
 use serde_json::{Value, json};
 
-use super::Failure;
 use super::output::{out, print_text};
+use super::{Failure, within};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
@@ -29,9 +29,11 @@ impl Args {
         let found = if self.path.is_file() {
             onnx_file(&self.path)?
         } else if self.path.join(MANIFEST_FILE).is_file() {
-            package(&Package::open(&self.path)?)?
+            let found = Package::open(&self.path).map_err(within(&self.path))?;
+            package(&found).map_err(within(&self.path))?
         } else {
-            checkpoint(&Checkpoint::find(&self.path)?)?
+            let found = Checkpoint::find(&self.path)?;
+            checkpoint(&found).map_err(within(found.folder()))?
         };
         if self.json {
             out!("{found:#}")
@@ -47,7 +49,7 @@ fn onnx_file(path: &Path) -> Result<Value, Failure> {
     let bytes = fs::read(path).map_err(|cause| {
         Failure::Refused(format!("{}: cannot be read: {cause}", path.display()).into())
     })?;
-    let model = ModelProto::decode(&bytes[..]).map_err(ReadError::from)?;
+    let model = ModelProto::decode(&bytes[..]).map_err(ReadError::from).map_err(within(path))?;
     Ok(json!({ "what": "ONNX file", "sha256": Sha256Hex::of(&bytes), "graph": graph(&model) }))
 }
 

@@ -14,6 +14,7 @@
 
 mod failure;
 pub use failure::Failure;
+use failure::within;
 
 mod output;
 

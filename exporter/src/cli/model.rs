@@ -9,7 +9,7 @@ use ddpm_package::{DefaultSampler, Kind, MANIFEST_FILE, Package};
 use ddpm_training::Checkpoint;
 use tch::Device;
 
-use super::Failure;
+use super::{Failure, within};
 
 /// A trained model, as sampling needs it.
 pub(super) struct Model {
@@ -25,7 +25,8 @@ impl Model {
     /// Loads the averaged weights of a run or checkpoint, or those of a package.
     pub(super) fn load(path: &Path, device: Device) -> Result<Self, Failure> {
         if path.join(MANIFEST_FILE).is_file() {
-            Self::from_package(&Package::open(path)?, device)
+            let package = Package::open(path).map_err(within(path))?;
+            Self::from_package(&package, device).map_err(within(path))
         } else {
             Self::from_checkpoint(&Checkpoint::find(path)?, device)
         }
@@ -50,7 +51,7 @@ impl Model {
         let config = checkpoint.config();
         Ok(Self {
             name: config.name.clone(),
-            network: checkpoint.network(false, device)?,
+            network: checkpoint.network(false, device).map_err(within(checkpoint.folder()))?,
             parameterisation: config.diffusion.parameterisation()?,
             kind: config.kind(),
             classes: config.classes.clone(),

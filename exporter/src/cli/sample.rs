@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::output::print_path;
 use ddpm_files::{npy, write_whole};
 use ddpm_network::sample::{DrawRequest, draw};
 use ddpm_pictures::sheet;
@@ -144,11 +145,11 @@ fn write(
     let shape_of_one: Vec<u32> = shape.iter().map(|&extent| extent as u32).collect();
     write_whole(&path, |out| npy::write_rows(out, &shape_of_one, &rows))
         .map_err(Failure::write(&path))?;
-    println!("{}", path.display());
+    print_path(&path.display());
     let path = out.join("grid.png");
     sheet::png(samples, shape, text)
         .and_then(|png| write_whole(&path, |out| out.write_all(&png)))
         .map_err(Failure::write(&path))?;
-    println!("{}", path.display());
+    print_path(&path.display());
     Ok(())
 }

@@ -1,14 +1,14 @@
 //! `verify`: recomputes a package's golden outputs in libtorch and in ONNX Runtime.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ddpm_console::note;
 use ddpm_conversion::export::verify::{Check, verify};
 use ddpm_onnx::{Device, DeviceChoice, Runtime, RuntimeOptions};
 use ddpm_package::Package;
 
-use super::Failure;
 use super::output::out;
+use super::{Failure, within};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -62,20 +62,22 @@ impl OrtArgs {
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let package = Package::open(&self.package)?;
+        let package = Package::open(&self.package).map_err(within(&self.package))?;
         let manifest = package.manifest();
         out!("{} {}, digest {}", manifest.name, manifest.version, package.digest())?;
-        let checks = recompute(&package, &self.ort)?;
+        let checks = recompute(&package, &self.ort).map_err(within(&self.package))?;
         checks.iter().try_for_each(|check| out!("{}", line(check)))?;
-        judge(&checks)
+        judge(&checks).map_err(within(&self.package))
     }
 }
 
-/// Verifies a package that was just written, and prints the results to stderr.
-pub(super) fn check(package: &Package, ort: &OrtArgs) -> Result<(), Failure> {
-    let checks = recompute(package, ort)?;
+/// Verifies a package that was just written to a folder, and prints the results to stderr.
+pub(super) fn check(folder: &Path, ort: &OrtArgs) -> Result<Package, Failure> {
+    let package = Package::open(folder).map_err(within(folder))?;
+    let checks = recompute(&package, ort).map_err(within(folder))?;
     checks.iter().for_each(|check| note!("{}", line(check)));
-    judge(&checks)
+    judge(&checks).map_err(within(folder))?;
+    Ok(package)
 }
 
 fn recompute(package: &Package, ort: &OrtArgs) -> Result<[Check; 2], Failure> {

@@ -15,7 +15,7 @@ mod card;
 use std::path::Path;
 
 use ddpm_conversion::export::contents::{self, Contents, ModelDescription};
-use ddpm_conversion::export::{ExportError, golden};
+use ddpm_conversion::export::{ExportError, finite, golden};
 use ddpm_data::{DataError, Dataset};
 use ddpm_diffusion::Process;
 use ddpm_network::Network;
@@ -65,9 +65,10 @@ impl Export<'_> {
     /// # Errors
     ///
     /// [`PackageError`]. A barely trained network is refused, because its outputs are so small that
-    /// any graph would pass the golden test.
+    /// any graph would pass the golden test; so is one with weights that are not finite.
     pub fn write(&self, target: &Path, overwrite: bool) -> Result<Sha256Hex, PackageError> {
         let config = &self.state.config;
+        finite::check(self.network)?;
         config.check_data(self.dataset.kind(), self.dataset.class_names())?;
         let manifest = self.manifest()?;
         let count = match manifest.kind {

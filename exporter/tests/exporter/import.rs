@@ -230,6 +230,23 @@ fn a_file_that_is_no_checkpoint_or_incomplete_is_refused_with_advice() {
 }
 
 #[test]
+fn settings_may_begin_with_a_mark_and_end_their_lines_as_windows_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.json");
+    let text = fs::read_to_string(checkpoint("ema.json")).unwrap().replace('\n', "\r\n");
+    fs::write(&config, format!("\u{feff}{text}")).unwrap();
+    let known = ImportOptions { config: Some(config.clone()), ..size(16) };
+    assert_eq!(imported("ema.pt", &known).sampling.schedule.betas.len(), 500);
+    for (content, problem) in
+        [("", "it is empty"), ("<html>", "it is a web page"), ("{", "it is no such JSON")]
+    {
+        fs::write(&config, content).unwrap();
+        let found = refusal(&checkpoint("ema.pt"), &known);
+        assert!(found.contains("config.json") && found.contains(problem), "{found}");
+    }
+}
+
+#[test]
 fn settings_that_contradict_the_weights_or_are_unknown_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.json");

@@ -302,8 +302,9 @@ fn any_other_key_or_value_is_refused_by_name() {
         (scheduler, "beta_schedule", json!("laplace"), "laplace"),
         (scheduler, "prediction_type", json!("flow"), "epsilon, sample and v_prediction"),
         (scheduler, "timestep_spacing", json!("log"), "leading, trailing and linspace"),
-        (scheduler, "set_alpha_to_one", json!(false), "supported are true"),
-        (scheduler, "use_karras_sigmas", json!(true), "use_karras_sigmas = true"),
+        (scheduler, "set_alpha_to_one", json!("yes"), "set_alpha_to_one = \"yes\""),
+        (scheduler, "use_flow_sigmas", json!(true), "use_flow_sigmas = true"),
+        (scheduler, "use_novel_sigmas", json!(true), "use_novel_sigmas = true"),
         (scheduler, "beta_end", json!(2.0), "beta must be in (0, 1]"),
         (scheduler, "rescale_betas_zero_snr", json!(true), "v or x_0"),
         ("model_index.json", "vqvae", json!(["diffusers", "VQModel"]), "vqvae"),
@@ -320,7 +321,7 @@ fn any_other_key_or_value_is_refused_by_name() {
     copy.set(scheduler, "variance_type", Some(json!("learned")));
     assert!(copy.refusal().contains("--variance learned"), "{}", copy.refusal());
     copy.set(scheduler, "variance_type", Some(json!("fixed_small")));
-    assert!(copy.refusal().contains("out_channels is 3"), "{}", copy.refusal());
+    assert!(copy.refusal().contains("--variance learned-range"), "{}", copy.refusal());
 }
 
 #[test]

@@ -2,15 +2,25 @@
 
 mod support;
 
+mod advice;
+
 mod commands;
 
 mod data_check;
 
 mod evaluation;
 
+mod faulty_models;
+
 mod import;
 
 mod import_diffusers;
+
+mod import_folders;
+
+mod import_foreign;
+
+mod import_schedulers;
 
 mod interrupted;
 

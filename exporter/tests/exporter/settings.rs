@@ -132,6 +132,56 @@ fn the_references_evaluation_judges_samples_at_its_checkpoints() {
 }
 
 #[test]
+fn a_settings_file_may_begin_with_a_mark_and_end_its_lines_as_windows_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = "name = \"mine\"\n[train]\nlr = 1e-2\n";
+    let json = "{\n\"train\": {\n\"lr\": 1e-2\n}\n}\n";
+    let cases = [("a.toml", toml), ("b.json", json), ("c.JSON", json)];
+    for (name, text_of) in cases {
+        let (file, run) = (folder.path().join(name), folder.path().join(format!("run-{name}")));
+        fs::write(&file, format!("\u{feff}{}", text_of.replace('\n', "\r\n"))).unwrap();
+        let flags = ["--config", text(&file), "--steps", "1"];
+        ok(exporter(&["train", "--out", text(&run)]).args(SHORT).args(flags));
+        assert_eq!(config_of(&run).optimizer.lr, 1e-2, "{name}");
+    }
+    for (name, content, problem) in [
+        ("empty.toml", &b""[..], "empty.toml: it is empty"),
+        ("empty.json", b"", "empty.json: it is empty"),
+        ("mark.toml", b"\xef\xbb\xbf\r\n", "`ddpm-exporter init FILE`"),
+        ("utf16.toml", b"\xff\xfen\0a\0", "is not in UTF-8"),
+    ] {
+        let file = folder.path().join(name);
+        fs::write(&file, content).unwrap();
+        let out = folder.path().join("out");
+        let output = exporter(&["train", "--out", text(&out), "--config", text(&file)])
+            .args(SHORT)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        assert!(stderr(&output).contains(problem), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_model_is_called_after_its_folder_unless_a_setting_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pictures = folder.path().join("My Cats");
+    fs::create_dir(&pictures).unwrap();
+    for number in 0..6 {
+        let picture = image::RgbImage::from_pixel(16, 16, image::Rgb([number * 40, 90, 10]));
+        picture.save(pictures.join(format!("{number}.png"))).unwrap();
+    }
+    let data = format!("folder:{}", pictures.display());
+    for (flags, name) in [(&[][..], "my-cats"), (&["--name", "cats"], "cats")] {
+        let run = folder.path().join(name);
+        let short = ["--data", &data, "--steps", "1", "--batch-size", "2", "--no-export"];
+        let small = ["--hid-channels", "8", "--num-groups", "4", "--device", "cpu"];
+        ok(exporter(&["train", "--out", text(&run)]).args(short).args(small).args(flags));
+        assert_eq!(config_of(&run).name, name);
+    }
+}
+
+#[test]
 fn invalid_settings_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");

@@ -25,6 +25,19 @@ pub enum ExportError {
     /// The weights cannot be written for other programs.
     #[error("the weights cannot be written: {0}")]
     Weights(String),
+    /// The network computes nothing: its training diverged, or its file is damaged.
+    #[error(
+        "{name}: {count} of its {elements} numbers are NaN or infinite: the training diverged; \
+         export an earlier checkpoint, or train again with a smaller --lr"
+    )]
+    NotFinite {
+        /// The first tensor with such numbers.
+        name: String,
+        /// How many of its numbers are such.
+        count: i64,
+        /// All of its numbers.
+        elements: usize,
+    },
     /// The operating system refuses.
     #[error("{}: cannot be written: {cause}", path.display())]
     Write {

@@ -29,6 +29,8 @@ pub mod graph;
 
 pub mod read;
 
+pub mod finite;
+
 pub mod golden;
 
 mod diffusers;

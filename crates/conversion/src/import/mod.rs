@@ -6,6 +6,7 @@
 //! because a network with one wrong setting still draws pictures.
 //!
 //! * [`ImportOptions`]: settings from the user;
+//! * `json`: JSON as Python writes it; `foreign`: files that cannot be imported, and what they are;
 //! * `weights`: files of named tensors; nothing in them is executed;
 //! * [`Imported`]: a model of another program, and its package;
 //! * [`ddpm_torch`]: imports checkpoints of ddpm-torch, `.pt`;
@@ -16,7 +17,11 @@ mod error;
 pub use error::ImportError;
 
 mod options;
-pub use options::ImportOptions;
+pub use options::{ImportOptions, WeightsChoice};
+
+mod json;
+
+mod foreign;
 
 mod weights;
 

@@ -4,6 +4,15 @@ use std::path::PathBuf;
 
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 
+/// Weights of one training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightsChoice {
+    /// Those of the last step.
+    Raw,
+    /// Their exponential moving average.
+    Ema,
+}
+
 /// Settings that the source lacks, or that override those in the source.
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
@@ -27,8 +36,10 @@ pub struct ImportOptions {
     pub variance: Option<Variance>,
     /// Added to the variance in every norm.
     pub norm_eps: Option<f64>,
-    /// Take the weights of the last step even where the file has their moving average (ddpm-torch).
-    pub raw_weights: bool,
+    /// Which weights to take where the source has both [default: the moving average].
+    pub weights: Option<WeightsChoice>,
+    /// The variant of a diffusers folder's files, such as `fp16`.
+    pub variant: Option<String>,
     /// The last class of the source means "no label", trained for classifier-free guidance
     /// (diffusers).
     pub null_class: bool,

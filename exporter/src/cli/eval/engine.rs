@@ -8,8 +8,8 @@ use ddpm_onnx::{Batch, Denoiser};
 use tch::Device;
 
 use super::input::ModelSource;
-use crate::cli::Failure;
 use crate::cli::model::Model;
+use crate::cli::{Failure, within};
 
 /// Engine that evaluates the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -36,7 +36,9 @@ impl ModelSource {
     /// Loads the model in libtorch.
     pub(super) fn model(&self, device: Device) -> Result<Model, Failure> {
         match self {
-            Self::Package(_, package) => Model::from_package(package, device),
+            Self::Package(path, package) => {
+                Model::from_package(package, device).map_err(within(path))
+            }
             Self::Checkpoint(checkpoint) => Model::from_checkpoint(checkpoint, device),
         }
     }
@@ -61,11 +63,11 @@ impl ModelSource {
                 let reason = "--engine onnx is for packages: export the checkpoint first";
                 Err(Failure::Refused(reason.into()))
             }
-            (Engine::Onnx, Self::Package(_, package)) => {
+            (Engine::Onnx, Self::Package(path, package)) => {
                 let (runtime, device) = onnx.open().map_err(EvaluateError::from)?;
-                let mut denoiser =
-                    Denoiser::open(runtime, &device, package).map_err(EvaluateError::from)?;
-                denoiser.check_golden(package).map_err(EvaluateError::from)?;
+                let in_package = |error| within::<EvaluateError>(path)(EvaluateError::Onnx(error));
+                let mut denoiser = Denoiser::open(runtime, &device, package).map_err(in_package)?;
+                denoiser.check_golden(package).map_err(in_package)?;
                 let name = format!("ONNX Runtime {} on {}", runtime.version(), device.name());
                 Ok(Evaluator { backend: Backend::Onnx(Box::new(denoiser)), name })
             }

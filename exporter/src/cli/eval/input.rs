@@ -16,7 +16,7 @@ use ddpm_package::{MANIFEST_FILE, Package};
 use ddpm_training::Checkpoint;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::Failure;
+use crate::cli::{Failure, within};
 
 /// What a name on the command line stands for.
 #[derive(Debug)]
@@ -68,7 +68,8 @@ impl Input {
             return Err(Failure::Refused(format!("{}: {reason}", path.display()).into()));
         }
         if path.join(MANIFEST_FILE).is_file() {
-            let source = ModelSource::Package(path.to_owned(), Box::new(Package::open(path)?));
+            let package = Package::open(path).map_err(within(path))?;
+            let source = ModelSource::Package(path.to_owned(), Box::new(package));
             return Ok(Self::Model(Box::new(source)));
         }
         if path.join("state.json").is_file() || path.join("checkpoints").is_dir() {
@@ -106,7 +107,7 @@ impl Input {
             Self::Data(source) => {
                 let dataset = ddpm_data::load(source, options)?;
                 for note in dataset.notes() {
-                    eprintln!("note: {note}");
+                    note!("note: {note}");
                 }
                 for (path, reason) in dataset.skipped() {
                     note!("left out {}: {reason}", path.display());

@@ -10,6 +10,7 @@ pub(super) use environment::from_environment;
 mod reference;
 
 mod file;
+pub(super) use file::without_mark;
 
 mod presets;
 pub(super) use presets::{PRESETS, preset};
@@ -19,7 +20,7 @@ use std::path::Path;
 use ddpm_data::{Dataset, LabelSource, Source};
 use ddpm_training::{DataConfig, TrainConfig, TrainError};
 
-use super::Failure;
+use super::{Failure, names};
 
 /// All settings of a run, weakest layer first.
 #[derive(Debug)]
@@ -73,12 +74,9 @@ impl Layers {
         self.strongest(|layer| layer.settings.training.seed).unwrap_or(0)
     }
 
-    /// Returns the name of the model, by default the kind of its data.
+    /// Returns the name of the model, by default that of its data.
     pub(super) fn name(&self, source: &Source) -> String {
-        // mnist for `mnist:a/b`, glyphs for `glyphs:500`.
-        let text = source.to_string();
-        let kind = text.split(':').next().unwrap_or(&text).to_owned();
-        self.strongest(|layer| layer.name.clone()).unwrap_or(kind)
+        self.strongest(|layer| layer.name.clone()).unwrap_or_else(|| names::data_name(source))
     }
 
     /// Returns the data section of the run's settings, for data from `source`.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use ddpm_data::glyphs::CLASS_NAMES;
 use ddpm_network::{ModelConfig, ToyConfig, UnetConfig};
 
+use crate::cli::layers::without_mark;
 use crate::cli::names::model_name;
 
 /// Where the network's settings come from.
@@ -83,8 +84,9 @@ fn named(name: &str) -> ModelConfig {
 
 fn read_settings(path: &Path) -> Result<ModelConfig, BlueprintError> {
     let fail = |problem: String| BlueprintError { path: path.into(), problem };
-    let text = std::fs::read(path).map_err(|cause| fail(format!("it cannot be read: {cause}")))?;
-    let model = serde_json::from_slice(&text).map_err(|cause| {
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| fail(format!("it cannot be read: {cause}")))?;
+    let model = serde_json::from_str(without_mark(&text)).map_err(|cause| {
         fail(format!(
             "it holds no network settings: {cause}; `ddpm-exporter inspect --json` shows those of \
              a package under `graph.model`"

@@ -14,7 +14,6 @@ use std::path::PathBuf;
 use ddpm_console::note;
 use ddpm_conversion::export::ExportError;
 use ddpm_network::Network;
-use ddpm_package::Package;
 use tch::{Device, nn};
 
 use self::blueprint::NetworkSource;
@@ -71,7 +70,7 @@ impl Args {
         let attached = self.with_weights.then_some(&weights[..]);
         let digest = untrained.write(&self.output, self.force, attached)?;
         note!("{}, digest {digest}", blueprint.name);
-        check(&Package::open(&self.output)?, &self.ort)?;
+        check(&self.output, &self.ort)?;
         print_path(&self.output.display());
         Ok(())
     }

@@ -24,7 +24,6 @@ use tch::Device;
 use self::dry_run::dry_run;
 use self::given::GivenFlags;
 use self::new_run::NewRun;
-use super::Failure;
 use super::cache::CacheArgs;
 use super::device::DeviceArgs;
 use super::distributed::DistributedArgs;
@@ -37,6 +36,7 @@ use super::settings::{
     DiffusionFlags, ExportFlags, NetworkFlags, PaceFlags, RunFlags, TrainingFlags,
 };
 use super::verify::OrtArgs;
+use super::{Failure, within};
 use crate::package::Export;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -290,8 +290,10 @@ impl Args {
 
     fn export(&self, session: &Session, checkpoint: &Path) -> Result<(), Failure> {
         let checkpoint = Checkpoint::open(checkpoint)?;
+        let network =
+            checkpoint.network(false, Device::Cpu).map_err(within(checkpoint.folder()))?;
         let export = Export {
-            network: &checkpoint.network(false, Device::Cpu)?,
+            network: &network,
             state: checkpoint.state(),
             dataset: session.dataset(),
             name: &session.config().name,
@@ -299,7 +301,7 @@ impl Args {
             weights: session.config().export.weights,
         };
         let package = RunDir::open(session.folder())?.package();
-        write_verified(&export, &package, true, &self.ort)?;
+        write_verified(&export, checkpoint.folder(), &package, true, &self.ort)?;
         print_path(&package.display());
         Ok(())
     }

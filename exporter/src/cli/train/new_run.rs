@@ -30,7 +30,7 @@ pub(super) struct NewRun {
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
     pub(super) config: Option<PathBuf>,
 
-    /// Name of the model [default: the kind of data].
+    /// Name of the model [default: that of the data: its folder's or archive's, or its kind].
     #[arg(long, help_heading = "Data")]
     name: Option<String>,
 

@@ -25,19 +25,9 @@ pub(super) struct WeightShapes {
 
 impl WeightShapes {
     /// Takes the shapes of a state dictionary.
-    ///
-    /// # Errors
-    ///
-    /// [`ImportError::Format`] if it is neither of the reference's networks.
-    pub(super) fn new(path: &Path, state: &[(String, Tensor)]) -> Result<Self, ImportError> {
+    pub(super) fn new(path: &Path, state: &[(String, Tensor)]) -> Self {
         let shapes = state.iter().map(|(name, tensor)| (name.clone(), tensor.size())).collect();
-        let weights = Self { path: path.into(), shapes };
-        if weights.has("in_fc.weight") || weights.has("in_conv.weight") {
-            return Ok(weights);
-        }
-        let problem = "it holds neither the UNet (in_conv.weight) nor the toy network \
-                       (in_fc.weight) of ddpm-torch";
-        Err(ImportError::format(path, &problem))
+        Self { path: path.into(), shapes }
     }
 
     /// Returns the settings of the network: from the weights, then from options and JSON, which
@@ -63,6 +53,9 @@ impl WeightShapes {
 
     fn toy(&self) -> Result<ToyConfig, ImportError> {
         let layer = |i: &usize| self.has(&format!("temp_fc.{i}.fc1.weight"));
+        let width = self.extent("in_fc.weight", 0)?;
+        self.expect_shape("in_fc.weight", &[&[width, 2]])?;
+        self.expect_shape("out_fc.weight", &[&[2, width], &[4, width]])?;
         Ok(ToyConfig {
             in_features: self.extent("in_fc.weight", 1)?,
             out_features: self.extent("out_fc.weight", 0)?,
@@ -83,6 +76,11 @@ impl WeightShapes {
         let num_res_blocks = levels.first().map_or(0, |level| level.blocks) as i64;
         let block_size = options.block_size.or(settings.model().block_size).unwrap_or(1);
         let area = block_size.saturating_mul(block_size).max(1);
+        let inputs = self.extent("in_conv.weight", 1)?;
+        let out_shape = |outputs: i64| [outputs, hid_channels, 3, 3];
+        let (fixed, learned) = (out_shape(inputs), out_shape(inputs.saturating_mul(2)));
+        self.expect_shape("in_conv.weight", &[&[hid_channels, inputs, 3, 3]])?;
+        self.expect_shape("out_conv.2.weight", &[&fixed, &learned])?;
         let attn_norm = self.has("middle.1.norm.weight");
         Ok(UnetConfig {
             image_size: self.image_size(settings, options, assumptions)?,
@@ -151,6 +149,16 @@ impl WeightShapes {
 
     fn has(&self, name: &str) -> bool {
         self.shapes.contains_key(name)
+    }
+
+    /// Checks a tensor that the settings of the network are derived from: one of another shape
+    /// would surface much later, as a number of elements.
+    fn expect_shape(&self, name: &str, expected: &[&[i64]]) -> Result<(), ImportError> {
+        let found = self.shapes.get(name).map(Vec::as_slice);
+        let Some(found) = found.filter(|found| !expected.contains(found)) else { return Ok(()) };
+        let expected: Vec<_> = expected.iter().map(|shape| format!("{shape:?}")).collect();
+        let problem = format!("{name} is {found:?}, expected {}", expected.join(" or "));
+        Err(ImportError::format(&self.path, &problem))
     }
 
     fn extent(&self, name: &str, axis: usize) -> Result<i64, ImportError> {

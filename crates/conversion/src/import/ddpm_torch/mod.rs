@@ -16,12 +16,17 @@ use std::path::Path;
 use ddpm_diffusion::{BetaSchedule, Prediction, Process, Schedule, Variance};
 use ddpm_network::ModelConfig;
 use ddpm_package::ScheduleSpec;
-use tch::Tensor;
 
-use super::weights::Weights;
+use super::weights::{self, State, Weights};
 use super::{ImportError, ImportOptions, Imported, SamplingSpec};
 use architecture::WeightShapes;
 use settings::Settings;
+
+/// Tensors that each of its UNets, and each of its toy networks, has.
+const ANCHORS: [&str; 2] = ["in_conv.weight", "in_fc.weight"];
+/// What a file is not.
+const NEITHER: &str = "it holds neither the UNet (in_conv.weight) nor the toy network \
+                       (in_fc.weight) of ddpm-torch";
 
 /// Reads a checkpoint.
 ///
@@ -38,79 +43,38 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Imported, ImportEr
             &"ddpm-torch has no classes: leave out --null-class",
         ));
     }
+    if options.variant.is_some() {
+        return Err(ImportError::format(
+            path,
+            &"--variant is for folders of diffusers, and this is one file: leave it out",
+        ));
+    }
     let weights = Weights::open(path)?;
-    let choice = WeightChoice::new(&weights, options.raw_weights);
-    let state = choice.read(&weights)?;
+    let fault = |problem: String| ImportError::format(path, &problem);
+    let chosen = weights::choose(weights.names(), &ANCHORS, options.weights).map_err(fault)?;
+    let (section, note) = chosen.ok_or_else(|| weights.foreign(NEITHER))?;
     let settings = options.config.as_deref().map(Settings::open).transpose()?.unwrap_or_default();
-    let wrapped = weights.names().any(|name| name.contains("_model."));
-    if wrapped && options.block_size.or(settings.model().block_size).is_none() {
+    if section.is_behind("_model") && options.block_size.or(settings.model().block_size).is_none() {
         return Err(ImportError::Missing {
             path: path.into(),
             what: "the number of pixels shuffled into channels, which the prefix `_model.` implies",
             flag: "--block-size, or --config with model.block_size",
         });
     }
-    let mut assumptions = Vec::new();
-    let shapes = WeightShapes::new(path, &state)?;
+    let State { tensors, notes } =
+        weights.read(|name| section.own_name(name).map(str::to_owned))?;
+    let mut assumptions: Vec<String> = note.into_iter().chain(notes).collect();
+    let shapes = WeightShapes::new(path, &tensors);
     let model = shapes.model(&settings, options, &mut assumptions)?;
     let sampling = sampling(&model, &settings, options, &mut assumptions)?;
     Ok(Imported {
-        source: format!("ddpm-torch checkpoint, {}", choice.name()),
+        source: format!("ddpm-torch checkpoint, {}", section.describe()),
         model,
-        state,
+        state: tensors,
         sampling,
         classes: Vec::new(),
         assumptions,
     })
-}
-
-/// The weights to take from a file.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum WeightChoice {
-    /// The moving average.
-    Ema,
-    /// The weights of the last step.
-    Model,
-    /// The only weights: the file is a bare state dictionary.
-    Bare,
-}
-
-impl WeightChoice {
-    /// Chooses the moving average where there is one, unless `raw` weights are wanted.
-    fn new(weights: &Weights, raw: bool) -> Self {
-        let has = |choice: Self| weights.names().any(|name| name.starts_with(choice.prefix()));
-        match (has(Self::Ema), has(Self::Model)) {
-            (true, _) if !raw => Self::Ema,
-            (_, true) => Self::Model,
-            _ => Self::Bare,
-        }
-    }
-
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Ema => "ema.shadow.",
-            Self::Model => "model.",
-            Self::Bare => "",
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ema => "moving average of the weights",
-            Self::Model => "weights of the last step",
-            Self::Bare => "bare weights",
-        }
-    }
-
-    /// Reads the weights under the network's own names, without the prefixes of its wrappers:
-    /// `module.` of DistributedDataParallel, `_model.` of the pixel shuffle.
-    fn read(self, weights: &Weights) -> Result<Vec<(String, Tensor)>, ImportError> {
-        weights.read(|name| {
-            let name = name.strip_prefix(self.prefix())?;
-            let name = name.strip_prefix("module.").unwrap_or(name);
-            Some(name.strip_prefix("_model.").unwrap_or(name).to_owned())
-        })
-    }
 }
 
 /// Returns process, prediction and variance: the user's, the JSON's, or the reference's defaults.

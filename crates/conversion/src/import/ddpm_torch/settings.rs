@@ -4,14 +4,13 @@
 //! Sections and keys are the reference's, of 2022 (`denoise`) and of today (`model`); `train`
 //! describes the training and is not needed.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::import::ImportError;
+use crate::import::{ImportError, json};
 
 /// A configuration and its file.
 #[derive(Debug, Default)]
@@ -88,10 +87,7 @@ impl Settings {
     ///
     /// [`ImportError::Read`] or [`ImportError::Format`], which names an unknown key.
     pub(super) fn open(path: &Path) -> Result<Self, ImportError> {
-        let text = fs::read_to_string(path).map_err(ImportError::read(path))?;
-        let sections =
-            serde_json::from_str(&text).map_err(|error| ImportError::format(path, &error))?;
-        Ok(Self { path: path.into(), sections })
+        Ok(Self { path: path.into(), sections: json::read(path)? })
     }
 
     /// Returns the file, for messages.

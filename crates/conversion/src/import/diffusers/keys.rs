@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::import::ImportError;
+use crate::import::{ImportError, json};
 
 /// The keys left to take, and the defaults used so far.
 #[derive(Debug)]
@@ -24,9 +24,7 @@ impl Keys {
     ///
     /// [`ImportError::Read`], or [`ImportError::Format`] if it is not a JSON object.
     pub(super) fn open(path: &Path) -> Result<Self, ImportError> {
-        let text = std::fs::read_to_string(path).map_err(ImportError::read(path))?;
-        let map = serde_json::from_str(&text).map_err(|error| ImportError::format(path, &error))?;
-        Ok(Self { path: path.into(), map, defaults: Vec::new() })
+        Ok(Self { path: path.into(), map: json::read(path)?, defaults: Vec::new() })
     }
 
     /// Stands for a missing file: every key has its default.
@@ -73,9 +71,19 @@ impl Keys {
         }
     }
 
-    /// Drops a key that changes nothing.
-    pub(super) fn ignore(&mut self, key: &str) {
-        self.map.remove(key);
+    /// Drops a key that changes nothing, and returns whether it was there.
+    pub(super) fn ignore(&mut self, key: &str) -> bool {
+        self.map.remove(key).is_some()
+    }
+
+    /// Returns whether a key is left.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
+    /// Takes a key that the source need not have.
+    pub(super) fn take_value(&mut self, key: &str) -> Option<Value> {
+        self.map.remove(key)
     }
 
     /// Returns the error of a value that is not supported.
@@ -95,9 +103,19 @@ impl Keys {
     ///
     /// [`ImportError::Setting`] for a key that was not taken.
     pub(super) fn finish(self, problem: &str) -> Result<Vec<String>, ImportError> {
+        self.check(problem)?;
+        Ok(self.defaults)
+    }
+
+    /// Checks that no key is left.
+    ///
+    /// # Errors
+    ///
+    /// As [`Keys::finish`].
+    pub(super) fn check(&self, problem: &str) -> Result<(), ImportError> {
         match self.map.iter().find(|(key, _)| !key.starts_with('_')) {
             Some((key, value)) => Err(self.refuse(key, value, &problem)),
-            None => Ok(self.defaults),
+            None => Ok(()),
         }
     }
 }

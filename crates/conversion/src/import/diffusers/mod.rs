@@ -4,38 +4,42 @@
 //! model_index.json                           the list of parts
 //! scheduler/scheduler_config.json            `scheduler`: schedule, prediction, variance, sampler
 //! unet/config.json                           `unet`: the network
-//! unet/diffusion_pytorch_model.safetensors   the weights; or .bin
+//! unet/diffusion_pytorch_model.safetensors   `files`: the weights
 //! ```
 //!
-//! Older folders are flat, without subfolders. A folder of a UNet alone works too, if options
-//! state how it was trained. An unknown key or value is refused by name, because diffusers would
-//! have drawn other pictures.
+//! Older folders are flat, without subfolders; those of a training have the moving average of the
+//! weights too (`folder`). A folder of a UNet alone works too, if options state how it was trained.
+//! An unknown key or value is refused by name, because diffusers would have drawn other pictures.
 
 mod keys;
+
+mod folder;
+pub use folder::is_folder;
+
+mod files;
 
 mod unet;
 
 mod scheduler;
 
-use std::path::{Path, PathBuf};
+mod others;
+
+use std::path::Path;
 
 use ddpm_network::{DiffusersUnetConfig, ModelConfig};
 use tch::Tensor;
 
-use super::weights::Weights;
-use super::{ImportError, ImportOptions, Imported, SamplingSpec};
+use super::weights::{self, Weights};
+use super::{ImportError, ImportOptions, Imported, SamplingSpec, WeightsChoice};
+use files::Chosen;
+use folder::Parts;
 use keys::Keys;
 
 const CONFIG: &str = "config.json";
 const SCHEDULER: &str = "scheduler_config.json";
-const WEIGHTS: [&str; 2] = ["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"];
+/// A tensor that each UNet2DModel has.
+const ANCHOR: &str = "conv_in.weight";
 const CLASSES: &str = "class_embedding.weight";
-
-/// Returns whether a path looks like such a folder.
-#[must_use]
-pub fn is_folder(path: &Path) -> bool {
-    ["model_index.json", CONFIG, "unet"].iter().any(|part| path.join(part).exists())
-}
 
 /// Reads a folder.
 ///
@@ -47,21 +51,21 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Imported, ImportEr
     refuse_foreign_flags(path, options)?;
     check_index(path)?;
     let mut assumptions = Vec::new();
-    let config_path = find(path, "unet", CONFIG)?;
-    let mut config = unet::config(&config_path, options, &mut assumptions)?;
-    let sampling = match find(path, "scheduler", SCHEDULER) {
-        Ok(file) => scheduler::sampling(Some(&file), &config, options, &mut assumptions)?,
-        Err(_) => scheduler::sampling(None, &config, options, &mut assumptions)?,
-    };
-    check(&config, &sampling)?;
-    let mut state = weights(path)?.read(|name| Some(current_name(name)))?;
+    let Parts { network, stated, scheduler, notes } = folder::find(path, options)?;
+    assumptions.extend(notes);
+    let mut unet = unet::read(&network.join(CONFIG), options, &mut assumptions)?;
+    let config = &mut unet.config;
+    let sampling = scheduler::sampling(scheduler.as_deref(), config, options, &mut assumptions)?;
+    check(path, config, &sampling)?;
+    let stated = if unet.is_average { Some(WeightsChoice::Ema) } else { stated };
+    let Loaded { tensors: mut state, kind } = weights(&network, stated, options, &mut assumptions)?;
     if let Some(rows) = config.num_classes {
         config.num_classes = Some(classes(rows, &mut state, options, &mut assumptions)?);
     }
     let count = config.num_classes.unwrap_or(0);
     Ok(Imported {
-        source: "diffusers UNet2DModel".to_owned(),
-        model: ModelConfig::Diffusers(config),
+        source: format!("diffusers UNet2DModel{kind}"),
+        model: ModelConfig::Diffusers(unet.config),
         state,
         sampling,
         classes: (0..count).map(|label| label.to_string()).collect(),
@@ -71,11 +75,8 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Imported, ImportEr
 
 /// Refuses options that only checkpoints of ddpm-torch need.
 fn refuse_foreign_flags(path: &Path, options: &ImportOptions) -> Result<(), ImportError> {
-    let foreign = [
-        ("--config", options.config.is_some()),
-        ("--block-size", options.block_size.is_some()),
-        ("--raw-weights", options.raw_weights),
-    ];
+    let foreign =
+        [("--config", options.config.is_some()), ("--block-size", options.block_size.is_some())];
     match foreign.into_iter().find(|(_, is_set)| *is_set) {
         Some((flag, _)) => {
             let problem = format!("{flag} is for checkpoints of ddpm-torch, and this is a folder");
@@ -97,23 +98,47 @@ fn check_index(folder: &Path) -> Result<(), ImportError> {
     keys.finish("a pipeline must have only a unet and a scheduler").map(drop)
 }
 
-/// Returns `folder/part/file`, or `folder/file` of a flat folder.
-fn find(folder: &Path, part: &str, file: &str) -> Result<PathBuf, ImportError> {
-    let places = [folder.join(part).join(file), folder.join(file)];
-    places.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        ImportError::format(folder, &format!("it has neither {part}/{file} nor {file}"))
-    })
+/// Weights, and which they are.
+struct Loaded {
+    tensors: Vec<(String, Tensor)>,
+    /// Begins with a comma; empty if nothing says so.
+    kind: &'static str,
 }
 
-fn weights(folder: &Path) -> Result<Weights, ImportError> {
-    let found = WEIGHTS.into_iter().find_map(|file| find(folder, "unet", file).ok());
-    match found {
-        Some(path) => Weights::open(&path),
-        None => {
-            let problem = format!("it has no {} in unet/ or beside it", WEIGHTS.join(" and no "));
-            Err(ImportError::format(folder, &problem))
+/// Reads the weights.
+///
+/// * `stated`: which weights they are, if the folder says so.
+fn weights(
+    network: &Path,
+    stated: Option<WeightsChoice>,
+    options: &ImportOptions,
+    assumptions: &mut Vec<String>,
+) -> Result<Loaded, ImportError> {
+    let Chosen { path, stated: by_variant, notes } = files::choose(network, options)?;
+    let stated = stated.or(by_variant);
+    let choice = match (options.weights, stated) {
+        (Some(WeightsChoice::Raw), Some(WeightsChoice::Ema)) => {
+            let problem = "its weights are the moving average: name the folder of those of the \
+                           last step, or leave out --weights raw";
+            return Err(ImportError::format(network, &problem));
         }
-    }
+        (Some(WeightsChoice::Ema), Some(WeightsChoice::Ema)) => None,
+        (choice, _) => choice,
+    };
+    let weights = Weights::open(&path)?;
+    let chosen = weights::choose(weights.names(), &[ANCHOR], choice)
+        .map_err(|problem| ImportError::format(weights.path(), &problem))?;
+    let expected = format!("it holds no UNet2DModel ({ANCHOR})");
+    let (section, note) = chosen.ok_or_else(|| weights.foreign(&expected))?;
+    let state = weights.read(|name| section.own_name(name).map(current_name))?;
+    assumptions.extend(notes.into_iter().chain(note).chain(state.notes));
+    let kind = match stated {
+        Some(WeightsChoice::Ema) => ", moving average of the weights",
+        _ if section.describe().starts_with("moving") => ", moving average of the weights",
+        Some(WeightsChoice::Raw) => ", weights of the last step",
+        None => "",
+    };
+    Ok(Loaded { tensors: state.tensors, kind })
 }
 
 /// Returns the current name of a parameter: until 2023 those of attention differed.
@@ -132,7 +157,11 @@ fn current_name(name: &str) -> String {
 }
 
 /// Checks that the network has the outputs that sampling needs.
-fn check(config: &DiffusersUnetConfig, sampling: &SamplingSpec) -> Result<(), ImportError> {
+fn check(
+    path: &Path,
+    config: &DiffusersUnetConfig,
+    sampling: &SamplingSpec,
+) -> Result<(), ImportError> {
     let SamplingSpec { schedule, prediction, variance, .. } = sampling;
     let process = schedule.process()?;
     ddpm_diffusion::Parameterisation { process, prediction: *prediction, variance: *variance }
@@ -140,6 +169,14 @@ fn check(config: &DiffusersUnetConfig, sampling: &SamplingSpec) -> Result<(), Im
     let factor = if variance.is_learned() { 2 } else { 1 };
     if config.out_channels == factor * config.in_channels {
         return Ok(());
+    }
+    if !variance.is_learned() && config.out_channels == 2 * config.in_channels {
+        return Err(ImportError::Missing {
+            path: path.into(),
+            what: "the variance that the second half of the network's outputs stands for, as its \
+                   scheduler says that it is fixed",
+            flag: "--variance learned-range, which improved-diffusion and its successors train",
+        });
     }
     Err(ImportError::Contradiction {
         key: "out_channels".into(),

@@ -1,7 +1,7 @@
 //! `scheduler_config.json`: schedule of the noise, prediction, variance and sampler.
 //!
 //! A folder names a scheduler, which is a sampler with its options. Those of DDPM and DDIM are
-//! supported; diffusers itself turns the configuration of any other into one of them.
+//! supported; diffusers itself turns the configuration of any other into one of them (`others`).
 
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use ddpm_package::{DefaultSampler, ScheduleSpec};
 use serde_json::{Value, json};
 
 use super::keys::Keys;
+use super::others;
 use crate::import::{ImportError, ImportOptions, SamplingSpec};
 
 /// Default number of DDIM steps in diffusers.
@@ -33,12 +34,19 @@ pub(super) fn sampling(
         Some(path) => Keys::open(path)?,
         None => Keys::absent(Path::new("scheduler_config.json")),
     };
-    let is_ddim = is_ddim(&mut keys)?;
+    let class = class(&mut keys)?;
+    others::take_keys(&mut keys)?;
     let schedule = schedule(&mut keys, options)?;
     let prediction = prediction(&mut keys, options)?;
+    let is_ddim = class != Class::Ddpm;
     let variance = variance(&mut keys, options, is_ddim, config)?;
-    let sampler = sampler(&mut keys, is_ddim, schedule.betas.len())?;
+    let sampler = sampler(&mut keys, is_ddim, schedule.betas.len(), assumptions)?;
     notes(&mut keys, assumptions)?;
+    // After the rest, so that a folder that cannot be imported gets no advice that would not help.
+    if let Class::Other(name) = class {
+        keys.check("the key is unknown, and it may change the samples")?;
+        return Err(others::refuse(&keys, &name));
+    }
     let defaults = keys.finish("the key is unknown, and it may change the samples")?;
     if !defaults.is_empty() {
         assumptions.push(format!("{}, the defaults of diffusers", defaults.join(", ")));
@@ -46,16 +54,24 @@ pub(super) fn sampling(
     Ok(SamplingSpec { schedule, prediction, variance, sampler: Some(sampler) })
 }
 
-fn is_ddim(keys: &mut Keys) -> Result<bool, ImportError> {
+/// The scheduler of a folder.
+#[derive(Debug, Clone, PartialEq)]
+enum Class {
+    Ddpm,
+    Ddim,
+    /// Not supported, but an exchange for DDIM's is.
+    Other(Value),
+}
+
+fn class(keys: &mut Keys) -> Result<Class, ImportError> {
     let name: Value = keys.take("_class_name", json!("DDPMScheduler"))?;
     match name.as_str() {
-        Some("DDIMScheduler") => Ok(true),
-        Some("DDPMScheduler" | "GaussianDDPMScheduler") => Ok(false),
-        _ => {
-            let problem = "supported are DDPMScheduler and DDIMScheduler; in Python, \
-                           DDIMScheduler.from_config(pipeline.scheduler.config) makes one";
-            Err(keys.refuse("_class_name", &name, &problem))
+        Some("DDIMScheduler" | "DDIMParallelScheduler") => Ok(Class::Ddim),
+        Some("DDPMScheduler" | "DDPMParallelScheduler" | "GaussianDDPMScheduler") => {
+            Ok(Class::Ddpm)
         }
+        Some(sampler) if others::is_sampler(sampler) => Ok(Class::Other(name)),
+        _ => Err(others::refuse(keys, &name)),
     }
 }
 
@@ -126,7 +142,15 @@ fn zero_terminal_snr(spec: &ScheduleSpec) -> Result<Vec<f64>, ImportError> {
 }
 
 fn prediction(keys: &mut Keys, options: &ImportOptions) -> Result<Prediction, ImportError> {
-    let name: Value = keys.take("prediction_type", json!("epsilon"))?;
+    // The key of 2022, which only chose between two.
+    let old = match keys.take_value("predict_epsilon") {
+        Some(Value::Bool(false)) => "sample",
+        _ => "epsilon",
+    };
+    let name: Value = match keys.has("prediction_type") || old == "epsilon" {
+        true => keys.take("prediction_type", json!(old))?,
+        false => json!(old),
+    };
     Ok(match (options.prediction, name.as_str()) {
         (Some(prediction), _) => prediction,
         (None, Some("epsilon")) => Prediction::Eps,
@@ -158,6 +182,8 @@ fn variance(
     Ok(match (options.variance, name.as_str()) {
         (Some(variance), _) => variance,
         (None, Some("fixed_small" | "fixed_small_log")) => Variance::FixedSmall,
+        // Solvers have no variance; DDPM then takes the small one.
+        (None, None) if name.is_null() => Variance::FixedSmall,
         // The logarithm is a bug of diffusers: samples become NaN.
         (None, Some("fixed_large" | "fixed_large_log")) => Variance::FixedLarge,
         (None, Some("learned_range")) => Variance::LearnedRange,
@@ -178,6 +204,7 @@ fn sampler(
     keys: &mut Keys,
     is_ddim: bool,
     timesteps: usize,
+    assumptions: &mut Vec<String>,
 ) -> Result<DefaultSampler, ImportError> {
     let spacing: Value = keys.take("timestep_spacing", json!("leading"))?;
     let offset: usize = keys.take("steps_offset", 0)?;
@@ -198,7 +225,14 @@ fn sampler(
         let sampler = Ddpm { variance: None }.into();
         return Ok(DefaultSampler { sampler, num_steps, grid });
     }
-    keys.expect("set_alpha_to_one", &[json!(true)])?;
+    // Part of the sampler: PNDM's default, which stays when DDIM takes its place.
+    if !keys.take("set_alpha_to_one", true)? {
+        assumptions.push(
+            "the source's last step ends at the noise of t = 0 (set_alpha_to_one = false); here \
+             it ends at x_0"
+                .to_owned(),
+        );
+    }
     let sampler = Ddim { eta: 0.0, clip_rule: ClippedEps::Keep }.into();
     Ok(DefaultSampler { sampler, num_steps, grid })
 }

@@ -9,18 +9,73 @@ use serde_json::{Value, json};
 use super::keys::Keys;
 use crate::import::{ImportError, ImportOptions};
 
+/// Keys that `EMAModel.save_pretrained` adds: the settings and the age of the moving average.
+const AVERAGE: [&str; 7] = [
+    "decay",
+    "inv_gamma",
+    "min_decay",
+    "optimization_step",
+    "power",
+    "update_after_step",
+    "use_ema_warmup",
+];
+
+/// The settings of a network, and what they say of its weights.
+#[derive(Debug)]
+pub(super) struct Unet {
+    pub(super) config: DiffusersUnetConfig,
+    /// Whether the weights are a moving average.
+    pub(super) is_average: bool,
+}
+
 /// Reads the settings of a network; `num_classes` is the number of rows of its table of classes.
 ///
 /// # Errors
 ///
 /// [`ImportError::Setting`] for a key or a value that is not supported; [`ImportError::Missing`] if
 /// neither file nor user gives the size of pictures.
-pub(super) fn config(
+pub(super) fn read(
     path: &Path,
     options: &ImportOptions,
     assumptions: &mut Vec<String>,
-) -> Result<DiffusersUnetConfig, ImportError> {
+) -> Result<Unet, ImportError> {
     let mut keys = Keys::open(path)?;
+    refuse_others(&keys, path)?;
+    let is_average = AVERAGE.map(|key| keys.ignore(key)).contains(&true);
+    let config = config(&mut keys, path, options)?;
+    let defaults =
+        keys.finish("the key is unknown, and it may change the outputs of the network")?;
+    if !defaults.is_empty() {
+        assumptions.push(format!("{}, the defaults of diffusers", defaults.join(", ")));
+    }
+    let norm_eps = options.norm_eps.unwrap_or(config.norm_eps);
+    Ok(Unet { config: DiffusersUnetConfig { norm_eps, ..config }, is_average })
+}
+
+/// Refuses settings of other libraries, which use the same file name.
+fn refuse_others(keys: &Keys, path: &Path) -> Result<(), ImportError> {
+    let other = [
+        ("model_type", "Hugging Face's transformers"),
+        ("architectures", "Hugging Face's transformers"),
+        ("architecture", "timm"),
+    ];
+    match other.into_iter().find(|(key, _)| keys.has(key) && !keys.has("_class_name")) {
+        Some((key, library)) => {
+            let problem = format!(
+                "its key {key} is that of a model of {library}; import takes a UNet2DModel of \
+                 diffusers"
+            );
+            Err(ImportError::format(path, &problem))
+        }
+        None => Ok(()),
+    }
+}
+
+fn config(
+    keys: &mut Keys,
+    path: &Path,
+    options: &ImportOptions,
+) -> Result<DiffusersUnetConfig, ImportError> {
     keys.expect("_class_name", &[json!("UNet2DModel"), json!("UNetUnconditionalModel")])?;
     keys.expect("time_embedding_type", &[json!("positional")])?;
     keys.expect("mid_block_scale_factor", &[json!(1), json!(1.0)])?;
@@ -30,17 +85,17 @@ pub(super) fn config(
     keys.ignore("num_train_timesteps");
     let levels = json!(["DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"]);
     let up = json!(["AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"]);
-    let config = DiffusersUnetConfig {
-        sample_size: sample_size(&mut keys, path, options)?,
+    Ok(DiffusersUnetConfig {
+        sample_size: sample_size(keys, path, options)?,
         in_channels: keys.take("in_channels", 3)?,
         out_channels: keys.take("out_channels", 3)?,
         center_input_sample: keys.take("center_input_sample", false)?,
         time_embedding_dim: keys.take("time_embedding_dim", None)?,
         freq_shift: keys.take("freq_shift", 0.0)?,
         flip_sin_to_cos: keys.take("flip_sin_to_cos", true)?,
-        down_block_types: blocks::<DownBlockType>(&mut keys, "down_block_types", levels)?,
-        up_block_types: blocks::<UpBlockType>(&mut keys, "up_block_types", up)?,
-        mid_block: mid_block(&mut keys)?,
+        down_block_types: blocks::<DownBlockType>(keys, "down_block_types", levels)?,
+        up_block_types: blocks::<UpBlockType>(keys, "up_block_types", up)?,
+        mid_block: mid_block(keys)?,
         add_attention: keys.take("add_attention", true)?,
         block_out_channels: keys.take("block_out_channels", vec![224, 448, 672, 896])?,
         layers_per_block: keys.take("layers_per_block", 2)?,
@@ -54,14 +109,7 @@ pub(super) fn config(
         norm_eps: keys.take("norm_eps", 1e-5)?,
         resnet_time_scale_shift: keys.take("resnet_time_scale_shift", TimeScaleShift::Default)?,
         num_classes: keys.take("num_class_embeds", None)?,
-    };
-    let defaults =
-        keys.finish("the key is unknown, and it may change the outputs of the network")?;
-    if !defaults.is_empty() {
-        assumptions.push(format!("{}, the defaults of diffusers", defaults.join(", ")));
-    }
-    let norm_eps = options.norm_eps.unwrap_or(config.norm_eps);
-    Ok(DiffusersUnetConfig { norm_eps, ..config })
+    })
 }
 
 /// Returns height and width: the user's, or the file's, which has one number for both or two.
