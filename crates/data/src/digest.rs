@@ -84,6 +84,7 @@ mod tests {
     use super::*;
     use crate::labels::Labels;
     use crate::pictures::Pictures;
+    use crate::remarks::Remarks;
 
     fn set(items: Items, labels: Option<Labels>) -> Dataset {
         Dataset {
@@ -94,6 +95,7 @@ mod tests {
             skipped: Vec::new(),
             forms: BTreeMap::new(),
             paths: Vec::new(),
+            remarks: Remarks::default(),
         }
     }
 

@@ -19,11 +19,12 @@
 //! * procedural sets: [`toy`] points and [`glyphs`], both from the addressed `draws`;
 //! * formats on disk: `idx` (MNIST), `cifar10`, and sets of encoded pictures: `folder`, `celeba`,
 //!   `celebahq`, `lsun` and `parquet`;
-//! * file access: `picture_files` lists the pictures of a folder or archive, through `positioned`;
-//!   `gzip` and `bounded` read single files;
-//! * one picture: `picture` decodes it, `jpeg` checks what decoders do not report, `resize` scales
-//!   it;
-//! * all pictures: `gather` joins them into one block of `pictures`, with `labels`;
+//! * file access: `picture_files` reads the pictures of a folder, which `tree` lists, or of an
+//!   `archive`, through `positioned`; `content` tells pictures from other files by their first
+//!   bytes, `names` shows and sorts out names, `places` says what lies elsewhere; `regular`, `gzip` and `bounded` read single files;
+//! * one picture: `picture` decodes it over a `background`, `jpeg` checks what decoders do not
+//!   report, `resize` scales it;
+//! * all pictures: `gather` joins them into one block of `pictures`, with `labels` and `remarks`;
 //! * `dataset`: what training draws from; `digest`: which data set it is; `report`: what a data set
 //!   contains; `error`: why loading failed.
 
@@ -59,6 +60,18 @@ mod lsun;
 
 mod parquet;
 
+mod names;
+
+mod regular;
+
+mod tree;
+
+mod places;
+
+mod archive;
+
+mod content;
+
 mod picture_files;
 
 mod gzip;
@@ -67,12 +80,17 @@ mod bounded;
 
 mod positioned;
 
+mod background;
+pub use background::Background;
+
 mod picture;
 pub use picture::Form;
 
 mod jpeg;
 
 mod resize;
+
+mod remarks;
 
 mod gather;
 

@@ -9,6 +9,7 @@ use crate::gather::{Gathered, Preparation};
 use crate::labels::Labels;
 use crate::picture::Form;
 use crate::pictures::Pictures;
+use crate::remarks::Remarks;
 use crate::{
     DataError, Dataset, LoadOptions, Source, Split, ToyKind, celeba, celebahq, cifar10, folder,
     glyphs, idx, lsun, parquet, toy,
@@ -135,10 +136,11 @@ fn dataset_of_files(
     labels: Option<Labels>,
     options: &LoadOptions,
 ) -> Dataset {
-    let Gathered { pictures, paths, skipped, forms, .. } = gathered;
+    let Gathered { pictures, paths, skipped, forms, mut remarks, .. } = gathered;
+    remarks.background = options.background;
     let flips = options.flips.unwrap_or(true);
     let items = Items::Pictures(pictures);
-    Dataset { paths, skipped, forms, ..dataset(source, items, labels, flips) }
+    Dataset { paths, skipped, forms, remarks, ..dataset(source, items, labels, flips) }
 }
 
 fn dataset(source: &Source, items: Items, labels: Option<Labels>, flips: bool) -> Dataset {
@@ -150,6 +152,7 @@ fn dataset(source: &Source, items: Items, labels: Option<Labels>, flips: bool) -
         skipped: Vec::new(),
         forms: BTreeMap::new(),
         paths: Vec::new(),
+        remarks: Remarks::default(),
     }
 }
 

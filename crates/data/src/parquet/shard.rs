@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use parquet::basic::Type;
+use parquet::basic::{Compression, Type};
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::columns::{self, LabelColumn};
-use crate::DataError;
+use crate::{DataError, regular};
 
 /// Rows read at once: the largest number of encoded pictures in memory.
 const CHUNK_ROWS: usize = 256;
@@ -32,7 +32,7 @@ impl Shard {
     /// [`DataError::Format`] if it is damaged or has no column of pictures, [`DataError::Read`] if
     /// the system fails to read.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(DataError::read(path))?;
+        let (file, _) = regular::open(path).map_err(DataError::read(path))?;
         let reader = SerializedFileReader::new(file).map_err(damaged(path))?;
         let metadata = reader.metadata().file_metadata();
         let pictures = columns::pictures(metadata).ok_or_else(|| {
@@ -56,6 +56,11 @@ impl Shard {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns whether an error is about this file, and not about one picture in it.
+    pub(super) fn is_cause_of(&self, error: &DataError) -> bool {
+        matches!(error, DataError::Format { path, .. } if *path == self.path)
     }
 
     /// Returns the name of a row in messages, counted from 0.
@@ -109,6 +114,24 @@ impl Shard {
         Ok(labels)
     }
 
+    /// Refuses compressions that are not built in, which the reader would only call disabled.
+    fn check_compression(&self, column: usize) -> Result<(), DataError> {
+        let groups = self.reader.metadata().row_groups();
+        let mut compressions = groups.iter().map(|group| group.column(column).compression());
+        let name = |compression| match compression {
+            Compression::BROTLI(_) => Some("Brotli"),
+            Compression::LZ4 | Compression::LZ4_RAW => Some("LZ4"),
+            Compression::LZO => Some("LZO"),
+            _ => None,
+        };
+        let Some(name) = compressions.find_map(name) else { return Ok(()) };
+        let problem = format!(
+            "it is compressed with {name}, which is not built in; write it again with zstd or \
+             snappy, as in `pandas.read_parquet(FILE).to_parquet(FILE, compression=\"zstd\")`"
+        );
+        Err(DataError::format(&self.path, problem))
+    }
+
     fn for_each_value_chunk<T: DataType>(
         &self,
         column: usize,
@@ -116,6 +139,7 @@ impl Shard {
     ) -> Result<(), DataError> {
         let schema = self.reader.metadata().file_metadata().schema_descr();
         let value_level = schema.column(column).max_def_level();
+        self.check_compression(column)?;
         for group in 0..self.reader.num_row_groups() {
             let reader = self
                 .reader

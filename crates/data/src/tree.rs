@@ -1,0 +1,117 @@
+//! Lists the files below a folder. One bad entry does not end the list: it is named with the reason.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+use crate::names::{is_hidden, shown};
+use crate::{DataError, regular};
+
+/// How often a folder may be reached through links. Folders that link to each other can have
+/// endlessly many paths without a loop.
+const MAX_VISITS: usize = 64;
+
+/// What lies below a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Regular files: their paths below the folder, in no order.
+    pub(crate) files: Vec<PathBuf>,
+    /// What can be no file: unreadable folders, links to nowhere, devices, …, each with the reason.
+    pub(crate) broken: Vec<(PathBuf, String)>,
+    /// Number of hidden files and folders, which are not looked into.
+    pub(crate) hidden: usize,
+}
+
+impl Listing {
+    /// Lists everything below `root`, following links. No file is opened.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Read`] if `root` itself cannot be read.
+    pub(crate) fn of(root: &Path) -> Result<Self, DataError> {
+        let mut listing = Self::default();
+        let mut visits = HashMap::new();
+        let mut walk = WalkDir::new(root).follow_links(true).into_iter();
+        while let Some(entry) = walk.next() {
+            match entry {
+                Err(cause) if cause.depth() == 0 => return Err(DataError::walk(root)(cause)),
+                Err(cause) => listing.refuse(root, &cause),
+                Ok(entry) if entry.depth() > 0 && is_hidden(entry.file_name().as_ref()) => {
+                    listing.hidden += 1;
+                    if entry.file_type().is_dir() {
+                        walk.skip_current_dir();
+                    }
+                }
+                Ok(entry) if is_reached_too_often(&entry, &mut visits) => {
+                    let reason = "links lead to this folder over and over; remove some of them";
+                    listing.broken.push((below(root, entry.path()), reason.to_owned()));
+                    walk.skip_current_dir();
+                }
+                Ok(entry) => listing.add(root, &entry),
+            }
+        }
+        Ok(listing)
+    }
+
+    fn add(&mut self, root: &Path, entry: &DirEntry) {
+        match regular::kind(entry.file_type()) {
+            None => self.files.push(below(root, entry.path())),
+            Some(_) if entry.file_type().is_dir() => {}
+            Some(kind) => {
+                self.broken.push((below(root, entry.path()), format!("it is {kind}, not a file")));
+            }
+        }
+    }
+
+    fn refuse(&mut self, root: &Path, cause: &walkdir::Error) {
+        let path = cause.path().unwrap_or(root);
+        let name = below(root, path);
+        if is_hidden(&name) {
+            self.hidden += 1;
+        } else {
+            self.broken.push((name, reason(path, cause)));
+        }
+    }
+}
+
+fn below(root: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(root).unwrap_or(path).to_path_buf()
+}
+
+/// Counts how often links lead to a folder.
+fn is_reached_too_often(entry: &DirEntry, visits: &mut HashMap<(u64, u64), usize>) -> bool {
+    if !entry.path_is_symlink() || !entry.file_type().is_dir() {
+        return false;
+    }
+    let Ok(metadata) = entry.metadata() else { return false };
+    let count = visits.entry((metadata.dev(), metadata.ino())).or_default();
+    *count += 1;
+    *count > MAX_VISITS
+}
+
+/// Says why an entry cannot be used, as text that follows its name.
+fn reason(path: &Path, cause: &walkdir::Error) -> String {
+    if let Some(ancestor) = cause.loop_ancestor() {
+        return format!("the link leads back to {}", shown(ancestor));
+    }
+    let kind = cause.io_error().map(std::io::Error::kind);
+    let link = fs::read_link(path).ok();
+    match (kind, link) {
+        (Some(ErrorKind::NotFound), Some(target)) => {
+            format!("the link leads to {}, which is not there", shown(&target))
+        }
+        (Some(ErrorKind::NotFound), None) => "it vanished while the folder was read".to_owned(),
+        (_, Some(target)) => match cause.io_error() {
+            Some(cause) => format!("cannot follow the link to {}: {cause}", shown(&target)),
+            None => format!("cannot follow the link to {}", shown(&target)),
+        },
+        _ => match cause.io_error() {
+            Some(cause) => format!("cannot read it: {cause}"),
+            None => format!("cannot read it: {cause}"),
+        },
+    }
+}
