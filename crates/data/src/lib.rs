@@ -26,7 +26,7 @@
 //!   report, `resize` scales it;
 //! * all pictures: `gather` joins them into one block of `pictures`, with `labels` and `remarks`;
 //! * `dataset`: what training draws from; `digest`: which data set it is; `report`: what a data set
-//!   contains; `error`: why loading failed.
+//!   contains, and its `page`; `error`: why loading failed.
 
 mod source;
 pub use source::Source;
@@ -105,6 +105,8 @@ mod digest;
 
 mod report;
 pub use report::Report;
+
+mod page;
 
 mod error;
 pub use error::DataError;

@@ -27,6 +27,11 @@ pub(crate) struct Remarks {
 pub(crate) struct Ignored(BTreeMap<String, usize>);
 
 impl Ignored {
+    /// Takes counts by kind.
+    pub(crate) fn from(kinds: &BTreeMap<String, usize>) -> Self {
+        Self(kinds.clone())
+    }
+
     /// Counts a file by its extension.
     pub(crate) fn add(&mut self, name: &Path) {
         let kind = match extension(name) {

@@ -1,12 +1,13 @@
 //! A report of what a data set contains, to check before a long training.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ddpm_package::Sha256Hex;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{Dataset, ItemShape};
+use crate::names::shown;
+use crate::{Background, Dataset, ItemShape};
 
 /// Machine-readable description of a loaded data set.
 #[derive(Debug, Serialize)]
@@ -15,6 +16,8 @@ pub struct Report {
     pub source: String,
     /// `pictures` or `points`.
     pub kind: &'static str,
+    /// SHA-256 of everything that training sees, as [`Dataset::digest`] computes it.
+    pub digest: String,
     /// Number of items that training would see.
     pub count: usize,
     /// `[channels, height, width]`, or `[2]`.
@@ -23,6 +26,8 @@ pub struct Report {
     pub memory_bytes: usize,
     /// Whether pictures would be mirrored at random.
     pub flips: bool,
+    /// Pictures that the background shows through.
+    pub transparent: Transparent,
     /// Sizes and colours of the pictures before cropping and resizing.
     pub found: Vec<Found>,
     /// The classes in the order of their labels; absent without labels.
@@ -31,6 +36,17 @@ pub struct Report {
     pub duplicates: Vec<Duplicate>,
     /// Pictures that cannot be used.
     pub left_out: Vec<LeftOut>,
+    /// Files beside the pictures that are none and do not claim to be, counted by kind.
+    pub ignored: BTreeMap<String, usize>,
+}
+
+/// Transparent pictures, which networks see over a background.
+#[derive(Debug, Serialize)]
+pub struct Transparent {
+    /// Number of pictures.
+    pub count: usize,
+    /// What lies behind them.
+    pub background: Background,
 }
 
 /// Pictures of one form.
@@ -89,21 +105,25 @@ impl Report {
             colour: form.colour,
             count,
         });
-        let left_out = set.skipped().iter().map(|(path, reason)| LeftOut {
-            path: path.display().to_string(),
-            reason: reason.clone(),
-        });
+        let left_out = set
+            .skipped()
+            .iter()
+            .map(|(path, reason)| LeftOut { path: shown(path), reason: reason.clone() });
+        let (transparent, background) = set.transparent();
         Self {
             source: set.name().to_owned(),
             kind,
+            digest: set.digest(),
             count: set.len(),
             shape,
             memory_bytes: set.len() * item_bytes,
             flips: set.flips(),
+            transparent: Transparent { count: transparent, background },
             found: found.collect(),
             classes: classes(set),
             duplicates: duplicates(set),
             left_out: left_out.collect(),
+            ignored: set.ignored().clone(),
         }
     }
 }

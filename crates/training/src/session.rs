@@ -211,8 +211,8 @@ pub fn follow_leader(team: &Arc<Team>, device: Device) -> Result<Option<i32>, Tr
 pub fn load_data(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
     let dataset = read_data(data, seed)?;
     eprintln!("data {}", dataset.summary());
-    for (path, reason) in dataset.skipped() {
-        eprintln!("left out {}: {reason}", path.display());
+    for line in dataset.left_out_lines() {
+        eprintln!("left out {line}");
     }
     Ok(dataset)
 }

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ddpm_data::{Dataset, FolderLabels, ItemShape, LoadOptions, OnBroken, Report, Source, Split};
+use ddpm_data::{
+    Background, Dataset, FolderLabels, ItemShape, LoadOptions, OnBroken, Report, Source, Split,
+};
 use ddpm_files::write_whole;
 use ddpm_pictures::sheet;
 
@@ -17,7 +19,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 enum Command {
-    /// Decode everything and report count, sizes, classes, duplicates and unusable pictures.
+    /// Decode everything and report count, digest, sizes, classes, duplicates and unusable pictures.
     Check(Check),
 }
 
@@ -43,7 +45,12 @@ struct Check {
     #[arg(long, value_enum)]
     split: Option<Split>,
 
-    /// What to do with pictures that cannot be decoded [default: refuse, with exit code 6].
+    /// Colour behind transparent pictures.
+    #[arg(long, value_enum, value_name = "COLOUR", default_value_t)]
+    background: Background,
+
+    /// What to do with pictures, and other entries of the data, that cannot be read [default:
+    /// refuse, with exit code 6].
     #[arg(long, value_enum)]
     on_broken: Option<OnBroken>,
 
@@ -55,7 +62,7 @@ struct Check {
     #[arg(long, value_name = "FILE.png")]
     grid: Option<PathBuf>,
 
-    /// Print one JSON document instead of lines.
+    /// Print one JSON document, which lists everything, instead of a page.
     #[arg(long)]
     json: bool,
 }
@@ -69,8 +76,6 @@ Examples:
 Exit code: 0 if training could start, 3 if the data cannot be loaded, 6 if some pictures cannot be
 used.";
 
-/// Duplicates printed; `--json` lists all of them.
-const LISTED_DUPLICATES: usize = 20;
 /// Items on a grid.
 const GRID_PICTURES: usize = 64;
 const GRID_POINTS: usize = 10_000;
@@ -91,7 +96,7 @@ impl Check {
             let json = serde_json::to_string_pretty(&report);
             println!("{}", json.map_err(|error| Failure::Failed(error.into()))?);
         } else {
-            print_lines(&report);
+            print!("{}", report.page());
         }
         if let Some(path) = &self.grid {
             write_grid(path, &set)?;
@@ -104,6 +109,7 @@ impl Check {
         LoadOptions {
             image_size: self.image_size,
             greyscale: self.greyscale,
+            background: self.background,
             on_broken: OnBroken::Skip,
             folder_labels: if self.no_labels { FolderLabels::None } else { FolderLabels::Auto },
             flips: None,
@@ -123,34 +129,6 @@ impl Check {
             broken + report.count
         )))
     }
-}
-
-fn print_lines(report: &Report) {
-    let shape: Vec<String> = report.shape.iter().map(usize::to_string).collect();
-    let megabytes = report.memory_bytes as f64 / 1e6;
-    line("data", &report.source);
-    line("items", &format!("{} {} of {}", report.count, report.kind, shape.join("x")));
-    line("memory", &format!("{megabytes:.1} MB"));
-    line("flips", if report.flips { "at random" } else { "none" });
-    for form in &report.found {
-        let (width, height, colour) = (form.width, form.height, form.colour);
-        line("found", &format!("{width}x{height} {colour}: {}", form.count));
-    }
-    for class in report.classes.iter().flatten() {
-        line("class", &format!("{}: {}", class.name, class.count));
-    }
-    line("duplicates", &report.duplicates.len().to_string());
-    for duplicate in report.duplicates.iter().take(LISTED_DUPLICATES) {
-        line("duplicate", &format!("{} equals {}", duplicate.item, duplicate.equals));
-    }
-    line("left out", &report.left_out.len().to_string());
-    for left_out in &report.left_out {
-        line("left out", &format!("{}: {}", left_out.path, left_out.reason));
-    }
-}
-
-fn line(name: &str, value: &str) {
-    println!("{name:11} {value}");
 }
 
 fn write_grid(path: &Path, set: &Dataset) -> Result<(), Failure> {

@@ -5,12 +5,15 @@
 mod archive;
 mod celeba;
 mod cifar10;
+mod content;
+mod entries;
 mod folder;
 mod idx;
 mod lsun;
 mod modes;
 mod support;
 mod tables;
+mod tiff;
 mod toy;
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! The data of a run, and how it is loaded.
 
-use ddpm_data::{FolderLabels, LoadOptions, OnBroken, Source, Split};
+use ddpm_data::{Background, FolderLabels, LoadOptions, OnBroken, Source, Split};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -19,6 +19,9 @@ pub struct DataConfig {
     /// Whether colour is reduced to one channel.
     #[serde(default)]
     pub greyscale: bool,
+    /// What lies behind transparent pictures; absent: black.
+    #[serde(default, skip_serializing_if = "is_black")]
+    pub background: Background,
     /// Whether to skip pictures that cannot be decoded.
     #[serde(default)]
     pub skip_broken: bool,
@@ -33,6 +36,11 @@ pub struct DataConfig {
     pub items: Option<usize>,
 }
 
+/// Leaves the setting out of files where it says nothing new, so that older programs read them.
+fn is_black(background: &Background) -> bool {
+    *background == Background::Black
+}
+
 impl DataConfig {
     /// Uses the whole training part of a source, unchanged, with its labels.
     #[must_use]
@@ -42,6 +50,7 @@ impl DataConfig {
             split: Split::default(),
             image_size: None,
             greyscale: false,
+            background: Background::default(),
             skip_broken: false,
             labels: true,
             flip: None,
@@ -64,11 +73,30 @@ impl DataConfig {
         LoadOptions {
             image_size: self.image_size,
             greyscale: self.greyscale,
+            background: self.background,
             on_broken: if self.skip_broken { OnBroken::Skip } else { OnBroken::Refuse },
             folder_labels: if self.labels { FolderLabels::Auto } else { FolderLabels::None },
             flips: self.flip,
             seed,
             split: self.split,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_background_means_black_and_black_is_not_written() {
+        let config = DataConfig::from_source("folder:pictures");
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(!text.contains("background"), "{text}");
+        assert_eq!(serde_json::from_str::<DataConfig>(&text).unwrap(), config);
+        let white = DataConfig { background: Background::White, ..config };
+        let text = serde_json::to_string(&white).unwrap();
+        assert!(text.contains(r#""background":"white""#), "{text}");
+        let read: DataConfig = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.load_options(0).background, Background::White);
     }
 }

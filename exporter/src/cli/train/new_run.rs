@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ddpm_data::{OnBroken, Source, Split};
+use ddpm_data::{Background, OnBroken, Source, Split};
 
 use crate::cli::layers::{DataKeys, Layer};
 use crate::cli::settings::{PaceFlags, RunFlags};
@@ -41,6 +41,10 @@ pub(super) struct NewRun {
     #[arg(long, help_heading = "Data")]
     greyscale: bool,
 
+    /// Colour behind transparent pictures [default: black].
+    #[arg(long, value_enum, value_name = "COLOUR", help_heading = "Data")]
+    background: Option<Background>,
+
     /// Train without labels, even if the data has them.
     #[arg(long, help_heading = "Data")]
     no_labels: bool,
@@ -57,7 +61,8 @@ pub(super) struct NewRun {
     #[arg(long, help_heading = "Data")]
     no_flip: bool,
 
-    /// What to do with pictures that cannot be decoded [default: refuse].
+    /// What to do with pictures, and other entries of the data, that cannot be read
+    /// [default: refuse].
     #[arg(long, value_enum, help_heading = "Data")]
     on_broken: Option<OnBroken>,
 }
@@ -72,6 +77,7 @@ impl NewRun {
                 split: self.split,
                 image_size: self.image_size,
                 greyscale: self.greyscale.then_some(true),
+                background: self.background,
                 skip_broken: self.on_broken.map(|on_broken| on_broken == OnBroken::Skip),
                 labels: self.no_labels.then_some(false),
                 flip: match (self.flip, self.no_flip) {
