@@ -64,10 +64,10 @@ fn find(dir: &Path, names: &[String]) -> Result<(PathBuf, PathBuf), DataError> {
         let folder = dir.join(folder);
         in_folder(&folder, names).map(|file| (folder, file))
     };
-    if let Some(found) = FOLDERS.iter().find_map(|folder| holds(folder)) {
+    if let Some(found) = FOLDERS.iter().find_map(holds) {
         return Ok(found);
     }
-    let mut relatives: Vec<_> = RELATIVES.iter().filter_map(|folder| holds(folder)).collect();
+    let mut relatives: Vec<_> = RELATIVES.iter().filter_map(holds).collect();
     match (relatives.pop(), relatives.len()) {
         (Some(found), 0) => Ok(found),
         (Some(_), _) => Err(DataError::missing(

@@ -86,7 +86,9 @@ impl PictureFiles {
         let mut entries = archive.entries();
         let all = entries.files.len() + entries.broken.len();
         entries.files.retain(|(name, _)| !is_hidden(name));
-        entries.broken.retain(|(name, _)| !is_hidden(name));
+        // `..` is no hidden file, however it is separated from the rest.
+        let is_outside = |name: &Path| name.as_os_str().as_encoded_bytes().starts_with(b"..");
+        entries.broken.retain(|(name, _)| is_outside(name) || !is_hidden(name));
         let mut ignored = Ignored::default();
         ignored.add_hidden(all - entries.files.len() - entries.broken.len());
         let files = entries.files.into_iter().map(|(name, at)| Found { name, at }).collect();
@@ -237,6 +239,9 @@ fn read_picture(
     judge(name, &bytes[..bytes.len().min(HEAD_LEN)])?;
     if length > MAX_FILE_BYTES {
         return Err(too_large().into());
+    }
+    if (bytes.len() as u64) < FIRST_READ {
+        return Ok(bytes);
     }
     // A length may be a lie, so what was read decides.
     let mut read_up_to = |bytes: &mut Vec<u8>, limit: u64| {

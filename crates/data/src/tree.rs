@@ -34,24 +34,27 @@ impl Listing {
     /// [`DataError::Read`] if `root` itself cannot be read.
     pub(crate) fn of(root: &Path) -> Result<Self, DataError> {
         let mut listing = Self::default();
-        let mut visits = HashMap::new();
+        let mut links = FollowedLinks::new(root);
         let mut walk = WalkDir::new(root).follow_links(true).into_iter();
         while let Some(entry) = walk.next() {
-            match entry {
+            let entry = match entry {
+                Ok(entry) => entry,
                 Err(cause) if cause.depth() == 0 => return Err(DataError::walk(root)(cause)),
-                Err(cause) => listing.refuse(root, &cause),
-                Ok(entry) if entry.depth() > 0 && is_hidden(entry.file_name().as_ref()) => {
-                    listing.hidden += 1;
-                    if entry.file_type().is_dir() {
-                        walk.skip_current_dir();
-                    }
+                Err(cause) => {
+                    listing.refuse(root, &cause);
+                    continue;
                 }
-                Ok(entry) if is_reached_too_often(&entry, &mut visits) => {
-                    let reason = "links lead to this folder over and over; remove some of them";
-                    listing.broken.push((below(root, entry.path()), reason.to_owned()));
-                    walk.skip_current_dir();
-                }
-                Ok(entry) => listing.add(root, &entry),
+            };
+            if entry.depth() > 0 && is_hidden(entry.file_name().as_ref()) {
+                listing.hidden += 1;
+            } else if let Some(reason) = links.refuse(&entry) {
+                listing.broken.push((below(root, entry.path()), reason));
+            } else {
+                listing.add(root, &entry);
+                continue;
+            }
+            if entry.file_type().is_dir() {
+                walk.skip_current_dir();
             }
         }
         Ok(listing)
@@ -82,15 +85,35 @@ fn below(root: &Path, path: &Path) -> PathBuf {
     path.strip_prefix(root).unwrap_or(path).to_path_buf()
 }
 
-/// Counts how often links lead to a folder.
-fn is_reached_too_often(entry: &DirEntry, visits: &mut HashMap<(u64, u64), usize>) -> bool {
-    if !entry.path_is_symlink() || !entry.file_type().is_dir() {
-        return false;
+/// The links to folders that were followed so far.
+struct FollowedLinks {
+    /// Where the listed folder really lies.
+    root: Option<PathBuf>,
+    /// How often links led to a folder, by device and inode.
+    visits: HashMap<(u64, u64), usize>,
+}
+
+impl FollowedLinks {
+    fn new(root: &Path) -> Self {
+        Self { root: root.canonicalize().ok(), visits: HashMap::new() }
     }
-    let Ok(metadata) = entry.metadata() else { return false };
-    let count = visits.entry((metadata.dev(), metadata.ino())).or_default();
-    *count += 1;
-    *count > MAX_VISITS
+
+    /// Says why a link to a folder is not followed, as text that follows its name; `None` for any
+    /// other entry. The walk itself finds links to a folder that it is in.
+    fn refuse(&mut self, entry: &DirEntry) -> Option<String> {
+        if entry.depth() == 0 || !entry.path_is_symlink() || !entry.file_type().is_dir() {
+            return None;
+        }
+        let (root, target) = (self.root.as_ref()?, entry.path().canonicalize().ok()?);
+        if root.starts_with(&target) {
+            return Some(format!("the link leads to {}, which holds this data", shown(&target)));
+        }
+        let metadata = entry.metadata().ok()?;
+        let count = self.visits.entry((metadata.dev(), metadata.ino())).or_default();
+        *count += 1;
+        let reason = "links lead to this folder over and over; remove some of them";
+        (*count > MAX_VISITS).then(|| reason.to_owned())
+    }
 }
 
 /// Says why an entry cannot be used, as text that follows its name.

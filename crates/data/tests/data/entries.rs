@@ -40,6 +40,15 @@ fn links_that_lead_nowhere_or_back_are_named() {
     fs::create_dir(dir.path().join("sub")).unwrap();
     symlink("..", dir.path().join("sub/up")).unwrap();
     check(&dir, "sub/up", "leads back to");
+    // Out of the folder, to one that holds it.
+    let dir = good();
+    let inner = dir.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    fs::rename(dir.path().join("good.bmp"), inner.join("good.bmp")).unwrap();
+    symlink("..", inner.join("up")).unwrap();
+    let set = load(&Source::Folder(inner), &skipping(8)).unwrap();
+    assert!(set.skipped()[0].1.contains("which holds this data"), "{:?}", set.skipped());
+    assert_eq!((set.len(), set.skipped().len()), (1, 1));
     let dir = good();
     symlink("self", dir.path().join("self")).unwrap();
     check(&dir, "self", "cannot follow the link");

@@ -11,6 +11,7 @@ mod folder;
 mod idx;
 mod lsun;
 mod modes;
+mod places;
 mod support;
 mod tables;
 mod tiff;

@@ -59,6 +59,16 @@ fn every_codec_that_writers_choose_is_read_from_a_single_file() {
 }
 
 #[test]
+fn a_compression_that_is_not_built_in_is_no_broken_download() {
+    for (name, codec) in [("brotli", "Brotli"), ("lz4", "LZ4")] {
+        let path = fixture("data/parquet_codecs").join(format!("{name}.parquet"));
+        let message = refusal(&Source::Parquet(path), &LoadOptions::default());
+        let expected = format!("compressed with {codec}, which is not built in; write it again");
+        assert!(message.contains(&expected) && !message.contains("fetch"), "{message}");
+    }
+}
+
+#[test]
 fn rows_without_picture_or_label_are_broken_and_named() {
     let dir = tables(&SHARDS);
     let source = Source::Parquet(dir.path().to_path_buf());
