@@ -5,14 +5,15 @@
 //! outside is refused all the same.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
+use crate::content::{Content, HEAD_LEN};
 use crate::positioned::Positioned;
 use crate::{DataError, regular};
 
@@ -81,11 +82,9 @@ impl Archive {
     fn entry(&self, at: usize) -> Result<Option<PathBuf>, (PathBuf, String)> {
         let number = || PathBuf::from(format!("entry {at}"));
         let entry = self.zip.by_index_data(at).map_err(|cause| (number(), cause.to_string()))?;
-        let raw = PathBuf::from(OsStr::from_bytes(entry.name_raw()));
-        let name = match enclosed(entry.name_raw()) {
-            Ok(name) => name,
-            Err(reason) => return Err((raw, reason.to_owned())),
-        };
+        let text = entry.name().map_err(|cause| (number(), cause.to_string()))?;
+        let name = enclosed(&text, str::from_utf8(entry.name_raw()).is_ok())
+            .map_err(|reason| (PathBuf::from(&*text), reason.to_owned()))?;
         if entry.is_dir() {
             return Ok(None);
         }
@@ -160,8 +159,11 @@ pub(crate) fn reason(cause: &io::Error) -> String {
 }
 
 fn not_a_zip(mut file: Positioned, cause: &ZipError) -> String {
-    let mut head = [0; 8];
+    let mut head = [0; HEAD_LEN];
     let read = file.read(&mut head).unwrap_or(0);
+    if matches!(Content::of(&head[..read]), Content::Picture(_) | Content::Unread(_)) {
+        return "it is one picture; name the folder that it lies in".to_owned();
+    }
     match OTHERS.iter().find(|(start, _)| head[..read].starts_with(start)) {
         Some((_, what)) => format!(
             "it is {what}; only zip archives are read in place: unpack it, and name the folder"
@@ -172,28 +174,29 @@ fn not_a_zip(mut file: Positioned, cause: &ZipError) -> String {
 
 /// Turns the name of an entry into a path below the archive.
 ///
-/// Names are UTF-8 or in an older encoding that archives do not tell. Then the bytes are kept as
-/// they are, which leaves different names different.
+/// * `is_utf8`: whether the name is stored as UTF-8. Others are read as the oldest encoding, in
+///   which every byte is a character, so that different names stay different.
 ///
 /// # Errors
 ///
 /// Why there is no such path, as text that follows the name.
-fn enclosed(name: &[u8]) -> Result<PathBuf, &'static str> {
+fn enclosed(name: &str, is_utf8: bool) -> Result<PathBuf, &'static str> {
     // Some programs for Windows write backslashes. In other encodings that byte may be the second
     // half of a character.
-    let is_separator = |byte: &u8| *byte == b'/' || *byte == b'\\' && str::from_utf8(name).is_ok();
-    if name.first().is_some_and(is_separator) || matches!(name, [b'A'..=b'z', b':', ..]) {
+    let is_separator = |symbol| symbol == '/' || symbol == '\\' && is_utf8;
+    let has_drive = matches!(name.as_bytes(), [b'A'..=b'Z' | b'a'..=b'z', b':', ..]);
+    if name.starts_with(is_separator) || has_drive {
         return Err("its absolute name points outside of it; pack it again");
     }
-    if name.contains(&0) {
+    if name.contains('\0') {
         return Err("its name holds a zero; pack it again");
     }
     let mut path = PathBuf::new();
     for part in name.split(is_separator) {
         match part {
-            b".." => return Err("`..` in its name points outside of it; pack it again"),
-            b"" | b"." => {}
-            part => path.push(OsStr::from_bytes(part)),
+            ".." => return Err("`..` in its name points outside of it; pack it again"),
+            "" | "." => {}
+            part => path.push(part),
         }
     }
     Ok(path)
@@ -226,17 +229,16 @@ mod tests {
         for (name, path) in
             [("a/b.png", "a/b.png"), ("./a//b", "a/b"), (r"a\b.png", "a/b.png"), ("a..b", "a..b")]
         {
-            assert_eq!(enclosed(name.as_bytes()).unwrap(), Path::new(path));
+            assert_eq!(enclosed(name, true).unwrap(), Path::new(path));
         }
         for name in ["/etc/a", r"\\server\a", "C:/a", "../a", "a/../b", r"a\..\b", "a\0b"] {
-            assert!(enclosed(name.as_bytes()).is_err(), "{name}");
+            assert!(enclosed(name, true).is_err(), "{name}");
         }
     }
 
     #[test]
     fn half_of_a_character_is_no_separator() {
-        // The katakana ソ in Shift JIS ends in the byte of a backslash.
-        let name = b"\x83\x5c/1.png";
-        assert_eq!(enclosed(name).unwrap().parent().unwrap().as_os_str().as_bytes(), b"\x83\x5c");
+        // The katakana ソ in Shift JIS, which ends in the byte of a backslash, read as CP437.
+        assert_eq!(enclosed("â\\/1.png", false).unwrap().parent().unwrap(), Path::new("â\\"));
     }
 }

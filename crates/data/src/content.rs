@@ -28,9 +28,10 @@ const PICTURES: [&str; 47] = [
     "psd", "qoi", "svg", "tga", "tif", "tiff", "webp", "xcf",
 ];
 /// Those among them that are not decoded here, and whose content is not always recognised.
-const UNREAD: [&str; 26] = [
+const UNREAD: [&str; 27] = [
     "avif", "cur", "dcm", "dds", "emf", "exr", "hdr", "heic", "heif", "hif", "ico", "j2c", "j2k",
-    "jp2", "jpc", "jpf", "jpx", "jxl", "jxr", "pam", "pcx", "psb", "psd", "qoi", "tga", "xcf",
+    "jp2", "jpc", "jpf", "jpx", "jxl", "jxr", "pam", "pcx", "psb", "psd", "qoi", "svg", "tga",
+    "xcf",
 ];
 /// Extensions of camera raw files. Most are TIFF files whose first picture is a small preview, so
 /// here the name decides.

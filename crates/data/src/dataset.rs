@@ -137,6 +137,13 @@ impl Dataset {
         (self.remarks.transparent, self.remarks.background)
     }
 
+    /// Returns the number of pictures that are the first frame of an animation or the first page of
+    /// several; the others are not used.
+    #[must_use]
+    pub fn first_frames(&self) -> usize {
+        self.remarks.first_frames
+    }
+
     /// Returns sizes and colours of the pictures before cropping and resizing, with counts; empty
     /// for points.
     #[must_use]
@@ -213,6 +220,9 @@ impl Dataset {
         }
         if let (count @ 1.., background) = self.transparent() {
             line += &format!(", {count} transparent on {background}");
+        }
+        if let count @ 1.. = self.first_frames() {
+            line += &format!(", {count} with more frames or pages, which are not used");
         }
         if let Some(others) = self.remarks.ignored.summary() {
             line += &format!(", {others}");

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::names::shown;
 use crate::picture::{self, Decoded, Form};
 use crate::pictures::Pictures;
+use crate::places::found_in;
 use crate::remarks::{Ignored, Remarks};
 use crate::{Background, DataError, LoadOptions, OnBroken};
 
@@ -178,7 +179,7 @@ impl Gather {
 
     /// Moves a picture into the block. All must be squares of one size, which resizing guarantees.
     fn keep(&mut self, decoded: Decoded, path: PathBuf) -> Result<(), DataError> {
-        let Decoded { picture, form, transparent } = decoded;
+        let Decoded { picture, form, transparent, has_more } = decoded;
         let size = self.joined.as_ref().map_or(picture.height, |joined| joined.height);
         if (picture.height, picture.width) != (size, size) {
             let problem = format!(
@@ -196,6 +197,7 @@ impl Gather {
         self.paths.push(path);
         *self.forms.entry(form).or_default() += 1;
         self.remarks.transparent += usize::from(transparent);
+        self.remarks.first_frames += usize::from(has_more);
         Ok(())
     }
 
@@ -233,6 +235,9 @@ impl Gather {
             if let Some(others) = self.remarks.ignored.summary() {
                 problem += &format!("; {others}");
             }
+            if self.root.is_dir() {
+                problem += &format!("; {}", found_in(&self.root));
+            }
             return Err(DataError::missing(&self.root, problem));
         };
         if let (OnBroken::Refuse, Some((path, reason))) = (self.on_broken, first) {
@@ -262,7 +267,7 @@ mod tests {
     fn grey(value: u8) -> Decoded {
         let picture = Pictures { channels: 1, height: 1, width: 1, pixels: vec![value] };
         let form = Form { width: 1, height: 1, colour: "grey" };
-        Decoded { picture, form, transparent: false }
+        Decoded { picture, form, transparent: false, has_more: false }
     }
 
     fn odd_is_broken(i: usize) -> Result<Decoded, LeftOut> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::labels::Labels;
 use crate::pictures::Pictures;
-use crate::places::found_in;
+use crate::places::{absent, found_in};
 use crate::{DataError, Split, gzip};
 
 /// Two zero bytes, the type (8: unsigned byte), the number of dimensions.
@@ -53,12 +53,8 @@ pub(crate) fn load(dir: &Path, split: Split) -> Result<(Pictures, Option<Labels>
 
 /// Finds the folder that holds a file with one of the names, and the file.
 fn find(dir: &Path, names: &[String]) -> Result<(PathBuf, PathBuf), DataError> {
-    if dir.is_file() {
-        let problem = "it is a file; unpack it, if it is an archive, and name the folder";
-        return Err(DataError::missing(dir, problem));
-    }
     if !dir.is_dir() {
-        return Err(DataError::missing(dir, "there is no such folder"));
+        return Err(absent(dir, "folder"));
     }
     let holds = |folder: &&str| {
         let folder = dir.join(folder);

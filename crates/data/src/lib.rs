@@ -22,8 +22,8 @@
 //! * file access: `picture_files` reads the pictures of a folder, which `tree` lists, or of an
 //!   `archive`, through `positioned`; `content` tells pictures from other files by their first
 //!   bytes, `names` shows and sorts out names, `places` says what lies elsewhere; `regular`, `gzip` and `bounded` read single files;
-//! * one picture: `picture` decodes it over a `background`, `jpeg` checks what decoders do not
-//!   report, `resize` scales it;
+//! * one picture: `picture` decodes it over a `background`, `jpeg` and `frames` tell
+//!   what decoders do not report, `resize` scales it;
 //! * all pictures: `gather` joins them into one block of `pictures`, with `labels` and `remarks`;
 //! * `dataset`: what training draws from; `digest`: which data set it is; `report`: what a data set
 //!   contains, and its `page`; `error`: why loading failed.
@@ -87,6 +87,8 @@ mod picture;
 pub use picture::Form;
 
 mod jpeg;
+
+mod frames;
 
 mod resize;
 

@@ -4,6 +4,18 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
+/// What macOS, Windows, Synology's disk stations and ext4 leave beside files, in lower case.
+const SYSTEM: [&str; 8] = [
+    "__macosx",
+    "icon\r",
+    "thumbs.db",
+    "desktop.ini",
+    "$recycle.bin",
+    "system volume information",
+    "@eadir",
+    "lost+found",
+];
+
 /// Returns a path as messages show it: control characters and bytes that are not UTF-8 are written
 /// as escapes, so that two names never look alike and none changes what a terminal shows.
 pub(crate) fn shown(path: &Path) -> String {
@@ -35,14 +47,13 @@ pub(crate) fn extension(name: &Path) -> Option<String> {
 }
 
 /// Returns whether a path is, or lies in, what systems leave beside files: hidden files and folders,
-/// whose names begin with a dot, and those that macOS and Windows add.
+/// whose names begin with a dot, and those of [`SYSTEM`].
 pub(crate) fn is_hidden(name: &Path) -> bool {
     let hidden = |part: Component<'_>| {
         let Component::Normal(part) = part else { return false };
         let part = part.as_bytes();
         let lower = part.to_ascii_lowercase();
-        part.starts_with(b".")
-            || matches!(&*lower, b"__macosx" | b"thumbs.db" | b"desktop.ini" | b"icon\r")
+        part.starts_with(b".") || SYSTEM.iter().any(|name| *lower == *name.as_bytes())
     };
     name.components().any(hidden)
 }
@@ -68,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_systems_add_is_hidden() {
-        for name in [".DS_Store", "a/.b/c.png", "__MACOSX/a.png", "a/Thumbs.db", "Desktop.ini"] {
+        for name in [".DS_Store", "a/.b/c.png", "__MACOSX/a.png", "a/Thumbs.db", "@eaDir/a.jpg"] {
             assert!(is_hidden(Path::new(name)), "{name}");
         }
         for name in ["a.png", "a/b.c/d", "icons/thumbs.png", "../a.png", "./a.png"] {

@@ -29,6 +29,10 @@ impl Report {
             let (count, background) = (self.transparent.count, self.transparent.background);
             page.line("transparent", format_args!("{count} on {background}; see --background"));
         }
+        if self.first_frames > 0 {
+            let count = self.first_frames;
+            page.line("frames", format_args!("{count} with several, of which the first is used"));
+        }
         self.add_forms(&mut page);
         self.add_classes(&mut page);
         page.line("duplicates", self.duplicates.len());
@@ -170,6 +174,7 @@ mod tests {
             memory_bytes: 192 * count,
             flips: true,
             transparent: Transparent { count: 2, background: Background::White },
+            first_frames: 1,
             found: (0..count).map(found).collect(),
             classes: Some((0..count).map(|i| Class { name: format!("c{i}"), count: i }).collect()),
             duplicates: (30..count).map(duplicate).collect(),
@@ -185,6 +190,7 @@ mod tests {
         for line in [
             "digest      0123456789abcdef",
             "transparent 2 on white; see --background",
+            "frames      1 with several, of which the first is used",
             "found       50x9 RGB: 50",
             "found       and 99990 more (`data check --json` lists all)",
             "classes     100000, of 0 to 99999 items",

@@ -11,6 +11,7 @@ use image::{
 
 use crate::background::Background;
 use crate::content::{self, Content, HEAD_LEN};
+use crate::frames;
 use crate::jpeg::{self, Inks};
 use crate::pictures::Pictures;
 
@@ -27,6 +28,8 @@ pub(crate) struct Decoded {
     pub(crate) form: Form,
     /// Whether the background shows through it.
     pub(crate) transparent: bool,
+    /// Whether the file has more frames or pages, which are not used.
+    pub(crate) has_more: bool,
 }
 
 impl Decoded {
@@ -83,7 +86,8 @@ pub(crate) fn decode(bytes: &[u8], background: Background) -> Result<Decoded, St
     let picture = upright(decoder).map_err(cannot)?;
     let form = Form { width: picture.width(), height: picture.height(), colour };
     let (picture, transparent) = to_rgb_planes(picture, background);
-    Ok(Decoded { picture, form, transparent })
+    let has_more = frames::has_several(bytes, format);
+    Ok(Decoded { picture, form, transparent, has_more })
 }
 
 /// Checks what JPEG decoders do not report.

@@ -14,7 +14,7 @@ use crate::content::{self, Content, HEAD_LEN};
 use crate::gather::{Gather, LeftOut};
 use crate::names::is_hidden;
 use crate::picture::{self, Decoded};
-use crate::places::found_in;
+use crate::places::{absent, found_in};
 use crate::remarks::Ignored;
 use crate::tree::Listing;
 use crate::{Background, DataError, OnBroken, regular};
@@ -61,7 +61,7 @@ impl PictureFiles {
         } else if root.is_file() {
             Self::in_archive(root)?
         } else {
-            return Err(DataError::missing(root, "there is no such folder or zip archive"));
+            return Err(absent(root, "folder or zip archive"));
         };
         if found.files.is_empty() && found.broken.is_empty() {
             let others = found.ignored.summary().map(|others| format!("; {others}"));

@@ -18,6 +18,8 @@ pub(crate) struct Remarks {
     pub(crate) transparent: usize,
     /// What lies behind them.
     pub(crate) background: Background,
+    /// Number of pictures that are the first of several frames or pages, which are not used.
+    pub(crate) first_frames: usize,
     /// Files that are no pictures, and do not claim to be, counted by kind.
     pub(crate) ignored: Ignored,
 }

@@ -28,6 +28,8 @@ pub struct Report {
     pub flips: bool,
     /// Pictures that the background shows through.
     pub transparent: Transparent,
+    /// Pictures that are the first of several frames or pages; the others are not used.
+    pub first_frames: usize,
     /// Sizes and colours of the pictures before cropping and resizing.
     pub found: Vec<Found>,
     /// The classes in the order of their labels; absent without labels.
@@ -119,6 +121,7 @@ impl Report {
             memory_bytes: set.len() * item_bytes,
             flips: set.flips(),
             transparent: Transparent { count: transparent, background },
+            first_frames: set.first_frames(),
             found: found.collect(),
             classes: classes(set),
             duplicates: duplicates(set),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tar::{Archive, Entry};
 
 use crate::bounded::read_at_most;
-use crate::places::found_in;
+use crate::places::{absent, found_in};
 use crate::{DataError, Split, gzip, regular};
 
 /// One of the two official versions of the data set.
@@ -97,7 +97,7 @@ impl BatchFiles {
             return Self::in_archive(path, split);
         }
         if !path.is_dir() {
-            return Err(DataError::missing(path, "there is no such folder or archive"));
+            return Err(absent(path, "folder or archive"));
         }
         for version in VERSIONS {
             let mut folders = version.folders().iter().map(|folder| path.join(folder));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::environment::FILE;
 use crate::names::is_hidden;
-use crate::places::found_in;
+use crate::places::{absent, found_in};
 use crate::{DataError, Split, regular};
 
 /// A folder with an LMDB environment.
@@ -34,8 +34,7 @@ pub(super) struct Folders {
 /// [`DataError::Missing`] if there are none, [`DataError::Read`] if the system fails to read.
 pub(super) fn find(path: &Path, split: Split) -> Result<Folders, DataError> {
     if !path.is_dir() {
-        let problem = "there is no such folder; an archive of LSUN must be unpacked first";
-        return Err(DataError::missing(path, problem));
+        return Err(absent(path, "folder, into which an archive of LSUN must be unpacked first"));
     }
     let mut folders = all(path)?;
     if folders.found.is_empty() && folders.broken.is_empty() {

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::names::extension;
-use crate::places::found_in;
+use crate::places::{absent, found_in};
 use crate::tree::Listing;
 use crate::{DataError, Split};
 
@@ -39,7 +39,7 @@ pub(super) fn find(path: &Path, split: Split) -> Result<Shards, DataError> {
         };
     }
     if !path.is_dir() {
-        return Err(DataError::missing(path, "there is no such folder or file"));
+        return Err(absent(path, "folder or file"));
     }
     let Listing { mut files, mut broken, .. } = Listing::of(path)?;
     files.retain(|name| extension(name).is_some_and(|extension| extension == "parquet"));

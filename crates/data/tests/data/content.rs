@@ -151,7 +151,12 @@ fn the_first_page_of_a_tiff_is_used() {
     let one = Tiff::grey(2, 2, 8, vec![1, 2, 3, 4]);
     let (directory_at, whole) = (12, one.bytes());
     let first = Tiff { next: whole.len() as u32, ..one }.bytes();
-    assert_eq!(greys(&only(&[&first, &whole[directory_at..]].concat())), [1, 2, 3, 4]);
+    let set = only(&[&first, &whole[directory_at..]].concat());
+    assert_eq!((greys(&set), set.first_frames()), ([1, 2, 3, 4], 1));
+    assert!(set.summary().contains("1 with more frames or pages"), "{}", set.summary());
+    let animation = load(&source(&folder_of(&[("a", "two_frames.gif")])), &sized(8)).unwrap();
+    assert_eq!(animation.first_frames(), 1);
+    assert_eq!(only(&whole).first_frames(), 0);
 }
 
 #[test]

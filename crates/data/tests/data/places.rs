@@ -81,7 +81,7 @@ fn an_error_lists_what_was_looked_for_and_what_is_there() {
         assert!(message.contains(part), "{part}: {message}");
     }
     let file = refusal(&Source::Idx(dir.path().join("mnist.csv")), &LoadOptions::default());
-    assert!(file.contains("it is a file; unpack it"), "{file}");
+    assert!(file.contains("it is a file, not a folder; unpack it"), "{file}");
     let nowhere = refusal(&Source::Idx("does/not/exist".into()), &LoadOptions::default());
     assert!(nowhere.contains("no such folder"), "{nowhere}");
 
