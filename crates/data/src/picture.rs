@@ -77,6 +77,9 @@ pub(crate) fn decode(bytes: &[u8], background: Background) -> Result<Decoded, St
     let inks = if format == ImageFormat::Jpeg { check_jpeg(bytes)? } else { Inks::None };
     let cannot = |cause| format!("cannot decode it: {cause}");
     let decoder = open(bytes, format).map_err(cannot)?;
+    if let (width, height @ 0) | (width @ 0, height) = decoder.dimensions() {
+        return Err(format!("it is {width}x{height} pixels, which is nothing"));
+    }
     let colour = match (inks, decoder.original_color_type()) {
         (Inks::Adobe, _) | (_, ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16) => "CMYK",
         _ => colour_name(decoder.color_type())

@@ -1,6 +1,7 @@
 //! One Parquet file: finds and reads its pictures and labels.
 
 use std::fs::File;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use parquet::basic::{Compression, Type};
@@ -33,7 +34,7 @@ impl Shard {
     /// the system fails to read.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
         let (file, _) = regular::open(path).map_err(DataError::read(path))?;
-        let reader = SerializedFileReader::new(file).map_err(damaged(path))?;
+        let reader = guarded(path, || SerializedFileReader::new(file))?;
         let metadata = reader.metadata().file_metadata();
         let pictures = columns::pictures(metadata).ok_or_else(|| {
             let columns = metadata.schema_descr().columns().iter();
@@ -141,17 +142,15 @@ impl Shard {
         let value_level = schema.column(column).max_def_level();
         self.check_compression(column)?;
         for group in 0..self.reader.num_row_groups() {
-            let reader = self
-                .reader
-                .get_row_group(group)
-                .and_then(|group| group.get_column_reader(column))
-                .map_err(damaged(&self.path))?;
+            let reader = guarded(&self.path, || {
+                self.reader.get_row_group(group)?.get_column_reader(column)
+            })?;
             let mut reader = get_typed_column_reader::<T>(reader);
             loop {
                 let (mut levels, mut values) = (Vec::new(), Vec::new());
-                let (rows, ..) = reader
-                    .read_records(CHUNK_ROWS, Some(&mut levels), None, &mut values)
-                    .map_err(damaged(&self.path))?;
+                let (rows, ..) = guarded(&self.path, || {
+                    reader.read_records(CHUNK_ROWS, Some(&mut levels), None, &mut values)
+                })?;
                 if rows == 0 {
                     break;
                 }
@@ -170,6 +169,14 @@ fn with_gaps<V>(rows: usize, levels: &[i16], value_level: i16, values: Vec<V>) -
         return (0..rows).map(|_| values.next()).collect();
     }
     levels.iter().map(|&level| if level == value_level { values.next() } else { None }).collect()
+}
+
+/// Calls the reader, which panics on some damage where it should fail.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, DataError> {
+    // What a panic leaves behind is not used again: the error ends the reading of this file.
+    let outcome = panic::catch_unwind(AssertUnwindSafe(read));
+    let contradicts = |_| ParquetError::General("its parts contradict each other".to_owned());
+    outcome.map_err(contradicts).flatten().map_err(damaged(path))
 }
 
 fn damaged(path: &Path) -> impl FnOnce(ParquetError) -> DataError {

@@ -77,6 +77,8 @@ fn what_claims_to_be_a_picture_and_is_none_is_named_with_the_reason() {
         ("a", b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF files are not read here"),
         ("a.svg", b"<?xml version='1.0'?><svg></svg>", "SVG files are not read here"),
         ("a.dds", b"DDS of another kind", "dds files are not read here"),
+        ("a.pgm", b"P5 0 2 255\n", "it is 0x2 pixels"),
+        ("a.gif", b"GIF89a\0\0\x01\0\0\0\0;", "cannot decode it"),
         ("a.dng", &Tiff::grey(2, 2, 8, vec![1; 4]).bytes(), "camera's raw format"),
     ] {
         let reason = reason(name, content);

@@ -141,6 +141,24 @@ fn a_file_cut_anywhere_is_refused_by_name() {
 }
 
 #[test]
+fn a_file_damaged_anywhere_is_refused_or_read_and_ends_nothing_else() {
+    let whole = fs::read(fixture("data/parquet").join(SHARDS[0])).unwrap();
+    let dir = tables(&[SHARDS[1]]);
+    let (good, path) = (2, dir.path().join("train-00000-of-00002.parquet"));
+    // The directory of the file, where each byte decides about others.
+    for at in whole.len() - 600..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] = 0xff;
+        fs::write(&path, bytes).unwrap();
+        // Labels that disagree are refused, whatever the reason.
+        let options =
+            LoadOptions { folder_labels: FolderLabels::None, ..with(Split::All, OnBroken::Skip) };
+        let set = load(&Source::Parquet(dir.path().to_path_buf()), &options).unwrap();
+        assert!(set.len() >= good, "{at}: {:?}", set.skipped());
+    }
+}
+
+#[test]
 fn a_split_without_files_is_refused() {
     let dir = tables(&SHARDS[..2]);
     let folder = Source::Parquet(dir.path().to_path_buf());
