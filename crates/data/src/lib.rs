@@ -21,7 +21,8 @@
 //!   `celebahq`, `lsun` and `parquet`;
 //! * file access: `picture_files` reads the pictures of a folder, which `tree` lists, or of an
 //!   `archive`, through `positioned`; `content` tells pictures from other files by their first
-//!   bytes, `names` shows and sorts out names, `places` says what lies elsewhere; `regular`, `gzip` and `bounded` read single files;
+//!   bytes, `names` shows and sorts out names, `places` says what lies there instead of the data;
+//!   `regular`, `gzip` and `bounded` read single files;
 //! * one picture: `picture` decodes it over a `background`, `jpeg` and `frames` tell
 //!   what decoders do not report, `resize` scales it;
 //! * all pictures: `gather` joins them into one block of `pictures`, with `labels` and `remarks`;

@@ -46,8 +46,8 @@ pub(crate) fn extension(name: &Path) -> Option<String> {
     name.extension().map(|extension| extension.to_string_lossy().to_lowercase())
 }
 
-/// Returns whether a path is, or lies in, what systems leave beside files: hidden files and folders,
-/// whose names begin with a dot, and those of [`SYSTEM`].
+/// Returns whether a path is, or lies in, what systems leave beside files: hidden files and
+/// folders, whose names begin with a dot, and those of [`SYSTEM`].
 pub(crate) fn is_hidden(name: &Path) -> bool {
     let hidden = |part: Component<'_>| {
         let Component::Normal(part) = part else { return false };

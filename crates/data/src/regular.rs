@@ -1,4 +1,4 @@
-//! Opens files without ever waiting: a FIFO, a socket or a device in the place of a file is refused.
+//! Opens files without ever waiting: a FIFO, a socket or a device instead of a file is refused.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io;

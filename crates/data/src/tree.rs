@@ -1,4 +1,4 @@
-//! Lists the files below a folder. One bad entry does not end the list: it is named with the reason.
+//! Lists the files below a folder. A bad entry does not end the list: it is named with the reason.
 
 use std::collections::HashMap;
 use std::fs;

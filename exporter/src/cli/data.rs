@@ -19,7 +19,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 enum Command {
-    /// Decode everything and report count, digest, sizes, classes, duplicates and unusable pictures.
+    /// Decode everything; report count, digest, sizes, classes, duplicates and unusable pictures.
     Check(Check),
 }
 
