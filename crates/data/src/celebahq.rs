@@ -6,11 +6,17 @@ use crate::gather::Gathered;
 use crate::picture_files::PictureFiles;
 use crate::{DataError, LoadOptions, folder};
 
-const PICTURES: [&str; 4] = [
+/// Where the pictures may lie: as the reference, CelebAMask-HQ and Kaggle name them.
+const PICTURES: [&str; 9] = [
     "img_celeba_hq",
     "img_celeba_hq.zip",
     "celeba_hq/img_celeba_hq",
     "celeba_hq/img_celeba_hq.zip",
+    "CelebA-HQ-img",
+    "CelebAMask-HQ/CelebA-HQ-img",
+    "celeba_hq_256",
+    "celebahq_256",
+    "data1024x1024",
 ];
 
 /// Loads all pictures in the order of their numbers. They keep their size, as in the reference,

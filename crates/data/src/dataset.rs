@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::Background;
 use crate::labelling::Labelled;
+use crate::names::shown;
 use crate::picture::Form;
 use crate::pictures::Pictures;
+use crate::remarks::Remarks;
 
 /// Kind and shape of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,7 @@ pub struct Dataset {
     pub(crate) forms: BTreeMap<Form, usize>,
     /// Where each item comes from; empty if items have no file or row of their own.
     pub(crate) paths: Vec<PathBuf>,
+    pub(crate) remarks: Remarks,
 }
 
 impl Dataset {
@@ -77,7 +81,7 @@ impl Dataset {
     /// Returns the name of item `i` in messages: its path, or its number from 0.
     #[must_use]
     pub fn item_name(&self, i: usize) -> String {
-        self.paths.get(i).map_or_else(|| format!("item {i}"), |path| path.display().to_string())
+        self.paths.get(i).map_or_else(|| format!("item {i}"), |path| shown(path))
     }
 
     /// Returns kind and shape of every item.
@@ -101,6 +105,26 @@ impl Dataset {
     #[must_use]
     pub fn skipped(&self) -> &[(PathBuf, String)] {
         &self.skipped
+    }
+
+    /// Counts files beside the pictures that are none and do not claim to be, by kind: extension,
+    /// `hidden`, …
+    #[must_use]
+    pub fn ignored(&self) -> &BTreeMap<String, usize> {
+        self.remarks.ignored.kinds()
+    }
+
+    /// Returns the number of transparent pictures, and what was put behind them.
+    #[must_use]
+    pub fn transparent(&self) -> (usize, Background) {
+        (self.remarks.transparent, self.remarks.background)
+    }
+
+    /// Returns the number of pictures that are the first frame of an animation or the first page of
+    /// several; the others are not used.
+    #[must_use]
+    pub fn first_frames(&self) -> usize {
+        self.remarks.first_frames
     }
 
     /// Returns sizes and colours of the pictures before cropping and resizing, with counts; empty
@@ -177,6 +201,15 @@ impl Dataset {
         if !self.skipped.is_empty() {
             line += &format!(", {} broken left out", self.skipped.len());
         }
+        if let (count @ 1.., background) = self.transparent() {
+            line += &format!(", {count} transparent on {background}");
+        }
+        if let count @ 1.. = self.first_frames() {
+            line += &format!(", {count} with more frames or pages, which are not used");
+        }
+        if let Some(others) = self.remarks.ignored.summary() {
+            line += &format!(", {others}");
+        }
         line
     }
 }
@@ -208,6 +241,7 @@ pub(crate) mod tests {
             skipped: Vec::new(),
             forms: BTreeMap::new(),
             paths: Vec::new(),
+            remarks: Remarks::default(),
         }
     }
 

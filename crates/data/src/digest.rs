@@ -85,6 +85,7 @@ mod tests {
     use crate::labelling::Labelled;
     use crate::labels::Labels;
     use crate::pictures::Pictures;
+    use crate::remarks::Remarks;
 
     fn set(items: Items, labels: Option<Labels>) -> Dataset {
         Dataset {
@@ -98,6 +99,7 @@ mod tests {
             skipped: Vec::new(),
             forms: BTreeMap::new(),
             paths: Vec::new(),
+            remarks: Remarks::default(),
         }
     }
 

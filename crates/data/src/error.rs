@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::names::shown;
+
 /// Every message states what is wrong, where, and what to try next.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -28,7 +30,7 @@ pub enum DataError {
         problem: String,
     },
     /// Check the path: files are missing.
-    #[error("{}: {problem}", path.display())]
+    #[error("{}: {problem}", shown(path))]
     Missing {
         /// Where they were expected.
         path: PathBuf,
@@ -36,7 +38,7 @@ pub enum DataError {
         problem: String,
     },
     /// Check permissions and the disk.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}", shown(path))]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -45,7 +47,7 @@ pub enum DataError {
         cause: io::Error,
     },
     /// Fetch or write the file again: its content violates its format.
-    #[error("{}: {problem}", path.display())]
+    #[error("{}: {problem}", shown(path))]
     Format {
         /// The file.
         path: PathBuf,
@@ -65,7 +67,7 @@ pub enum DataError {
     #[error(
         "{}: {pictures} pictures need {:.1} GB of memory, more than is available; choose a \
          smaller `--image-size`, or `--greyscale`",
-        path.display(), *bytes as f64 / 1e9
+        shown(path), *bytes as f64 / 1e9
     )]
     Memory {
         /// Where the pictures come from.
@@ -79,7 +81,7 @@ pub enum DataError {
     #[error(
         "{broken} of {total} pictures cannot be used; the first is {}: {reason}; repair or remove \
          them, or leave them out with `--on-broken skip`",
-        first.display()
+        shown(first)
     )]
     Broken {
         /// Number of unusable pictures.
@@ -112,6 +114,15 @@ impl DataError {
     /// Wraps the system's error for a file or folder; for `map_err`.
     pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |cause| Self::Read { path: path.to_path_buf(), cause }
+    }
+
+    /// Turns the error of one file among many into text that follows its name.
+    pub(crate) fn into_reason(self) -> String {
+        match self {
+            Self::Format { problem, .. } | Self::Missing { problem, .. } => problem,
+            Self::Read { cause, .. } => format!("cannot read it: {cause}"),
+            other => other.to_string(),
+        }
     }
 
     /// Wraps an error of a walk through the folder `root`; for `map_err`.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::gather::{Gather, Gathered, Preparation};
+use crate::gather::{Gathered, Preparation};
 use crate::labelling::{self, Labelled};
 use crate::picture_files::PictureFiles;
 use crate::{DataError, LoadOptions};
@@ -34,11 +34,12 @@ pub(crate) fn load(root: &Path, options: &LoadOptions) -> Result<(Gathered, Labe
 /// As [`load`].
 pub(crate) fn gather(files: &PictureFiles, options: &LoadOptions) -> Result<Gathered, DataError> {
     let preparation = Preparation::from_options(options);
-    let mut gather = Gather::new(files.root(), files.len(), options.on_broken);
+    let mut gather = files.gather(options.on_broken);
+    let decode = |i| files.decode(i, preparation.background);
     gather.add(
         files.len(),
         |i| files.path(i),
-        |i| Ok(files.decode(i)?.map(|picture| preparation.apply(picture))),
+        |i| Ok(decode(i)?.map(|picture| preparation.apply(picture))),
     )?;
     gather.finish()
 }

@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::picture::{Decoded, Form};
+use crate::names::shown;
+use crate::picture::{self, Decoded, Form};
 use crate::pictures::Pictures;
-use crate::{DataError, LoadOptions, OnBroken};
+use crate::places::found_in;
+use crate::remarks::{Ignored, Remarks};
+use crate::{Background, DataError, LoadOptions, OnBroken};
 
 /// Pictures decoded in parallel before they are moved into the block.
 const PORTION: usize = 256;
@@ -28,6 +31,28 @@ pub(crate) struct Gathered {
     pub(crate) skipped: Vec<(PathBuf, String)>,
     /// Sizes and colours of the kept pictures in their files, with counts.
     pub(crate) forms: BTreeMap<Form, usize>,
+    pub(crate) remarks: Remarks,
+}
+
+/// Why a file or a row does not become a picture of the set.
+#[derive(Debug)]
+pub(crate) enum LeftOut {
+    /// It should be one and cannot be used: the reason, as text that follows its name.
+    Broken(String),
+    /// It is something else, and does not claim to be a picture.
+    Ignored,
+}
+
+impl From<String> for LeftOut {
+    fn from(reason: String) -> Self {
+        Self::Broken(reason)
+    }
+}
+
+impl From<&str> for LeftOut {
+    fn from(reason: &str) -> Self {
+        Self::Broken(reason.to_owned())
+    }
 }
 
 /// Collects the pictures of one set.
@@ -42,6 +67,7 @@ pub(crate) struct Gather {
     paths: Vec<PathBuf>,
     skipped: Vec<(PathBuf, String)>,
     forms: BTreeMap<Form, usize>,
+    remarks: Remarks,
 }
 
 /// How a decoded picture becomes what training sees.
@@ -49,12 +75,26 @@ pub(crate) struct Gather {
 pub(crate) struct Preparation {
     pub(crate) image_size: Option<usize>,
     pub(crate) greyscale: bool,
+    pub(crate) background: Background,
 }
 
 impl Preparation {
-    /// Takes size and colour from the options.
+    /// Takes size, colour and background from the options.
     pub(crate) fn from_options(options: &LoadOptions) -> Self {
-        Self { image_size: options.image_size, greyscale: options.greyscale }
+        Self {
+            image_size: options.image_size,
+            greyscale: options.greyscale,
+            background: options.background,
+        }
+    }
+
+    /// Decodes a picture and [applies](Self::apply) itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`picture::decode`].
+    pub(crate) fn decode(self, bytes: &[u8]) -> Result<Decoded, String> {
+        Ok(picture::decode(bytes, self.background)?.map(|picture| self.apply(picture)))
     }
 
     /// Reduces to grey, crops to the centre square and resizes, each if requested.
@@ -83,13 +123,14 @@ impl Gather {
             paths: Vec::new(),
             skipped: Vec::new(),
             forms: BTreeMap::new(),
+            remarks: Remarks::default(),
         }
     }
 
     /// Adds `count` pictures, decoded on all cores.
     ///
     /// * `path`: the name of picture i in messages, for i in 0..count.
-    /// * `picture`: picture i, prepared; or why it cannot be used, as text that follows its name.
+    /// * `picture`: picture i, prepared; or why there is none.
     ///
     /// # Errors
     ///
@@ -99,7 +140,7 @@ impl Gather {
         &mut self,
         count: usize,
         path: impl Fn(usize) -> PathBuf,
-        picture: impl Fn(usize) -> Result<Decoded, String> + Sync,
+        picture: impl Fn(usize) -> Result<Decoded, LeftOut> + Sync,
     ) -> Result<(), DataError> {
         for begin in (0..count).step_by(PORTION) {
             let portion = PORTION.min(count - begin);
@@ -107,7 +148,8 @@ impl Gather {
             for (i, outcome) in (begin..).zip(decoded.collect::<Vec<_>>()) {
                 match outcome {
                     Ok(decoded) => self.keep(decoded, path(i))?,
-                    Err(reason) => self.skipped.push((path(i), reason)),
+                    Err(LeftOut::Broken(reason)) => self.skipped.push((path(i), reason)),
+                    Err(LeftOut::Ignored) => self.remarks.ignored.add(&path(i)),
                 }
                 self.added += 1;
             }
@@ -120,9 +162,24 @@ impl Gather {
         self.skipped.push((path, reason.to_owned()));
     }
 
+    /// Sets the largest number of pictures to come.
+    pub(crate) fn expect(&mut self, count: usize) {
+        self.expected = count;
+    }
+
+    /// Counts files that are no pictures.
+    pub(crate) fn ignore(&mut self, files: &Ignored) {
+        self.remarks.ignored.join(files);
+    }
+
+    /// Passes over pictures that cannot be numbered one by one, so that the next has number `next`.
+    pub(crate) fn go_on_at(&mut self, next: usize) {
+        self.added = next;
+    }
+
     /// Moves a picture into the block. All must be squares of one size, which resizing guarantees.
     fn keep(&mut self, decoded: Decoded, path: PathBuf) -> Result<(), DataError> {
-        let Decoded { picture, form } = decoded;
+        let Decoded { picture, form, transparent, has_more } = decoded;
         let size = self.joined.as_ref().map_or(picture.height, |joined| joined.height);
         if (picture.height, picture.width) != (size, size) {
             let problem = format!(
@@ -139,6 +196,8 @@ impl Gather {
         self.kept.push(self.added);
         self.paths.push(path);
         *self.forms.entry(form).or_default() += 1;
+        self.remarks.transparent += usize::from(transparent);
+        self.remarks.first_frames += usize::from(has_more);
         Ok(())
     }
 
@@ -165,14 +224,20 @@ impl Gather {
         self.skipped.sort();
         let first = self.skipped.first();
         let Some(mut pictures) = self.joined else {
-            let problem = match first {
+            let mut problem = match first {
                 Some((path, reason)) => format!(
                     "none of its {} pictures can be used; the first is {}: {reason}",
                     self.skipped.len(),
-                    path.display()
+                    shown(path)
                 ),
                 None => "it contains no picture".to_owned(),
             };
+            if let Some(others) = self.remarks.ignored.summary() {
+                problem += &format!("; {others}");
+            }
+            if self.root.is_dir() {
+                problem += &format!("; {}", found_in(&self.root));
+            }
             return Err(DataError::missing(&self.root, problem));
         };
         if let (OnBroken::Refuse, Some((path, reason))) = (self.on_broken, first) {
@@ -190,6 +255,7 @@ impl Gather {
             paths: self.paths,
             skipped: self.skipped,
             forms: self.forms,
+            remarks: self.remarks,
         })
     }
 }
@@ -200,11 +266,12 @@ mod tests {
 
     fn grey(value: u8) -> Decoded {
         let picture = Pictures { channels: 1, height: 1, width: 1, pixels: vec![value] };
-        Decoded { picture, form: Form { width: 1, height: 1, colour: "grey" } }
+        let form = Form { width: 1, height: 1, colour: "grey" };
+        Decoded { picture, form, transparent: false, has_more: false }
     }
 
-    fn odd_is_broken(i: usize) -> Result<Decoded, String> {
-        if i % 2 == 1 { Err("odd".to_owned()) } else { Ok(grey((i % 256) as u8)) }
+    fn odd_is_broken(i: usize) -> Result<Decoded, LeftOut> {
+        if i % 2 == 1 { Err("odd".into()) } else { Ok(grey((i % 256) as u8)) }
     }
 
     fn path(i: usize) -> PathBuf {

@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 
 use crate::labels::Labels;
 use crate::pictures::Pictures;
+use crate::places::{absent, found_in};
 use crate::{DataError, Split, gzip};
 
 /// Two zero bytes, the type (8: unsigned byte), the number of dimensions.
 const IMAGES_MAGIC: u32 = 0x0000_0803;
 const LABELS_MAGIC: u32 = 0x0000_0801;
-/// Where the files may lie: in the folder itself, or as torchvision lays them out.
-const FOLDERS: [&str; 3] = ["", "MNIST/raw", "raw"];
+/// Where the files may lie: in the folder itself, or as torchvision lays out MNIST.
+const FOLDERS: [&str; 4] = ["", "MNIST/raw", "raw", "MNIST"];
+/// Where torchvision puts relatives of MNIST. Only one of them may be there.
+const RELATIVES: [&str; 2] = ["FashionMNIST/raw", "KMNIST/raw"];
 
 /// Loads one split: pictures `[1, height, width]` and their labels; class k is named "k".
 ///
@@ -29,8 +32,13 @@ pub(crate) fn load(dir: &Path, split: Split) -> Result<(Pictures, Labels), DataE
         // Loading refuses the other splits.
         Split::Train | Split::Valid | Split::All => "train",
     };
-    let images_path = find(dir, &format!("{prefix}-images-idx3-ubyte"))?;
-    let labels_path = find(dir, &format!("{prefix}-labels-idx1-ubyte"))?;
+    let images = [format!("{prefix}-images-idx3-ubyte"), format!("{prefix}-images.idx3-ubyte")];
+    let labels = [format!("{prefix}-labels-idx1-ubyte"), format!("{prefix}-labels.idx1-ubyte")];
+    let (folder, images_path) = find(dir, &images)?;
+    let labels_path = in_folder(&folder, &labels).ok_or_else(|| {
+        let problem = format!("no {}; {}", names(&labels), found_in(&folder));
+        DataError::missing(&folder, problem)
+    })?;
 
     let ([count, height, width], pixels) = read(&images_path, IMAGES_MAGIC)?;
     let ([labels_count], labels) = read(&labels_path, LABELS_MAGIC)?;
@@ -43,16 +51,47 @@ pub(crate) fn load(dir: &Path, split: Split) -> Result<(Pictures, Labels), DataE
     Ok((pictures, Labels::numbered(labels.into_iter().map(usize::from).collect())))
 }
 
-fn find(dir: &Path, name: &str) -> Result<PathBuf, DataError> {
-    let folders = FOLDERS.iter().map(|folder| dir.join(folder));
-    let mut candidates =
-        folders.flat_map(|folder| [folder.join(name), folder.join(format!("{name}.gz"))]);
-    candidates.find(|path| path.is_file()).ok_or_else(|| {
-        DataError::missing(
+/// Finds the folder that holds a file with one of the names, and the file.
+fn find(dir: &Path, names: &[String]) -> Result<(PathBuf, PathBuf), DataError> {
+    if !dir.is_dir() {
+        return Err(absent(dir, "folder"));
+    }
+    let holds = |folder: &&str| {
+        let folder = dir.join(folder);
+        in_folder(&folder, names).map(|file| (folder, file))
+    };
+    if let Some(found) = FOLDERS.iter().find_map(holds) {
+        return Ok(found);
+    }
+    let mut relatives: Vec<_> = RELATIVES.iter().filter_map(holds).collect();
+    match (relatives.pop(), relatives.len()) {
+        (Some(found), 0) => Ok(found),
+        (Some(_), _) => Err(DataError::missing(
             dir,
-            format!("no {name} or {name}.gz in it, nor in MNIST/raw or raw below it"),
-        )
-    })
+            format!("it holds several data sets; name one of {} below it", RELATIVES.join(", ")),
+        )),
+        (None, _) => {
+            let places = [&FOLDERS[1..], &RELATIVES[..]].concat().join(", ");
+            let problem = format!(
+                "no {} in it, nor in {places} below it; {}",
+                self::names(names),
+                found_in(dir)
+            );
+            Err(DataError::missing(dir, problem))
+        }
+    }
+}
+
+/// Finds a file with one of the names, gzipped or not, in a folder. Kaggle's copy of MNIST puts
+/// each file into a folder of its own name.
+fn in_folder(folder: &Path, names: &[String]) -> Option<PathBuf> {
+    let plain = names.iter().flat_map(|name| [name.clone(), format!("{name}.gz")]);
+    let nested = names.iter().map(|name| format!("{name}/{name}"));
+    plain.chain(nested).map(|name| folder.join(name)).find(|path| path.is_file())
+}
+
+fn names(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name}, {name}.gz")).collect::<Vec<_>>().join(", ")
 }
 
 /// Reads a file of `D` dimensions: their sizes, all at least 1, and exactly the bytes they

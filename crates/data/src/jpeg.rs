@@ -13,15 +13,9 @@ pub(crate) enum Inks {
 }
 
 /// Marker bytes that follow 0xff.
-const START_OF_IMAGE: u8 = 0xd8;
 const END_OF_IMAGE: u8 = 0xd9;
 const START_OF_SCAN: u8 = 0xda;
 const APPLICATION_14: u8 = 0xee;
-
-/// Returns whether `bytes` start like a JPEG.
-pub(crate) fn is_jpeg(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0xff, START_OF_IMAGE])
-}
 
 /// Returns whether a JPEG reaches its end-of-image marker; data that cameras append after it is
 /// ignored.
@@ -95,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_jpeg_is_whole_when_its_own_end_marker_is_there() {
-        assert!(is_jpeg(&WHOLE) && is_whole(&WHOLE));
+        assert!(is_whole(&WHOLE));
         assert!(is_whole(&[&WHOLE[..], &[1, 2, 0xff, 0xda]].concat()));
     }
 

@@ -19,15 +19,17 @@
 //! * procedural sets: [`toy`] points and [`glyphs`], both from the addressed `draws`;
 //! * formats on disk: `idx` (MNIST), `cifar10`, and sets of encoded pictures: `folder`, `celeba`,
 //!   `celebahq`, `lsun` and `parquet`;
-//! * file access: `picture_files` lists the pictures of a folder or archive, through `positioned`;
-//!   `gzip` and `bounded` read single files;
+//! * file access: `picture_files` reads the pictures of a folder, which `tree` lists, or of an
+//!   `archive`, through `positioned`; `content` tells pictures from other files by their first
+//!   bytes, `names` shows and sorts out names, `places` says what lies there instead of the data;
+//!   `regular`, `gzip` and `bounded` read single files;
 //! * `labelling` finds the split and the labels of listed pictures, `split_names` the splits that
 //!   names tell;
-//! * one picture: `picture` decodes it, `jpeg` checks what decoders do not report, `resize` scales
-//!   it;
-//! * all pictures: `gather` joins them into one block of `pictures`, with `labels`;
+//! * one picture: `picture` decodes it over a `background`, `jpeg` and `frames` tell
+//!   what decoders do not report, `resize` scales it;
+//! * all pictures: `gather` joins them into one block of `pictures`, with `labels` and `remarks`;
 //! * `dataset`, with `dataset_labels`: what training draws from; `digest`: which data set it is;
-//!   `report`: what a data set contains; `error`: why loading failed.
+//!   `report`: what a data set contains, and its `page`; `error`: why loading failed.
 
 mod source;
 pub use source::Source;
@@ -64,6 +66,18 @@ mod lsun;
 
 mod parquet;
 
+mod names;
+
+mod regular;
+
+mod tree;
+
+mod places;
+
+mod archive;
+
+mod content;
+
 mod picture_files;
 
 mod split_names;
@@ -77,12 +91,19 @@ mod bounded;
 
 mod positioned;
 
+mod background;
+pub use background::Background;
+
 mod picture;
 pub use picture::Form;
 
 mod jpeg;
 
+mod frames;
+
 mod resize;
+
+mod remarks;
 
 mod gather;
 
@@ -99,6 +120,8 @@ mod digest;
 
 mod report;
 pub use report::Report;
+
+mod page;
 
 mod error;
 pub use error::DataError;

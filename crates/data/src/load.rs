@@ -10,6 +10,7 @@ use crate::labelling::Labelled;
 use crate::labels::Labels;
 use crate::picture::Form;
 use crate::pictures::Pictures;
+use crate::remarks::Remarks;
 use crate::{
     DataError, Dataset, LabelSource, LoadOptions, Source, ToyKind, celeba, celebahq, cifar10,
     folder, glyphs, idx, lsun, parquet, toy,
@@ -170,10 +171,11 @@ fn dataset_of_files(
     labelled: Labelled,
     options: &LoadOptions,
 ) -> Dataset {
-    let Gathered { pictures, paths, skipped, forms, .. } = gathered;
+    let Gathered { pictures, paths, skipped, forms, mut remarks, .. } = gathered;
+    remarks.background = options.background;
     let flips = options.flips.unwrap_or(true);
     let items = Items::Pictures(pictures);
-    Dataset { paths, skipped, forms, ..dataset(source, items, labelled, flips) }
+    Dataset { paths, skipped, forms, remarks, ..dataset(source, items, labelled, flips) }
 }
 
 fn dataset(source: &Source, items: Items, labelled: Labelled, flips: bool) -> Dataset {
@@ -185,6 +187,7 @@ fn dataset(source: &Source, items: Items, labelled: Labelled, flips: bool) -> Da
         skipped: Vec::new(),
         forms: BTreeMap::new(),
         paths: Vec::new(),
+        remarks: Remarks::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! How to load a data set: which split, at which size, with which labels.
 
-use crate::LabelSource;
+use crate::{Background, LabelSource};
 
 /// Part of a data set; [`Source::splits`](crate::Source::splits) lists those a source has.
 #[derive(
@@ -41,7 +41,8 @@ impl Split {
     }
 }
 
-/// What to do with a picture that cannot be decoded.
+/// What to do with a picture that cannot be used, and with any other entry of the data that cannot
+/// be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum OnBroken {
     /// Stop at the first one and name it.
@@ -59,6 +60,8 @@ pub struct LoadOptions {
     pub image_size: Option<usize>,
     /// Reduces colour to one channel.
     pub greyscale: bool,
+    /// What lies behind transparent pictures.
+    pub background: Background,
     /// What to do with a picture that cannot be decoded. Formats without a file or row per picture
     /// (IDX, CIFAR-10) always refuse a damaged file.
     pub on_broken: OnBroken,

@@ -1,29 +1,35 @@
-//! Decodes one picture file: safely, upright, without transparency.
+//! Decodes one picture: safely, upright, without transparency.
 
 use std::fmt;
 use std::io::Cursor;
-use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{
+    ColorType, DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader,
+    ImageResult, Limits,
+};
 
+use crate::background::Background;
+use crate::content::{self, Content, HEAD_LEN};
+use crate::frames;
 use crate::jpeg::{self, Inks};
 use crate::pictures::Pictures;
 
-/// Extensions of files to read. Their content, not the extension, decides the format.
-pub(crate) const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
-/// Extensions of pictures that cannot be decoded here. They are reported as broken, not silently
-/// ignored.
-pub(crate) const UNSUPPORTED: [&str; 8] =
-    ["tif", "tiff", "heic", "heif", "avif", "jp2", "jxl", "tga"];
 /// Limits against decompression bombs.
 const MAX_SIDE: u32 = 16_384;
 const MAX_DECODED_BYTES: u64 = 512 << 20;
+/// Larger pictures are decoded one at a time, so that memory does not grow with the cores.
+const LARGE_BYTES: u64 = 64 << 20;
 
 /// One picture as RGB planes, with its form in the file.
 #[derive(Debug)]
 pub(crate) struct Decoded {
     pub(crate) picture: Pictures,
     pub(crate) form: Form,
+    /// Whether the background shows through it.
+    pub(crate) transparent: bool,
+    /// Whether the file has more frames or pages, which are not used.
+    pub(crate) has_more: bool,
 }
 
 impl Decoded {
@@ -50,60 +56,87 @@ impl fmt::Display for Form {
     }
 }
 
-/// Returns the extension of a name in lower case.
-pub(crate) fn extension(name: &Path) -> Option<String> {
-    name.extension().map(|extension| extension.to_string_lossy().to_lowercase())
-}
-
-/// Decodes a picture to RGB: rotates it upright by its EXIF orientation, and puts black behind
-/// transparency.
+/// Decodes a picture to RGB: rotates it upright by its EXIF orientation, and puts the background
+/// behind transparency.
 ///
-/// Black is -1 at model scale, the lowest value. Only the first frame of an animation is used; 16
-/// bits become 8; palettes and inks become colours, without colour management.
+/// Only the first frame of an animation and the first page of a TIFF are used; 16 bits become 8;
+/// palettes and inks become colours, without colour management.
 ///
 /// # Errors
 ///
-/// Why the file cannot be used, as text that follows its name: it is not a picture, truncated, has
-/// inks without a description, or exceeds 16,384 pixels per side or 512 MiB.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
-    let mut inks = Inks::None;
-    if jpeg::is_jpeg(bytes) {
-        if !jpeg::is_whole(bytes) {
-            return Err("it is truncated: the JPEG has no end".to_owned());
-        }
-        inks = jpeg::inks(bytes);
+/// Why it cannot be used, as text that follows its name: it is not a picture, truncated, of a
+/// format that is not read, has inks without a description or floating-point values, or exceeds
+/// 16,384 pixels per side or 512 MiB.
+pub(crate) fn decode(bytes: &[u8], background: Background) -> Result<Decoded, String> {
+    let head = &bytes[..bytes.len().min(HEAD_LEN)];
+    let format = match Content::of(head) {
+        Content::Picture(format) => format,
+        Content::Unread(format) => return Err(content::unread(format)),
+        Content::Other => return Err(content::explain(head).to_owned()),
+    };
+    let inks = if format == ImageFormat::Jpeg { check_jpeg(bytes)? } else { Inks::None };
+    let cannot = |cause| format!("cannot decode it: {cause}");
+    let decoder = open(bytes, format).map_err(cannot)?;
+    if let (width, height @ 0) | (width @ 0, height) = decoder.dimensions() {
+        return Err(format!("it is {width}x{height} pixels, which is nothing"));
     }
-    if inks == Inks::Unknown {
-        let reason = "it is a CMYK JPEG without the Adobe marker that says how its inks are meant; \
-                      save it as RGB";
-        return Err(reason.to_owned());
-    }
-    let (picture, colour) =
-        decode_any(bytes).map_err(|cause| format!("cannot decode it: {cause}"))?;
-    let colour = if inks == Inks::Adobe { "CMYK" } else { colour_name(colour) };
+    let colour = match (inks, decoder.original_color_type()) {
+        (Inks::Adobe, _) | (_, ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16) => "CMYK",
+        _ => colour_name(decoder.color_type())
+            .ok_or("its values are floating point; save it with 8 or 16 bits")?,
+    };
+    let _alone = alone_if_large(decoder.total_bytes());
+    let picture = upright(decoder).map_err(cannot)?;
     let form = Form { width: picture.width(), height: picture.height(), colour };
-    Ok(Decoded { picture: to_rgb_planes(&picture), form })
+    let (picture, transparent) = to_rgb_planes(picture, background);
+    let has_more = frames::has_several(bytes, format);
+    Ok(Decoded { picture, form, transparent, has_more })
 }
 
-fn decode_any(bytes: &[u8]) -> image::ImageResult<(DynamicImage, ColorType)> {
+/// Checks what JPEG decoders do not report.
+fn check_jpeg(bytes: &[u8]) -> Result<Inks, String> {
+    if !jpeg::is_whole(bytes) {
+        return Err("it is truncated: the JPEG has no end".to_owned());
+    }
+    match jpeg::inks(bytes) {
+        Inks::Unknown => Err("it is a CMYK JPEG without the Adobe marker that says how its inks \
+                              are meant; save it as RGB"
+            .to_owned()),
+        inks => Ok(inks),
+    }
+}
+
+/// Reads the header, and refuses what would need too much memory.
+fn open(bytes: &[u8], format: ImageFormat) -> ImageResult<impl ImageDecoder + '_> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_DECODED_BYTES);
 
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits.clone());
-    let mut decoder = reader.into_decoder()?;
+    let decoder = reader.into_decoder()?;
     // The decoder's own limits do not count the picture it fills.
     limits.reserve(decoder.total_bytes())?;
-    let (orientation, colour) = (decoder.orientation()?, decoder.color_type());
-    let mut picture = DynamicImage::from_decoder(decoder)?;
-    picture.apply_orientation(orientation);
-    Ok((picture, colour))
+    Ok(decoder)
 }
 
-fn colour_name(colour: ColorType) -> &'static str {
-    match colour {
+/// Waits until no other large picture is being decoded, if this one is large.
+fn alone_if_large(bytes: u64) -> Option<MutexGuard<'static, ()>> {
+    static LARGE: Mutex<()> = Mutex::new(());
+    (bytes > LARGE_BYTES).then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn upright(mut decoder: impl ImageDecoder) -> ImageResult<DynamicImage> {
+    let orientation = decoder.orientation()?;
+    let mut picture = DynamicImage::from_decoder(decoder)?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+/// Names the channels; `None` for floating point, whose range is not known.
+fn colour_name(colour: ColorType) -> Option<&'static str> {
+    Some(match colour {
         ColorType::L8 => "grey",
         ColorType::La8 => "grey and alpha",
         ColorType::Rgb8 => "RGB",
@@ -112,20 +145,27 @@ fn colour_name(colour: ColorType) -> &'static str {
         ColorType::La16 => "grey and alpha 16 bit",
         ColorType::Rgb16 => "RGB 16 bit",
         ColorType::Rgba16 => "RGBA 16 bit",
-        _ => "floating point",
-    }
+        _ => return None,
+    })
 }
 
-fn to_rgb_planes(picture: &DynamicImage) -> Pictures {
-    let rgba = picture.to_rgba8();
-    let over_black =
-        |value: u8, alpha: u8| ((u32::from(value) * u32::from(alpha) + 127) / 255) as u8;
-    let plane =
-        |channel: usize| rgba.pixels().map(move |pixel| over_black(pixel.0[channel], pixel.0[3]));
-    Pictures {
-        channels: 3,
-        height: rgba.height() as usize,
-        width: rgba.width() as usize,
-        pixels: (0..3).flat_map(plane).collect(),
+/// Splits a picture into planes over the background; returns whether that shows through.
+fn to_rgb_planes(picture: DynamicImage, background: Background) -> (Pictures, bool) {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let mut pixels = Vec::with_capacity(3 * width * height);
+    let mut transparent = false;
+    if picture.color().has_alpha() {
+        let rgba = picture.into_rgba8();
+        transparent = rgba.pixels().any(|pixel| pixel.0[3] < 255);
+        let over = |value, alpha| background.under(value, alpha);
+        for channel in 0..3 {
+            pixels.extend(rgba.pixels().map(|pixel| over(pixel.0[channel], pixel.0[3])));
+        }
+    } else {
+        let rgb = picture.into_rgb8();
+        for channel in 0..3 {
+            pixels.extend(rgb.pixels().map(|pixel| pixel.0[channel]));
+        }
     }
+    (Pictures { channels: 3, height, width, pixels }, transparent)
 }

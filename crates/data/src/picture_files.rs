@@ -1,31 +1,37 @@
 //! The picture files below a folder, or in a zip archive that is read in place.
 //!
-//! Files are found by extension, in the order of their paths, without hidden ones; in folders,
-//! links are followed. An archive is never unpacked to disk, so no name in it can overwrite a file;
-//! a name that points outside is refused all the same.
+//! Whether a file is a picture is decided by its content when it is read; its name counts only if
+//! the content is not understood. Files come in the order of their paths, without hidden ones; in
+//! folders, links are followed. What cannot be read is named, not passed over.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Component, Path, PathBuf};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use walkdir::{DirEntry, WalkDir};
-use zip::ZipArchive;
-
-use crate::DataError;
+use crate::archive::{self, Archive};
 use crate::bounded::read_at_most;
+use crate::content::{self, Content, HEAD_LEN};
+use crate::gather::{Gather, LeftOut};
+use crate::names::is_hidden;
 use crate::picture::{self, Decoded};
-use crate::positioned::Positioned;
+use crate::places::{absent, found_in};
+use crate::remarks::Ignored;
+use crate::tree::Listing;
+use crate::{Background, DataError, OnBroken, regular};
 
-/// The pictures of one folder or archive.
+/// The files of one folder or archive, most of them pictures.
 pub(crate) struct PictureFiles {
     root: PathBuf,
     store: Store,
     files: Vec<Found>,
+    /// What cannot be read, found while listing, each with the reason.
+    broken: Vec<(PathBuf, String)>,
+    ignored: Ignored,
 }
 
 enum Store {
     Folder,
-    Zip(ZipArchive<Positioned>),
+    Zip(Archive),
 }
 
 struct Found {
@@ -37,47 +43,109 @@ struct Found {
 
 /// A larger file is not a picture: a photograph of 16,384 × 16,384 pixels is well below it.
 const MAX_FILE_BYTES: u64 = 512 << 20;
+/// Larger files are read one at a time, so that memory does not grow with the cores.
+const LARGE_FILE_BYTES: u64 = 64 << 20;
+/// Bytes read before content is judged; most small pictures are then complete.
+const FIRST_READ: u64 = 16 << 10;
 
 impl PictureFiles {
-    /// Finds the pictures below a folder or in a zip archive.
+    /// Finds the files below a folder or in a zip archive.
     ///
     /// # Errors
     ///
-    /// [`DataError::Missing`] if neither exists or it holds no picture, [`DataError::Format`] if
-    /// the archive is damaged or has a name that points outside, [`DataError::Read`] if the system
-    /// fails to read.
+    /// [`DataError::Missing`] if neither exists or it holds no file, [`DataError::Format`] if the
+    /// archive is damaged, [`DataError::Read`] if the system fails to read.
     pub(crate) fn find(root: &Path) -> Result<Self, DataError> {
-        let (store, mut files) = if root.is_dir() {
-            (Store::Folder, files_below(root)?)
+        let mut found = if root.is_dir() {
+            Self::in_folder(root)?
         } else if root.is_file() {
-            let archive = open_zip(root)?;
-            let files = files_in(&archive, root)?;
-            (Store::Zip(archive), files)
+            Self::in_archive(root)?
         } else {
-            return Err(DataError::missing(root, "there is no such folder or zip archive"));
+            return Err(absent(root, "folder or zip archive"));
         };
-        files.retain(|file| is_picture(&file.name) && !is_hidden(&file.name));
-        if files.is_empty() {
-            let extensions = picture::EXTENSIONS.join(", ");
-            let problem = format!("it contains no picture ({extensions})");
+        if found.files.is_empty() && found.broken.is_empty() {
+            let others = found.ignored.summary().map(|others| format!("; {others}"));
+            let problem = format!("it contains no picture{}", others.unwrap_or_default());
             return Err(DataError::missing(root, problem));
         }
-        files.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { root: root.to_path_buf(), store, files })
+        found.files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
     }
 
-    /// Finds the pictures in the first of `names` that exists below `path`, or else in `path`
-    /// itself.
+    fn in_folder(root: &Path) -> Result<Self, DataError> {
+        let listing = Listing::of(root)?;
+        let files = listing.files.into_iter().map(|name| Found { name, at: 0 }).collect();
+        let mut ignored = Ignored::default();
+        ignored.add_hidden(listing.hidden);
+        let (root, broken) = (root.to_path_buf(), listing.broken);
+        Ok(Self { root, store: Store::Folder, files, broken, ignored })
+    }
+
+    fn in_archive(root: &Path) -> Result<Self, DataError> {
+        let archive = Archive::open(root)?;
+        let mut entries = archive.entries();
+        let all = entries.files.len() + entries.broken.len();
+        entries.files.retain(|(name, _)| !is_hidden(name));
+        // `..` is no hidden file, however it is separated from the rest.
+        let is_outside = |name: &Path| name.as_os_str().as_encoded_bytes().starts_with(b"..");
+        entries.broken.retain(|(name, _)| is_outside(name) || !is_hidden(name));
+        let mut ignored = Ignored::default();
+        ignored.add_hidden(all - entries.files.len() - entries.broken.len());
+        let files = entries.files.into_iter().map(|(name, at)| Found { name, at }).collect();
+        let (root, broken) = (root.to_path_buf(), entries.broken);
+        Ok(Self { root, store: Store::Zip(archive), files, broken, ignored })
+    }
+
+    /// Finds the files in the first of `names` that exists below `path`, or else in `path` itself.
     ///
     /// # Errors
     ///
     /// As [`find`](Self::find).
     pub(crate) fn find_below(path: &Path, names: &[&str]) -> Result<Self, DataError> {
-        let below = names.iter().map(|name| path.join(name)).find(|root| root.exists());
-        Self::find(&below.unwrap_or_else(|| path.to_path_buf()))
+        if let Some(below) = names.iter().map(|name| path.join(name)).find(|root| root.exists()) {
+            return Self::find(&below);
+        }
+        Self::find(path).map_err(|cause| match cause {
+            DataError::Missing { path, problem } if path.is_dir() => {
+                let looked_for = names.join(", ");
+                let problem = format!("{problem}, nor has it {looked_for}; {}", found_in(&path));
+                DataError::Missing { path, problem }
+            }
+            cause => cause,
+        })
     }
 
-    /// Returns the number of pictures, at least one.
+    /// Reads a text that lies among the pictures of an archive: the first file with one of the
+    /// names. Returns its path for messages; `None` in a folder, where it is read by path.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Format`] if it cannot be read, is not UTF-8, or has more than `limit` bytes.
+    pub(crate) fn text_in_archive(
+        &self,
+        names: &[&str],
+        limit: u64,
+    ) -> Result<Option<(PathBuf, String)>, DataError> {
+        let Store::Zip(archive) = &self.store else { return Ok(None) };
+        let is_wanted = |file: &Path| {
+            file.file_name().is_some_and(|name| names.iter().any(|wanted| name == *wanted))
+        };
+        let Some(i) = (0..self.len()).find(|&i| is_wanted(self.name(i))) else { return Ok(None) };
+        let path = self.path(i);
+        let bytes = archive.with_entry(self.files[i].at, |file, _| read_at_most(file, limit));
+        let text = match bytes {
+            Ok(Ok(Some(bytes))) => String::from_utf8(bytes).map_err(|cause| cause.to_string()),
+            Ok(Ok(None)) => Err(format!("it has more than {limit} bytes")),
+            Ok(Err(cause)) => Err(archive::reason(&cause)),
+            Err(reason) => Err(reason),
+        };
+        match text {
+            Ok(text) => Ok(Some((path, regular::without_mark(text)))),
+            Err(problem) => Err(DataError::format(&path, problem)),
+        }
+    }
+
+    /// Returns the number of files that may be pictures.
     pub(crate) fn len(&self) -> usize {
         self.files.len()
     }
@@ -87,125 +155,160 @@ impl PictureFiles {
         &self.root
     }
 
-    /// Returns the path of picture `i` below the root.
+    /// Returns the path of file `i` below the root.
     pub(crate) fn name(&self, i: usize) -> &Path {
         &self.files[i].name
     }
 
-    /// Returns whether file `i` is a picture, usable or not: others need no label.
+    /// Returns whether file `i` is a picture, usable or not: others need no label. Names decide
+    /// first, so that few files are opened; what cannot be read may be one.
     pub(crate) fn is_picture(&self, i: usize) -> bool {
-        is_picture(self.name(i))
+        if content::is_named_picture(self.name(i)) {
+            return true;
+        }
+        match self.first_bytes(i, HEAD_LEN as u64) {
+            Ok(head) => Content::of(&head) != Content::Other,
+            Err(_) => true,
+        }
     }
 
-    /// Returns the name of picture `i` in messages.
+    /// Returns whether the files lie in an archive.
+    pub(crate) fn is_archive(&self) -> bool {
+        matches!(self.store, Store::Zip(_))
+    }
+
+    /// Reads at most the first `limit` bytes of file `i`.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read, as text that follows its name.
+    pub(crate) fn first_bytes(&self, i: usize, limit: u64) -> Result<Vec<u8>, String> {
+        let read = |file: &mut dyn Read| {
+            let mut bytes = Vec::new();
+            file.take(limit).read_to_end(&mut bytes).map(|_| bytes)
+        };
+        let Found { name, at } = &self.files[i];
+        match &self.store {
+            Store::Folder => regular::open(&self.root.join(name))
+                .and_then(|(mut file, _)| read(&mut file))
+                .map_err(|cause| cannot_read(&cause)),
+            Store::Zip(archive) => archive
+                .with_entry(*at, |file, _| read(file))?
+                .map_err(|cause| archive::reason(&cause)),
+        }
+    }
+
+    /// Returns the name of file `i` in messages.
     pub(crate) fn path(&self, i: usize) -> PathBuf {
         self.root.join(self.name(i))
     }
 
-    /// Sorts the pictures by a key; those of equal key stay in the order of their paths.
+    /// Sorts the files by a key; those of equal key stay in the order of their paths.
     pub(crate) fn sort_by_key<K: Ord>(&mut self, key: impl Fn(&Path) -> K) {
         self.files.sort_by_cached_key(|file| key(&file.name));
     }
 
-    /// Returns the archive, if this is one, to read other files in it.
-    pub(crate) fn archive(&self) -> Option<ZipArchive<Positioned>> {
-        match &self.store {
-            Store::Folder => None,
-            Store::Zip(archive) => Some(archive.clone()),
-        }
-    }
-
-    /// Keeps only pictures whose path below the root satisfies `wanted`.
+    /// Keeps only files whose path below the root satisfies `wanted`.
     pub(crate) fn retain(&mut self, mut wanted: impl FnMut(&Path) -> bool) {
         self.files.retain(|file| wanted(&file.name));
     }
 
-    /// Reads and [decodes](picture::decode) picture `i`; any number of threads may call it at once.
+    /// Counts files that are named like no picture as ignored, and keeps the others.
+    pub(crate) fn ignore_other_names(&mut self) {
+        let (pictures, others) = std::mem::take(&mut self.files)
+            .into_iter()
+            .partition(|file| content::is_named_picture(&file.name));
+        let others: Vec<Found> = others;
+        others.iter().for_each(|file| self.ignored.add(&file.name));
+        self.files = pictures;
+    }
+
+    /// Starts gathering these files, with what listing them has found.
+    pub(crate) fn gather(&self, on_broken: OnBroken) -> Gather {
+        let mut gather = Gather::new(&self.root, self.len(), on_broken);
+        for (name, reason) in &self.broken {
+            // `join` would drop the root before an absolute name.
+            let mut path = self.root.clone().into_os_string();
+            path.push("/");
+            path.push(name);
+            gather.skip(path.into(), reason);
+        }
+        gather.ignore(&self.ignored);
+        gather
+    }
+
+    /// Reads and [decodes](picture::decode) file `i`; any number of threads may call it at once.
     ///
     /// # Errors
     ///
-    /// Why it cannot be used, as text that follows its name.
-    pub(crate) fn decode(&self, i: usize) -> Result<Decoded, String> {
-        match picture::extension(self.name(i)) {
-            Some(extension) if picture::UNSUPPORTED.contains(&&*extension) => {
-                Err(format!("{extension} files are not read here; save it as PNG or JPEG"))
-            }
-            _ => picture::decode(&self.read(i)?),
-        }
-    }
-
-    fn read(&self, i: usize) -> Result<Vec<u8>, String> {
-        let file = &self.files[i];
+    /// That it is no picture, or why it cannot be used.
+    pub(crate) fn decode(&self, i: usize, background: Background) -> Result<Decoded, LeftOut> {
+        let Found { name, at } = &self.files[i];
         let bytes = match &self.store {
-            Store::Folder => File::open(self.root.join(&file.name)).and_then(bounded),
-            Store::Zip(archive) => {
-                // Clones share the archive's directory, so a clone per thread is cheap.
-                let mut archive = archive.clone();
-                archive.by_index(file.at).map_err(io::Error::from).and_then(bounded)
-            }
+            Store::Folder => match regular::open(&self.root.join(name)) {
+                Ok((file, length)) => read_picture(name, file, length, cannot_read),
+                Err(cause) => Err(cannot_read(&cause).into()),
+            },
+            Store::Zip(archive) => archive.with_entry(*at, |file, length| {
+                read_picture(name, file, length, archive::reason)
+            })?,
         };
-        match bytes {
-            Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(format!("it has more than {} MiB", MAX_FILE_BYTES >> 20)),
-            Err(cause) => Err(format!("cannot read it: {cause}")),
-        }
+        Ok(picture::decode(&bytes?, background)?)
     }
 }
 
-fn files_below(root: &Path) -> Result<Vec<Found>, DataError> {
-    let visible = |entry: &DirEntry| entry.depth() == 0 || !is_hidden(entry.file_name().as_ref());
-    let mut files = Vec::new();
-    for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible) {
-        let entry = entry.map_err(DataError::walk(root))?;
-        if entry.file_type().is_file() {
-            let name = entry.path().strip_prefix(root).unwrap_or(entry.path()).to_path_buf();
-            files.push(Found { name, at: files.len() });
-        }
+/// Reads a file if it begins like a picture.
+///
+/// * `length`: bytes in the file, as far as is known before reading.
+/// * `reason`: says why reading failed.
+fn read_picture(
+    name: &Path,
+    mut file: impl Read,
+    length: u64,
+    reason: impl Fn(&io::Error) -> String,
+) -> Result<Vec<u8>, LeftOut> {
+    let mut bytes = Vec::with_capacity(length.min(FIRST_READ) as usize);
+    file.by_ref().take(FIRST_READ).read_to_end(&mut bytes).map_err(|cause| reason(&cause))?;
+    judge(name, &bytes[..bytes.len().min(HEAD_LEN)])?;
+    if length > MAX_FILE_BYTES {
+        return Err(too_large().into());
     }
-    Ok(files)
-}
-
-fn open_zip(path: &Path) -> Result<ZipArchive<Positioned>, DataError> {
-    let file = File::open(path).map_err(DataError::read(path))?;
-    let length = fs::metadata(path).map_err(DataError::read(path))?.len();
-    ZipArchive::new(Positioned::new(file, length)).map_err(|cause| {
-        DataError::format(path, format!("it is not a complete zip archive: {cause}; pack it again"))
-    })
-}
-
-fn files_in(archive: &ZipArchive<Positioned>, path: &Path) -> Result<Vec<Found>, DataError> {
-    let mut files = Vec::new();
-    for at in 0..archive.len() {
-        let entry = archive
-            .by_index_data(at)
-            .map_err(|cause| DataError::format(path, format!("entry {at}: {cause}")))?;
-        match entry.enclosed_name() {
-            Some(name) if entry.is_file() => files.push(Found { name, at }),
-            Some(_) => {}
-            None => {
-                let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
-                let problem = format!("`{name}` points outside of it; pack it again");
-                return Err(DataError::format(path, problem));
-            }
-        }
+    if (bytes.len() as u64) < FIRST_READ {
+        return Ok(bytes);
     }
-    Ok(files)
+    // A length may be a lie, so what was read decides.
+    let mut read_up_to = |bytes: &mut Vec<u8>, limit: u64| {
+        let rest = limit - bytes.len() as u64;
+        file.by_ref().take(rest).read_to_end(bytes).map_err(|cause| reason(&cause))
+    };
+    read_up_to(&mut bytes, LARGE_FILE_BYTES)?;
+    if bytes.len() as u64 == LARGE_FILE_BYTES {
+        static LARGE: Mutex<()> = Mutex::new(());
+        let _alone = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
+        read_up_to(&mut bytes, MAX_FILE_BYTES + 1)?;
+    }
+    if bytes.len() as u64 > MAX_FILE_BYTES { Err(too_large().into()) } else { Ok(bytes) }
 }
 
-fn is_picture(name: &Path) -> bool {
-    picture::extension(name).is_some_and(|extension| {
-        picture::EXTENSIONS.contains(&&*extension) || picture::UNSUPPORTED.contains(&&*extension)
-    })
+/// Decides by the first bytes whether a file is a picture that is read here.
+fn judge(name: &Path, head: &[u8]) -> Result<(), LeftOut> {
+    match Content::of(head) {
+        Content::Picture(_) => content::raw(name).map_or(Ok(()), |reason| Err(reason.into())),
+        Content::Unread(format) => Err(content::unread(format).into()),
+        Content::Other if content::is_named_picture(name) => {
+            Err(content::no_picture(name, head).into())
+        }
+        Content::Other => Err(LeftOut::Ignored),
+    }
 }
 
-/// Returns whether the name of a file or of a folder above it begins with a dot, like the files
-/// that systems leave beside pictures.
-fn is_hidden(name: &Path) -> bool {
-    let hidden = |part: Component<'_>| part.as_os_str().to_string_lossy().starts_with('.');
-    name.components().any(hidden)
+fn too_large() -> String {
+    format!("it has more than {} MiB", MAX_FILE_BYTES >> 20)
 }
 
-/// Reads a file of at most [`MAX_FILE_BYTES`]; `None` if it is larger.
-fn bounded(file: impl Read) -> io::Result<Option<Vec<u8>>> {
-    read_at_most(file, MAX_FILE_BYTES)
+fn cannot_read(cause: &io::Error) -> String {
+    match cause.kind() {
+        ErrorKind::NotFound => "it vanished while the folder was read".to_owned(),
+        _ => format!("cannot read it: {cause}"),
+    }
 }

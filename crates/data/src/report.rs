@@ -1,13 +1,14 @@
 //! A report of what a data set contains, to check before a long training.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ddpm_package::Sha256Hex;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::labelling::LabelOrigin;
-use crate::{Dataset, ItemShape};
+use crate::names::shown;
+use crate::{Background, Dataset, ItemShape};
 
 /// Machine-readable description of a loaded data set.
 #[derive(Debug, Serialize)]
@@ -16,6 +17,8 @@ pub struct Report {
     pub source: String,
     /// `pictures` or `points`.
     pub kind: &'static str,
+    /// SHA-256 of everything that training sees, as [`Dataset::digest`] computes it.
+    pub digest: String,
     /// Number of items that training would see.
     pub count: usize,
     /// `[channels, height, width]`, or `[2]`.
@@ -24,6 +27,10 @@ pub struct Report {
     pub memory_bytes: usize,
     /// Whether pictures would be mirrored at random.
     pub flips: bool,
+    /// Pictures that the background shows through.
+    pub transparent: Transparent,
+    /// Pictures that are the first of several frames or pages; the others are not used.
+    pub first_frames: usize,
     /// Sizes and colours of the pictures before cropping and resizing.
     pub found: Vec<Found>,
     /// Where the labels come from, or why there are none.
@@ -36,6 +43,8 @@ pub struct Report {
     pub left_out: Vec<LeftOut>,
     /// Sentences about splits and labels that a user should read.
     pub notes: Vec<String>,
+    /// Files beside the pictures that are none and do not claim to be, counted by kind.
+    pub ignored: BTreeMap<String, usize>,
 }
 
 /// Where the labels come from, or why there are none.
@@ -51,6 +60,15 @@ pub struct Labels {
     pub without_label: usize,
     /// Pictures left out because they have no label, while others have one.
     pub left_out: Vec<String>,
+}
+
+/// Transparent pictures, which networks see over a background.
+#[derive(Debug, Serialize)]
+pub struct Transparent {
+    /// Number of pictures.
+    pub count: usize,
+    /// What lies behind them.
+    pub background: Background,
 }
 
 /// Pictures of one form.
@@ -109,23 +127,28 @@ impl Report {
             colour: form.colour,
             count,
         });
-        let left_out = set.skipped().iter().map(|(path, reason)| LeftOut {
-            path: path.display().to_string(),
-            reason: reason.clone(),
-        });
+        let left_out = set
+            .skipped()
+            .iter()
+            .map(|(path, reason)| LeftOut { path: shown(path), reason: reason.clone() });
+        let (transparent, background) = set.transparent();
         Self {
             source: set.name().to_owned(),
             kind,
+            digest: set.digest(),
             count: set.len(),
             shape,
             memory_bytes: set.len() * item_bytes,
             flips: set.flips(),
+            transparent: Transparent { count: transparent, background },
+            first_frames: set.first_frames(),
             found: found.collect(),
             labels: labels(set),
             classes: classes(set),
             duplicates: duplicates(set),
             left_out: left_out.collect(),
             notes: set.notes().to_vec(),
+            ignored: set.ignored().clone(),
         }
     }
 }

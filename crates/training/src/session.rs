@@ -286,8 +286,8 @@ fn announce_data(dataset: &Dataset) {
     if let Some(more) = dataset.unlabelled().len().checked_sub(LISTED).filter(|more| *more > 0) {
         note!("left out {more} more pictures without a label; `data check --json` lists all");
     }
-    for (path, reason) in dataset.skipped() {
-        note!("left out {}: {reason}", path.display());
+    for line in dataset.left_out_lines() {
+        note!("left out {line}");
     }
 }
 

@@ -3,12 +3,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ddpm_data::{Dataset, ItemShape, LoadOptions, OnBroken, Report, Source, Split};
-use ddpm_files::write_whole;
+use ddpm_console::note;
+use ddpm_data::{Background, Dataset, ItemShape, LoadOptions, OnBroken, Report, Source, Split};
+use ddpm_files::{is_stdout, write_whole};
 use ddpm_pictures::sheet;
 
 use super::Failure;
 use super::labels::LabelFlags;
+use super::output::print_text;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
@@ -18,7 +20,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 enum Command {
-    /// Decode everything and report count, sizes, classes, duplicates and unusable pictures.
+    /// Decode everything; report count, digest, sizes, classes, duplicates and unusable pictures.
     Check(Check),
 }
 
@@ -43,7 +45,12 @@ struct Check {
     #[arg(long, value_enum)]
     split: Option<Split>,
 
-    /// What to do with pictures that cannot be decoded [default: refuse, with exit code 6].
+    /// Colour behind transparent pictures.
+    #[arg(long, value_enum, value_name = "COLOUR", default_value_t)]
+    background: Background,
+
+    /// What to do with pictures, and other entries of the data, that cannot be read [default:
+    /// refuse, with exit code 6].
     #[arg(long, value_enum)]
     on_broken: Option<OnBroken>,
 
@@ -51,11 +58,12 @@ struct Check {
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
-    /// Draw the first 64 pictures as training would see them, or the first 10,000 points.
+    /// Draw the first 64 pictures as training would see them, or the first 10,000 points; - is
+    /// standard output, and the report then goes to stderr.
     #[arg(long, value_name = "FILE.png")]
     grid: Option<PathBuf>,
 
-    /// Print one JSON document instead of lines.
+    /// Print one JSON document, which lists everything, instead of a page.
     #[arg(long)]
     json: bool,
 }
@@ -69,10 +77,6 @@ Examples:
 Exit code: 0 if training could start, 3 if the data cannot be loaded, 6 if some pictures cannot be
 used.";
 
-/// Duplicates printed; `--json` lists all of them.
-const LISTED_DUPLICATES: usize = 20;
-/// Pictures without a label printed.
-const LISTED_UNLABELLED: usize = 20;
 /// Items on a grid.
 const GRID_PICTURES: usize = 64;
 const GRID_POINTS: usize = 10_000;
@@ -89,14 +93,18 @@ impl Check {
     fn run(&self) -> Result<(), Failure> {
         let set = ddpm_data::load(&self.source, &self.options())?;
         let report = Report::of(&set);
-        if self.json {
-            let json = serde_json::to_string_pretty(&report);
-            println!("{}", json.map_err(|error| Failure::Failed(error.into()))?);
-        } else {
-            print_lines(&report);
-        }
         if let Some(path) = &self.grid {
             write_grid(path, &set)?;
+        }
+        let text = if self.json {
+            let json = serde_json::to_string_pretty(&report);
+            json.map_err(|error| Failure::Failed(error.into()))? + "\n"
+        } else {
+            report.page()
+        };
+        match self.grid.as_deref().is_some_and(is_stdout) {
+            true => note!("{}", text.trim_end()),
+            false => print_text(&text)?,
         }
         self.judge(&report)
     }
@@ -106,6 +114,7 @@ impl Check {
         LoadOptions {
             image_size: self.image_size,
             greyscale: self.greyscale,
+            background: self.background,
             on_broken: OnBroken::Skip,
             labels: self.labels.source().unwrap_or_default(),
             flips: None,
@@ -125,46 +134,6 @@ impl Check {
             broken + report.count
         )))
     }
-}
-
-fn print_lines(report: &Report) {
-    let shape: Vec<String> = report.shape.iter().map(usize::to_string).collect();
-    let megabytes = report.memory_bytes as f64 / 1e6;
-    line("data", &report.source);
-    line("items", &format!("{} {} of {}", report.count, report.kind, shape.join("x")));
-    line("memory", &format!("{megabytes:.1} MB"));
-    line("flips", if report.flips { "at random" } else { "none" });
-    for form in &report.found {
-        let (width, height, colour) = (form.width, form.height, form.colour);
-        line("found", &format!("{width}x{height} {colour}: {}", form.count));
-    }
-    line("labels", &report.labels.summary);
-    for note in &report.notes {
-        line("note", note);
-    }
-    for class in report.classes.iter().flatten() {
-        line("class", &format!("{}: {}", class.name, class.count));
-    }
-    line("duplicates", &report.duplicates.len().to_string());
-    for duplicate in report.duplicates.iter().take(LISTED_DUPLICATES) {
-        line("duplicate", &format!("{} equals {}", duplicate.item, duplicate.equals));
-    }
-    let unlabelled = &report.labels.left_out;
-    for path in unlabelled.iter().take(LISTED_UNLABELLED) {
-        line("no label", path);
-    }
-    if unlabelled.len() > LISTED_UNLABELLED {
-        let more = unlabelled.len() - LISTED_UNLABELLED;
-        line("no label", &format!("{more} more; `--json` lists all"));
-    }
-    line("left out", &report.left_out.len().to_string());
-    for left_out in &report.left_out {
-        line("left out", &format!("{}: {}", left_out.path, left_out.reason));
-    }
-}
-
-fn line(name: &str, value: &str) {
-    println!("{name:11} {value}");
 }
 
 fn write_grid(path: &Path, set: &Dataset) -> Result<(), Failure> {

@@ -6,9 +6,10 @@
 mod data_support;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Output;
 
-use ddpm_data::{Split, load};
+use ddpm_data::{Background, Split, load};
 use image::ImageReader;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
@@ -78,6 +79,75 @@ fn broken_pictures_are_all_named_and_end_in_exit_code_6_unless_skipped() {
     for line in ["items       3 pictures of 3x8x8", "class       cat: 2", "duplicates  1"] {
         assert!(stdout(&skipped).contains(line), "{}", stdout(&skipped));
     }
+}
+
+#[test]
+fn what_is_no_picture_is_named_or_counted_and_none_stops_the_check() {
+    let dir = folder_of(&[
+        ("a.jfif", "turned.jpg"),
+        ("b", "halves.webp"),
+        ("c.tiff", "halves.bmp"),
+        ("notes.txt", "make.py"),
+        ("d.heic", "make.py"),
+        ("e.png", "transparent.png"),
+    ]);
+    fs::write(dir.path().join("f.pgm"), b"P5 2 1 255\n\x01\x02").unwrap();
+    symlink("nowhere", dir.path().join("g.png")).unwrap();
+    fs::create_dir(dir.path().join("sub")).unwrap();
+    symlink("..", dir.path().join("sub/loop")).unwrap();
+    symlink("/dev/zero", dir.path().join("h.png")).unwrap();
+    let source = format!("folder:{}", dir.path().display());
+    let output = check(&[&source, "--image-size", "8"]);
+    assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+    let page = stdout(&output);
+    for part in [
+        "items       5 pictures",
+        "found       2x1 grey: 1",
+        "transparent 1 on black; see --background",
+        "left out    4",
+        "d.heic: heic files are not read here",
+        "g.png: the link leads to nowhere",
+        "h.png: it is a device",
+        "sub/loop: the link leads back to",
+        "ignored     1 other file ignored (1 .txt)",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+}
+
+#[test]
+fn the_digest_is_that_of_the_data_wherever_it_lies() {
+    let digest = |source: &str, flags: &[&str]| {
+        let output =
+            check(&[&[source, "--image-size", "8", "--on-broken", "skip"], flags].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        output
+    };
+    let ((dir, source), (_moved, elsewhere)) = (pets(), pets());
+    let whole = parsed(&digest(&source, &["--json"]))["digest"].as_str().unwrap().to_owned();
+    assert_eq!(whole.len(), 64);
+    let page = stdout(&digest(&elsewhere, &[]));
+    assert!(page.contains(&format!("digest      {}\n", &whole[..16])), "{page}");
+    fs::copy(fixture("data/turned.jpg"), dir.path().join("dog/1.jpg")).unwrap();
+    assert_ne!(parsed(&digest(&source, &["--json"]))["digest"], json!(whole));
+}
+
+#[test]
+fn the_background_is_a_setting_of_the_run() {
+    let pictures = folder_of(&[("a.png", "transparent.png"), ("b.bmp", "halves.bmp")]);
+    let source = format!("folder:{}", pictures.path().display());
+    let flags = ["--image-size", "8", "--background", "white"];
+    let report = parsed(&check(&[&[source.as_str(), "--json"], &flags[..]].concat()));
+    assert_eq!(report["transparent"], json!({ "count": 1, "background": "white" }));
+
+    let dir = tempdir().unwrap();
+    let run = dir.path().join("run");
+    let train = ["train", "--data", &source, "--steps", "20", "--batch-size", "1", "--no-export"];
+    let place = ["--lr", "1e-3", "--warmup", "0", "--device", "cpu", "--out", text(&run)];
+    let printed = stderr(&succeed(&mut exporter(&[&train[..], &flags, &place].concat())));
+    assert!(printed.contains("1 transparent on white"), "{printed}");
+    let checkpoint = ddpm_training::Checkpoint::find(&run).unwrap();
+    assert_eq!(checkpoint.config().data.background, Background::White);
 }
 
 #[test]

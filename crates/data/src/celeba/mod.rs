@@ -8,7 +8,7 @@ mod partition;
 
 use std::path::{Path, PathBuf};
 
-use crate::gather::{Gather, Gathered, Preparation};
+use crate::gather::{Gathered, Preparation};
 use crate::picture::Decoded;
 use crate::picture_files::PictureFiles;
 use crate::{DataError, LoadOptions};
@@ -22,11 +22,18 @@ const TOP: usize = 40;
 const LEFT: usize = 15;
 const SIDE: usize = 148;
 
-const PICTURES: [&str; 4] = [
+/// Where the pictures may lie: as the authors, torchvision and Kaggle name them.
+const PICTURES: [&str; 10] = [
     "img_align_celeba",
     "img_align_celeba.zip",
     "celeba/img_align_celeba",
     "celeba/img_align_celeba.zip",
+    "Img/img_align_celeba",
+    "Img/img_align_celeba.zip",
+    "CelebA/Img/img_align_celeba",
+    "CelebA/Img/img_align_celeba.zip",
+    "celeba-dataset.zip",
+    "archive.zip",
 ];
 
 /// Loads one split. [`Split::All`](crate::Split::All), which the reference trains on, needs no
@@ -45,8 +52,9 @@ const PICTURES: [&str; 4] = [
 pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Gathered, DataError> {
     let mut files = PictureFiles::find_below(path, &PICTURES)?;
     let mut broken = Vec::new();
-    match Partition::find(files.root())? {
+    match Partition::find(&files)? {
         Some(partition) => {
+            files.ignore_other_names();
             broken = partition.disagreements(&files, options.split);
             files.retain(|name| partition.contains(name, options.split));
         }
@@ -62,11 +70,11 @@ fn gather(
 ) -> Result<Gathered, DataError> {
     let image_size = options.image_size.or(Some(SIZE));
     let preparation = Preparation { image_size, ..Preparation::from_options(options) };
-    let mut gather = Gather::new(files.root(), files.len(), options.on_broken);
+    let mut gather = files.gather(options.on_broken);
     for (path, reason) in broken {
         gather.skip(path, reason);
     }
-    let face = |i| face(files.decode(i)?, preparation);
+    let face = |i| Ok(face(files.decode(i, preparation.background)?, preparation)?);
     gather.add(files.len(), |i| files.path(i), face)?;
     gather.finish()
 }

@@ -5,15 +5,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::picture_files::PictureFiles;
-use crate::{DataError, Split};
+use crate::{DataError, Split, regular};
 
 const FILE: &str = "list_eval_partition.txt";
 const TABLE: &str = "list_eval_partition.csv";
 const HEADINGS: &str = "image_id,partition";
+/// The official file has 3 MB.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Maps pictures to splits.
 #[derive(Debug)]
@@ -37,16 +38,29 @@ pub(super) fn require_whole(pictures: &Path, split: Split) -> Result<(), DataErr
 }
 
 impl Partition {
-    /// Reads the partition beside the folder or archive of pictures, if it exists. Where a folder
-    /// lies in one of the same name, as Kaggle's does, looks beside the outer one too.
+    /// Reads the partition beside the folder or archive of pictures, or in the archive, if it
+    /// exists. Where a folder lies in one of the same name, as Kaggle's does, looks beside the
+    /// outer one too.
     ///
     /// # Errors
     ///
     /// [`DataError::Format`] with the invalid line, [`DataError::Read`] if the system fails to
     /// read.
-    pub(super) fn find(pictures: &Path) -> Result<Option<Self>, DataError> {
-        let Some(path) = file_beside(pictures) else { return Ok(None) };
-        let text = fs::read_to_string(&path).map_err(DataError::read(&path))?;
+    pub(super) fn find(pictures: &PictureFiles) -> Result<Option<Self>, DataError> {
+        let (path, text) = match file_beside(pictures.root()) {
+            Some(path) => {
+                let text = regular::read_text(&path, MAX_BYTES).map_err(DataError::read(&path))?;
+                (path, text)
+            }
+            None => match pictures.text_in_archive(&[FILE, TABLE], MAX_BYTES)? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        Self::parse(&path, &text).map(Some)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, DataError> {
         let is_entry = |line: &str| !line.trim().is_empty() && line.trim() != HEADINGS;
         let lines = text.lines().enumerate().filter(|(_, line)| is_entry(line));
         let split_of = lines
@@ -56,11 +70,11 @@ impl Partition {
                         "line {} is `{line}`, not a name and 0, 1 or 2; fetch it again",
                         number + 1
                     );
-                    DataError::format(&path, problem)
+                    DataError::format(path, problem)
                 })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Some(Self { split_of }))
+        Ok(Self { split_of })
     }
 
     /// Returns whether a picture belongs to a split, by its file name alone.
@@ -96,7 +110,10 @@ impl Partition {
 fn file_beside(pictures: &Path) -> Option<PathBuf> {
     let parent = pictures.parent()?;
     let same_name = parent.file_name() == pictures.file_name();
-    let folders = [Some(parent), parent.parent().filter(|_| same_name)];
+    // The authors' download has the folders `Img` and `Eval`.
+    let eval = parent.parent().map(|grandparent| grandparent.join("Eval"));
+    let outer = parent.parent().filter(|_| same_name).map(Path::to_path_buf);
+    let folders = [Some(parent.to_path_buf()), outer, eval];
     let places = folders
         .into_iter()
         .flatten()

@@ -1,14 +1,14 @@
 //! The batch files: in a folder, or in an archive that is read without unpacking it to disk.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use tar::{Archive, Entry};
 
 use crate::bounded::read_at_most;
-use crate::{DataError, Split, gzip};
+use crate::places::{absent, found_in};
+use crate::{DataError, Split, gzip, regular};
 
 /// One of the two official versions of the data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(super) struct BatchFiles {
 const VERSIONS: [Version; 2] = [Version::Binary, Version::Python];
 /// The data set's files have at most 31 MB; a larger file does not belong to it.
 const MAX_FILE_BYTES: u64 = 64 << 20;
+/// The archive unpacks to 185 MB; beyond this it is another one, or a bomb.
+const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 
 impl Version {
     pub(super) fn batches(self, split: Split) -> &'static [&'static str] {
@@ -57,19 +59,26 @@ impl Version {
         }
     }
 
-    /// Returns the folder that the archive unpacks to.
-    fn folder(self) -> &'static str {
+    /// Returns the folders that hold the batches: those of the archive, of Kaggle and of Keras.
+    fn folders(self) -> &'static [&'static str] {
         match self {
-            Self::Binary => "cifar-10-batches-bin",
-            Self::Python => "cifar-10-batches-py",
+            Self::Binary => &["", "cifar-10-batches-bin", "cifar-10-binary/cifar-10-batches-bin"],
+            Self::Python => &[
+                "",
+                "cifar-10-batches-py",
+                "cifar-10-python/cifar-10-batches-py",
+                "cifar-10-batches-py-target/cifar-10-batches-py",
+            ],
         }
     }
 
-    /// Returns the file name of the archive.
-    fn archive(self) -> &'static str {
+    /// Returns the file names of the archive: the official one, and that of Keras.
+    fn archives(self) -> &'static [&'static str] {
         match self {
-            Self::Binary => "cifar-10-binary.tar.gz",
-            Self::Python => "cifar-10-python.tar.gz",
+            Self::Binary => &["cifar-10-binary.tar.gz", "cifar-10-binary.tar"],
+            Self::Python => {
+                &["cifar-10-python.tar.gz", "cifar-10-python.tar", "cifar-10-batches-py.tar.gz"]
+            }
         }
     }
 }
@@ -87,17 +96,23 @@ impl BatchFiles {
         if path.is_file() {
             return Self::in_archive(path, split);
         }
+        if !path.is_dir() {
+            return Err(absent(path, "folder or archive"));
+        }
         for version in VERSIONS {
-            let folders = [path.to_path_buf(), path.join(version.folder())];
+            let mut folders = version.folders().iter().map(|folder| path.join(folder));
             let has_batch = |folder: &PathBuf| folder.join(version.batches(split)[0]).is_file();
-            if let Some(root) = folders.into_iter().find(has_batch) {
+            if let Some(root) = folders.find(has_batch) {
                 return Ok(Self { version, root, unpacked: None });
             }
         }
-        let mut archives = VERSIONS.map(|version| path.join(version.archive())).into_iter();
-        match archives.find(|archive| archive.is_file()) {
+        let archives = VERSIONS.into_iter().flat_map(Version::archives);
+        match archives.map(|archive| path.join(archive)).find(|archive| archive.is_file()) {
             Some(archive) => Self::in_archive(&archive, split),
-            None => Err(DataError::missing(path, no_batches(split))),
+            None => {
+                let problem = format!("{}; {}", no_batches(split), found_in(path));
+                Err(DataError::missing(path, problem))
+            }
         }
     }
 
@@ -138,8 +153,8 @@ impl BatchFiles {
             return Ok(unpacked.get(name).cloned());
         }
         let path = self.path_of(name);
-        let file = match File::open(&path) {
-            Ok(file) => file,
+        let file = match regular::open(&path) {
+            Ok((file, _)) => file,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(DataError::read(&path)(cause)),
         };
@@ -159,7 +174,8 @@ fn unpack(path: &Path, names: &[&str]) -> Result<HashMap<String, Vec<u8>>, DataE
         )
     };
     let mut unpacked = HashMap::new();
-    for entry in Archive::new(gzip::open(path)?).entries().map_err(damaged)? {
+    let bounded = gzip::open(path)?.take(MAX_ARCHIVE_BYTES);
+    for entry in Archive::new(bounded).entries().map_err(damaged)? {
         let entry = entry.map_err(damaged)?;
         if let Some(name) = name_of(&entry).filter(|name| names.contains(&name.as_str())) {
             let bytes = read_at_most(entry, MAX_FILE_BYTES).map_err(damaged)?;

@@ -58,33 +58,22 @@ pub(super) fn find(
         }
     }
     let mut sidecars = Vec::new();
-    match files.archive() {
-        None => {
-            for folder in folders {
-                let path = folder.join(name);
-                let content = read(&files.root().join(&path))?;
-                sidecars.extend(content.map(|content| Sidecar { path, content }));
-            }
+    if !files.is_archive() {
+        for folder in folders {
+            let path = folder.join(name);
+            let content = read(&files.root().join(&path))?;
+            sidecars.extend(content.map(|content| Sidecar { path, content }));
         }
-        Some(mut archive) => {
-            let damaged = |cause| DataError::format(files.root(), format!("{name} in it: {cause}"));
-            let is_named = |at: &usize| {
-                let path = archive.name_for_index(*at).and_then(Result::ok);
-                path.is_some_and(|path| path.ends_with(name))
-            };
-            let likely: Vec<usize> = (0..archive.len()).filter(is_named).collect();
-            for at in likely {
-                let file = archive.by_index(at).map_err(|cause| damaged(cause.to_string()))?;
-                let Some(path) = file.enclosed_name() else { continue };
-                let above = path.parent().is_some_and(|folder| folders.contains(folder));
-                if above && path.ends_with(name) && file.is_file() {
-                    let content = read_at_most(file, MAX_BYTES);
-                    let content = content.map_err(|cause| damaged(cause.to_string()))?;
-                    let content = content.ok_or_else(|| damaged("it is too large".to_owned()))?;
-                    sidecars.push(Sidecar { path, content });
-                }
-            }
+        return Ok(sidecars);
+    }
+    let above = |path: &Path| path.parent().is_some_and(|folder| folders.contains(folder));
+    for i in (0..files.len()).filter(|&i| files.name(i).ends_with(name) && above(files.name(i))) {
+        let damaged = |cause: &str| DataError::format(&files.path(i), cause);
+        let content = files.first_bytes(i, MAX_BYTES + 1).map_err(|cause| damaged(&cause))?;
+        if content.len() as u64 > MAX_BYTES {
+            return Err(damaged("it is too large"));
         }
+        sidecars.push(Sidecar { path: files.name(i).to_path_buf(), content });
     }
     Ok(sidecars)
 }

@@ -64,6 +64,19 @@ impl Environment {
         self.len
     }
 
+    /// Returns the path of the file that holds everything.
+    pub(super) fn file(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+
+    /// Returns whether an error is about this file, and not about one picture in it.
+    pub(super) fn is_cause_of(&self, error: &DataError) -> bool {
+        let (DataError::Format { path, .. } | DataError::Read { path, .. }) = error else {
+            return false;
+        };
+        *path == self.file()
+    }
+
     /// Returns the name of a value in messages.
     pub(super) fn value_path(&self, key: &[u8]) -> PathBuf {
         self.folder.join(String::from_utf8_lossy(key).into_owned())
@@ -78,7 +91,7 @@ impl Environment {
         &self,
         mut visit: impl FnMut(&[Entry<'_>]) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
-        let file = self.folder.join(FILE);
+        let file = self.file();
         let database = unnamed(&self.env, &file)?;
         let transaction = self.env.read_txn().map_err(damaged(&file))?;
         let mut remaining = database.iter(&transaction).map_err(damaged(&file))?;

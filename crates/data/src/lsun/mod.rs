@@ -15,9 +15,9 @@ use std::sync::{Mutex, PoisonError};
 use crate::gather::{Gather, Gathered, Preparation};
 use crate::labelling::Labelled;
 use crate::labels::Labels;
-use crate::{DataError, LabelSource, LoadOptions, picture};
+use crate::{DataError, LabelSource, LoadOptions, OnBroken};
 use environment::Environment;
-use folders::Folder;
+use folders::{Folder, Folders};
 
 /// Loads one split. Several categories become the classes.
 ///
@@ -31,25 +31,29 @@ use folders::Folder;
 /// [`DataError::Unclear`] if a folder beside those of categories has no category in its name.
 pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<(Gathered, Labelled), DataError> {
     let folders = folders::find(path, options.split)?;
-    check_categories(path, &folders, &options.labels)?;
+    check_categories(path, &folders.found, &options.labels)?;
     // A process may open an environment only once: another load waits until this one is done.
     static ENVIRONMENTS: Mutex<()> = Mutex::new(());
     let _open = ENVIRONMENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut environments = Vec::new();
-    for folder in &folders {
-        environments.push(Environment::open(&folder.path)?);
+    let Folders { found, broken } = folders;
+    let (mut folders, mut environments) = (Vec::new(), Vec::new());
+    let mut gather = Gather::new(path, 0, options.on_broken);
+    for (path, reason) in broken {
+        gather.skip(path, &reason);
     }
-    let preparation = Preparation::from_options(options);
-    let expected = environments.iter().map(Environment::len).sum();
-    let mut gather = Gather::new(path, expected, options.on_broken);
-    for environment in &environments {
-        environment.for_each_chunk(|values| {
-            let decoded = |i: usize| {
-                Ok(picture::decode(values[i].1)?.map(|picture| preparation.apply(picture)))
-            };
-            gather.add(values.len(), |i| environment.value_path(values[i].0), decoded)
-        })?;
+    for folder in found {
+        match Environment::open(&folder.path) {
+            Ok(environment) => {
+                environments.push(environment);
+                folders.push(folder);
+            }
+            Err(cause) if options.on_broken == OnBroken::Skip => {
+                gather.skip(folder.path, &cause.into_reason());
+            }
+            Err(cause) => return Err(cause),
+        }
     }
+    gather_all(&environments, &mut gather, options)?;
     let gathered = gather.finish()?;
     let categories = environments
         .iter()
@@ -58,6 +62,34 @@ pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<(Gathered, Labe
     let categories: Vec<&String> = categories.collect();
     let labelled = labels(&folders, &categories, &gathered.kept);
     Ok((gathered, labelled))
+}
+
+fn gather_all(
+    environments: &[Environment],
+    gather: &mut Gather,
+    options: &LoadOptions,
+) -> Result<(), DataError> {
+    let preparation = Preparation::from_options(options);
+    gather.expect(environments.iter().map(Environment::len).sum());
+    let mut next = 0;
+    for environment in environments {
+        let read = environment.for_each_chunk(|values| {
+            let decoded = |i: usize| Ok(preparation.decode(values[i].1)?);
+            gather.add(values.len(), |i| environment.value_path(values[i].0), decoded)
+        });
+        next += environment.len();
+        match read {
+            Ok(()) => {}
+            Err(cause)
+                if options.on_broken == OnBroken::Skip && environment.is_cause_of(&cause) =>
+            {
+                gather.skip(environment.file(), &cause.into_reason());
+                gather.go_on_at(next);
+            }
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(())
 }
 
 /// Makes the categories the classes if there are two or more.

@@ -10,13 +10,14 @@ mod labels;
 mod shard;
 mod shards;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::gather::{Gather, Gathered, Preparation};
 use crate::labelling::Labelled;
-use crate::{DataError, LabelSource, LoadOptions, picture};
+use crate::{DataError, LabelSource, LoadOptions, OnBroken};
 use labels::RowLabels;
 use shard::Shard;
+use shards::Shards;
 
 /// Loads one split, with labels if it has any.
 ///
@@ -35,15 +36,24 @@ use shard::Shard;
 /// `on_broken` is [`Refuse`](crate::OnBroken::Refuse), [`DataError::Read`] if the system fails to
 /// read.
 pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<(Gathered, Labelled), DataError> {
+    let Shards { files, mut broken } = shards::find(path, options.split)?;
     let mut shards = Vec::new();
-    for file in shards::find(path, options.split)? {
-        shards.push(Shard::open(&file, &options.labels)?);
+    for file in files {
+        match Shard::open(&file, &options.labels) {
+            Ok(shard) => shards.push(shard),
+            // What is unclear is no damage: a flag decides.
+            Err(cause @ DataError::Unclear { .. }) => return Err(cause),
+            Err(cause) if options.on_broken == OnBroken::Skip => {
+                broken.push((file, cause.into_reason()));
+            }
+            Err(cause) => return Err(cause),
+        }
     }
     let labels = match options.labels {
         LabelSource::None => RowLabels::Unwanted,
         _ => RowLabels::read(&shards)?,
     };
-    let gathered = gather(path, &shards, &labels, options)?;
+    let gathered = gather(path, &shards, broken, &labels, options)?;
     let labelled = labels.into_labelled(&gathered.kept);
     Ok((gathered, labelled))
 }
@@ -51,26 +61,39 @@ pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<(Gathered, Labe
 fn gather(
     path: &Path,
     shards: &[Shard],
+    broken: Vec<(PathBuf, String)>,
     labels: &RowLabels,
     options: &LoadOptions,
 ) -> Result<Gathered, DataError> {
     let preparation = Preparation::from_options(options);
     let expected = shards.iter().map(Shard::num_rows).sum();
     let mut gather = Gather::new(path, expected, options.on_broken);
-    let mut done = 0;
+    for (path, reason) in broken {
+        gather.skip(path, &reason);
+    }
+    let mut first = 0;
     for shard in shards {
         let mut in_shard = 0;
-        shard.for_each_chunk(|rows| {
+        let read = shard.for_each_chunk(|rows| {
             let row = |i: usize| {
-                labels.check(done + i)?;
+                labels.check(first + in_shard + i)?;
                 let bytes = rows[i].as_ref().ok_or("it has no picture")?;
-                Ok(picture::decode(bytes.data())?.map(|picture| preparation.apply(picture)))
+                Ok(preparation.decode(bytes.data())?)
             };
             gather.add(rows.len(), |i| shard.row_path(in_shard + i), row)?;
             in_shard += rows.len();
-            done += rows.len();
             Ok(())
-        })?;
+        });
+        first += shard.num_rows();
+        match read {
+            Ok(()) => {}
+            Err(cause) if options.on_broken == OnBroken::Skip && shard.is_cause_of(&cause) => {
+                let reason = format!("from row {in_shard} on, {}", cause.into_reason());
+                gather.skip(shard.path().to_path_buf(), &reason);
+                gather.go_on_at(first);
+            }
+            Err(cause) => return Err(cause),
+        }
     }
     gather.finish()
 }

@@ -1,9 +1,10 @@
 //! One Parquet file: finds and reads its pictures and labels.
 
 use std::fs::File;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
-use parquet::basic::Type;
+use parquet::basic::{Compression, Type};
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
@@ -11,7 +12,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::columns::{self, LabelColumn};
 use super::labels::Rows;
-use crate::{DataError, LabelSource};
+use crate::{DataError, LabelSource, regular};
 
 /// Rows read at once: the largest number of encoded pictures in memory.
 const CHUNK_ROWS: usize = 256;
@@ -34,8 +35,8 @@ impl Shard {
     /// if it has several columns of labels or not the one that is asked for, [`DataError::Read`] if
     /// the system fails to read.
     pub(super) fn open(path: &Path, source: &LabelSource) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(DataError::read(path))?;
-        let reader = SerializedFileReader::new(file).map_err(damaged(path))?;
+        let (file, _) = regular::open(path).map_err(DataError::read(path))?;
+        let reader = guarded(path, || SerializedFileReader::new(file))?;
         let metadata = reader.metadata().file_metadata();
         let pictures = columns::pictures(metadata).ok_or_else(|| {
             let columns = metadata.schema_descr().columns().iter();
@@ -59,6 +60,11 @@ impl Shard {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns whether an error is about this file, and not about one picture in it.
+    pub(super) fn is_cause_of(&self, error: &DataError) -> bool {
+        matches!(error, DataError::Format { path, .. } if *path == self.path)
     }
 
     /// Returns the name of a row in messages, counted from 0.
@@ -134,6 +140,24 @@ impl Shard {
         Ok(values)
     }
 
+    /// Refuses compressions that are not built in, which the reader would only call disabled.
+    fn check_compression(&self, column: usize) -> Result<(), DataError> {
+        let groups = self.reader.metadata().row_groups();
+        let mut compressions = groups.iter().map(|group| group.column(column).compression());
+        let name = |compression| match compression {
+            Compression::BROTLI(_) => Some("Brotli"),
+            Compression::LZ4 | Compression::LZ4_RAW => Some("LZ4"),
+            Compression::LZO => Some("LZO"),
+            _ => None,
+        };
+        let Some(name) = compressions.find_map(name) else { return Ok(()) };
+        let problem = format!(
+            "it is compressed with {name}, which is not built in; write it again with zstd or \
+             snappy, as in `pandas.read_parquet(FILE).to_parquet(FILE, compression=\"zstd\")`"
+        );
+        Err(DataError::format(&self.path, problem))
+    }
+
     fn for_each_value_chunk<T: DataType>(
         &self,
         column: usize,
@@ -141,18 +165,17 @@ impl Shard {
     ) -> Result<(), DataError> {
         let schema = self.reader.metadata().file_metadata().schema_descr();
         let value_level = schema.column(column).max_def_level();
+        self.check_compression(column)?;
         for group in 0..self.reader.num_row_groups() {
-            let reader = self
-                .reader
-                .get_row_group(group)
-                .and_then(|group| group.get_column_reader(column))
-                .map_err(damaged(&self.path))?;
+            let reader = guarded(&self.path, || {
+                self.reader.get_row_group(group)?.get_column_reader(column)
+            })?;
             let mut reader = get_typed_column_reader::<T>(reader);
             loop {
                 let (mut levels, mut values) = (Vec::new(), Vec::new());
-                let (rows, ..) = reader
-                    .read_records(CHUNK_ROWS, Some(&mut levels), None, &mut values)
-                    .map_err(damaged(&self.path))?;
+                let (rows, ..) = guarded(&self.path, || {
+                    reader.read_records(CHUNK_ROWS, Some(&mut levels), None, &mut values)
+                })?;
                 if rows == 0 {
                     break;
                 }
@@ -171,6 +194,14 @@ fn with_gaps<V>(rows: usize, levels: &[i16], value_level: i16, values: Vec<V>) -
         return (0..rows).map(|_| values.next()).collect();
     }
     levels.iter().map(|&level| if level == value_level { values.next() } else { None }).collect()
+}
+
+/// Calls the reader, which panics on some damage where it should fail.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, DataError> {
+    // What a panic leaves behind is not used again: the error ends the reading of this file.
+    let outcome = panic::catch_unwind(AssertUnwindSafe(read));
+    let contradicts = |_| ParquetError::General("its parts contradict each other".to_owned());
+    outcome.map_err(contradicts).flatten().map_err(damaged(path))
 }
 
 fn damaged(path: &Path) -> impl FnOnce(ParquetError) -> DataError {

@@ -5,21 +5,32 @@
 
 use std::path::{Path, PathBuf};
 
-use walkdir::WalkDir;
+use crate::names::extension;
+use crate::places::{absent, found_in};
+use crate::tree::Listing;
+use crate::{DataError, Split, split_names};
 
-use crate::{DataError, Split, picture, split_names};
+/// The files of one split.
+#[derive(Debug, Default)]
+pub(super) struct Shards {
+    /// In the order of their paths.
+    pub(super) files: Vec<PathBuf>,
+    /// What cannot be read and may be one of them, each with the reason.
+    pub(super) broken: Vec<(PathBuf, String)>,
+}
 
-/// Finds the files of one split, in the order of their paths.
+/// Finds the files of one split.
 ///
 /// # Errors
 ///
 /// [`DataError::Missing`] if there are none, [`DataError::Read`] if the system fails to read.
-pub(super) fn find(path: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
+pub(super) fn find(path: &Path, split: Split) -> Result<Shards, DataError> {
     if path.is_file() {
         return match split {
-            Split::All => Ok(vec![path.to_path_buf()]),
-            _ if split == split_of(Path::new(path.file_name().unwrap_or_default())) => {
-                Ok(vec![path.to_path_buf()])
+            _ if split == Split::All
+                || split == split_of(Path::new(path.file_name().unwrap_or_default())) =>
+            {
+                Ok(Shards { files: vec![path.to_path_buf()], broken: Vec::new() })
             }
             _ => Err(DataError::missing(
                 path,
@@ -28,28 +39,27 @@ pub(super) fn find(path: &Path, split: Split) -> Result<Vec<PathBuf>, DataError>
         };
     }
     if !path.is_dir() {
-        return Err(DataError::missing(path, "there is no such folder or file"));
+        return Err(absent(path, "folder or file"));
     }
-    let mut files = Vec::new();
-    for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
-        let entry = entry.map_err(DataError::walk(path))?;
-        let is_shard = picture::extension(entry.path()).is_some_and(|name| name == "parquet");
-        if is_shard && entry.file_type().is_file() {
-            files.push(entry.into_path());
-        }
+    let Listing { mut files, mut broken, .. } = Listing::of(path)?;
+    files.retain(|name| extension(name).is_some_and(|extension| extension == "parquet"));
+    // An unreadable folder may hold some.
+    let may_be_one = |name: &Path| extension(name).is_none_or(|extension| extension == "parquet");
+    broken.retain(|(name, _)| may_be_one(name));
+    if files.is_empty() && broken.is_empty() {
+        let problem = format!("there is no .parquet file in it or below it; {}", found_in(path));
+        return Err(DataError::missing(path, problem));
     }
-    if files.is_empty() {
-        return Err(DataError::missing(path, "there is no .parquet file in it or below it"));
-    }
-    let wanted = |file: &PathBuf| {
-        split == Split::All || split == split_of(file.strip_prefix(path).unwrap_or(file))
-    };
-    files.retain(wanted);
-    if files.is_empty() {
+    files.retain(|name| split == Split::All || split == split_of(name));
+    if files.is_empty() && broken.is_empty() {
         let problem = "going by names, no .parquet file here is of this split; use another, or all";
         return Err(DataError::missing(path, problem));
     }
-    Ok(files)
+    files.sort();
+    Ok(Shards {
+        files: files.into_iter().map(|name| path.join(name)).collect(),
+        broken: broken.into_iter().map(|(name, reason)| (path.join(name), reason)).collect(),
+    })
 }
 
 /// Returns the split that the name of a file names, or that of a folder above it.

@@ -5,14 +5,18 @@
 mod archive;
 mod celeba;
 mod cifar10;
+mod content;
+mod entries;
 mod folder;
 mod idx;
 mod label_columns;
 mod labelling;
 mod lsun;
 mod modes;
+mod places;
 mod support;
 mod tables;
+mod tiff;
 mod toy;
 
 use std::fs;

@@ -67,7 +67,14 @@ fn inks_without_a_description_are_refused_by_name() {
 
 #[test]
 fn a_picture_of_an_unsupported_format_is_named_not_ignored() {
-    let dir = folder_of(&[("a.bmp", "halves.bmp"), ("b.TIFF", "halves.bmp")]);
-    let message = refusal(&Source::Folder(dir.path().to_path_buf()), &sized(16));
-    assert!(message.contains("b.TIFF") && message.contains("tiff files are not read"), "{message}");
+    let files = [("a.bmp", "halves.bmp"), ("b.TGA", "make.py"), ("c.nef", "halves.bmp")];
+    let set = only_skipping(&folder_of(&files));
+    let reasons: Vec<_> = set.skipped().iter().map(|(_, reason)| reason.as_str()).collect();
+    assert!(reasons[0].contains("tga files are not read"), "{reasons:?}");
+    assert!(reasons[1].contains("nef is a camera's raw format"), "{reasons:?}");
+    assert_eq!((set.len(), reasons.len()), (1, 2));
+}
+
+fn only_skipping(dir: &TempDir) -> Dataset {
+    load(&Source::Folder(dir.path().to_path_buf()), &skipping(16)).unwrap()
 }

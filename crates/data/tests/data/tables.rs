@@ -59,6 +59,16 @@ fn every_codec_that_writers_choose_is_read_from_a_single_file() {
 }
 
 #[test]
+fn a_compression_that_is_not_built_in_is_no_broken_download() {
+    for (name, codec) in [("brotli", "Brotli"), ("lz4", "LZ4")] {
+        let path = fixture("data/parquet_codecs").join(format!("{name}.parquet"));
+        let message = refusal(&Source::Parquet(path), &LoadOptions::default());
+        let expected = format!("compressed with {codec}, which is not built in; write it again");
+        assert!(message.contains(&expected) && !message.contains("fetch"), "{message}");
+    }
+}
+
+#[test]
 fn rows_without_picture_or_label_are_broken_and_named() {
     let dir = tables(&SHARDS);
     let source = Source::Parquet(dir.path().to_path_buf());
@@ -128,6 +138,23 @@ fn a_file_cut_anywhere_is_refused_by_name() {
         fs::write(dir.path().join("train.parquet"), &whole[..whole.len() * share / 8]).unwrap();
         let message = refusal(&Source::Parquet(dir.path().to_path_buf()), &LoadOptions::default());
         assert!(message.contains("train.parquet") && message.contains("as Parquet"), "{message}");
+    }
+}
+
+#[test]
+fn a_file_damaged_anywhere_is_refused_or_read_and_ends_nothing_else() {
+    let whole = fs::read(fixture("data/parquet").join(SHARDS[0])).unwrap();
+    let dir = tables(&[SHARDS[1]]);
+    let (good, path) = (2, dir.path().join("train-00000-of-00002.parquet"));
+    // The directory of the file, where each byte decides about others.
+    for at in whole.len() - 600..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] = 0xff;
+        fs::write(&path, bytes).unwrap();
+        // Labels that disagree are refused, whatever the reason.
+        let options = LoadOptions { labels: LabelSource::None, ..with(Split::All, OnBroken::Skip) };
+        let set = load(&Source::Parquet(dir.path().to_path_buf()), &options).unwrap();
+        assert!(set.len() >= good, "{at}: {:?}", set.skipped());
     }
 }
 

@@ -1,6 +1,6 @@
 //! The data of a run, and how it is loaded.
 
-use ddpm_data::{LabelSource, LoadOptions, OnBroken, Source, Split};
+use ddpm_data::{Background, LabelSource, LoadOptions, OnBroken, Source, Split};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -19,6 +19,9 @@ pub struct DataConfig {
     /// Whether colour is reduced to one channel.
     #[serde(default)]
     pub greyscale: bool,
+    /// What lies behind transparent pictures; absent: black.
+    #[serde(default, skip_serializing_if = "is_black")]
+    pub background: Background,
     /// Whether to skip pictures that cannot be decoded.
     #[serde(default)]
     pub skip_broken: bool,
@@ -40,6 +43,11 @@ pub struct DataConfig {
     pub digest: Option<String>,
 }
 
+/// Leaves the setting out of files where it says nothing new, so that older programs read them.
+fn is_black(background: &Background) -> bool {
+    *background == Background::Black
+}
+
 impl DataConfig {
     /// Uses the whole training part of a source, unchanged, with its labels.
     #[must_use]
@@ -49,6 +57,7 @@ impl DataConfig {
             split: Split::default(),
             image_size: None,
             greyscale: false,
+            background: Background::default(),
             skip_broken: false,
             labels: true,
             labels_from: Some(LabelSource::Auto),
@@ -73,6 +82,7 @@ impl DataConfig {
         LoadOptions {
             image_size: self.image_size,
             greyscale: self.greyscale,
+            background: self.background,
             on_broken: if self.skip_broken { OnBroken::Skip } else { OnBroken::Refuse },
             labels: self.label_source(),
             flips: self.flip,
@@ -125,5 +135,18 @@ mod tests {
         let json = serde_json::to_string(&config).unwrap();
         assert!(json.contains("\"metadata:breed\""), "{json}");
         assert_eq!(serde_json::from_str::<DataConfig>(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn a_file_without_a_background_means_black_and_black_is_not_written() {
+        let config = DataConfig::from_source("folder:pictures");
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(!text.contains("background"), "{text}");
+        assert_eq!(serde_json::from_str::<DataConfig>(&text).unwrap(), config);
+        let white = DataConfig { background: Background::White, ..config };
+        let text = serde_json::to_string(&white).unwrap();
+        assert!(text.contains(r#""background":"white""#), "{text}");
+        let read: DataConfig = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.load_options(0).background, Background::White);
     }
 }

@@ -109,8 +109,8 @@ impl Input {
                 for note in dataset.notes() {
                     note!("note: {note}");
                 }
-                for (path, reason) in dataset.skipped() {
-                    note!("left out {}: {reason}", path.display());
+                for line in dataset.left_out_lines() {
+                    note!("left out {line}");
                 }
                 Ok(LoadedInput::from_dataset(source, dataset)?)
             }
@@ -153,18 +153,23 @@ impl ModelSource {
 
     /// Returns options that load other data in the shape of the model's samples.
     pub(super) fn load_options(&self, requested: &LoadOptions) -> LoadOptions {
-        let (shape, seed) = match self {
-            Self::Package(_, package) => (package.manifest().sample_shape.clone(), requested.seed),
+        let (shape, seed, background) = match self {
+            Self::Package(_, package) => {
+                let shape = package.manifest().sample_shape.clone();
+                (shape, requested.seed, requested.background)
+            }
             Self::Checkpoint(checkpoint) => {
-                let shape = checkpoint.config().model.sample_shape();
+                let config = checkpoint.config();
+                let shape = config.model.sample_shape();
                 let shape = shape.into_iter().map(|extent| extent as usize).collect();
-                (shape, checkpoint.config().seed)
+                (shape, config.seed, config.data.background)
             }
         };
         match shape[..] {
             [channels, height, width] => LoadOptions {
                 image_size: requested.image_size.or((height == width).then_some(height)),
                 greyscale: channels == 1,
+                background,
                 seed,
                 ..requested.clone()
             },

@@ -15,7 +15,7 @@
 //! steps = 100000
 //! ```
 
-use ddpm_data::{LabelSource, Split};
+use ddpm_data::{Background, LabelSource, Split};
 use serde::Deserialize;
 
 use crate::cli::settings::{DiffusionFlags, NetworkFlags, PaceFlags, RunFlags, TrainingFlags};
@@ -52,6 +52,8 @@ pub(in crate::cli) struct DataKeys {
     pub(in crate::cli) image_size: Option<usize>,
     /// As `--greyscale`.
     pub(in crate::cli) greyscale: Option<bool>,
+    /// As `--background`.
+    pub(in crate::cli) background: Option<Background>,
     /// Whether to leave out pictures that cannot be decoded.
     pub(in crate::cli) skip_broken: Option<bool>,
     /// As `--labels`; `false` is `none`.

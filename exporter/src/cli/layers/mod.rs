@@ -87,6 +87,7 @@ impl Layers {
             split: self.strongest(|layer| layer.data.split).unwrap_or(source.default_split()),
             image_size: self.strongest(|layer| layer.data.image_size),
             greyscale: self.strongest(|layer| layer.data.greyscale).unwrap_or(false),
+            background: self.strongest(|layer| layer.data.background).unwrap_or_default(),
             skip_broken: self.strongest(|layer| layer.data.skip_broken).unwrap_or(false),
             labels: labels != LabelSource::None,
             labels_from: Some(labels),

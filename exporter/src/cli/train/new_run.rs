@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ddpm_data::{OnBroken, Source, Split};
+use ddpm_data::{Background, OnBroken, Source, Split};
 
 use crate::cli::labels::LabelFlags;
 use crate::cli::layers::{DataKeys, Layer};
@@ -42,6 +42,10 @@ pub(super) struct NewRun {
     #[arg(long, help_heading = "Data")]
     greyscale: bool,
 
+    /// Colour behind transparent pictures [default: black].
+    #[arg(long, value_enum, value_name = "COLOUR", help_heading = "Data")]
+    background: Option<Background>,
+
     /// Part of the data [default: train; celeba: all, as in the reference].
     #[arg(long, value_enum, help_heading = "Data")]
     split: Option<Split>,
@@ -54,7 +58,8 @@ pub(super) struct NewRun {
     #[arg(long, help_heading = "Data")]
     no_flip: bool,
 
-    /// What to do with pictures that cannot be decoded [default: refuse].
+    /// What to do with pictures, and other entries of the data, that cannot be read
+    /// [default: refuse].
     #[arg(long, value_enum, help_heading = "Data")]
     on_broken: Option<OnBroken>,
 }
@@ -74,6 +79,7 @@ impl NewRun {
                 split: self.split,
                 image_size: self.image_size,
                 greyscale: self.greyscale.then_some(true),
+                background: self.background,
                 skip_broken: self.on_broken.map(|on_broken| on_broken == OnBroken::Skip),
                 labels: labels.source(),
                 flip: match (self.flip, self.no_flip) {
