@@ -74,17 +74,19 @@ impl Session {
     ) -> Result<Self, TrainError> {
         let restarted = team.as_ref().is_some_and(|team| team.restarted());
         let may_resume = rules.resume || restarted;
+        let begun = RunDir::open_if_begun(&path)?.filter(|_| may_resume);
+        if let Some(run) = &begun {
+            let classes = &run.newest_checkpoint()?.config().classes;
+            adopt_order(&mut config, &mut dataset, classes);
+        }
+        share_settings(&config, team.as_deref())?;
+        // From here on, nobody else writes the folder.
         let lock = match rules.create {
             true => Some(RunLock::take_new(&path, patience(restarted))?),
             false => None,
         };
-        let begun = RunDir::open_if_begun(&path)?.filter(|_| may_resume);
-        let checkpoint = begun.map(|run| run.newest_checkpoint()).transpose()?;
-        if let Some(checkpoint) = &checkpoint {
-            adopt_order(&mut config, &mut dataset, &checkpoint.config().classes);
-        }
-        share_settings(&config, team.as_deref())?;
-        if let Some(checkpoint) = checkpoint {
+        if let Some(run) = begun {
+            let checkpoint = run.newest_checkpoint()?;
             checkpoint.config().check_same(&config)?;
             check_steps(&config, &checkpoint)?;
             let trainer = checkpoint.trainer(device)?;

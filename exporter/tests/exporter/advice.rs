@@ -35,9 +35,23 @@ const FOREIGN_FLAGS: [&str; 5] =
     ["--logdir", "--max-restarts", "--models", "--no-python", "--nproc_per_node"];
 
 /// Words that follow a flag in a sentence and are no values of it.
-const PROSE: [&str; 13] = [
-    "and", "at", "cannot", "chooses", "draws", "encodes", "for", "is", "needs", "or", "resizes",
-    "was", "works",
+const PROSE: [&str; 16] = [
+    "and",
+    "at",
+    "cannot",
+    "chooses",
+    "come",
+    "draws",
+    "encodes",
+    "for",
+    "is",
+    "names",
+    "needs",
+    "or",
+    "overrides",
+    "resizes",
+    "was",
+    "works",
 ];
 
 /// Python calls in messages, and the script of a fixture that makes what they make.

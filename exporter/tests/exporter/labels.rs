@@ -128,7 +128,7 @@ fn each_layer_of_settings_can_name_the_source_of_labels() {
 
     let resumed = run(&["train", "--resume", text(&by_flag), "--labels", "none"]);
     assert_eq!(resumed.status.code(), Some(2));
-    assert!(stderr(&resumed).contains("cannot be used with"), "{}", stderr(&resumed));
+    assert!(stderr(&resumed).contains("leave out --labels"), "{}", stderr(&resumed));
 }
 
 /// Returns a text chunk of a PNG file.

@@ -245,9 +245,11 @@ fn a_resumed_run_remembers_whether_it_is_to_be_exported_and_how() {
 
 #[test]
 fn resume_lists_just_the_flags_that_were_given_and_may_not_be() {
-    let message =
-        refused(&mut resume(Path::new("run"), &["--lr", "1", "--beta-schedule", "cosine"]));
-    assert!(message.contains("leave out --beta-schedule, --lr\n"), "{message}");
+    let message = refused(&mut resume(
+        Path::new("run"),
+        &["--lr", "1", "--out", "x", "--beta-schedule", "cosine"],
+    ));
+    assert!(message.contains("leave out --out, --beta-schedule, --lr\n"), "{message}");
 }
 
 #[test]

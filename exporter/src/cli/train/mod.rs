@@ -42,11 +42,12 @@ use crate::package::Export;
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    #[command(flatten)]
-    new: NewRun,
-
+    /// Comes first: the others take their flags out of what was parsed.
     #[command(flatten)]
     given: GivenFlags,
+
+    #[command(flatten)]
+    new: NewRun,
 
     #[command(flatten)]
     labels: LabelFlags,
