@@ -37,6 +37,32 @@ fn refused(damage: impl Fn(&Path)) -> String {
     log
 }
 
+#[test]
+fn of_several_packages_the_bad_one_is_named() {
+    let bytes = |toy: &Path| {
+        let path = toy.join("testdata/golden.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[20] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    let missing = |toy: &Path| fs::remove_file(toy.join("unet/model.onnx")).unwrap();
+    let link = |toy: &Path| {
+        let path = toy.join("unet/model.onnx");
+        fs::rename(&path, toy.join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", path).unwrap();
+    };
+    let json = |toy: &Path| fs::write(toy.join("ddpm.json"), "{").unwrap();
+    for damage in [&bytes as &dyn Fn(&Path), &missing, &link, &json] {
+        let folder = copy();
+        let bad = folder.path().join("bad");
+        copy_folder(&root().join("models/glyphs"), &bad);
+        damage(&bad);
+        let (code, log) = fails_to_start(&["--models", folder.path().to_str().unwrap()]);
+        assert_eq!(code, 3, "{log}");
+        assert!(log.contains(bad.to_str().unwrap()), "{log}");
+    }
+}
+
 #[tokio::test]
 async fn a_folder_of_packages_and_a_package_are_served() {
     let folder = copy();

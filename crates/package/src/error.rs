@@ -37,23 +37,27 @@ pub enum Error {
         found: String,
     },
     /// A path in the manifest is not allowed.
-    #[error("path \"{path}\" is refused: {fault}")]
+    #[error("{}: path \"{path}\" is refused: {fault}", package.display())]
     Path {
+        /// The package.
+        package: PathBuf,
         /// The path in the manifest.
         path: String,
         /// The rule it breaks.
         fault: PathFault,
     },
     /// A file differs from the manifest: it is incomplete or was changed.
-    #[error("{path}: {reason}; copy the package again")]
+    #[error("{}: {path}: {reason}; copy the package again", package.display())]
     Corrupt {
+        /// The package.
+        package: PathBuf,
         /// The path in the manifest.
         path: String,
         /// Size or digest, expected and found.
         reason: String,
     },
     /// The golden vectors cannot be used.
-    #[error("golden vectors: {0}")]
+    #[error("{0}")]
     Golden(String),
     /// The target of a write already exists.
     #[error("{}: already exists; name another folder, or overwrite it with --force", .0.display())]
@@ -81,6 +85,11 @@ pub enum PathFault {
 }
 
 impl Error {
+    /// Reports what is wrong with golden vectors.
+    pub(crate) fn golden(reason: &impl ToString) -> Self {
+        Self::Golden(format!("golden vectors: {}", reason.to_string()))
+    }
+
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }

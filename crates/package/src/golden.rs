@@ -66,8 +66,7 @@ impl Golden {
     /// [`Error::Golden`] if a tensor is missing, does not have the type or size that the manifest
     /// requires, has a value that is not finite, or the outputs are too small to prove anything.
     pub fn parse(manifest: &Manifest, bytes: &[u8]) -> Result<Self, Error> {
-        let tensors =
-            SafeTensors::deserialize(bytes).map_err(|error| Error::Golden(error.to_string()))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| Error::golden(&error))?;
         let timestep = floats(&tensors, "timestep")?;
         let conditional = !manifest.classes.is_empty();
         let golden = Self {
@@ -87,7 +86,7 @@ impl Golden {
     ///
     /// As [`Golden::parse`].
     pub fn check(&self, manifest: &Manifest) -> Result<(), Error> {
-        let fail = |reason: String| Err(Error::Golden(reason));
+        let fail = |reason: String| Err(Error::golden(&reason));
         if self.count == 0 {
             return fail("there are none".into());
         }
@@ -133,7 +132,7 @@ impl Golden {
         let mut output_shape = manifest.sample_shape.clone();
         output_shape[0] *= manifest.output_len() / manifest.sample_len();
         let view = |kind, shape, bytes| {
-            TensorView::new(kind, shape, bytes).map_err(|error| Error::Golden(error.to_string()))
+            TensorView::new(kind, shape, bytes).map_err(|error| Error::golden(&error))
         };
         let cast = bytemuck::cast_slice::<f32, u8>;
         let mut tensors = vec![
@@ -145,7 +144,7 @@ impl Golden {
             let bytes = bytemuck::cast_slice(labels);
             tensors.push(("class_labels", view(Dtype::I64, shape(&[]), bytes)?));
         }
-        safetensors::serialize(tensors, None).map_err(|error| Error::Golden(error.to_string()))
+        safetensors::serialize(tensors, None).map_err(|error| Error::golden(&error))
     }
 
     /// Compares outputs for the same inputs with the golden ones. A value that is not finite counts
@@ -178,10 +177,10 @@ fn tensor_bytes<'a>(
 ) -> Result<&'a [u8], Error> {
     let tensor = tensors
         .tensor(name)
-        .map_err(|_| Error::Golden(format!("the tensor {name:?} is missing")))?;
+        .map_err(|_| Error::golden(&format!("the tensor {name:?} is missing")))?;
     if tensor.dtype() != kind {
         let found = tensor.dtype();
-        return Err(Error::Golden(format!("{name:?} must be {kind:?}, is {found:?}")));
+        return Err(Error::golden(&format!("{name:?} must be {kind:?}, is {found:?}")));
     }
     Ok(tensor.data())
 }

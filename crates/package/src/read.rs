@@ -18,7 +18,20 @@ pub struct Package {
 #[derive(Debug, Clone)]
 enum Source {
     Folder(PathBuf),
-    Embedded(&'static [(&'static str, &'static [u8])]),
+    Embedded {
+        /// Stands for a folder in messages.
+        name: PathBuf,
+        files: &'static [(&'static str, &'static [u8])],
+    },
+}
+
+impl Source {
+    /// Returns the folder, or what stands for it in messages.
+    fn place(&self) -> &Path {
+        match self {
+            Self::Folder(folder) | Self::Embedded { name: folder, .. } => folder,
+        }
+    }
 }
 
 impl Package {
@@ -50,7 +63,8 @@ impl Package {
         let place = Path::new("embedded").join(name);
         let manifest = files.iter().find(|(path, _)| *path == MANIFEST_FILE);
         let (_, json) = manifest.ok_or_else(|| Error::NotAPackage(place.clone()))?;
-        Self::verified(&place.join(MANIFEST_FILE), json, Source::Embedded(files))
+        let path = place.join(MANIFEST_FILE);
+        Self::verified(&path, json, Source::Embedded { name: place, files })
     }
 
     fn verified(path: &Path, json: &[u8], source: Source) -> Result<Self, Error> {
@@ -81,17 +95,19 @@ impl Package {
     /// [`Error::Path`], [`Error::Corrupt`] or [`Error::Io`] as [`Package::open`].
     pub fn read(&self, path: &str) -> Result<Cow<'static, [u8]>, Error> {
         let listed = self.manifest.files.iter().find(|file| file.path == path);
-        let unlisted = || Error::Path { path: path.into(), fault: PathFault::Unlisted };
+        let place = self.source.place();
+        let unlisted =
+            || Error::Path { package: place.into(), path: path.into(), fault: PathFault::Unlisted };
         let file = listed.ok_or_else(unlisted)?;
         let bytes = match &self.source {
             Source::Folder(folder) => Cow::Owned(read_plain(folder, file)?),
-            Source::Embedded(files) => {
+            Source::Embedded { files, .. } => {
                 let found = files.iter().find(|(name, _)| *name == path);
-                let (_, bytes) = found.ok_or_else(|| corrupt(path, "it is missing".into()))?;
-                Cow::Borrowed(*bytes)
+                let missing = || corrupt(place, path, "it is missing".into());
+                Cow::Borrowed(found.ok_or_else(missing)?.1)
             }
         };
-        verify(file, &bytes)?;
+        verify(place, file, &bytes)?;
         Ok(bytes)
     }
 
@@ -110,7 +126,13 @@ impl Package {
     ///
     /// As [`Package::read`] and [`Golden::parse`].
     pub fn golden(&self) -> Result<Golden, Error> {
-        Golden::parse(&self.manifest, &self.read(&self.manifest.golden)?)
+        let bytes = self.read(&self.manifest.golden)?;
+        Golden::parse(&self.manifest, &bytes).map_err(|error| match error {
+            Error::Golden(reason) => {
+                Error::Golden(format!("{}: {reason}", self.source.place().display()))
+            }
+            other => other,
+        })
     }
 }
 
@@ -119,14 +141,18 @@ fn read_plain(folder: &Path, file: &FileEntry) -> Result<Vec<u8>, Error> {
     let found = fs::metadata(&path).map_err(Error::io(&path))?.len();
     // Before reading: a file of the wrong size may be too large to read.
     if found != file.size {
-        return Err(corrupt(&file.path, format!("it has {found} bytes instead of {}", file.size)));
+        return Err(corrupt(
+            folder,
+            &file.path,
+            format!("it has {found} bytes instead of {}", file.size),
+        ));
     }
     fs::read(&path).map_err(Error::io(&path))
 }
 
 /// Returns `folder/path` if the path is relative, stays inside and follows no link.
 fn plain_path(folder: &Path, path: &str) -> Result<PathBuf, Error> {
-    let refuse = |fault| Error::Path { path: path.into(), fault };
+    let refuse = |fault| Error::Path { package: folder.into(), path: path.into(), fault };
     check_relative(path).map_err(refuse)?;
     let mut full = folder.to_path_buf();
     for part in Path::new(path).components() {
@@ -134,7 +160,7 @@ fn plain_path(folder: &Path, path: &str) -> Result<PathBuf, Error> {
         match fs::symlink_metadata(&full) {
             Ok(metadata) if metadata.is_symlink() => return Err(refuse(PathFault::Link)),
             Ok(_) => {}
-            Err(_) => return Err(corrupt(path, "it is missing".into())),
+            Err(_) => return Err(corrupt(folder, path, "it is missing".into())),
         }
     }
     if !full.is_file() {
@@ -159,14 +185,14 @@ pub(crate) fn check_relative(path: &str) -> Result<(), PathFault> {
     Ok(())
 }
 
-fn verify(file: &FileEntry, bytes: &[u8]) -> Result<(), Error> {
+fn verify(package: &Path, file: &FileEntry, bytes: &[u8]) -> Result<(), Error> {
     let found = Sha256Hex::of(bytes);
     if found == file.sha256 {
         return Ok(());
     }
-    Err(corrupt(&file.path, format!("its SHA-256 is {found} instead of {}", file.sha256)))
+    Err(corrupt(package, &file.path, format!("its SHA-256 is {found} instead of {}", file.sha256)))
 }
 
-fn corrupt(path: &str, reason: String) -> Error {
-    Error::Corrupt { path: path.into(), reason }
+fn corrupt(package: &Path, path: &str, reason: String) -> Error {
+    Error::Corrupt { package: package.into(), path: path.into(), reason }
 }

@@ -50,7 +50,11 @@ impl PackageWriter {
     /// [`Error::Path`] if the path breaks a rule; [`Error::Io`] if it cannot be
     /// written.
     pub fn add(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        check_relative(path).map_err(|fault| Error::Path { path: path.into(), fault })?;
+        check_relative(path).map_err(|fault| Error::Path {
+            package: self.target.clone(),
+            path: path.into(),
+            fault,
+        })?;
         self.write(path, bytes)?;
         let (size, sha256) = (bytes.len() as u64, Sha256Hex::of(bytes));
         self.files.push(FileEntry { path: path.into(), size, sha256 });
@@ -64,7 +68,11 @@ impl PackageWriter {
     ///
     /// As [`PackageWriter::add`].
     pub fn attach(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        check_relative(path).map_err(|fault| Error::Path { path: path.into(), fault })?;
+        check_relative(path).map_err(|fault| Error::Path {
+            package: self.target.clone(),
+            path: path.into(),
+            fault,
+        })?;
         self.write(path, bytes)
     }
 

@@ -76,8 +76,8 @@ impl Session {
         let may_resume = rules.resume || restarted;
         let begun = RunDir::open_if_begun(&path)?.filter(|_| may_resume);
         if let Some(run) = &begun {
-            let classes = &run.newest_checkpoint()?.config().classes;
-            adopt_order(&mut config, &mut dataset, classes);
+            let newest = run.newest_checkpoint()?;
+            adopt_order(&mut config, &mut dataset, &newest.config().classes);
         }
         share_settings(&config, team.as_deref())?;
         // From here on, nobody else writes the folder.
