@@ -1,5 +1,5 @@
-//! A report as a page to read: a few lines of everything, the most frequent first, however large the
-//! data set is.
+//! A report as a page to read: a few lines of everything, the most frequent first, however large
+//! the data set is.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -115,7 +115,8 @@ fn a_changed_file_is_refused_with_both_digests() {
     let (_folder, target) = package();
     fs::write(target.join("unet/model.onnx"), b"A graph").unwrap();
     let error = Package::open(&target).unwrap_err().to_string();
-    assert!(error.starts_with("unet/model.onnx: its SHA-256 is "), "{error}");
+    let start = format!("{}: unet/model.onnx: its SHA-256 is ", target.display());
+    assert!(error.starts_with(&start), "{error}");
     assert!(error.ends_with("copy the package again"), "{error}");
 }
 
@@ -132,7 +133,8 @@ fn a_missing_file_is_refused_by_name() {
     let (_folder, target) = package();
     fs::remove_file(target.join("unet/model.onnx")).unwrap();
     let error = Package::open(&target).unwrap_err().to_string();
-    assert!(error.starts_with("unet/model.onnx: it is missing"), "{error}");
+    let start = format!("{}: unet/model.onnx: it is missing", target.display());
+    assert!(error.starts_with(&start), "{error}");
 }
 
 #[test]

@@ -57,8 +57,8 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     pub(super) cache: CacheArgs,
 
-    /// Write the features of the samples to an array file; - is standard output, and the report then
-    /// goes to stderr.
+    /// Write the features of the samples to an array file; - is standard output, and the report
+    /// then goes to stderr.
     #[arg(long, value_name = "FILE.npy", help_heading = "Features")]
     pub(super) save_features: Option<PathBuf>,
 
