@@ -12,6 +12,7 @@
 //! * `overload`: a full server refuses requests and says when to retry;
 //! * `shutdown`: a signal drains, a second one stops at once;
 //! * `logs`: a log that cannot be written never fails work;
+//! * `variables`: empty variables count as unset;
 //! * `privacy`: no program reports to anybody;
 //! * `command`: the `ddpm` command against the real server;
 //! * `noise`: x_T over the wire is the documented noise;
@@ -46,6 +47,8 @@ mod overload;
 mod shutdown;
 
 mod logs;
+
+mod variables;
 
 mod privacy;
 

@@ -115,22 +115,54 @@ impl Interruption {
     /// Interrupts a run, and waits for its end.
     ///
     /// * `pause`: until the second part of those that have one.
-    fn apply(self, child: &mut Child, pause: Duration) {
+    fn apply(self, run: &Path, child: &mut Child, pause: Duration) {
+        // Before it handles signals, any of them ends it.
+        let ready = handles_signals(child);
         match self {
             Self::Signal(name) => send(child, name),
             Self::Save(name) => {
                 send(child, name);
                 sleep(pause);
+                goes_on(child, ready);
                 send(child, "KILL");
             }
             Self::ClosedPipe => {
                 drop(child.stderr.take());
                 sleep(pause);
+                goes_on(child, ready);
                 send(child, "KILL");
             }
         }
-        child.wait().unwrap();
+        let status = child.wait().unwrap();
+        let saves = [("HUP", 129), ("TERM", 143)];
+        if let Self::Signal(name) = self
+            && let Some((_, code)) = saves.iter().find(|(known, _)| *known == name)
+            && ready
+        {
+            // 0: it had finished before.
+            assert!([Some(*code), Some(0)].contains(&status.code()), "{name}: {status}");
+            assert_eq!(u64::from(saved(run)), last_logged(run), "{name} loses steps");
+        }
     }
+}
+
+/// Returns whether a process handles SIGHUP, number 1: the last thing before its first step.
+fn handles_signals(child: &Child) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
+    u64::from_str_radix(caught.trim(), 16).unwrap_or(0) & 1 == 1
+}
+
+/// Checks that a process that could be ready still runs, or has finished all steps.
+fn goes_on(child: &mut Child, ready: bool) {
+    if let Some(status) = child.try_wait().unwrap().filter(|_| ready) {
+        assert!(status.success(), "it ended: {status}");
+    }
+}
+
+/// Returns the last step in the log, where every step has a line.
+fn last_logged(run: &Path) -> u64 {
+    log(run).keys().map(|(step, _)| *step).max().unwrap_or(0)
 }
 
 /// Sends a signal; that the process has ended by itself does not matter.
@@ -170,7 +202,7 @@ fn kill_often(kills: u64) {
                 break;
             }
             let pause = Duration::from_millis(pauses.bits(attempts, 1) % 500);
-            INTERRUPTIONS[killed as usize % INTERRUPTIONS.len()].apply(&mut child, pause);
+            INTERRUPTIONS[killed as usize % INTERRUPTIONS.len()].apply(&run, &mut child, pause);
             killed += 1;
             let after = saved(&run);
             assert!(after >= before, "kill {killed}: step {before} was saved, now {after}");

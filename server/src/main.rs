@@ -4,7 +4,7 @@ use std::future::pending;
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
-use ddpm_console::Quiet;
+use ddpm_console::LossyStderr;
 use ddpm_server::config::{Args, Settings};
 use ddpm_server::serve;
 use tokio::net::TcpListener;
@@ -62,8 +62,10 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
 fn start_logging() -> WorkerGuard {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LOG_LINES).finish(Quiet);
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LOG_LINES)
+        .finish(LossyStderr);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
@@ -85,7 +87,8 @@ async fn run(loaded: serve::Loaded, listen: std::net::SocketAddr) -> anyhow::Res
         signals.first().await;
         tokio::spawn(async move {
             let code = signals.second().await;
-            warn!("second signal: stopping at once");
+            // The log's own thread would not get to write it.
+            ddpm_console::last_note(format_args!("second signal: stopping at once"));
             std::process::exit(code);
         });
     };

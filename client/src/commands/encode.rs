@@ -76,13 +76,11 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
         path: args.out.clone(),
         model: model.name,
     };
-    if is_stdout(&args.out) {
+    let text = if context.json { output::json(&report) } else { lines(&report) };
+    match is_stdout(&args.out) {
         // Standard output holds the states.
-        note!("{}", lines(&report).trim_end());
-    } else if context.json {
-        output::print_json(&report)?;
-    } else {
-        output::print(&lines(&report))?;
+        true => note!("{}", text.trim_end()),
+        false => output::print(&text)?,
     }
     Ok(ExitCode::SUCCESS)
 }

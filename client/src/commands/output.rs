@@ -14,8 +14,13 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
 
 /// Prints `document`, indented.
 pub(crate) fn print_json(document: &impl Serialize) -> Result<(), Error> {
+    print(&json(document))
+}
+
+/// Formats `document`, indented, with the end of the line.
+pub(crate) fn json(document: &impl Serialize) -> String {
     let text = serde_json::to_string_pretty(document).expect("plain structs always serialise");
-    print(&format!("{text}\n"))
+    text + "\n"
 }
 
 /// Formats one line per pair; the values start in one column.

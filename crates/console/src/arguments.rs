@@ -1,6 +1,7 @@
 //! Arguments, and the environment variables that stand for them.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Command, Parser};
@@ -11,17 +12,20 @@ use clap::{Arg, ArgAction, Command, Parser};
 /// is on for `1`, `true`, `yes`, `on`, and off for `0`, `false`, `no`, `off`.
 #[must_use]
 pub fn parse<A: Parser>() -> A {
-    let matches = adapt(A::command()).get_matches();
+    let matches = adapt(A::command(), &|name| env::var_os(name)).get_matches();
     A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-fn adapt(command: Command) -> Command {
-    command.mut_args(adapt_argument).mut_subcommands(adapt)
+/// * `variable`: returns the value of a variable.
+fn adapt(command: Command, variable: &impl Fn(&OsStr) -> Option<OsString>) -> Command {
+    command
+        .mut_args(|argument| adapt_argument(argument, variable))
+        .mut_subcommands(|command| adapt(command, variable))
 }
 
-fn adapt_argument(argument: Arg) -> Arg {
-    let Some(variable) = argument.get_env() else { return argument };
-    if env::var_os(variable).is_some_and(|value| value.is_empty()) {
+fn adapt_argument(argument: Arg, variable: &impl Fn(&OsStr) -> Option<OsString>) -> Arg {
+    let Some(name) = argument.get_env() else { return argument };
+    if variable(name).is_some_and(|value| value.is_empty()) {
         return argument.env(None::<&str>);
     }
     match argument.get_action() {
@@ -36,24 +40,43 @@ mod tests {
 
     use super::*;
 
-    /// Cargo sets these for every test.
     #[derive(Debug, PartialEq, clap::Parser)]
     struct Flags {
-        #[arg(long, env = "CARGO_PKG_VERSION_PATCH", default_value_t = 7)]
+        #[arg(long, env = "DDPM_TEST_NUMBER", default_value_t = 7)]
         number: u32,
-        #[arg(long, env = "CARGO_PKG_VERSION_MINOR")]
+        #[arg(long, env = "DDPM_TEST_SWITCH")]
         switch: bool,
-        /// Empty: the version has no such part.
-        #[arg(long, env = "CARGO_PKG_VERSION_PRE")]
-        size: Option<u32>,
+        #[command(subcommand)]
+        command: Option<Inner>,
+    }
+
+    #[derive(Debug, PartialEq, clap::Subcommand)]
+    enum Inner {
+        Inner {
+            #[arg(long, env = "DDPM_TEST_SIZE")]
+            size: Option<u32>,
+        },
     }
 
     #[test]
-    fn an_empty_variable_counts_as_unset_and_a_switch_is_on_for_1() {
-        let unadapted = Flags::command().try_get_matches_from(["test"]);
-        assert!(unadapted.is_err(), "without help, an empty variable is an error");
-        let matches = adapt(Flags::command()).try_get_matches_from(["test"]).unwrap();
+    fn an_empty_variable_counts_as_unset_at_any_level() {
+        let empty = |_: &OsStr| Some(OsString::new());
+        let command = adapt(Flags::command(), &empty);
+        let variables = |command: &Command| -> Vec<OsString> {
+            command.get_arguments().filter_map(Arg::get_env).map(OsStr::to_owned).collect()
+        };
+        assert!(variables(&command).is_empty());
+        assert!(command.get_subcommands().all(|command| variables(command).is_empty()));
+        let matches = command.try_get_matches_from(["test"]).unwrap();
         let flags = Flags::from_arg_matches(&matches).unwrap();
-        assert_eq!(flags, Flags { number: 0, switch: true, size: None });
+        assert_eq!(flags, Flags { number: 7, switch: false, command: None });
+    }
+
+    #[test]
+    fn a_variable_that_is_set_stays() {
+        let set = |_: &OsStr| Some(OsString::from("1"));
+        let command = adapt(Flags::command(), &set);
+        let switch = command.get_arguments().find(|argument| argument.get_id() == "switch");
+        assert_eq!(switch.unwrap().get_env(), Some(OsStr::new("DDPM_TEST_SWITCH")));
     }
 }

@@ -6,7 +6,7 @@
 //! * [`note!`]: everything else goes to stderr, a whole line per write. Notes never fail work: if
 //!   the terminal, the pipe or the disk behind them is gone, the work goes on;
 //! * [`last_note`]: what a person must read at the end, on the terminal if stderr is gone;
-//! * [`Quiet`]: stderr for loggers that would stop at an error.
+//! * [`LossyStderr`]: stderr for loggers that would stop at an error.
 
 mod arguments;
 pub use arguments::parse;
@@ -15,7 +15,7 @@ mod signals;
 pub use signals::ignores_hangup;
 
 mod notes;
-pub use notes::{Quiet, copy_notes_to, last_note, write_note};
+pub use notes::{LossyStderr, copy_notes_to, last_note, write_note};
 
 mod results;
 pub use results::print;

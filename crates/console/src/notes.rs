@@ -69,9 +69,9 @@ fn copy(line: &[u8]) {
 
 /// Stderr for loggers: it takes every line, and forgets what cannot be written.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Quiet;
+pub struct LossyStderr;
 
-impl Write for Quiet {
+impl Write for LossyStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = stderr().write_all(bytes);
         Ok(bytes.len())

@@ -63,7 +63,7 @@ impl Report {
 
     fn add_labels(&self, page: &mut Page) {
         page.line("labels", &self.labels.summary);
-        for note in &self.notes {
+        for note in bounded(self.notes.iter().cloned()) {
             page.line("note", note);
         }
         for path in self.labels.left_out.iter().take(LINES) {
@@ -91,6 +91,18 @@ impl Report {
 }
 
 impl Dataset {
+    /// Lists the sentences about splits and labels that a user should read, at most ten.
+    #[must_use]
+    pub fn note_lines(&self) -> Vec<String> {
+        bounded(self.notes().iter().cloned())
+    }
+
+    /// Lists the pictures left out because they have no label, at most ten.
+    #[must_use]
+    pub fn unlabelled_lines(&self) -> Vec<String> {
+        bounded(self.unlabelled().iter().map(|path| format!("{}: it has no label", shown(path))))
+    }
+
     /// Lists what was left out, one line a file, and of many files one line a reason, at most ten.
     #[must_use]
     pub fn left_out_lines(&self) -> Vec<String> {
@@ -159,6 +171,12 @@ fn grouped<'a>(separator: &str, items: impl Iterator<Item = (&'a str, String)>) 
     lines
 }
 
+/// Returns the first of the lines, and how many more there are.
+fn bounded(lines: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(LINES);
+    lines.take(LINES).chain((more > 0).then(|| and_more(more))).collect()
+}
+
 fn and_more(count: usize) -> String {
     format!("and {count} more (`data check --json` lists all)")
 }
@@ -195,7 +213,7 @@ mod tests {
                 without_label: count,
                 left_out: (0..count).map(name).collect(),
             },
-            notes: vec!["the split train".to_owned()],
+            notes: (0..count).map(|i| format!("class c{i} is lost")).collect(),
             classes: Some((0..count).map(|i| Class { name: format!("c{i}"), count: i }).collect()),
             duplicates: (30..count).map(duplicate).collect(),
             left_out: (0..count).map(|i| LeftOut { path: name(i), reason: reason(i) }).collect(),
@@ -206,14 +224,15 @@ mod tests {
     #[test]
     fn a_page_is_short_whatever_it_describes() {
         let page = report(100_000).page();
-        assert!(page.lines().count() <= 60, "{page}");
+        assert!(page.lines().count() <= 80, "{page}");
         for line in [
             "digest      0123456789abcdef",
             "transparent 2 on white; see --background",
             "frames      1 with several, of which the first is used",
             "found       50x9 RGB: 50",
             "labels      from folders: 100000 classes",
-            "note        the split train",
+            "note        class c0 is lost",
+            "note        and 99990 more (`data check --json` lists all)",
             "no label    and 99990 more (`data check --json` lists all)",
             "found       and 99990 more (`data check --json` lists all)",
             "classes     100000, of 0 to 99999 items",

@@ -39,6 +39,15 @@ pub fn write_whole(
         return copy_to(&mut io::stdout().lock(), fill);
     }
     let path = follow(path)?;
+    match own_descriptor(&path) {
+        // Opened anew, it would have a position of its own, and overwrite what is there.
+        Some(1) => return copy_to(&mut io::stdout().lock(), fill),
+        Some(2) => return copy_to(&mut io::stderr().lock(), fill),
+        Some(_) if path.is_file() => {
+            return copy_to(&mut File::options().append(true).open(&path)?, fill);
+        }
+        _ => {}
+    }
     match fs::metadata(&path).map(|metadata| metadata.file_type()) {
         Ok(kind) if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         Ok(kind) if !kind.is_file() => copy_to(&mut open_special(&path, kind)?, fill),
@@ -53,7 +62,8 @@ pub fn is_stdout(path: &Path) -> bool {
 }
 
 /// Follows links at the end of a path, up to one that leads to nothing yet. Links in its folders
-/// need no following.
+/// need no following; those of the system to open files, such as `/proc/self/fd/1`, only look like
+/// paths, and stay.
 ///
 /// # Errors
 ///
@@ -63,13 +73,25 @@ pub fn follow(path: &Path) -> io::Result<PathBuf> {
     for _ in 0..MOST_LINKS {
         match fs::symlink_metadata(&path) {
             // What cannot be looked at is reported by whatever uses the path.
-            Ok(metadata) if metadata.is_symlink() => {
+            Ok(metadata) if metadata.is_symlink() && !is_of_the_system(&path) => {
                 path = folder_of(&path).join(fs::read_link(&path)?);
             }
             _ => return Ok(path),
         }
     }
     Err(io::Error::other("its links form a loop"))
+}
+
+/// Returns whether a link is one of the system to an open file.
+fn is_of_the_system(link: &Path) -> bool {
+    folder_of(link).canonicalize().is_ok_and(|folder| folder.starts_with("/proc"))
+}
+
+/// Returns the number of this process's open file that a path stands for.
+fn own_descriptor(path: &Path) -> Option<u32> {
+    let folder = folder_of(path).canonicalize().ok()?;
+    let own = format!("/proc/{}/fd", std::process::id());
+    (folder == Path::new(&own)).then(|| path.file_name()?.to_str()?.parse().ok())?
 }
 
 fn replace(
@@ -99,8 +121,11 @@ fn copy_to(
 ) -> io::Result<()> {
     let mut content = filled(tempfile::tempfile()?, fill)?;
     content.rewind()?;
-    io::copy(&mut content, out)?;
-    out.flush()
+    match io::copy(&mut content, out).and_then(|_| out.flush()) {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Opens a device or a FIFO, whose reader has a while to come.
@@ -144,8 +169,8 @@ pub fn check_target(path: &Path) -> io::Result<()> {
     let path = follow(path)?;
     match fs::metadata(&path).map(|metadata| metadata.file_type()) {
         Ok(kind) if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        // The folder of a device or a FIFO need not be writable.
-        Ok(kind) if !kind.is_file() => Ok(()),
+        // The folder of a device, a FIFO or an open file need not be writable.
+        Ok(kind) if !kind.is_file() || own_descriptor(&path).is_some() => Ok(()),
         _ => check_writable(folder_of(&path)),
     }
 }
@@ -176,6 +201,7 @@ fn create_in(folder: &Path) -> io::Result<NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::symlink;
     use std::process::Command;
 
@@ -306,6 +332,32 @@ mod tests {
         let made = Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
         path
+    }
+
+    #[test]
+    fn a_path_of_an_open_file_is_appended_to_and_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"before ").unwrap();
+        for root in ["/proc/self/fd", "/dev/fd"] {
+            let descriptor = Path::new(root).join(file.as_raw_fd().to_string());
+            check_target(&descriptor).unwrap();
+            write_whole(&descriptor, |out| out.write_all(b"more ")).unwrap();
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"before more more ");
+        assert_eq!(names(folder.path()), ["log"]);
+    }
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_error() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let descriptor = PathBuf::from(format!("/proc/self/fd/{}", writer.as_raw_fd()));
+        // Without any reader, such a pipe cannot even be opened again.
+        assert!(write_whole(&descriptor, |out| out.write_all(b"more")).is_err());
+        let mut writer = writer;
+        copy_to(&mut writer, |out| out.write_all(b"more")).unwrap();
     }
 
     #[test]

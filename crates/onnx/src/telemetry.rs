@@ -4,12 +4,15 @@
 //! cache folder, and looks up a host of its vendor, as soon as it is loaded. Its own setting comes
 //! too late for that; only an environment variable that it reads while it is loaded prevents it.
 
+use std::ffi::OsStr;
 use std::{env, fs};
 
 use crate::Error;
 
 /// The variable that the library reads while it is loaded.
 const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
+/// Its value that switches telemetry off.
+const OFF: &str = "1";
 
 /// Switches ONNX Runtime's telemetry off for this process. Programs call it first of all;
 /// [`Runtime::load`](crate::Runtime::load) calls it too.
@@ -19,15 +22,30 @@ const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
 /// [`Error::Telemetry`] if it is still on, and other threads run: then it is too late to change the
 /// environment safely.
 pub fn disable_telemetry() -> Result<(), Error> {
-    if env::var_os(VARIABLE).is_some_and(|value| value == "1") {
-        return Ok(());
+    match decide(env::var_os(VARIABLE).as_deref(), is_single_threaded()) {
+        Decision::IsOff => Ok(()),
+        Decision::SwitchOff => {
+            // SAFETY: no other thread can read or write the environment meanwhile: there is none.
+            unsafe { env::set_var(VARIABLE, OFF) };
+            Ok(())
+        }
+        Decision::TooLate => Err(Error::Telemetry),
     }
-    if !is_single_threaded() {
-        return Err(Error::Telemetry);
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    IsOff,
+    SwitchOff,
+    TooLate,
+}
+
+fn decide(value: Option<&OsStr>, single_threaded: bool) -> Decision {
+    match value {
+        Some(value) if value == OFF => Decision::IsOff,
+        _ if single_threaded => Decision::SwitchOff,
+        _ => Decision::TooLate,
     }
-    // SAFETY: no other thread can read or write the environment meanwhile, for there is none.
-    unsafe { env::set_var(VARIABLE, "1") };
-    Ok(())
 }
 
 fn is_single_threaded() -> bool {
@@ -39,9 +57,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn with_other_threads_it_must_be_off_from_the_start() {
-        // Tests run on threads of their own; cargo sets the variable for them.
+    fn it_is_switched_off_in_time_or_the_library_is_refused() {
+        let [off, on] = ["1", "0"].map(OsStr::new);
+        for single in [true, false] {
+            assert_eq!(decide(Some(off), single), Decision::IsOff);
+        }
+        for value in [None, Some(on), Some(OsStr::new(""))] {
+            assert_eq!(decide(value, true), Decision::SwitchOff);
+            assert_eq!(decide(value, false), Decision::TooLate);
+        }
+    }
+
+    #[test]
+    fn other_threads_are_noticed() {
+        // Tests run on threads of their own.
         assert!(!is_single_threaded());
-        assert_eq!(disable_telemetry().is_ok(), env::var_os(VARIABLE).is_some());
     }
 }

@@ -5,22 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ddpm_console::{ignores_hangup, note};
+use ddpm_console::note;
 use ddpm_data::{DataError, Dataset, Form, Source};
 use tch::Device;
 
 use crate::config::{DataConfig, TrainConfig};
 use crate::distributed::Team;
-use crate::error::TrainError;
+use crate::error::{CheckpointError, TrainError};
 use crate::follow::follow;
 use crate::judging::Judge;
 use crate::run::{Outcome, run};
 use crate::signals::Signals;
 use crate::step::Trainer;
 use crate::store::{Checkpoint, RunDir, RunLock};
-
-/// Pictures without a label that are printed.
-const LISTED: usize = 20;
 
 /// A run that is ready for its next step.
 #[derive(Debug)]
@@ -74,14 +71,19 @@ impl Session {
     ) -> Result<Self, TrainError> {
         let restarted = team.as_ref().is_some_and(|team| team.restarted());
         let may_resume = rules.resume || restarted;
-        let begun = RunDir::open_if_begun(&path)?.filter(|_| may_resume);
+        let begun = RunDir::open_if_begun(&path)?;
+        let occupied = begun.is_some() && !may_resume && rules.create;
+        let begun = begun.filter(|_| may_resume);
         if let Some(run) = &begun {
             let newest = run.newest_checkpoint()?;
             adopt_order(&mut config, &mut dataset, &newest.config().classes);
         }
         share_settings(&config, team.as_deref())?;
+        if occupied && !RunLock::exists(&path) {
+            return Err(CheckpointError::Occupied(path).into());
+        }
         // From here on, nobody else writes the folder.
-        let lock = match rules.create {
+        let lock = match rules.create || begun.is_some() {
             true => Some(RunLock::take_new(&path, patience(restarted))?),
             false => None,
         };
@@ -203,7 +205,7 @@ impl Session {
         signals: &Signals,
         judge: impl FnOnce(&Self) -> Result<Option<J>, E>,
     ) -> Result<Outcome, E> {
-        signals.watch_for_stops(ignores_hangup()).map_err(TrainError::Signals)?;
+        signals.watch_for_stops().map_err(TrainError::Signals)?;
         self.join(signals)?;
         let folder = self.open_folder()?;
         let mut judge = judge(self)?;
@@ -259,7 +261,7 @@ pub fn follow_leader(
     let dataset = Arc::new(config.load_data()?);
     config.data.check_unchanged(&dataset)?;
     let mut trainer = Trainer::new(&config, device)?;
-    signals.watch_for_stops(ignores_hangup()).map_err(TrainError::Signals)?;
+    signals.watch_for_stops().map_err(TrainError::Signals)?;
     trainer.join(Arc::clone(team), signals.clone())?;
     follow(&config, dataset, &mut trainer)
 }
@@ -279,16 +281,10 @@ pub fn load_data(data: &DataConfig, seed: u64) -> Result<Dataset, TrainError> {
 fn announce_data(dataset: &Dataset) {
     note!("data {}", dataset.summary());
     note!("labels {}", dataset.label_summary());
-    for note in dataset.notes() {
+    for note in dataset.note_lines() {
         note!("note: {note}");
     }
-    for path in dataset.unlabelled().iter().take(LISTED) {
-        note!("left out {}: it has no label", path.display());
-    }
-    if let Some(more) = dataset.unlabelled().len().checked_sub(LISTED).filter(|more| *more > 0) {
-        note!("left out {more} more pictures without a label; `data check --json` lists all");
-    }
-    for line in dataset.left_out_lines() {
+    for line in dataset.unlabelled_lines().into_iter().chain(dataset.left_out_lines()) {
         note!("left out {line}");
     }
 }
@@ -311,7 +307,7 @@ fn find_data(config: &mut TrainConfig, rules: &DataRules) -> Result<Dataset, Tra
     }
     let dataset = config.load_data().map_err(|error| match error {
         TrainError::Data(cause @ (DataError::Missing { .. } | DataError::Read { .. })) => {
-            TrainError::Moved(cause)
+            TrainError::Moved { cause }
         }
         other => other,
     })?;
@@ -330,10 +326,16 @@ fn check_classes(config: &TrainConfig, dataset: &Dataset) -> Result<(), TrainErr
     if config.classes.is_empty() || config.classes == found {
         return Ok(());
     }
+    let lost = |from: &[String], to: &[String]| {
+        from.iter().find(|name| !to.contains(name)).map_or("none", String::as_str).to_owned()
+    };
     let problem = format!(
-        "has the classes {}, and the run began with {}: restore it, or begin a new run",
-        found.join(", "),
-        config.classes.join(", ")
+        "has {} classes, and the run began with {} (new: {}, gone: {}): restore it, or begin a new \
+         run",
+        found.len(),
+        config.classes.len(),
+        lost(found, &config.classes),
+        lost(&config.classes, found)
     );
     Err(TrainError::Setting { setting: "data", problem })
 }

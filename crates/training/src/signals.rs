@@ -4,11 +4,16 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use ddpm_console::ignores_hangup;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::flag;
 
-/// Signals of people, of systems that shut down, and of batch systems whose time is over.
-const STOP: [i32; 3] = [SIGINT, SIGTERM, SIGXCPU];
+/// Signals of people and of systems that shut down; the same one again means impatience.
+const STOP: [i32; 2] = [SIGINT, SIGTERM];
+
+/// Signals that are repeated without meaning more: by the kernel every second once the limit of
+/// processor time is reached, and by shells and systemd when the terminal is closed.
+const STOP_ONCE: [i32; 2] = [SIGXCPU, SIGHUP];
 
 /// Signals that batch systems send ahead of the end, such as Slurm's `--signal`.
 const SAVE: [i32; 2] = [SIGUSR1, SIGUSR2];
@@ -40,18 +45,15 @@ impl Signals {
         Ok(())
     }
 
-    /// Makes SIGINT, SIGTERM, SIGXCPU and SIGHUP request a stop. A second SIGINT or SIGTERM ends
-    /// the process at once, with the exit status 128 + its number.
-    ///
-    /// SIGHUP, which says that the terminal is closed, never counts as the second: shells send it
-    /// twice, and systemd right after SIGTERM.
-    ///
-    /// * `ignores_hangup`: SIGHUP stays ignored, as under `nohup`.
+    /// Makes SIGINT, SIGTERM, SIGXCPU and SIGHUP request a stop. The same one of SIGINT and SIGTERM
+    /// again ends the process at once, with the exit status 128 + its number. Where SIGHUP is
+    /// ignored from the start, as under `nohup`, it stays ignored.
     ///
     /// # Errors
     ///
     /// The system's, if signals cannot be watched.
-    pub fn watch_for_stops(&self, ignores_hangup: bool) -> io::Result<()> {
+    pub fn watch_for_stops(&self) -> io::Result<()> {
+        let ignores_hangup = ignores_hangup();
         for signal in STOP {
             let armed = Arc::new(AtomicBool::new(false));
             // The order matters: the first signal arms the shutdown that the second one meets.
@@ -59,8 +61,9 @@ impl Signals {
             flag::register(signal, armed)?;
             flag::register_usize(signal, Arc::clone(&self.stop), signal as usize)?;
         }
-        if !ignores_hangup {
-            flag::register_usize(SIGHUP, Arc::clone(&self.stop), SIGHUP as usize)?;
+        for signal in STOP_ONCE.into_iter().filter(|signal| !(*signal == SIGHUP && ignores_hangup))
+        {
+            flag::register_usize(signal, Arc::clone(&self.stop), signal as usize)?;
         }
         Ok(())
     }

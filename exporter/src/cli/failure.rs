@@ -142,7 +142,7 @@ impl From<TrainError> for Failure {
             | TrainError::Model(_)
             | TrainError::Diffusion(_)
             | TrainError::Data(_)
-            | TrainError::Moved(_) => Self::Refused(error.into()),
+            | TrainError::Moved { .. } => Self::Refused(error.into()),
             TrainError::Checkpoint(error) => error.into(),
             TrainError::Group(error) => error.into(),
             _ => Self::Failed(error.into()),

@@ -5,7 +5,7 @@
 //!
 //! * `failure`: why a command failed, and its exit code; `output`: results on stdout;
 //! * `names`: names as typed; `device`: where libtorch computes; `model`: loads a trained model;
-//!   `sampling`: how to sample; `cache`: where features are cached;
+//!   `labels`: where they come from; `classes`: classes as typed; `sampling`: how to sample; `cache`: where features are cached;
 //! * `settings`: the settings of a run; `layers`: which of them win; `distributed`: training on
 //!   several processes; `judging`: measuring samples during training;
 //! * `presets`, `data`, `train`, `sample`, `eval`: from settings and data to an evaluated model;
@@ -65,7 +65,7 @@ mod doctor;
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
-use ddpm_console::{Quiet, last_note};
+use ddpm_console::{LossyStderr, last_note};
 use tracing_subscriber::EnvFilter;
 
 /// Trains diffusion models and writes ONNX model packages.
@@ -152,7 +152,7 @@ fn start_logging() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     let logging = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| Quiet)
+        .with_writer(|| LossyStderr)
         .with_ansi(stderr().is_terminal())
         // It would report a line that it cannot write with a macro that panics.
         .log_internal_errors(false);

@@ -153,6 +153,22 @@ fn no_command_panics_when_its_results_cannot_be_written() {
 }
 
 #[test]
+fn a_file_named_as_standard_output_goes_there_and_replaces_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("all.txt");
+    let script = "echo before; \"$1\" init --force /dev/stdout; \"$1\" init -; echo after";
+    let mut shell = Command::new("sh");
+    let done = shell.args(["-c", script, "sh", EXPORTER]).stdout(File::create(&path).unwrap());
+    assert!(done.stderr(Stdio::null()).status().unwrap().success());
+    let all = fs::read_to_string(&path).unwrap();
+    assert!(all.starts_with("before\n") && all.ends_with("after\n"), "{all}");
+    assert_eq!(all.matches("[train]").count(), 2, "{all}");
+    let piped = "\"$1\" init --force /dev/stdout | grep -c train; \"$1\" init - | true";
+    let piped = Command::new("sh").args(["-c", piped, "sh", EXPORTER]).output().unwrap();
+    assert!(piped.status.success() && piped.stderr.is_empty(), "{}", stderr(&piped));
+}
+
+#[test]
 fn no_escape_codes_go_to_files() {
     // RUST_LOG makes libraries log.
     let shown = repository().join("models/toy");
@@ -171,8 +187,8 @@ fn signals_of_terminals_and_batch_systems_save_and_end_a_run() {
         let mut child = train(&run, "1000000").stderr(Stdio::null()).spawn().unwrap();
         wait_for_a_step(&run);
         send(signal, &child);
-        // Shells send this one twice.
-        if signal == "HUP" {
+        // Shells and the kernel repeat these.
+        if ["HUP", "XCPU"].contains(&signal) {
             send(signal, &child);
         }
         assert_eq!(wait(&mut child), 128 + number, "{signal}");

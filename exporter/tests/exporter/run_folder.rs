@@ -239,7 +239,7 @@ fn a_resumed_run_remembers_whether_it_is_to_be_exported_and_how() {
     let printed = stdout(&succeed(&mut resume(&run, &["--export"])));
     assert_eq!(printed.trim(), text(&run.join("package")));
     assert!(!run.join("package/model_index.json").exists());
-    succeed(&mut resume(&run, &["--steps", "44", "--export", "--weights"]));
+    succeed(&mut resume(&run, &["--steps", "44", "--export", "--with-weights"]));
     assert!(run.join("package/model_index.json").exists());
 }
 

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Content, String> {
-        let file = Sidecar { path: PathBuf::from("all/dataset.json"), content: text.into() };
+        let file = Sidecar { path: PathBuf::from("all/dataset.json"), content: Ok(text.into()) };
         read(&[file]).map_err(|(_, problem)| problem)
     }
 

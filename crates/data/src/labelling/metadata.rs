@@ -14,6 +14,10 @@ use crate::{Split, split_names};
 
 /// Names of the files.
 pub(super) const NAMES: [&str; 2] = ["metadata.csv", "metadata.jsonl"];
+/// The column of splits.
+const SPLIT: &str = "split";
+/// Most columns of a table: JSON can name another one in each of millions of lines.
+const MOST_COLUMNS: usize = 1000;
 /// Columns that may hold the path; the first is Hugging Face's.
 const PATHS: [&str; 5] = ["file_name", "filename", "file", "path", "image"];
 
@@ -41,15 +45,34 @@ struct Rows {
     cells: Vec<Vec<Cell>>,
 }
 
+/// What the files say about splits.
+#[derive(Debug)]
+pub(super) struct Splits {
+    /// The split of each picture, if they tell one.
+    pub(super) told: Vec<Option<Split>>,
+    /// Whether there are other words than those for splits.
+    pub(super) others: bool,
+    /// Sentences about files that may tell splits, and cannot be used.
+    pub(super) unused: Vec<String>,
+}
+
 /// Reads the split of each picture, from a column `split`.
-///
-/// Returns the splits, `None` for pictures without one, and whether the column has other words. A
-/// file that cannot be read tells none: if it is needed, [`read`] says why.
-pub(super) fn splits(files: &[Sidecar], pictures: &[PathBuf]) -> (Vec<Option<Split>>, bool) {
-    let mut words = LabelTable::default();
+pub(super) fn splits(files: &[Sidecar], pictures: &[PathBuf]) -> Splits {
+    let (mut words, mut unused) = (LabelTable::default(), Vec::new());
     for file in files {
-        if let Ok(Content::Labels(table, _)) = read(&[file], Some("split")) {
-            words.merge(table);
+        let problem = match read(&[file], Some(SPLIT)) {
+            Ok(Content::Labels(table, _)) => {
+                words.merge(table);
+                continue;
+            }
+            Ok(Content::Nothing(problem)) | Err((_, problem)) => problem,
+        };
+        if may_tell_splits(file) {
+            unused.push(format!(
+                "{} may say which pictures are for testing, and is not used: {problem}; all \
+                 pictures beside it count as train",
+                file.path.display()
+            ));
         }
     }
     let mut others = false;
@@ -59,8 +82,17 @@ pub(super) fn splits(files: &[Sidecar], pictures: &[PathBuf]) -> (Vec<Option<Spl
         others |= split.is_none();
         split
     };
-    let splits = words.labels(pictures).into_iter().map(split).collect();
-    (splits, others)
+    let told = words.labels(pictures).into_iter().map(split).collect();
+    Splits { told, others, unused }
+}
+
+/// Returns whether a file names the column of splits, or cannot be read at all.
+fn may_tell_splits(file: &Sidecar) -> bool {
+    let names = |bytes: &Vec<u8>| bytes.windows(SPLIT.len()).any(|part| part == SPLIT.as_bytes());
+    file.content.as_ref().map_or(true, |content| {
+        // The head of a table, or the first object.
+        content.split(|byte| *byte == b'\n').next().is_some_and(|head| names(&head.to_vec()))
+    })
 }
 
 /// Reads the files of a data set; those in several folders complement each other.
@@ -80,7 +112,17 @@ pub(super) fn read(files: &[&Sidecar], column: Option<&str>) -> Result<Content, 
         match rows.columns(column).map_err(|problem| (at, problem))? {
             Ok((path, label)) => {
                 rows.add_to(&mut table, file, path, label).map_err(|problem| (at, problem))?;
-                from.get_or_insert_with(|| rows.columns[label].clone());
+                let name = &rows.columns[label];
+                let first = from.get_or_insert_with(|| name.clone());
+                if first != name {
+                    return Err((
+                        at,
+                        format!(
+                            "its column of labels is {name}, and that of another folder's file is \
+                             {first}; choose one with `--labels metadata:COLUMN`"
+                        ),
+                    ));
+                }
             }
             Err(reason) => nothing = reason,
         }
@@ -143,8 +185,9 @@ impl Rows {
                 (_, Cell::Many) => {
                     let name = &self.columns[label];
                     return Err(format!(
-                        "in row {row}, {name} is a list, and a picture has one class; choose \
-                         another column with `--labels metadata:COLUMN`, or `--labels none`"
+                        "row {}: {name} is a list, and a picture has one class; choose \
+                         another column with `--labels metadata:COLUMN`, or `--labels none`",
+                        row + 1
                     ));
                 }
                 _ => {}
@@ -178,6 +221,9 @@ fn json_rows(text: &str) -> Result<Rows, String> {
         for key in object.keys().filter(|key| !columns.contains(*key)).collect::<Vec<_>>() {
             columns.push(key.clone());
         }
+        if columns.len() > MOST_COLUMNS {
+            return Err(format!("it has more than {MOST_COLUMNS} columns"));
+        }
         objects.push(object);
     }
     let cell = |value: Option<&Value>| match value {
@@ -199,7 +245,7 @@ mod tests {
     use super::*;
 
     fn parse(name: &str, text: &str, column: Option<&str>) -> Result<Content, String> {
-        let file = Sidecar { path: PathBuf::from(name), content: text.into() };
+        let file = Sidecar { path: PathBuf::from(name), content: Ok(text.into()) };
         read(&[&file], column).map_err(|(_, problem)| problem)
     }
 

@@ -82,13 +82,14 @@ pub(crate) fn assign(
     let all: Vec<PathBuf> = at.iter().map(|&i| files.name(i).to_path_buf()).collect();
     let mut metadata = Vec::new();
     for name in metadata::NAMES {
-        metadata.extend(sidecars::find(files, &all, name)?);
+        metadata.extend(sidecars::find(files, &all, name));
     }
-    let (told, others) = metadata::splits(&metadata, &all);
+    let metadata::Splits { told, others, unused } = metadata::splits(&metadata, &all);
     let part = splits::choose(&all, &told, options.split)
         .map_err(|problem| DataError::unclear(files.root(), problem))?;
     let names: Vec<PathBuf> = part.pictures.iter().map(|&i| all[i].clone()).collect();
     let mut notes = part.notes.clone();
+    notes.extend(unused);
     if others {
         let words = "the column split beside the pictures has words other than train, valid and \
                      test, which are taken for train";

@@ -142,7 +142,7 @@ impl Listing<'_> {
 
     /// Reads `dataset.json`; `None` if there is none with labels.
     fn dataset_json(&self, notes: &mut Vec<String>) -> Result<Option<Decision>, DataError> {
-        let files = sidecars::find(self.files, self.names, dataset_json::NAME)?;
+        let files = sidecars::find(self.files, self.names, dataset_json::NAME);
         let content = dataset_json::read(&files)
             .map_err(|(at, problem)| self.damaged(&files[at], &problem))?;
         Ok(match content {
@@ -211,7 +211,9 @@ impl Listing<'_> {
         let splits = || self.part.split_folders.as_deref().and_then(folders::find);
         let found = folders::find(&self.part.folders).or_else(splits).ok_or_else(|| {
             let why = self.no_folders();
-            self.unclear(format!("no two sub-folders can be classes: {why}, or `--no-labels`"))
+            self.unclear(format!(
+                "no two sub-folders can be classes: {why}; `--no-labels` uses none"
+            ))
         })?;
         Ok(self.by_class_folders(found))
     }

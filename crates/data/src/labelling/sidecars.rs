@@ -1,13 +1,11 @@
 //! Files with labels that lie beside the pictures, or above them.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::DataError;
-use crate::bounded::read_at_most;
 use crate::picture_files::PictureFiles;
+use crate::regular;
 
 /// A larger file is refused: labels of ImageNet take 50 MB.
 const MAX_BYTES: u64 = 1 << 30;
@@ -17,7 +15,8 @@ const MAX_BYTES: u64 = 1 << 30;
 pub(super) struct Sidecar {
     /// Path below the root of the data.
     pub(super) path: PathBuf,
-    pub(super) content: Vec<u8>,
+    /// Why it cannot be read, as text that follows its name, if it cannot.
+    pub(super) content: Result<Vec<u8>, String>,
 }
 
 impl Sidecar {
@@ -32,23 +31,17 @@ impl Sidecar {
     ///
     /// A description of what is wrong, as text that follows its name.
     pub(super) fn text(&self) -> Result<&str, String> {
-        let text = std::str::from_utf8(&self.content)
+        let content = self.content.as_ref().map_err(Clone::clone)?;
+        let text = std::str::from_utf8(content)
             .map_err(|cause| format!("it is not UTF-8 text: {cause}; save it as UTF-8"))?;
         // Programs of Windows begin files with a byte-order mark.
         Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
     }
 }
 
-/// Reads the files called `name` in the folders of the pictures and in all folders above these.
-///
-/// # Errors
-///
-/// [`DataError::Read`] if one cannot be read, [`DataError::Format`] if one is damaged or too large.
-pub(super) fn find(
-    files: &PictureFiles,
-    pictures: &[PathBuf],
-    name: &str,
-) -> Result<Vec<Sidecar>, DataError> {
+/// Reads the files called `name` in the folders of the pictures and in all folders above these. One
+/// that cannot be read is a fault only if it is needed.
+pub(super) fn find(files: &PictureFiles, pictures: &[PathBuf], name: &str) -> Vec<Sidecar> {
     let mut folders = BTreeSet::new();
     for picture in pictures {
         for folder in picture.ancestors().skip(1) {
@@ -61,32 +54,36 @@ pub(super) fn find(
     if !files.is_archive() {
         for folder in folders {
             let path = folder.join(name);
-            let content = read(&files.root().join(&path))?;
+            let content = read(&files.root().join(&path));
             sidecars.extend(content.map(|content| Sidecar { path, content }));
         }
-        return Ok(sidecars);
+        return sidecars;
     }
     let above = |path: &Path| path.parent().is_some_and(|folder| folders.contains(folder));
     for i in (0..files.len()).filter(|&i| files.name(i).ends_with(name) && above(files.name(i))) {
-        let damaged = |cause: &str| DataError::format(&files.path(i), cause);
-        let content = files.first_bytes(i, MAX_BYTES + 1).map_err(|cause| damaged(&cause))?;
-        if content.len() as u64 > MAX_BYTES {
-            return Err(damaged("it is too large"));
-        }
+        let content = files.first_bytes(i, MAX_BYTES + 1).and_then(within_limit);
         sidecars.push(Sidecar { path: files.name(i).to_path_buf(), content });
     }
-    Ok(sidecars)
+    sidecars
 }
 
-/// Reads a file; `None` if there is none, or something else of its name.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, DataError> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_file() => {}
-        Ok(_) => return Ok(None),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(cause) => return Err(DataError::read(path)(cause)),
+/// Reads a file; `None` if there is none of this name.
+fn read(path: &Path) -> Option<Result<Vec<u8>, String>> {
+    let read = || {
+        let mut content = Vec::new();
+        regular::open(path)?.0.take(MAX_BYTES + 1).read_to_end(&mut content).map(|_| content)
+    };
+    match read() {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+        read => {
+            Some(read.map_err(|cause| format!("cannot read it: {cause}")).and_then(within_limit))
+        }
     }
-    let file = fs::File::open(path).map_err(DataError::read(path))?;
-    let content = read_at_most(file, MAX_BYTES).map_err(DataError::read(path))?;
-    content.map(Some).ok_or_else(|| DataError::format(path, "it is too large"))
+}
+
+fn within_limit(content: Vec<u8>) -> Result<Vec<u8>, String> {
+    match content.len() as u64 > MAX_BYTES {
+        true => Err(format!("it has more than {} MiB", MAX_BYTES >> 20)),
+        false => Ok(content),
+    }
 }

@@ -212,10 +212,43 @@ fn a_column_of_metadata_tells_the_split() {
     assert_eq!((without.len(), without.notes().len()), (2, 1), "{:?}", without.notes());
     let test = loaded(&dir, &LoadOptions { split: Split::Test, ..sized(4) });
     assert_eq!(classes(&test), ["y"]);
+    // What may tell splits and cannot be used is never passed over.
+    for unusable in [&b"image_id,split\n1.bmp,train\n2.bmp,test\n"[..], b"file_name,split\n\xff"] {
+        let dir = pictures(&["a/1.bmp", "b/2.bmp"], &[]);
+        std::fs::write(dir.path().join("metadata.csv"), unusable).unwrap();
+        let set = loaded(&dir, &from("folders"));
+        assert!(
+            set.notes()[0].contains("may say which pictures are for testing"),
+            "{:?}",
+            set.notes()
+        );
+    }
     let odd = "file_name,label,split\n1.bmp,x,0\n2.bmp,y,1\n3.bmp,y,0\n";
     let dir = pictures(&["1.bmp", "2.bmp", "3.bmp"], &[("metadata.csv", odd)]);
     let set = loaded(&dir, &sized(4));
     assert!(set.notes()[0].contains("other than train, valid and test"), "{:?}", set.notes());
+}
+
+#[test]
+fn a_file_of_labels_that_cannot_be_read_stops_only_those_who_need_it() {
+    for name in ["metadata.csv", "metadata.jsonl", "dataset.json"] {
+        let dir = pictures(&["a/1.bmp", "b/2.bmp"], &[]);
+        std::os::unix::fs::symlink(name, dir.path().join(name)).unwrap();
+        assert_eq!(loaded(&dir, &from("folders")).len(), 2, "{name}");
+        assert_eq!(loaded(&dir, &from("none")).len(), 2, "{name}");
+        let message = refused(&dir, &sized(4));
+        assert!(message.contains(name) && message.contains("--labels folders"), "{message}");
+    }
+}
+
+#[test]
+fn files_with_different_columns_of_labels_are_refused() {
+    let files = [
+        ("a/metadata.csv", "file_name,label\n1.bmp,x\n"),
+        ("b/metadata.csv", "file_name,class\n2.bmp,y\n"),
+    ];
+    let message = refused(&pictures(&["a/1.bmp", "b/2.bmp"], &files), &sized(4));
+    assert!(message.contains("is class") && message.contains("label"), "{message}");
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub enum LaunchError {
     /// Say that the processes train together, or that there is only one.
     #[error(
         "{name}={size} says that a launcher has started {size} processes, and each would train the \
-         whole run by itself: add --distributed, or unset {name}"
+         same run on its own: add --distributed, or unset {name} if there is only this one, as in a \
+         batch script without srun"
     )]
     Alone {
         /// Name of the variable.
@@ -83,14 +84,14 @@ impl Launch {
             let size = variable(name)?.parse().ok().filter(|size: &usize| *size > 1)?;
             Some(LaunchError::Alone { name, size })
         };
-        // In a batch script this counts the tasks that `srun` could start; within `srun`,
-        // SLURM_STEP_NUM_TASKS knows better.
-        let by_srun = || {
-            let in_step = variable("SLURM_STEP_NUM_TASKS").is_none()
+        // SLURM_STEP_NUM_TASKS counts the processes that `srun` has started. Without it, this may be
+        // a batch script, where SLURM_NTASKS counts those that it could start.
+        let by_slurm = || {
+            let named = variable("SLURM_STEP_NUM_TASKS").is_none()
                 && SLURM.iter().all(|name| variable(name).is_some());
-            in_step.then(|| several(SLURM[1])).flatten()
+            named.then(|| several(SLURM[1])).flatten()
         };
-        SIZES.iter().find_map(|name| several(name)).or_else(by_srun).map_or(Ok(()), Err)
+        SIZES.iter().find_map(|name| several(name)).or_else(by_slurm).map_or(Ok(()), Err)
     }
 
     /// Reads RANK, WORLD_SIZE and LOCAL_RANK or, if RANK is unset, all of Slurm's SLURM_PROCID,

@@ -49,8 +49,8 @@ impl DataConfig {
         match &self.digest {
             Some(digest) if *digest != dataset.digest() => {
                 let problem = "is not what it was when the run began: pictures or labels have \
-                               changed. Restore it, name its place with --data, or resume with \
-                               other data with --allow-changed-data";
+                               changed. Restore it, name its place with --data, or pass \
+                               --allow-changed-data to go on with other data";
                 setting("data", problem)
             }
             _ => Ok(()),
@@ -62,8 +62,8 @@ impl DataConfig {
         match self.items {
             Some(items) if items != found => {
                 let problem = format!(
-                    "has {found} items, and had {items} when the run began: restore it, or resume \
-                     with other data with --allow-changed-data"
+                    "has {found} items, and had {items} when the run began: restore it, or pass \
+                     --allow-changed-data to go on with other data"
                 );
                 setting("data", problem)
             }

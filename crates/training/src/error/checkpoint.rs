@@ -38,7 +38,7 @@ pub enum CheckpointError {
         /// The system's error.
         cause: io::Error,
     },
-    /// Use an earlier checkpoint: this one is damaged, or has a newer version.
+    /// Use an earlier checkpoint: this one is damaged.
     #[error("{}: {problem}; {}", path.display(), way_out(path, older.as_deref()))]
     Damaged {
         /// The file.
@@ -47,6 +47,19 @@ pub enum CheckpointError {
         problem: String,
         /// The folder of the checkpoint before it, if there is one.
         older: Option<PathBuf>,
+    },
+    /// Use the program that wrote it, or a newer one.
+    #[error(
+        "{}: has version {found}, and this program knows {known}: use the newer one that wrote it",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest version that is known.
+        known: u32,
     },
     /// The state cannot be turned into a file.
     #[error("{}: cannot be written: {problem}; earlier checkpoints are untouched", path.display())]

@@ -31,8 +31,12 @@ pub enum TrainError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// Name the place of the data.
-    #[error("{0}; if the data has moved, name its place with --data")]
-    Moved(DataError),
+    #[error("{cause}; if the data has moved, name its place with --data")]
+    Moved {
+        /// Why it cannot be loaded.
+        #[source]
+        cause: DataError,
+    },
     /// Training diverged. The bad step was discarded.
     #[error(
         "step {step}: the {quantity} is {value}: training diverged; earlier checkpoints are kept. \

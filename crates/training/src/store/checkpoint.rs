@@ -50,6 +50,9 @@ pub struct CheckpointState {
     /// absent in older checkpoints.
     #[serde(default)]
     pub workers: Option<usize>,
+    /// Whether digests of the files lie beside them; not so in older checkpoints.
+    #[serde(default)]
+    pub digests: bool,
     /// The run's settings.
     pub config: TrainConfig,
 }
@@ -83,6 +86,7 @@ impl Checkpoint {
             steps_done,
             loss,
             workers: Some(trainer.workers()),
+            digests: true,
             config: config.clone(),
         };
         let parent = run.checkpoints();
@@ -119,16 +123,19 @@ impl Checkpoint {
     /// # Errors
     ///
     /// [`CheckpointError::Read`] if `state.json` is missing, [`CheckpointError::Damaged`] if it is
-    /// damaged or has a newer version.
+    /// damaged, [`CheckpointError::Version`] if it has a newer version.
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(STATE);
         let digests = Digests::read(folder)?;
         let json = digests.read_file(folder, STATE)?;
         let state: CheckpointState =
             serde_json::from_slice(&json).map_err(|error| damaged(&path, &error))?;
+        if state.digests && digests.is_empty() {
+            return Err(damaged(&folder.join(digests::FILE), &"it is missing"));
+        }
         if state.version != VERSION {
-            let problem = format!("has version {}, this build knows {VERSION}", state.version);
-            return Err(damaged(&path, &problem));
+            let (found, known) = (state.version, VERSION);
+            return Err(CheckpointError::Version { path, found, known });
         }
         Ok(Self { folder: folder.to_path_buf(), state, digests })
     }

@@ -1,8 +1,8 @@
 //! The digests of a checkpoint's files, in the format of `sha256sum`: a damaged file is found
 //! before it is trained on or exported.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use ddpm_package::Sha256Hex;
 
@@ -22,6 +22,11 @@ impl Digests {
         self.0.push((name.to_owned(), Sha256Hex::of(bytes).to_string()));
     }
 
+    /// Returns whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the text of the file.
     pub(super) fn text(&self) -> String {
         self.0.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect()
@@ -35,10 +40,10 @@ impl Digests {
     /// not digests.
     pub(super) fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(FILE);
-        if fs::symlink_metadata(&path).is_err() {
-            return Ok(Self::default());
-        }
-        let bytes = fs::read(&path).map_err(CheckpointError::read(&path))?;
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            read => read.map_err(CheckpointError::read(&path))?,
+        };
         let text = String::from_utf8_lossy(&bytes);
         let entries = text.lines().map(|line| {
             let (digest, name) = line.split_once("  ").filter(|(digest, _)| digest.len() == 64)?;

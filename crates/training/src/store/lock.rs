@@ -35,6 +35,11 @@ impl RunLock {
         Self::take(run, patience)
     }
 
+    /// Returns whether the folder of a run was ever locked.
+    pub(crate) fn exists(run: &Path) -> bool {
+        run.join(FILE).exists()
+    }
+
     /// Takes the lock of the run in a folder, which must exist.
     ///
     /// * `patience`: how long to wait for a process that is about to end.

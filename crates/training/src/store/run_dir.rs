@@ -70,10 +70,10 @@ impl RunDir {
         self.0.join("metrics.jsonl")
     }
 
-    /// Returns the path of the log for people: what the run printed.
+    /// Returns the path of the log for people in the folder of a run: what it printed.
     #[must_use]
-    pub fn log(&self) -> PathBuf {
-        self.0.join("log.txt")
+    pub fn log_of(run: &Path) -> PathBuf {
+        run.join("log.txt")
     }
 
     /// Returns the folder of event files for TensorBoard.

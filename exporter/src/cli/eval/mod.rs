@@ -29,7 +29,7 @@ use self::engine::Engine;
 use self::input::{Content, Input, LoadedInput};
 use self::likelihood::Likelihood;
 use super::Failure;
-use super::output::{out, print_text};
+use super::output::print_text;
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
@@ -62,15 +62,17 @@ impl Args {
     }
 
     fn print(&self, report: &(impl Serialize + Display)) -> Result<(), Failure> {
-        if self.save_features.as_deref().is_some_and(is_stdout) {
-            note!("{report}");
-            Ok(())
-        } else if self.json {
-            let text = serde_json::to_string_pretty(report);
-            out!("{}", text.map_err(|error| Failure::Failed(error.into()))?)
+        let text = if self.json {
+            let json = serde_json::to_string_pretty(report);
+            json.map_err(|error| Failure::Failed(error.into()))? + "\n"
         } else {
-            print_text(&report.to_string())
+            report.to_string()
+        };
+        if self.save_features.as_deref().is_some_and(is_stdout) {
+            note!("{}", text.trim_end());
+            return Ok(());
         }
+        print_text(&text)
     }
 
     /// Returns what the samples are compared with, and how to load it.

@@ -63,7 +63,7 @@ impl InitArgs {
             preset(name).map_err(|reason| Failure::Refused(reason.into()))?;
         }
         let path = self.path.clone().unwrap_or_else(|| "ddpm.toml".into());
-        if path.is_file() && !self.force {
+        if !is_stdout(&path) && path.is_file() && !self.force {
             let reason = format!("{}: already exists; --force replaces it", path.display());
             return Err(Failure::Refused(reason.into()));
         }

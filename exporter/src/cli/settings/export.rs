@@ -15,18 +15,18 @@ pub(in crate::cli) struct ExportFlags {
 
     /// Leave out the files that also make the package a diffusers pipeline; they store the weights
     /// a second time. A resumed run remembers it.
-    #[arg(long, overrides_with = "weights")]
+    #[arg(long, overrides_with = "with_weights")]
     no_weights: bool,
 
     /// Write those files, although the run began with --no-weights.
     #[arg(long)]
-    weights: bool,
+    with_weights: bool,
 }
 
 impl ExportFlags {
     /// Overrides the settings that are set here.
     pub(in crate::cli) fn apply(&self, config: &mut ExportConfig) {
         config.package = (config.package && !self.no_export) || self.export;
-        config.weights = (config.weights && !self.no_weights) || self.weights;
+        config.weights = (config.weights && !self.no_weights) || self.with_weights;
     }
 }

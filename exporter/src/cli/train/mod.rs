@@ -311,7 +311,7 @@ impl Args {
 /// Copies what is printed from here on to the log of the run, where it can be read when the
 /// terminal is gone.
 fn keep_log(run: &Path) {
-    let path = run.join("log.txt");
+    let path = RunDir::log_of(run);
     match File::options().append(true).create(true).open(&path) {
         Ok(file) => copy_notes_to(file),
         Err(cause) => note!("warning: {}: cannot be written: {cause}", path.display()),

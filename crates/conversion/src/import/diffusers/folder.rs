@@ -43,7 +43,7 @@ pub fn is_folder(path: &Path) -> bool {
 /// [`ImportError::Format`] if it has no network, or not the weights that the user wants.
 pub(super) fn find(path: &Path, options: &ImportOptions) -> Result<Parts, ImportError> {
     let fault = |problem: String| Err(ImportError::format(path, &problem));
-    let average = Some(path.join(EMA)).filter(|folder| folder.is_dir());
+    let average = Some(path.join(EMA)).filter(|folder| folder.join(CONFIG).is_file());
     let raw = [path.join(RAW), path.to_owned()].into_iter();
     let raw = raw.into_iter().find(|folder| folder.join(CONFIG).is_file());
     let mut notes = Vec::new();
