@@ -82,7 +82,7 @@ async fn run(loaded: serve::Loaded, listen: std::net::SocketAddr) -> anyhow::Res
         .await
         .map_err(|error| anyhow::anyhow!("cannot listen on {listen}: {error}"))?;
     let address = listener.local_addr()?;
-    announce(address);
+    announce(address, loaded.example());
     let shutdown = async move {
         signals.first().await;
         tokio::spawn(async move {
@@ -96,10 +96,10 @@ async fn run(loaded: serve::Loaded, listen: std::net::SocketAddr) -> anyhow::Res
 }
 
 /// Prints the address to stdout, since requests are now accepted.
-fn announce(address: std::net::SocketAddr) {
+fn announce(address: std::net::SocketAddr, model: &str) {
     let text = format!(
         "listening on http://{address}\n\
-         try: ddpm sample glyphs --server http://{address} --count 16 --gif\n"
+         try: ddpm sample {model} --server http://{address} --count 16 --gif\n"
     );
     // Serve even if nobody reads stdout.
     if let Err(error) = ddpm_console::print(&text) {

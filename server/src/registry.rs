@@ -67,8 +67,14 @@ impl Registry {
         let mut packages = open_packages(source)?;
         packages.sort_by(|a, b| a.manifest().name.cmp(&b.manifest().name));
         for pair in packages.windows(2) {
-            let [a, b] = [&pair[0].manifest().name, &pair[1].manifest().name];
-            anyhow::ensure!(a != b, "two packages are named {a:?}: rename one in its manifest");
+            let [a, b] = [&pair[0], &pair[1]];
+            anyhow::ensure!(
+                a.manifest().name != b.manifest().name,
+                "{} and {} are both named {:?}: change `name` in the {MANIFEST_FILE} of one",
+                a.place().display(),
+                b.place().display(),
+                a.manifest().name
+            );
         }
         let mut models = Vec::new();
         let mut networks = Vec::new();

@@ -9,7 +9,7 @@ use ddpm_client::{
     Client, Clip, Collected, Data, Error, Format, Grid, Indices, Initial, Model, Receipt, Request,
     Sample, Sampler,
 };
-use ddpm_console::note;
+use ddpm_console::{note, quoted};
 use ddpm_files::npy;
 use serde::Serialize;
 
@@ -80,7 +80,7 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
     match is_stdout(&args.out) {
         // Standard output holds the states.
         true => note!("{}", text.trim_end()),
-        false => output::print(&text)?,
+        false => output::print_of_written(&text),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -140,15 +140,6 @@ fn decode_command(context: &Context, args: &Args, model: &Model, receipt: &Recei
     format!("ddpm sample {}{flags}", quoted(&receipt.model))
 }
 
-/// Quotes a word for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
-    if word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 fn write_states(args: &Args, samples: &[Sample]) -> Result<(), Error> {
     let values = |sample| match sample {
         &Sample { data: Data::Values(ref values), .. } => Some(values.as_slice()),
@@ -168,16 +159,4 @@ fn lines(report: &Report) -> String {
         ("wrote", report.path.display().to_string()),
         ("decode", report.decode.clone()),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_that_a_shell_would_split_are_quoted() {
-        assert_eq!(quoted("karras:rho=7"), "karras:rho=7");
-        assert_eq!(quoted("my x_T.npy"), "'my x_T.npy'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
 }

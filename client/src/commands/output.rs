@@ -1,6 +1,7 @@
 //! Results on stdout: aligned lines, or one JSON document.
 
 use ddpm_client::Error;
+use ddpm_console::note;
 use serde::Serialize;
 
 /// Prints `text`. A reader that closes the pipe early, such as `head`, is not an error.
@@ -10,6 +11,14 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
         path: "standard output".into(),
         source,
     })
+}
+
+/// Prints a report of files that are written: the work is done, so it does not fail if the report
+/// is lost.
+pub(crate) fn print_of_written(text: &str) {
+    if let Err(error) = print(text) {
+        note!("warning: {error}; the files are written");
+    }
 }
 
 /// Prints `document`, indented.

@@ -1,6 +1,6 @@
 //! The data set named on the command line, and where it lies.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{fmt, io};
 
@@ -75,6 +75,9 @@ impl FromStr for Source {
             "lsun" => path(text, argument).map(Self::Lsun),
             "parquet" => path(text, argument).map(Self::Parquet),
             "folder" => path(text, argument).map(Self::Folder),
+            _ if Path::new(text).exists() => {
+                Err(refuse(text, format!("for the pictures in it, write folder:{text}")))
+            }
             _ => Err(refuse(text, format!("there is none called `{name}`"))),
         }
     }
@@ -207,6 +210,12 @@ mod tests {
         let message = "photos".parse::<Source>().unwrap_err().to_string();
         assert!(message.contains("there is none called `photos`"), "{message}");
         assert!(message.contains("folder:PATH"), "{message}");
+    }
+
+    #[test]
+    fn a_folder_without_its_format_is_refused_with_what_to_write() {
+        let message = "src".parse::<Source>().unwrap_err().to_string();
+        assert!(message.contains("write folder:src"), "{message}");
     }
 
     #[test]

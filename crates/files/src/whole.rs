@@ -351,12 +351,8 @@ mod tests {
 
     #[test]
     fn a_reader_that_has_seen_enough_is_no_error() {
-        let (reader, writer) = io::pipe().unwrap();
+        let (reader, mut writer) = io::pipe().unwrap();
         drop(reader);
-        let descriptor = PathBuf::from(format!("/proc/self/fd/{}", writer.as_raw_fd()));
-        // Without any reader, such a pipe cannot even be opened again.
-        assert!(write_whole(&descriptor, |out| out.write_all(b"more")).is_err());
-        let mut writer = writer;
         copy_to(&mut writer, |out| out.write_all(b"more")).unwrap();
     }
 

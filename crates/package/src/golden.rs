@@ -115,7 +115,8 @@ impl Golden {
         if rms < GOLDEN_RMS_MIN {
             return fail(format!(
                 "the outputs' root mean square is {rms:.1e}, below {GOLDEN_RMS_MIN}: \
-                 the network is barely trained, and any graph would pass"
+                 the network is barely trained, and any graph would pass; train it longer \
+                 (`train --resume RUN` with more --steps), or do without a package (--no-export)"
             ));
         }
         Ok(())

@@ -76,6 +76,12 @@ impl Package {
         Ok(package)
     }
 
+    /// Returns the folder of the package, or what stands for it in messages.
+    #[must_use]
+    pub fn place(&self) -> &Path {
+        self.source.place()
+    }
+
     /// Returns the checked manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {

@@ -122,9 +122,13 @@ impl Session {
         team: Option<Arc<Team>>,
         device: Device,
     ) -> Result<Self, E> {
-        let run = RunDir::open(path).map_err(TrainError::from)?;
         let restarted = team.as_ref().is_some_and(|team| team.restarted());
-        let lock = RunLock::take(run.path(), patience(restarted)).map_err(TrainError::from)?;
+        // A run that is being trained may not have a checkpoint yet.
+        let begun = RunLock::exists(path).then(|| RunLock::take(path, patience(restarted)));
+        let begun = begun.transpose().map_err(TrainError::from)?;
+        let run = RunDir::open(path).map_err(TrainError::from)?;
+        let lock = begun.map_or_else(|| RunLock::take(run.path(), patience(restarted)), Ok);
+        let lock = lock.map_err(TrainError::from)?;
         let checkpoint = run.newest_checkpoint().map_err(TrainError::from)?;
         let mut config = checkpoint.config().clone();
         let dataset = Arc::new(find_data(&mut config, rules)?);
@@ -313,8 +317,13 @@ fn find_data(config: &mut TrainConfig, rules: &DataRules) -> Result<Dataset, Tra
     })?;
     announce_data(&dataset);
     check_classes(config, &dataset)?;
-    if !rules.allow_changed {
-        config.data.check_unchanged(&dataset)?;
+    if let Err(change) = config.data.check_unchanged(&dataset) {
+        if !rules.allow_changed {
+            return Err(change);
+        }
+        note!(
+            "warning: the data is not what the run began with; it goes on with what is there now"
+        );
     }
     config.data.record(&dataset);
     Ok(dataset)

@@ -20,6 +20,13 @@ pub(super) struct DeviceArgs {
 }
 
 impl DeviceArgs {
+    /// Spells the flags that are set, for a command that computes in the same place.
+    pub(super) fn spelt(&self) -> String {
+        let device = self.device.map(|device| format!(" --device {device}"));
+        let threads = self.threads.map(|threads| format!(" --threads {threads}"));
+        device.unwrap_or_default() + &threads.unwrap_or_default()
+    }
+
     /// Returns the requested device, for ONNX Runtime.
     pub(super) fn choice(&self) -> DeviceChoice {
         self.device.unwrap_or_default()

@@ -29,6 +29,11 @@ pub(super) struct DistributedArgs {
 }
 
 impl DistributedArgs {
+    /// Returns whether several processes train together.
+    pub(super) fn is_set(&self) -> bool {
+        self.distributed
+    }
+
     /// Returns the identity of this process if it trains with others.
     ///
     /// # Errors

@@ -33,8 +33,8 @@ pub enum Failure {
     Stopped {
         /// SIGINT, SIGTERM, SIGHUP or SIGXCPU.
         signal: i32,
-        /// The folder of the run.
-        run: PathBuf,
+        /// The command that continues the run.
+        resume: String,
     },
 }
 
@@ -109,9 +109,7 @@ impl fmt::Display for Failure {
             }
             Self::Usage(reason) => write!(f, "error: {reason}"),
             Self::CheckFailed(reason) => write!(f, "check failed: {reason}"),
-            Self::Stopped { run, .. } => {
-                write!(f, "stopped; resume with: ddpm-exporter train --resume {}", run.display())
-            }
+            Self::Stopped { resume, .. } => write!(f, "stopped; resume with: {resume}"),
         }
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! * `failure`: why a command failed, and its exit code; `output`: results on stdout;
 //! * `names`: names as typed; `device`: where libtorch computes; `model`: loads a trained model;
-//!   `labels`: where they come from; `classes`: classes as typed; `sampling`: how to sample; `cache`: where features are cached;
+//!   `labels`: where they come from; `classes`: classes as typed; `sampling`: how to sample;
+//!   `cache`: where features are cached;
 //! * `settings`: the settings of a run; `layers`: which of them win; `distributed`: training on
 //!   several processes; `judging`: measuring samples during training;
 //! * `presets`, `data`, `train`, `sample`, `eval`: from settings and data to an evaluated model;

@@ -39,6 +39,14 @@ pub struct Loaded {
     engine: thread::JoinHandle<()>,
 }
 
+impl Loaded {
+    /// Returns the name of a model to try.
+    #[must_use]
+    pub fn example(&self) -> &str {
+        self.serving.registry.models().first().map_or("MODEL", |model| &model.manifest.name)
+    }
+}
+
 /// Loads ONNX Runtime and the models, and starts the engine.
 ///
 /// # Errors

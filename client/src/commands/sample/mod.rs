@@ -34,11 +34,8 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
 
 /// Prints a report. The exit code is 1 if a sample failed.
 pub(crate) fn print_report(context: &Context, report: &Report) -> Result<ExitCode, Error> {
-    if context.json {
-        output::print_json(report)?;
-    } else {
-        output::print(&report.to_lines())?;
-    }
+    let text = if context.json { output::json(report) } else { report.to_lines() };
+    output::print_of_written(&text);
     Ok(if report.completed.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

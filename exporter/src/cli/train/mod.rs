@@ -10,7 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ddpm_console::{copy_notes_to, note};
+use ddpm_console::{copy_notes_to, note, quoted};
 use ddpm_data::Source;
 use ddpm_evaluation::extractor::OnnxOptions;
 use ddpm_package::MANIFEST_FILE;
@@ -127,7 +127,10 @@ impl Args {
         let team = launch.map(|launch| self.distributed.join(launch, device)).transpose()?;
         match team {
             Some(team) if !team.leads() => match follow_leader(&team, device, &signals)? {
-                Some(signal) => Err(Failure::Stopped { signal, run: request.into_folder() }),
+                Some(signal) => {
+                    let resume = self.resume_command(&request.into_folder());
+                    Err(Failure::Stopped { signal, resume })
+                }
                 None => Ok(()),
             },
             team => self.lead(request, team, device, &signals),
@@ -273,13 +276,22 @@ impl Args {
         Ok(())
     }
 
+    /// Spells the command that continues the run as it was computed: other threads or processes
+    /// would round differently.
+    fn resume_command(&self, run: &Path) -> String {
+        let run = std::path::absolute(run).unwrap_or_else(|_| run.into());
+        let run = quoted(&run.display().to_string());
+        let distributed = if self.distributed.is_set() { " --distributed" } else { "" };
+        format!("ddpm-exporter train --resume {run}{}{distributed}", self.device.spelt())
+    }
+
     /// Reports how the run ended, and writes the package of a finished one.
     fn finish(&self, session: &Session, outcome: Outcome) -> Result<(), Failure> {
         match outcome {
             Outcome::Stopped(signal, checkpoint) => {
                 note!("saved {}", checkpoint.display());
-                let run = RunDir::open(session.folder())?.path().to_path_buf();
-                Err(Failure::Stopped { signal, run })
+                let resume = self.resume_command(session.folder());
+                Err(Failure::Stopped { signal, resume })
             }
             Outcome::Finished(checkpoint) if !session.config().export.package => {
                 print_path(&checkpoint.display());
