@@ -2,7 +2,7 @@
 //!
 //! * [`parse`]: arguments and environment variables;
 //! * [`ignores_hangup`]: whether the program outlives its terminal;
-//! * [`print`]: results go to stdout, and whoever asked for them hears if they are lost;
+//! * [`print()`]: results go to stdout, and whoever asked for them hears if they are lost;
 //! * [`note!`]: everything else goes to stderr, a whole line per write. Notes never fail work: if
 //!   the terminal, the pipe or the disk behind them is gone, the work goes on;
 //! * [`quoted`]: words of commands to paste;

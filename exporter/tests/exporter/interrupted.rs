@@ -5,6 +5,8 @@
 
 use std::fs;
 use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -166,6 +168,24 @@ fn a_file_named_as_standard_output_goes_there_and_replaces_nothing() {
     let piped = "\"$1\" init --force /dev/stdout | grep -c train; \"$1\" init - | true";
     let piped = Command::new("sh").args(["-c", piped, "sh", EXPORTER]).output().unwrap();
     assert!(piped.status.success() && piped.stderr.is_empty(), "{}", stderr(&piped));
+}
+
+#[test]
+fn every_line_is_one_write_so_lines_of_several_ranks_stay_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    // Each write to such a socket is a message of its own.
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    let mut child = train(&run, "20").stderr(OwnedFd::from(theirs)).spawn().unwrap();
+    assert_eq!(wait(&mut child), 0);
+    ours.set_nonblocking(true).unwrap();
+    let (mut lines, mut message) = (0, [0; 4096]);
+    while let Ok(len) = ours.recv(&mut message) {
+        let text = String::from_utf8_lossy(&message[..len]);
+        assert!(text.ends_with('\n'), "{text:?} is part of a line");
+        lines += 1;
+    }
+    assert!(lines >= 5, "{lines}");
 }
 
 #[test]

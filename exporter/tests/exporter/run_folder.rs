@@ -248,6 +248,19 @@ fn a_resumed_run_remembers_whether_it_is_to_be_exported_and_how() {
 }
 
 #[test]
+fn pictures_that_are_made_smaller_and_passes_over_the_data_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, data) = (folder.path().join("run"), pictures(&folder.path().join("data"), 8));
+    let output = succeed(begin(&run, &data, "6").args(["--image-size", "4", "--no-export"]));
+    let notes = stderr(&output);
+    assert!(notes.contains("pictures of up to 8x8 are cropped and resized to 4x4"), "{notes}");
+    // 6 steps of 4 pictures, of 8.
+    assert!(notes.contains("from step 0 to 6: 3 passes over the data"), "{notes}");
+    let same = succeed(&mut resume(&run, &["--steps", "8"]));
+    assert!(stderr(&same).contains("resized to 4x4"), "{}", stderr(&same));
+}
+
+#[test]
 fn resume_lists_just_the_flags_that_were_given_and_may_not_be() {
     let message = refused(&mut resume(
         Path::new("run"),

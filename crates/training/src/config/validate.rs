@@ -32,7 +32,7 @@ impl DiffusionConfig {
 }
 
 impl DataConfig {
-    /// Notes what the data is, for [`DataConfig::check_unchanged`].
+    /// Notes what the data is, so that a resumed run notices other data.
     pub fn record(&mut self, dataset: &Dataset) {
         self.items = Some(dataset.len());
         self.digest = Some(dataset.digest());
