@@ -150,7 +150,10 @@ fn two_packages_with_the_same_name_are_refused() {
     copy_folder(&folder.path().join("toy"), &folder.path().join("twin"));
     let (code, log) = fails_to_start(&["--models", folder.path().to_str().unwrap()]);
     assert_eq!(code, 3);
-    assert!(log.contains("two packages are named \"toy\""), "{log}");
+    assert!(log.contains("are both named \"toy\""), "{log}");
+    for name in ["toy", "twin"] {
+        assert!(log.contains(folder.path().join(name).to_str().unwrap()), "{log}");
+    }
 }
 
 #[test]

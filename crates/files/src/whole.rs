@@ -41,7 +41,6 @@ pub fn write_whole(
     let path = follow(path)?;
     match own_descriptor(&path) {
         // Opened anew, it would have a position of its own, and overwrite what is there.
-        Some(1) => return copy_to(&mut io::stdout().lock(), fill),
         Some(2) => return copy_to(&mut io::stderr().lock(), fill),
         Some(_) if path.is_file() => {
             return copy_to(&mut File::options().append(true).open(&path)?, fill);
@@ -55,10 +54,12 @@ pub fn write_whole(
     }
 }
 
-/// Returns whether a path stands for standard output.
+/// Returns whether a path stands for standard output: [`STDOUT`], or a link of the system to it
+/// such as `/dev/stdout`.
 #[must_use]
 pub fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == STDOUT
+        || follow(path).ok().and_then(|path| own_descriptor(&path)) == Some(1)
 }
 
 /// Follows links at the end of a path, up to one that leads to nothing yet. Links in its folders
@@ -347,6 +348,16 @@ mod tests {
         }
         assert_eq!(fs::read(&path).unwrap(), b"before more more ");
         assert_eq!(names(folder.path()), ["log"]);
+    }
+
+    #[test]
+    fn standard_output_has_several_names() {
+        for path in ["-", "/dev/stdout", "/proc/self/fd/1", "/dev/fd/1"] {
+            assert!(is_stdout(Path::new(path)), "{path}");
+        }
+        for path in ["./-", "/dev/stderr", "/dev/null", "stdout"] {
+            assert!(!is_stdout(Path::new(path)), "{path}");
+        }
     }
 
     #[test]

@@ -164,6 +164,7 @@ fn a_file_named_as_standard_output_goes_there_and_replaces_nothing() {
     assert!(done.stderr(Stdio::null()).status().unwrap().success());
     let all = fs::read_to_string(&path).unwrap();
     assert!(all.starts_with("before\n") && all.ends_with("after\n"), "{all}");
+    assert!(!all.contains("/dev/stdout"), "the report is no part of the file: {all}");
     assert_eq!(all.matches("[train]").count(), 2, "{all}");
     let piped = "\"$1\" init --force /dev/stdout | grep -c train; \"$1\" init - | true";
     let piped = Command::new("sh").args(["-c", piped, "sh", EXPORTER]).output().unwrap();

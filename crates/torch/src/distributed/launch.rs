@@ -38,8 +38,8 @@ pub enum LaunchError {
     /// Say that the processes train together, or that there is only one.
     #[error(
         "{name}={size} says that a launcher has started {size} processes, and each would train the \
-         same run on its own: add --distributed, or unset {name} if there is only this one, as in a \
-         batch script without srun"
+         same run on its own: add --distributed, or unset {name} if there is only this one, as in \
+         a batch script without srun"
     )]
     Alone {
         /// Name of the variable.
@@ -84,8 +84,8 @@ impl Launch {
             let size = variable(name)?.parse().ok().filter(|size: &usize| *size > 1)?;
             Some(LaunchError::Alone { name, size })
         };
-        // SLURM_STEP_NUM_TASKS counts the processes that `srun` has started. Without it, this may be
-        // a batch script, where SLURM_NTASKS counts those that it could start.
+        // SLURM_STEP_NUM_TASKS counts the processes that `srun` has started. Without it, this may
+        // be a batch script, where SLURM_NTASKS counts those that it could start.
         let by_slurm = || {
             let named = variable("SLURM_STEP_NUM_TASKS").is_none()
                 && SLURM.iter().all(|name| variable(name).is_some());
