@@ -89,6 +89,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_logger_is_told_that_everything_is_written() {
+        assert_eq!(LossyStderr.write(b"").unwrap(), 0);
+        assert_eq!(LossyStderr.write(b"a line of a log\n").unwrap(), 16);
+    }
+
+    #[test]
     fn a_file_gets_the_notes_from_before_it_was_named_too() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.txt");
