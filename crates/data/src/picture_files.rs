@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::archive::{self, Archive};
-use crate::bounded::read_at_most;
 use crate::content::{self, Content, HEAD_LEN};
 use crate::gather::{Gather, LeftOut};
 use crate::names::is_hidden;
@@ -126,19 +125,20 @@ impl PictureFiles {
         names: &[&str],
         limit: u64,
     ) -> Result<Option<(PathBuf, String)>, DataError> {
-        let Store::Zip(archive) = &self.store else { return Ok(None) };
+        if !self.is_archive() {
+            return Ok(None);
+        }
         let is_wanted = |file: &Path| {
             file.file_name().is_some_and(|name| names.iter().any(|wanted| name == *wanted))
         };
         let Some(i) = (0..self.len()).find(|&i| is_wanted(self.name(i))) else { return Ok(None) };
         let path = self.path(i);
-        let bytes = archive.with_entry(self.files[i].at, |file, _| read_at_most(file, limit));
-        let text = match bytes {
-            Ok(Ok(Some(bytes))) => String::from_utf8(bytes).map_err(|cause| cause.to_string()),
-            Ok(Ok(None)) => Err(format!("it has more than {limit} bytes")),
-            Ok(Err(cause)) => Err(archive::reason(&cause)),
-            Err(reason) => Err(reason),
-        };
+        let text = self.first_bytes(i, limit + 1).and_then(|bytes| {
+            if bytes.len() as u64 > limit {
+                return Err(format!("it has more than {limit} bytes"));
+            }
+            String::from_utf8(bytes).map_err(|cause| cause.to_string())
+        });
         match text {
             Ok(text) => Ok(Some((path, regular::without_mark(text)))),
             Err(problem) => Err(DataError::format(&path, problem)),

@@ -317,7 +317,9 @@ fn find_data(config: &mut TrainConfig, rules: &DataRules) -> Result<Dataset, Tra
     })?;
     announce_data(&dataset);
     check_classes(config, &dataset)?;
-    if let Err(change) = config.data.check_unchanged(&dataset) {
+    let began = config.data.clone();
+    config.data.record(&dataset);
+    if let Err(change) = began.check_like(&config.data) {
         if !rules.allow_changed {
             return Err(change);
         }
@@ -325,7 +327,6 @@ fn find_data(config: &mut TrainConfig, rules: &DataRules) -> Result<Dataset, Tra
             "warning: the data is not what the run began with; it goes on with what is there now"
         );
     }
-    config.data.record(&dataset);
     Ok(dataset)
 }
 

@@ -45,9 +45,18 @@ impl DataConfig {
     ///
     /// [`TrainError::Setting`] says what to do.
     pub(crate) fn check_unchanged(&self, dataset: &Dataset) -> Result<(), TrainError> {
-        self.check_items(dataset.len())?;
-        match &self.digest {
-            Some(digest) if *digest != dataset.digest() => {
+        let mut found = self.clone();
+        found.record(dataset);
+        self.check_like(&found)
+    }
+
+    /// Does the same as [`DataConfig::check_unchanged`], for data whose digest is known.
+    ///
+    /// * `found`: settings that [`DataConfig::record`] has filled in.
+    pub(crate) fn check_like(&self, found: &Self) -> Result<(), TrainError> {
+        found.items.map_or(Ok(()), |items| self.check_items(items))?;
+        match (&self.digest, &found.digest) {
+            (Some(began), Some(found)) if began != found => {
                 let problem = "is not what it was when the run began: pictures or labels have \
                                changed. Restore it, name its place with --data, or pass \
                                --allow-changed-data to go on with other data";
