@@ -244,6 +244,7 @@ fn a_request_to_save_saves_and_the_run_goes_on() {
         send(signal, &child);
         let deadline = Instant::now() + PATIENCE;
         while Checkpoint::find(&run).is_err() {
+            assert!(child.try_wait().unwrap().is_none(), "{signal} ended the run");
             assert!(Instant::now() < deadline, "{signal} saves nothing");
             sleep(Duration::from_millis(10));
         }
