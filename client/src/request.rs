@@ -196,6 +196,7 @@ impl Request {
             preview: self.watch.as_ref().map(Watch::to_proto),
             expect: self.expect.to_proto(),
             request_id: self.request_id.clone(),
+            ..v1::GenerateRequest::default()
         })
     }
 

@@ -18,12 +18,38 @@ pub(crate) enum Error {
     /// Request another model.
     #[error("there is no model {model:?}{}; this server has: {known}", version_suffix(version))]
     NotFound { model: String, version: String, known: String },
+    /// Ask for DETERMINISM_RELAXED.
+    #[error("model {model:?} cannot promise equal bits here ({why}): ask for RELAXED")]
+    StrictUnavailable { model: String, why: String },
     /// Try another replica, or start over.
     #[error("{field} is {found:?} here, not {expected:?}: the samples would not be the same")]
     ExpectMismatch { field: &'static str, expected: String, found: String },
     /// Retry after a pause.
     #[error("{what} ({limit}); retry in {} s", retry_after.as_secs_f64().ceil())]
     Full { what: &'static str, limit: u64, retry_after: Duration },
+    /// Retry after a pause, or ask for less at a time.
+    #[error(
+        "{principal} has used up its quota: {what} ({limit}); retry in {} s",
+        retry_after.as_secs_f64().ceil()
+    )]
+    Quota { principal: String, what: &'static str, limit: String, retry_after: Duration },
+    /// Allow more time, or ask for less.
+    #[error(
+        "this takes {:.3} s and the deadline leaves {:.3} s: allow more time, or ask for fewer \
+         samples or steps",
+        needed.as_secs_f64(),
+        available.as_secs_f64()
+    )]
+    Infeasible { needed: Duration, available: Duration },
+    /// Allow more time, or ask for less.
+    #[error("the deadline passed; the samples that came before it are whole")]
+    DeadlinePassed,
+    /// Read faster, and request the missing samples again.
+    #[error(
+        "this stream was not read for {} s; request the missing samples again",
+        stall.as_secs_f64()
+    )]
+    ClientStalled { stall: Duration },
     /// Retry on another replica.
     #[error("the server is draining and accepts no new requests")]
     Draining,
@@ -67,6 +93,11 @@ impl Error {
             Self::Invalid(_) => "INVALID_REQUEST",
             Self::NotFound { .. } => "MODEL_NOT_FOUND",
             Self::ExpectMismatch { .. } => "EXPECT_MISMATCH",
+            Self::StrictUnavailable { .. } => "STRICT_UNAVAILABLE",
+            Self::Quota { .. } => "QUOTA_EXCEEDED",
+            Self::Infeasible { .. } => "DEADLINE_INFEASIBLE",
+            Self::DeadlinePassed => "DEADLINE_PASSED",
+            Self::ClientStalled { .. } => "CLIENT_STALLED",
             Self::Full { .. } => "QUEUE_FULL",
             Self::Draining => "DRAINING",
             Self::Stopped => "STOPPED",
@@ -78,16 +109,27 @@ impl Error {
         match self {
             Self::Invalid(_) => Code::InvalidArgument,
             Self::NotFound { .. } => Code::NotFound,
-            Self::ExpectMismatch { .. } => Code::FailedPrecondition,
-            Self::Full { .. } => Code::ResourceExhausted,
-            Self::Draining | Self::Stopped => Code::Unavailable,
+            Self::ExpectMismatch { .. } | Self::StrictUnavailable { .. } => {
+                Code::FailedPrecondition
+            }
+            Self::Full { .. } | Self::Quota { .. } => Code::ResourceExhausted,
+            Self::Infeasible { .. } | Self::DeadlinePassed => Code::DeadlineExceeded,
+            Self::Draining | Self::Stopped | Self::ClientStalled { .. } => Code::Unavailable,
             Self::Runtime => Code::Internal,
         }
     }
 
+    /// Returns the numbers of `google.rpc.ErrorInfo`.
+    fn metadata(&self) -> HashMap<String, String> {
+        let Self::Infeasible { needed, available } = self else { return HashMap::new() };
+        let milliseconds =
+            |name: &str, time: &Duration| (name.into(), time.as_millis().to_string());
+        [milliseconds("needed_ms", needed), milliseconds("available_ms", available)].into()
+    }
+
     fn details(&self) -> ErrorDetails {
         let mut details = ErrorDetails::new();
-        details.set_error_info(self.reason(), "ddpm", HashMap::new());
+        details.set_error_info(self.reason(), "ddpm", self.metadata());
         match self {
             Self::Invalid(violations) => {
                 for violation in violations {
@@ -100,10 +142,18 @@ impl Error {
             Self::ExpectMismatch { field, expected, .. } => {
                 details.add_precondition_failure_violation("EXPECT", *field, expected);
             }
+            Self::StrictUnavailable { why, .. } => {
+                details.add_precondition_failure_violation("STRICT", "determinism", why);
+            }
             Self::Full { retry_after, .. } => {
                 details.set_retry_info(Some(*retry_after));
             }
-            Self::Draining | Self::Stopped => {
+            Self::Quota { principal, what, limit, retry_after } => {
+                details.add_quota_failure_violation(principal, format!("{what}: {limit}"));
+                details.set_retry_info(Some(*retry_after));
+            }
+            Self::Infeasible { .. } | Self::DeadlinePassed => {}
+            Self::Draining | Self::Stopped | Self::ClientStalled { .. } => {
                 details.set_retry_info(Some(RETRY_ELSEWHERE));
             }
             Self::Runtime => {}

@@ -142,6 +142,13 @@ impl v1::sampling_service_server::SamplingService for Service {
     }
 
     /// Answers every request with one row.
+    async fn estimate(
+        &self,
+        _: tonic::Request<v1::GenerateRequest>,
+    ) -> Result<tonic::Response<v1::EstimateResponse>, tonic::Status> {
+        Ok(tonic::Response::new(v1::EstimateResponse::default()))
+    }
+
     async fn compile(
         &self,
         request: Request<v1::CompileRequest>,

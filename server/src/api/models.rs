@@ -58,6 +58,8 @@ fn describe(model: &Model) -> v1::Model {
         default_num_steps: default.num_steps as u32,
         default_grid: default_grid.into(),
         default_grid_options,
+        strict: false,
+        call_costs: Vec::new(),
         graph: Denoiser::GRAPH.into(),
     }
 }

@@ -1,7 +1,7 @@
 //! `SamplingService`: admits a request and submits it to the engine.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ddpm_proto::convert::rows_to_proto;
 use ddpm_proto::v1;
@@ -40,6 +40,14 @@ impl SamplingService for Sampling {
         })
     }
 
+    async fn estimate(
+        &self,
+        request: Request<v1::GenerateRequest>,
+    ) -> Result<Response<v1::EstimateResponse>, Status> {
+        let (checked, _room) = self.check(request.into_inner()).await?;
+        Ok(Response::new(self.priced(&checked)))
+    }
+
     async fn compile(
         &self,
         request: Request<v1::CompileRequest>,
@@ -68,6 +76,21 @@ impl SamplingService for Sampling {
 }
 
 impl Sampling {
+    /// Returns what a request would cost if it came now.
+    fn priced(&self, checked: &Checked) -> v1::EstimateResponse {
+        let before = self.0.admission.counts();
+        let evals = checked.request.evals();
+        let compute = evals as f64 * checked.seconds_per_eval;
+        let duration = |seconds| Duration::try_from_secs_f64(seconds).ok()?.try_into().ok();
+        v1::EstimateResponse {
+            evals_per_sample: checked.request.program.evals(),
+            total_evals: evals,
+            compute_time: duration(compute),
+            queue_position: before.samples,
+            eta: duration(before.seconds + compute),
+        }
+    }
+
     /// Checks a request on a blocking thread, away from the threads that serve connections.
     /// A few are checked at a time, and each holds the memory it needs.
     async fn check(&self, message: v1::GenerateRequest) -> Result<(Checked, Room), Error> {

@@ -50,6 +50,7 @@ fn limits(serving: &Serving) -> v1::Limits {
         max_batch: costs.max().unwrap_or(0),
         max_request_bytes: limits.max_request_bytes,
         max_held_bytes: limits.max_held_bytes,
+        ..v1::Limits::default()
     }
 }
 
@@ -68,5 +69,6 @@ fn load(serving: &Serving) -> v1::Load {
         active_time: stats.active.try_into().ok(),
         kernel_time: stats.kernel.try_into().ok(),
         held_bytes: counts.bytes,
+        ..v1::Load::default()
     }
 }

@@ -161,6 +161,7 @@ impl EventStream {
             compute_time: duration(account.compute_time),
             encode_time: duration(self.encode_time),
             blocked_time: duration(account.blocked_time),
+            unfinished: 0,
         }
     }
 }
