@@ -58,18 +58,39 @@ pub struct Args {
     #[arg(long, env = "DDPM_MAX_EVALS", value_name = "N")]
     pub max_evals: Option<NonZeroU32>,
 
-    /// Most samples waiting or in flight, over all requests [default: 200000].
+    /// Most samples waiting or in flight over all requests, except those whose readers
+    /// are behind [default: 200000].
     #[arg(long, env = "DDPM_MAX_QUEUE", value_name = "N")]
     pub max_queue: Option<NonZeroU32>,
 
-    /// Most requests at the same time [default: 256].
+    /// Most requests at the same time [default: 1024].
     #[arg(long, env = "DDPM_MAX_REQUESTS", value_name = "N")]
     pub max_requests: Option<NonZeroU32>,
 
-    /// Most memory for the rows and inputs of all requests together, in MiB
-    /// [default: 1024].
+    /// Most memory for all requests together, in MiB: messages, rows and inputs, and
+    /// what waits for readers [default: 1024].
     #[arg(long, env = "DDPM_MAX_MEMORY_MIB", value_name = "MIB")]
     pub max_memory_mib: Option<NonZeroU32>,
+
+    /// Most requests of one principal at the same time [default: a quarter of
+    /// --max-requests].
+    #[arg(long, env = "DDPM_PRINCIPAL_MAX_REQUESTS", value_name = "N")]
+    pub principal_max_requests: Option<NonZeroU32>,
+
+    /// Most time of the device that the requests of one principal may wait for
+    /// together, in seconds [default: no limit].
+    #[arg(long, env = "DDPM_PRINCIPAL_MAX_SECONDS", value_name = "S")]
+    pub principal_max_seconds: Option<NonZeroU32>,
+
+    /// Most network evaluations that one principal may ask for per minute
+    /// [default: no limit].
+    #[arg(long, env = "DDPM_PRINCIPAL_MAX_EVALS", value_name = "N")]
+    pub principal_max_evals: Option<NonZeroU32>,
+
+    /// Seconds that a stream may go without taking a whole event before it ends
+    /// [default: 30].
+    #[arg(long, env = "DDPM_STALL_SECONDS", value_name = "S")]
+    pub stall_seconds: Option<NonZeroU32>,
 
     /// Seconds that accepted requests have to finish after a signal [default: 30].
     #[arg(long, env = "DDPM_DRAIN_SECONDS", value_name = "S")]
@@ -135,6 +156,8 @@ impl Settings {
             return Err(ConfigError::Exposed(listen));
         }
         let number = |value: Option<NonZeroU32>, default| value.map_or(default, NonZeroU32::get);
+        let seconds = |value: NonZeroU32| Duration::from_secs(u64::from(value.get()));
+        let max_requests = number(args.max_requests, 1024);
         Ok(Self {
             listen,
             models: args.models,
@@ -148,9 +171,16 @@ impl Settings {
                 max_evals: u64::from(number(args.max_evals, 100_000_000)),
                 max_watched_samples: 1024,
                 max_queued_samples: u64::from(number(args.max_queue, 200_000)),
-                max_requests: number(args.max_requests, 256),
+                max_requests,
                 max_request_bytes: MAX_REQUEST_BYTES,
                 max_held_bytes: u64::from(number(args.max_memory_mib, 1024)) << 20,
+                max_principal_requests: number(
+                    args.principal_max_requests,
+                    max_requests.div_ceil(4),
+                ),
+                max_principal_backlog: args.principal_max_seconds.map(seconds),
+                max_principal_evals: args.principal_max_evals.map(|n| u64::from(n.get())),
+                stall: args.stall_seconds.map_or(Duration::from_secs(30), seconds),
             },
             drain: Duration::from_secs(args.drain_seconds.unwrap_or(30)),
         })

@@ -26,6 +26,10 @@ pub use serve::serve;
 
 mod api;
 
+mod principal;
+
+mod deadline;
+
 mod request;
 
 mod admission;

@@ -1,17 +1,22 @@
 //! The bounded buffer between the engine and one stream.
 //!
-//! Finished samples are never dropped: when their bytes reach the limit, the request is
+//! Finished samples are never dropped: when what waits reaches the limit, the request is
 //! not scheduled until its reader has caught up. Previews either queue in the same way,
-//! or the latest of each sample replaces an older one. So nothing grows without bound,
-//! and no stream slows another.
+//! or the latest of each sample replaces an older one. All of it counts against the memory
+//! for requests, until its events have left for the connection.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::admission::{Memory, Unread};
 use crate::error::Error;
+
+/// Most bytes of values that a reader takes at a time, unless one sample has more.
+const PARCEL_BYTES: u64 = 1 << 20;
 
 /// A sample in the model's scale and layout.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,9 +65,11 @@ pub(crate) struct Account {
     pub(crate) queue_time: Duration,
     pub(crate) compute_time: Duration,
     pub(crate) blocked_time: Duration,
+    /// Expected time until the end, as of a moment ago.
+    pub(crate) eta: Option<Duration>,
 }
 
-/// Everything that a reader takes at a time.
+/// What a reader takes at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Parcel {
     pub(crate) frames: Vec<Frame>,
@@ -71,6 +78,8 @@ pub(crate) struct Parcel {
     pub(crate) account: Account,
     /// Set once, in the last parcel.
     pub(crate) end: Option<Result<(), Error>>,
+    /// Counts the bytes of its values until it is dropped.
+    pub(crate) unread: Option<Unread>,
 }
 
 #[derive(Debug)]
@@ -79,18 +88,21 @@ struct Contents {
     latest: BTreeMap<(u64, FrameKind), Frame>,
     queued: VecDeque<Frame>,
     skipped: u32,
-    finished: Vec<Finished>,
-    bytes: usize,
+    finished: VecDeque<Finished>,
+    unread: Unread,
     account: Account,
     end: Option<Result<(), Error>>,
-    reader_left: bool,
+    /// Whether there is something to take.
+    has_news: bool,
 }
 
 #[derive(Debug)]
 struct Shared {
     contents: Mutex<Contents>,
     changed: Notify,
-    limit: usize,
+    /// Bytes of what must be delivered: samples, and previews if all were requested.
+    due: AtomicU64,
+    reader_left: AtomicBool,
 }
 
 impl Shared {
@@ -108,21 +120,25 @@ pub(crate) struct Outbox(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Reader(Arc<Shared>);
 
-/// Creates an outbox that is full at `limit` bytes of values; the last call of the network
-/// may exceed that.
-pub(crate) fn outbox(delivery: Delivery, limit: usize) -> (Outbox, Reader) {
+/// Creates an outbox whose contents count against `memory`.
+pub(crate) fn outbox(delivery: Delivery, memory: &Memory) -> (Outbox, Reader) {
     let contents = Contents {
         delivery,
         latest: BTreeMap::new(),
         queued: VecDeque::new(),
         skipped: 0,
-        finished: Vec::new(),
-        bytes: 0,
+        finished: VecDeque::new(),
+        unread: memory.unread(0),
         account: Account::default(),
         end: None,
-        reader_left: false,
+        has_news: false,
     };
-    let shared = Arc::new(Shared { contents: Mutex::new(contents), changed: Notify::new(), limit });
+    let shared = Arc::new(Shared {
+        contents: Mutex::new(contents),
+        changed: Notify::new(),
+        due: AtomicU64::new(0),
+        reader_left: AtomicBool::new(false),
+    });
     (Outbox(Arc::clone(&shared)), Reader(shared))
 }
 
@@ -130,15 +146,20 @@ impl Outbox {
     /// Adds the results of one call of the network.
     pub(crate) fn put(&self, frames: Vec<Frame>, finished: Vec<Finished>, account: Account) {
         let mut contents = self.0.lock();
+        let mut due = 0;
         for frame in frames {
-            contents.put_frame(frame);
+            due += contents.put_frame(frame);
         }
-        let bytes: usize =
-            finished.iter().filter_map(|sample| sample.values.as_ref()).map(|v| v.len() * 4).sum();
-        contents.bytes += bytes;
-        contents.finished.extend(finished);
+        for sample in finished {
+            let bytes = sample.bytes();
+            contents.unread.grow(bytes);
+            due += bytes;
+            contents.finished.push_back(sample);
+        }
         contents.account = account;
+        contents.has_news = true;
         drop(contents);
+        self.0.due.fetch_add(due, Ordering::Relaxed);
         self.0.changed.notify_one();
     }
 
@@ -149,121 +170,125 @@ impl Outbox {
     }
 
     /// Returns whether the reader must catch up before the request goes on.
-    pub(crate) fn is_full(&self) -> bool {
-        self.0.lock().bytes >= self.0.limit
+    ///
+    /// * `limit`: bytes that may wait for one reader now, see [`Memory::reader_limit`].
+    pub(crate) fn is_full(&self, limit: u64) -> bool {
+        let due = self.0.due.load(Ordering::Relaxed);
+        due > 0 && due >= limit
     }
 
     /// Returns whether the reader has been dropped.
     pub(crate) fn reader_left(&self) -> bool {
-        self.0.lock().reader_left
+        self.0.reader_left.load(Ordering::Relaxed)
     }
 }
 
 impl Contents {
-    fn put_frame(&mut self, frame: Frame) {
+    /// Adds a frame; returns the bytes that must be delivered.
+    fn put_frame(&mut self, frame: Frame) -> u64 {
+        let bytes = frame.bytes();
+        self.unread.grow(bytes);
         match self.delivery {
             Delivery::Latest => {
-                if self.latest.insert((frame.index, frame.kind), frame).is_some() {
+                if let Some(older) = self.latest.insert((frame.index, frame.kind), frame) {
                     self.skipped += 1;
+                    drop(self.unread.split(older.bytes()));
                 }
+                0
             }
             Delivery::All => {
-                self.bytes += frame.values.len() * 4;
                 self.queued.push_back(frame);
+                bytes
             }
         }
+    }
+
+    /// Takes at most [`PARCEL_BYTES`], or one item; returns the bytes that were due too.
+    fn take(&mut self) -> (Parcel, u64) {
+        let (mut bytes, mut due) = (0, 0);
+        let has_room = |bytes: u64, more: u64| bytes == 0 || bytes + more <= PARCEL_BYTES;
+        let (mut frames, mut finished) = (Vec::new(), Vec::new());
+        while let Some(entry) = self.latest.first_entry()
+            && has_room(bytes, entry.get().bytes())
+        {
+            let frame = entry.remove();
+            bytes += frame.bytes();
+            frames.push(frame);
+        }
+        while self.queued.front().is_some_and(|next| has_room(bytes, next.bytes()))
+            && let Some(frame) = self.queued.pop_front()
+        {
+            bytes += frame.bytes();
+            due += frame.bytes();
+            frames.push(frame);
+        }
+        // A sample comes after the previews of it.
+        let previews_left = !self.latest.is_empty() || !self.queued.is_empty();
+        let may_finish = |next: &Finished, bytes| !previews_left && has_room(bytes, next.bytes());
+        while self.finished.front().is_some_and(|next| may_finish(next, bytes))
+            && let Some(sample) = self.finished.pop_front()
+        {
+            bytes += sample.bytes();
+            due += sample.bytes();
+            finished.push(sample);
+        }
+        self.has_news = previews_left || !self.finished.is_empty();
+        let parcel = Parcel {
+            frames,
+            skipped: std::mem::take(&mut self.skipped),
+            finished,
+            account: self.account,
+            end: if self.has_news { None } else { self.end.take() },
+            unread: (bytes > 0).then(|| self.unread.split(bytes)),
+        };
+        (parcel, due)
+    }
+}
+
+impl Finished {
+    fn bytes(&self) -> u64 {
+        self.values.as_ref().map_or(0, |values| size_of_val(&values[..]) as u64)
+    }
+}
+
+impl Frame {
+    fn bytes(&self) -> u64 {
+        size_of_val(&self.values[..]) as u64
     }
 }
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        self.0.lock().end.get_or_insert(Err(Error::Stopped));
+        let mut contents = self.0.lock();
+        contents.end.get_or_insert(Err(Error::Stopped));
+        contents.has_news = true;
+        drop(contents);
         self.0.changed.notify_one();
     }
 }
 
 impl Reader {
-    /// Waits for contents, and takes all of them.
+    /// Waits for contents, and takes a part of them. Cancel safe.
     pub(crate) async fn take(&mut self) -> Parcel {
-        self.0.changed.notified().await;
-        let mut contents = self.0.lock();
-        contents.bytes = 0;
-        let latest = std::mem::take(&mut contents.latest).into_values();
-        let queued = std::mem::take(&mut contents.queued);
-        Parcel {
-            frames: latest.chain(queued).collect(),
-            skipped: std::mem::take(&mut contents.skipped),
-            finished: std::mem::take(&mut contents.finished),
-            account: contents.account,
-            end: contents.end.take(),
+        loop {
+            let taken = {
+                let mut contents = self.0.lock();
+                contents.has_news.then(|| contents.take())
+            };
+            if let Some((parcel, due)) = taken {
+                self.0.due.fetch_sub(due, Ordering::Relaxed);
+                return parcel;
+            }
+            self.0.changed.notified().await;
         }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.0.lock().reader_left = true;
+        self.0.reader_left.store(true, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame(index: u64, step: u32) -> Frame {
-        let kind = FrameKind::X0;
-        Frame { index, kind, step, num_steps: 9, noise_level: 0.5, values: vec![0.0; 4] }
-    }
-
-    fn steps(parcel: &Parcel) -> Vec<(u64, u32)> {
-        parcel.frames.iter().map(|frame| (frame.index, frame.step)).collect()
-    }
-
-    #[tokio::test]
-    async fn a_slow_reader_gets_the_latest_frame_of_each_sample_and_a_count() {
-        let (outbox, mut reader) = outbox(Delivery::Latest, 1000);
-        for step in 1..=3 {
-            outbox.put(vec![frame(0, step), frame(1, step)], vec![], Account::default());
-        }
-        let parcel = reader.take().await;
-        assert_eq!(steps(&parcel), [(0, 3), (1, 3)]);
-        assert_eq!(parcel.skipped, 4);
-    }
-
-    #[tokio::test]
-    async fn every_frame_arrives_in_order_if_all_were_requested() {
-        let (outbox, mut reader) = outbox(Delivery::All, 1000);
-        for step in 1..=3 {
-            outbox.put(vec![frame(0, step)], vec![], Account::default());
-        }
-        let parcel = reader.take().await;
-        assert_eq!((steps(&parcel), parcel.skipped), (vec![(0, 1), (0, 2), (0, 3)], 0));
-    }
-
-    #[tokio::test]
-    async fn an_outbox_is_full_at_its_limit_and_empty_again_after_it_was_read() {
-        let (outbox, mut reader) = outbox(Delivery::Latest, 32);
-        let sample = |index| Finished { index, values: Some(vec![0.0; 4]) };
-        outbox.put(vec![frame(0, 1)], vec![sample(0)], Account::default());
-        assert!(!outbox.is_full());
-        outbox.put(vec![], vec![sample(1)], Account::default());
-        assert!(outbox.is_full());
-        assert_eq!(reader.take().await.finished.len(), 2);
-        assert!(!outbox.is_full());
-    }
-
-    #[tokio::test]
-    async fn a_dropped_outbox_ends_the_stream_with_an_error() {
-        let (outbox, mut reader) = outbox(Delivery::Latest, 32);
-        drop(outbox);
-        assert!(matches!(reader.take().await.end, Some(Err(Error::Stopped))));
-    }
-
-    #[tokio::test]
-    async fn an_outbox_notices_a_dropped_reader() {
-        let (outbox, reader) = outbox(Delivery::Latest, 32);
-        assert!(!outbox.reader_left());
-        drop(reader);
-        assert!(outbox.reader_left());
-    }
-}
+mod tests;

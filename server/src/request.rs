@@ -1,11 +1,12 @@
 //! A checked request in our own types.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ddpm_diffusion::{Program, slerp};
 
 use crate::outbox::Delivery;
-use crate::scheduler::ModelId;
+use crate::scheduler::{ModelId, Priority};
 
 /// What to sample, with everything checked and every default filled in.
 #[derive(Debug, Clone)]
@@ -22,6 +23,16 @@ pub(crate) struct Request {
     pub(crate) initial: Arc<Initial>,
     pub(crate) known: Option<Arc<KnownImage>>,
     pub(crate) watch: Option<Watch>,
+    pub(crate) priority: Priority,
+    pub(crate) deadline: Option<Deadline>,
+}
+
+/// When a request must be done, and what happens if it is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    /// Whether to end with the samples that are done, shortly before it; otherwise it fails.
+    pub(crate) returns_finished: bool,
 }
 
 impl Request {
@@ -35,7 +46,9 @@ impl Request {
     pub(crate) fn bytes(&self) -> u64 {
         let rows = size_of_val(self.program.rows());
         let known = self.known.as_ref().map_or(0, |known| known.image.len() + known.mask.len());
-        (rows + (self.initial.elements() + known) * size_of::<f32>()) as u64
+        let elements = (self.initial.elements() + known) * size_of::<f32>();
+        let lists = size_of_val(&self.class_labels[..]) + self.indices.bytes();
+        (rows + elements + lists) as u64
     }
 
     /// Returns the network evaluations of all samples together.
@@ -162,6 +175,11 @@ impl Indices {
         let ranges = ranges.collect();
         let sorted = sorted.into_iter().map(|(first, count)| (first, first + (count - 1)));
         Ok(Self { ranges, sorted: sorted.collect(), len })
+    }
+
+    /// Returns the bytes of memory that it takes.
+    fn bytes(&self) -> usize {
+        size_of_val(&self.ranges[..]) + size_of_val(&self.sorted[..])
     }
 
     /// Returns the number of indices.

@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::time::Instant;
 
 use ddpm_diffusion::{Row, Sampler, noise};
 use ddpm_onnx::Denoiser;
@@ -18,7 +19,8 @@ use crate::admission::Limits;
 use crate::error::{Error, shorten};
 use crate::frames::{Encoder, Encoding};
 use crate::registry::Model;
-use crate::request::{Indices, Request, Watch};
+use crate::request::{Deadline, Indices, Request, Watch};
+use crate::scheduler::Priority;
 
 /// A request that can be served, and how to answer it.
 #[derive(Debug)]
@@ -27,7 +29,6 @@ pub(crate) struct Checked {
     pub(crate) receipt: v1::Receipt,
     pub(crate) encoder: Encoder,
     pub(crate) preview_encoder: Encoder,
-    pub(crate) seconds_per_eval: f64,
 }
 
 /// Returns the bytes of memory that a request takes while it is checked: its message, and
@@ -60,6 +61,9 @@ struct Parts {
     encoder: Encoder,
     preview_encoder: Encoder,
     watch: Option<Watch>,
+    priority: Priority,
+    determinism: v1::Determinism,
+    deadline: Option<Deadline>,
 }
 
 /// Checks a request.
@@ -68,7 +72,13 @@ struct Parts {
 ///
 /// [`Error::NotFound`] for the model, [`Error::Invalid`] with every invalid field,
 /// [`Error::ExpectMismatch`].
-pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Result<Checked, Error> {
+///
+/// * `deadline`: the end of the time that the client allows.
+pub(crate) fn check(
+    serving: &Serving,
+    mut message: v1::GenerateRequest,
+    deadline: Option<Instant>,
+) -> Result<Checked, Error> {
     let mut faults = Faults::default();
     if message.model.is_empty() {
         faults.add("model", "is required; ModelService.ListModels lists the models");
@@ -76,7 +86,7 @@ pub(crate) fn check(serving: &Serving, mut message: v1::GenerateRequest) -> Resu
     }
     let model = serving.registry.find(&message.model, &message.version)?;
     let limits = serving.admission.limits();
-    let parts = check_parts(&mut faults, model, &limits, &mut message);
+    let parts = check_parts(&mut faults, model, &limits, &mut message, deadline);
     let Some(parts) = parts.filter(|_| faults.is_empty()) else {
         return faults.result();
     };
@@ -95,6 +105,7 @@ fn check_parts(
     model: &Model,
     limits: &Limits,
     message: &mut v1::GenerateRequest,
+    deadline: Option<Instant>,
 ) -> Option<Parts> {
     check_request_id(faults, &message.request_id);
     let indices = faults.take("samples", indices(message, limits));
@@ -118,7 +129,34 @@ fn check_parts(
         encoder: encoder?,
         preview_encoder: preview_encoder?,
         watch,
+        priority: priority(faults, message.priority),
+        determinism: determinism(faults, message.determinism),
+        deadline: check_deadline(faults, message.on_deadline, deadline),
     })
+}
+
+fn priority(faults: &mut Faults, code: i32) -> Priority {
+    match faults.code("priority", code, v1::Priority::Unspecified) {
+        v1::Priority::Batch => Priority::Batch,
+        v1::Priority::Unspecified | v1::Priority::Normal => Priority::Normal,
+        v1::Priority::Interactive => Priority::Interactive,
+    }
+}
+
+fn determinism(faults: &mut Faults, code: i32) -> v1::Determinism {
+    match faults.code("determinism", code, v1::Determinism::Unspecified) {
+        v1::Determinism::Unspecified => v1::Determinism::Relaxed,
+        chosen => chosen,
+    }
+}
+
+fn check_deadline(faults: &mut Faults, code: i32, deadline: Option<Instant>) -> Option<Deadline> {
+    let choice = faults.code("on_deadline", code, v1::OnDeadline::Unspecified);
+    let returns_finished = choice == v1::OnDeadline::ReturnFinished;
+    if returns_finished && deadline.is_none() {
+        faults.add("on_deadline", "needs a deadline: set a timeout for the call");
+    }
+    deadline.map(|at| Deadline { at, returns_finished })
 }
 
 fn check_request_id(faults: &mut Faults, request_id: &str) {
@@ -153,7 +191,7 @@ fn assemble(
     message: v1::GenerateRequest,
     parts: Parts,
 ) -> Checked {
-    let Parts { indices, inputs, compiled, encoder, preview_encoder, watch } = parts;
+    let Parts { indices, inputs, compiled, encoder, preview_encoder, watch, .. } = parts;
     let seed = message.seed.unwrap_or_else(random_seed);
     let program = Arc::new(compiled.program);
     let class_labels = message.class_labels;
@@ -169,6 +207,7 @@ fn assemble(
         class_labels: class_labels.clone(),
         inputs_digest: inputs.digest,
         interpolation_frames: inputs.initial.frames(),
+        determinism: parts.determinism.into(),
         ..compiled.recipe
     };
     let request = Request {
@@ -182,9 +221,10 @@ fn assemble(
         initial: inputs.initial,
         known: inputs.known,
         watch,
+        priority: parts.priority,
+        deadline: parts.deadline,
     };
-    let seconds_per_eval = model.cost.seconds_per_eval;
-    Checked { request, receipt, encoder, preview_encoder, seconds_per_eval }
+    Checked { request, receipt, encoder, preview_encoder }
 }
 
 /// Limits evals, and rows too: a row without an eval is cheap, not free.

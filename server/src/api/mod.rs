@@ -6,9 +6,11 @@ use std::sync::Arc;
 use ddpm_onnx::Device;
 use ddpm_proto::v1;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
+use crate::cost::Costs;
 use crate::engine::EngineHandle;
 use crate::registry::Registry;
 
@@ -36,8 +38,11 @@ pub(crate) struct Serving {
     pub(crate) registry: Registry,
     pub(crate) engine: EngineHandle,
     pub(crate) admission: Admission,
+    pub(crate) costs: Costs,
     /// Permits to check requests: the number that may be checked at the same time.
     pub(crate) checks: Arc<Semaphore>,
+    /// Cancelled when the server stops, drained or not.
+    pub(crate) stop: CancellationToken,
     /// The tasks that send events.
     pub(crate) streams: TaskTracker,
     pub(crate) fingerprint: String,

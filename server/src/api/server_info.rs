@@ -1,6 +1,7 @@
 //! `ServerService`: versions, limits and load.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ddpm_onnx::Device;
 use ddpm_proto::v1;
@@ -8,6 +9,7 @@ use ddpm_proto::v1::server_service_server::ServerService;
 use tonic::{Request, Response, Status};
 
 use super::Serving;
+use crate::cost::CostCurve;
 
 /// Describes the server and its load.
 pub(crate) struct Server(pub(super) Arc<Serving>);
@@ -40,22 +42,26 @@ fn device(device: &Device) -> v1::Device {
 
 fn limits(serving: &Serving) -> v1::Limits {
     let limits = serving.admission.limits();
-    let costs = serving.registry.models().iter().map(|model| model.cost.max_evals);
+    let largest = serving.costs.lock().iter().map(CostCurve::bulk).max();
     v1::Limits {
         max_samples: limits.max_samples,
         max_evals: limits.max_evals,
         max_watched_samples: limits.max_watched_samples,
         max_queued_samples: limits.max_queued_samples,
         max_requests: limits.max_requests,
-        max_batch: costs.max().unwrap_or(0),
+        max_batch: largest.unwrap_or(0),
         max_request_bytes: limits.max_request_bytes,
         max_held_bytes: limits.max_held_bytes,
-        ..v1::Limits::default()
+        max_principal_requests: limits.max_principal_requests,
+        max_principal_backlog: limits.max_principal_backlog.and_then(|time| time.try_into().ok()),
+        max_principal_evals_per_minute: limits.max_principal_evals.unwrap_or(0),
+        stall_time: limits.stall.try_into().ok(),
     }
 }
 
 fn load(serving: &Serving) -> v1::Load {
     let (counts, stats) = (serving.admission.counts(), serving.engine.stats());
+    let backlog = Duration::try_from_secs_f64(counts.seconds);
     v1::Load {
         requests: counts.requests,
         samples_waiting: stats.waiting,
@@ -69,6 +75,9 @@ fn load(serving: &Serving) -> v1::Load {
         active_time: stats.active.try_into().ok(),
         kernel_time: stats.kernel.try_into().ok(),
         held_bytes: counts.bytes,
-        ..v1::Load::default()
+        reader_bytes: counts.reader_bytes,
+        principals: counts.principals,
+        backlog_time: backlog.ok().and_then(|time| time.try_into().ok()),
+        blocked_requests: counts.blocked,
     }
 }

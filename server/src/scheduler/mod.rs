@@ -20,7 +20,7 @@
 //!
 //! A pure state machine: no clock but its own, no I/O, no randomness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::cost::CostCurve;
@@ -67,8 +67,8 @@ struct Share {
     urgent: Credit,
     /// The virtual time at which the latest pick of one of its requests began.
     clock: Nanos,
-    /// Its requests, in the order of arrival.
-    jobs: Vec<JobId>,
+    /// Its requests that may advance.
+    ready: Vec<JobId>,
 }
 
 /// Principals that are remembered, so that leaving and coming back renews no credit.
@@ -105,10 +105,7 @@ impl Scheduler {
         self.forget();
         let clock = self.clock;
         let share = self.principals.entry(principal.clone()).or_insert_with(|| Share::new(clock));
-        if share.jobs.is_empty() {
-            share.virtual_time = share.virtual_time.max(clock);
-        }
-        share.jobs.push(id);
+        share.activate(id, clock);
         self.jobs.insert(id, Job::new(principal.clone(), entry, share.clock));
     }
 
@@ -116,7 +113,7 @@ impl Scheduler {
     pub(crate) fn remove(&mut self, id: JobId) {
         let Some(job) = self.jobs.remove(&id) else { return };
         if let Some(share) = self.principals.get_mut(&job.principal) {
-            share.jobs.retain(|other| *other != id);
+            share.ready.retain(|other| *other != id);
         }
     }
 
@@ -128,12 +125,15 @@ impl Scheduler {
 
     /// Sets whether a request may advance; it may not while its outbox is full.
     pub(crate) fn set_ready(&mut self, id: JobId, ready: bool) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        if ready && !job.ready {
-            let clock = self.principals.get(&job.principal).map_or(0, |share| share.clock);
-            job.virtual_time = job.virtual_time.max(clock);
-        }
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.ready != ready) else { return };
         job.ready = ready;
+        let Some(share) = self.principals.get_mut(&job.principal) else { return };
+        if ready {
+            share.activate(id, self.clock);
+            job.virtual_time = job.virtual_time.max(share.clock);
+        } else {
+            share.ready.retain(|other| *other != id);
+        }
     }
 
     /// Returns the numbers of samples that have not begun, and of samples in flight.
@@ -180,7 +180,7 @@ impl Scheduler {
 
     /// Divides the time of a call among its picks and moves the clocks.
     fn charge(&mut self, picks: &[(Pick, u32)], seconds: f64) {
-        let active = self.principals.values().filter(|share| !share.jobs.is_empty()).count();
+        let active = self.principals.values().filter(|share| share.is_active()).count();
         let fair = nanos(seconds / active.max(1) as f64);
         self.principals.values_mut().for_each(|share| share.credit.earn(fair));
         let total: f64 = picks.iter().map(|(_, cost)| weight(*cost)).sum();
@@ -222,15 +222,17 @@ impl Scheduler {
         }
     }
 
-    /// Forgets principals without requests, if there are too many: first those whose credit is
-    /// full, since they would come back with the same.
+    /// Forgets principals without requests if there are too many: first those whose credit is full,
+    /// since they would come back with the same.
     fn forget(&mut self) {
         if self.principals.len() < REMEMBERED {
             return;
         }
-        self.principals.retain(|_, share| !share.jobs.is_empty() || !share.credit.is_full());
+        let mut has_jobs: BTreeSet<_> = self.jobs.values().map(|job| job.principal.clone()).collect();
+        self.principals
+            .retain(|name, share| has_jobs.contains(name) || !share.credit.is_full());
         if self.principals.len() >= REMEMBERED {
-            self.principals.retain(|_, share| !share.jobs.is_empty());
+            self.principals.retain(|name, _| has_jobs.remove(name));
         }
     }
 }
@@ -242,8 +244,23 @@ impl Share {
             credit: Credit::default(),
             urgent: Credit::default(),
             clock: 0,
-            jobs: Vec::new(),
+            ready: Vec::new(),
         }
+    }
+
+    /// Returns whether it has something to advance.
+    fn is_active(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Adds a request that may advance.
+    ///
+    /// * `clock`: that of all principals.
+    fn activate(&mut self, id: JobId, clock: Nanos) {
+        if self.ready.is_empty() {
+            self.virtual_time = self.virtual_time.max(clock);
+        }
+        self.ready.push(id);
     }
 }
 

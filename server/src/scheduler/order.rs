@@ -36,10 +36,10 @@ impl Order {
     pub(super) fn new(jobs: &BTreeMap<JobId, Job>, shares: &BTreeMap<Principal, Share>) -> Self {
         let mut principals = BinaryHeap::with_capacity(shares.len());
         let mut queues = Vec::new();
-        for share in shares.values() {
+        for share in shares.values().filter(|share| share.is_active()) {
             let may_be_urgent = share.urgent.is_left();
-            let ready = share.jobs.iter().filter_map(|id| Some((*id, jobs.get(id)?)));
-            let ready = ready.filter(|(_, job)| job.ready && job.next_cost().is_some());
+            let ready = share.ready.iter().filter_map(|id| Some((*id, jobs.get(id)?)));
+            let ready = ready.filter(|(_, job)| job.next_cost().is_some());
             let queue: BinaryHeap<_> =
                 ready.map(|(id, job)| Reverse(place(id, job, may_be_urgent))).collect();
             if !queue.is_empty() {

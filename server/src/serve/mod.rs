@@ -20,9 +20,10 @@ use tracing::{error, info, warn};
 use crate::admission::Admission;
 use crate::api::{Services, Serving};
 use crate::config::Settings;
+use crate::cost::{CostCurve, Costs};
 use crate::engine::EngineHandle;
 use crate::fingerprint::fingerprint;
-use crate::registry::{Registry, Source};
+use crate::registry::{Cost, Registry, Source};
 use crate::runtime::HostDevice;
 
 /// How long connections have to close once nothing is in flight.
@@ -67,14 +68,20 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
     );
     let source = settings.models.clone().map_or(Source::Embedded, Source::Folder);
     let (registry, networks) = Registry::load(&source, runtime, &device, settings.max_batch)?;
-    let costs = registry.models().iter().map(|model| model.cost).collect();
+    let curve = |model: &crate::registry::Model| {
+        let Cost { max_evals, seconds_per_eval } = model.cost;
+        CostCurve::new(&[(1, seconds_per_eval), (max_evals, f64::from(max_evals) * seconds_per_eval)])
+    };
+    let costs = Costs::new(registry.models().iter().map(curve).collect());
     let abort = CancellationToken::new();
-    let (engine, thread) =
-        EngineHandle::start(Box::new(HostDevice::new(networks)), costs, abort.clone())?;
+    let host = Box::new(HostDevice::new(networks));
+    let (engine, thread) = EngineHandle::start(host, costs.clone(), abort.clone())?;
     let serving = Serving {
         registry,
         engine,
-        admission: Admission::new(settings.limits),
+        admission: Admission::new(settings.limits, costs.clone()),
+        costs,
+        stop: abort.clone(),
         checks: Arc::new(Semaphore::new(max_concurrent_checks())),
         streams: TaskTracker::new(),
         fingerprint: fingerprint(runtime, &device),

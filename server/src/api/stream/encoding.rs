@@ -111,9 +111,8 @@ fn samples(checked: &Checked, finished: Vec<Finished>) -> Vec<Event> {
     }
     for packed in packer.finish() {
         let sha256 = digests(&packed);
-        let receipt = Some(checked.receipt.clone());
         let packed = Some(packed);
-        events.push(Event::Samples(v1::Samples { receipt, packed, sha256, ..Default::default() }));
+        events.push(Event::Samples(v1::Samples { packed, sha256, ..Default::default() }));
     }
     events
 }
@@ -135,7 +134,7 @@ fn split(checked: &Checked, index: u64, bytes: &[u8]) -> Vec<Event> {
             packed.indices.push(index);
             packed.data = part.to_vec().into();
             Event::Samples(v1::Samples {
-                receipt: Some(checked.receipt.clone()),
+                receipt: None,
                 packed: Some(packed),
                 sha256: sha256.clone(),
                 offset: (number * EVENT_BYTES) as u64,

@@ -2,43 +2,64 @@
 //!
 //! One task per stream takes what the engine put into the outbox, encodes it and
 //! sends it. While a client reads slowly, its task waits, the outbox fills, and the
-//! engine turns to other requests. Once a client has left, the task ends, and the
-//! engine forgets the request before its next call.
+//! engine turns to other requests. If no whole event could be handed to the connection for
+//! the stall time, the stream ends, and what it held is free. Once a client has left, the
+//! task ends, and the engine forgets the request before its next call.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ddpm_proto::v1;
 use ddpm_proto::v1::generate_event::Event;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::Status;
 use tracing::info;
 
 use super::generate::Checked;
-use crate::admission::Counts;
+use crate::admission::{Forecast, Unread};
 use crate::error::Error;
 use crate::outbox::{Account, Parcel, Reader};
 
 mod encoding;
 
-mod packing;
+mod events;
+pub(crate) use events::Events;
+use events::{ClientLeft, EventSender};
 
-/// Events that may wait for the connection.
-const EVENTS: usize = 4;
+mod packing;
 
 /// Shortest time between two progress events.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
-type EventSender = mpsc::Sender<Result<v1::GenerateEvent, Status>>;
+/// How long a stream may go on once the server stops.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// The client has left.
-struct ClientLeft;
+/// How long streams may take.
+#[derive(Debug, Clone)]
+pub(crate) struct Patience {
+    /// Without handing a whole event to the connection.
+    pub(crate) stall: Duration,
+    /// Cancelled when the server stops: then streams end soon, whoever reads them.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Why a stream ends before its last event.
+enum Ending {
+    ClientLeft,
+    Failed(Error),
+}
+
+impl From<ClientLeft> for Ending {
+    fn from(_: ClientLeft) -> Self {
+        Self::ClientLeft
+    }
+}
 
 /// Sends the events of one request.
 pub(crate) struct EventStream {
     events: EventSender,
+    patience: Patience,
     /// Number of the next event.
     sequence: u64,
     checked: Arc<Checked>,
@@ -51,19 +72,19 @@ pub(crate) struct EventStream {
 
 impl EventStream {
     /// Starts the task of a stream, which opens with an `Accepted`.
-    ///
-    /// * `before`: the work admitted before this request.
     pub(crate) fn start(
         tasks: &TaskTracker,
+        patience: Patience,
         checked: Checked,
-        before: &Counts,
+        forecast: &Forecast,
         reader: Reader,
-    ) -> ReceiverStream<Result<v1::GenerateEvent, Status>> {
-        let (events, receiver) = mpsc::channel(EVENTS);
+    ) -> Events {
+        let (events, receiver) = events::channel();
         let now = Instant::now();
-        let accepted = accepted(&checked, before);
+        let accepted = accepted(&checked, forecast);
         let mut stream = Self {
             events,
+            patience,
             sequence: 0,
             checked: Arc::new(checked),
             started: now,
@@ -72,68 +93,95 @@ impl EventStream {
             failed: 0,
         };
         tasks.spawn(async move {
-            let ended = stream.run(accepted, reader).await;
-            let checked = &stream.checked;
-            let outcome = if ended.is_ok() { "answered" } else { "client left" };
-            info!(
-                request_id = checked.request.request_id,
-                model = checked.receipt.model,
-                seconds = stream.started.elapsed().as_secs_f64(),
-                "{outcome}"
-            );
+            let ending = stream.run(accepted, reader).await;
+            stream.end(ending.err());
         });
-        ReceiverStream::new(receiver)
+        receiver
     }
 
-    async fn run(&mut self, accepted: v1::Accepted, mut reader: Reader) -> Result<(), ClientLeft> {
-        self.send(Event::Accepted(accepted)).await?;
+    async fn run(&mut self, accepted: v1::Accepted, mut reader: Reader) -> Result<(), Ending> {
+        self.send(Event::Accepted(accepted), None).await?;
         loop {
-            let events = self.events.clone();
             let mut parcel = tokio::select! {
                 parcel = reader.take() => parcel,
-                () = events.closed() => return Err(ClientLeft),
+                () = self.events.closed() => return Err(Ending::ClientLeft),
             };
             let (account, end) = (parcel.account, parcel.end.take());
-            for event in self.encode(parcel).await {
-                self.send(event).await?;
-            }
+            self.send_parcel(parcel).await?;
             match end {
                 None => self.report_progress(&account).await?,
-                Some(Ok(())) => return self.send(Event::Completed(self.completed(&account))).await,
-                Some(Err(error)) => return self.fail(error).await,
+                Some(Ok(())) => {
+                    let completed = self.completed(&account);
+                    return self.send(Event::Completed(completed), None).await;
+                }
+                Some(Err(error)) => return Err(Ending::Failed(error)),
             }
         }
     }
 
-    async fn send(&mut self, event: Event) -> Result<(), ClientLeft> {
+    /// Sends the contents of a parcel. Its bytes count until the last of its events has left.
+    async fn send_parcel(&mut self, mut parcel: Parcel) -> Result<(), Ending> {
+        let mut unread = parcel.unread.take();
+        let events = self.encode(parcel).await;
+        let count = events.len();
+        for (position, event) in events.into_iter().enumerate() {
+            let unread = unread.take_if(|_| position + 1 == count);
+            self.send(event, unread).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands an event to the connection.
+    async fn send(&mut self, event: Event, unread: Option<Unread>) -> Result<(), Ending> {
         let message = v1::GenerateEvent { sequence: self.sequence, event: Some(event) };
         self.sequence += 1;
-        self.events.send(Ok(message)).await.map_err(|_| ClientLeft)
+        let Patience { stall, stop } = &self.patience;
+        let stopped = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            biased;
+            sent = timeout(*stall, self.events.send(message, unread)) => match sent {
+                Ok(sent) => Ok(sent?),
+                Err(_) => Err(Ending::Failed(Error::ClientStalled { stall: *stall })),
+            },
+            () = stopped => Err(Ending::Failed(Error::Stopped)),
+        }
     }
 
-    async fn fail(&mut self, error: Error) -> Result<(), ClientLeft> {
-        self.events.send(Err(error.into())).await.map_err(|_| ClientLeft)
+    /// Ends the stream: with OK, unless there is another ending.
+    fn end(self, ending: Option<Ending>) {
+        let outcome = match &ending {
+            None => "answered".to_owned(),
+            Some(Ending::ClientLeft) => "client left".to_owned(),
+            Some(Ending::Failed(error)) => error.to_string(),
+        };
+        info!(
+            request_id = self.checked.request.request_id,
+            model = self.checked.receipt.model,
+            seconds = self.started.elapsed().as_secs_f64(),
+            "{outcome}"
+        );
+        if let Some(Ending::Failed(error)) = ending {
+            self.events.fail(error.into());
+        }
     }
 
-    async fn report_progress(&mut self, account: &Account) -> Result<(), ClientLeft> {
+    async fn report_progress(&mut self, account: &Account) -> Result<(), Ending> {
         if self.last_progress.elapsed() < PROGRESS_PAUSE {
             return Ok(());
         }
         self.last_progress = Instant::now();
         let total = self.checked.request.indices.len();
-        let evals = self.checked.request.evals();
-        let left = (account.evals > 0).then(|| {
-            let rate = account.evals as f64 / self.started.elapsed().as_secs_f64();
-            Duration::from_secs_f64((evals - account.evals) as f64 / rate)
-        });
         let progress = v1::Progress {
             samples_waiting: (total - account.samples_begun) as u32,
             samples_running: (account.samples_begun - account.samples_done) as u32,
             samples_done: account.samples_done as u32,
             evals_done: account.evals,
-            eta: left.and_then(|left| left.try_into().ok()),
+            eta: account.eta.and_then(|eta| eta.try_into().ok()),
         };
-        self.send(Event::Progress(progress)).await
+        self.send(Event::Progress(progress), None).await
     }
 
     /// Encodes a parcel and counts the samples that fail on the way.
@@ -161,21 +209,20 @@ impl EventStream {
             compute_time: duration(account.compute_time),
             encode_time: duration(self.encode_time),
             blocked_time: duration(account.blocked_time),
-            unfinished: 0,
+            unfinished: (self.checked.request.indices.len() - account.samples_done) as u32,
         }
     }
 }
 
-fn accepted(checked: &Checked, before: &Counts) -> v1::Accepted {
-    let evals = checked.request.evals();
-    let seconds = before.seconds + evals as f64 * checked.seconds_per_eval;
+fn accepted(checked: &Checked, forecast: &Forecast) -> v1::Accepted {
+    let eta = Duration::try_from_secs_f64(forecast.eta);
     v1::Accepted {
         request_id: checked.request.request_id.clone(),
         receipt: Some(checked.receipt.clone()),
         evals_per_sample: checked.request.program.evals(),
-        total_evals: evals,
-        queue_position: before.samples,
-        eta: Duration::try_from_secs_f64(seconds).ok().and_then(|eta| eta.try_into().ok()),
+        total_evals: checked.request.evals(),
+        queue_position: forecast.queue_position,
+        eta: eta.ok().and_then(|eta| eta.try_into().ok()),
     }
 }
 

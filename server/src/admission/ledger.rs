@@ -1,0 +1,343 @@
+//! What each principal's requests still take.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::forecast::{self, Backlog};
+use super::quota::EvalRate;
+use super::{Demand, Forecast, Limits};
+use crate::cost::Costs;
+use crate::error::Error;
+use crate::principal::Principal;
+use crate::scheduler::{ModelId, alone};
+
+/// Number of an admitted request.
+pub(super) type RequestId = u64;
+
+/// Principals without requests that are remembered for their quota of evals.
+const REMEMBERED: usize = 4096;
+
+/// A principal that was seen so lately is expected to come back, so its share is not
+/// promised to others.
+const LATELY: Duration = Duration::from_secs(5);
+
+/// Part of the time until a deadline that may be promised: calls do not take equally long.
+const PROMISED: f64 = 0.9;
+
+/// What a request still takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Remaining {
+    pub(super) model: ModelId,
+    pub(super) samples: u64,
+    pub(super) evals: u64,
+    pub(super) deadline: Option<Instant>,
+    /// Whether it waits for its reader.
+    pub(super) blocked: bool,
+}
+
+/// The admitted requests by principal, and their sums.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    accounts: BTreeMap<Principal, Account>,
+    next_id: RequestId,
+    requests: u32,
+    blocked: u32,
+    /// Samples of requests that are not blocked.
+    samples: u64,
+    evals: u64,
+}
+
+#[derive(Debug)]
+struct Account {
+    requests: BTreeMap<RequestId, Remaining>,
+    rate: EvalRate,
+    /// When its latest request was admitted.
+    seen: Instant,
+}
+
+impl Remaining {
+    /// Returns the seconds that it takes if nothing shares its calls.
+    fn alone(&self, costs: &Costs) -> f64 {
+        costs.with(self.model, |curve| alone(curve, self.evals, self.samples))
+    }
+
+    /// Returns the seconds of the device that it takes in calls of the best size.
+    fn seconds(&self, costs: &Costs) -> f64 {
+        self.evals as f64 * costs.with(self.model, |curve| curve.seconds_per_eval())
+    }
+
+    /// Returns the samples that hold places.
+    fn places(&self) -> u64 {
+        if self.blocked { 0 } else { self.samples }
+    }
+}
+
+impl From<&Demand> for Remaining {
+    fn from(demand: &Demand) -> Self {
+        let Demand { model, samples, evals, deadline, .. } = *demand;
+        Self { model, samples, evals, deadline, blocked: false }
+    }
+}
+
+impl Ledger {
+    pub(super) fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    pub(super) fn blocked(&self) -> u32 {
+        self.blocked
+    }
+
+    pub(super) fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    pub(super) fn evals(&self) -> u64 {
+        self.evals
+    }
+
+    /// Counts the principals with requests.
+    pub(super) fn principals(&self) -> u32 {
+        self.accounts.values().filter(|account| !account.requests.is_empty()).count() as u32
+    }
+
+    /// Returns the seconds of the device that all requests take in calls of the best size.
+    pub(super) fn seconds(&self, costs: &Costs) -> f64 {
+        let all = self.accounts.values().flat_map(|account| account.requests.values());
+        all.map(|remaining| remaining.seconds(costs)).sum()
+    }
+
+    /// Adds a request and returns its number.
+    pub(super) fn add(
+        &mut self,
+        principal: &Principal,
+        remaining: Remaining,
+        now: Instant,
+    ) -> RequestId {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.requests += 1;
+        self.samples += remaining.samples;
+        self.evals += remaining.evals;
+        let account = self.accounts.entry(principal.clone());
+        let account = account.or_insert_with(|| Account::new(now));
+        account.seen = now;
+        account.requests.insert(id, remaining);
+        id
+    }
+
+    /// Removes a request with what it still takes.
+    pub(super) fn remove(&mut self, principal: &Principal, id: RequestId) {
+        let Some(account) = self.accounts.get_mut(principal) else { return };
+        let Some(remaining) = account.requests.remove(&id) else { return };
+        self.requests -= 1;
+        self.blocked -= u32::from(remaining.blocked);
+        self.samples -= remaining.places();
+        self.evals -= remaining.evals;
+    }
+
+    /// Takes off work that is done.
+    pub(super) fn give_back(
+        &mut self,
+        principal: &Principal,
+        id: RequestId,
+        samples: u64,
+        evals: u64,
+    ) {
+        let account = self.accounts.get_mut(principal);
+        let Some(remaining) = account.and_then(|account| account.requests.get_mut(&id)) else {
+            return;
+        };
+        let (samples, evals) = (samples.min(remaining.samples), evals.min(remaining.evals));
+        let before = remaining.places();
+        remaining.samples -= samples;
+        remaining.evals -= evals;
+        self.samples -= before - remaining.places();
+        self.evals -= evals;
+    }
+
+    /// Takes a request's samples out of the queue while it waits for its reader, or back.
+    pub(super) fn set_blocked(&mut self, principal: &Principal, id: RequestId, blocked: bool) {
+        let account = self.accounts.get_mut(principal);
+        let Some(remaining) = account.and_then(|account| account.requests.get_mut(&id)) else {
+            return;
+        };
+        if remaining.blocked == blocked {
+            return;
+        }
+        remaining.blocked = blocked;
+        match blocked {
+            true => {
+                self.blocked += 1;
+                self.samples -= remaining.samples;
+            }
+            false => {
+                self.blocked -= 1;
+                self.samples += remaining.samples;
+            }
+        }
+    }
+
+    /// Says what a request may expect.
+    pub(super) fn forecast(
+        &self,
+        principal: &Principal,
+        demand: &Demand,
+        costs: &Costs,
+    ) -> Forecast {
+        let remaining = Remaining::from(demand);
+        Forecast {
+            queue_position: self.samples,
+            compute: remaining.seconds(costs),
+            eta: self.finish(principal, None, &remaining, costs),
+        }
+    }
+
+    /// Returns the seconds until a request is done, if nothing else arrives.
+    pub(super) fn eta(&self, principal: &Principal, id: RequestId, costs: &Costs) -> f64 {
+        let account = self.accounts.get(principal);
+        let remaining = account.and_then(|account| account.requests.get(&id));
+        remaining.map_or(0.0, |remaining| self.finish(principal, Some(id), remaining, costs))
+    }
+
+    fn finish(
+        &self,
+        principal: &Principal,
+        id: Option<RequestId>,
+        remaining: &Remaining,
+        costs: &Costs,
+    ) -> f64 {
+        let backlog = |account: &Account| -> Backlog {
+            let others = account.requests.iter().filter(|(other, request)| {
+                Some(**other) != id && !request.blocked
+            });
+            others.map(|(_, request)| request.seconds(costs)).collect()
+        };
+        let own = self.accounts.get(principal).map(backlog).unwrap_or_default();
+        let others = self.accounts.iter().filter(|(other, _)| *other != principal);
+        let others: Vec<Backlog> = others.map(|(_, account)| backlog(account)).collect();
+        forecast::finish(remaining.alone(costs), &own, &others)
+    }
+
+    /// Checks that a request can make its deadline, and lets those that were admitted make theirs.
+    ///
+    /// A principal is promised its share among those that were active lately. Within it the
+    /// earliest deadline goes first, and short requests without one may go before: so at each
+    /// deadline, the work that is due must fit into the time that is promised.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Infeasible`].
+    pub(super) fn check_deadline(
+        &self,
+        principal: &Principal,
+        demand: &Demand,
+        costs: &Costs,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let Some(deadline) = demand.deadline else { return Ok(()) };
+        let asked = Remaining::from(demand);
+        let active = |(other, account): &(&Principal, &Account)| {
+            *other != principal
+                && (!account.requests.is_empty()
+                    || now.saturating_duration_since(account.seen) < LATELY)
+        };
+        let share = 1.0 / (1 + self.accounts.iter().filter(active).count()) as f64;
+        let due = |by: Instant| -> f64 {
+            let own = self.accounts.get(principal).into_iter();
+            let own = own.flat_map(|account| account.requests.values());
+            let own = own.filter(|other| other.deadline.is_some_and(|other| other <= by));
+            own.map(|other| other.seconds(costs)).sum()
+        };
+        let needed = (due(deadline) + asked.seconds(costs)).max(asked.alone(costs));
+        let left = |by: Instant| by.saturating_duration_since(now).as_secs_f64();
+        let needed = needed / share / PROMISED;
+        if needed > left(deadline) {
+            let needed = Duration::try_from_secs_f64(needed).unwrap_or(Duration::MAX);
+            let available = deadline.saturating_duration_since(now);
+            return Err(Error::Infeasible { needed, available });
+        }
+        let own = self.accounts.get(principal).into_iter();
+        let later = own.flat_map(|account| account.requests.values());
+        let later = later.filter_map(|other| other.deadline.filter(|other| *other > deadline));
+        for other in later {
+            let needed = (due(other) + asked.seconds(costs)) / share / PROMISED;
+            if needed > left(other) {
+                let needed = Duration::try_from_secs_f64(needed).unwrap_or(Duration::MAX);
+                return Err(Error::Infeasible {
+                    needed,
+                    available: other.saturating_duration_since(now),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the quotas of a principal and spends its evals.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Quota`].
+    pub(super) fn check_quotas(
+        &mut self,
+        principal: &Principal,
+        demand: &Demand,
+        limits: &Limits,
+        costs: &Costs,
+        now: Instant,
+    ) -> Result<(), Error> {
+        self.forget(limits, now);
+        let account = self.accounts.entry(principal.clone());
+        let account = account.or_insert_with(|| Account::new(now));
+        let quota = |what, limit: String, retry_after: f64| {
+            let principal = principal.to_string();
+            let retry_after = Duration::from_secs_f64(retry_after.clamp(1.0, 60.0));
+            Err(Error::Quota { principal, what, limit, retry_after })
+        };
+        let seconds: f64 = account.requests.values().map(|other| other.seconds(costs)).sum();
+        if account.requests.len() as u64 >= u64::from(limits.max_principal_requests) {
+            let limit = limits.max_principal_requests.to_string();
+            let average = seconds / account.requests.len() as f64;
+            return quota("requests at once", limit, average);
+        }
+        if let Some(most) = limits.max_principal_backlog {
+            let asked = Remaining::from(demand).seconds(costs);
+            let over = seconds + asked - most.as_secs_f64();
+            // A request of more than that is admitted if it is alone.
+            if over > 0.0 && seconds > 0.0 {
+                let limit = format!("{} s", most.as_secs_f64());
+                return quota("queued time of the device", limit, over.min(seconds));
+            }
+        }
+        if let Some(per_minute) = limits.max_principal_evals
+            && let Err(pause) = account.rate.spend(demand.evals, per_minute, now)
+        {
+            return quota("evals per minute", per_minute.to_string(), pause.as_secs_f64());
+        }
+        Ok(())
+    }
+
+    /// Forgets principals that have no requests and have spent no quota; if there are too many,
+    /// those that were seen first.
+    fn forget(&mut self, limits: &Limits, now: Instant) {
+        if self.accounts.len() < REMEMBERED {
+            return;
+        }
+        let per_minute = limits.max_principal_evals.unwrap_or(1);
+        self.accounts.retain(|_, account| {
+            !account.requests.is_empty() || !account.rate.is_idle(per_minute, now)
+        });
+        while self.accounts.len() >= REMEMBERED {
+            let idle = self.accounts.iter().filter(|(_, account)| account.requests.is_empty());
+            let oldest = idle.min_by_key(|(_, account)| account.seen);
+            let Some(name) = oldest.map(|(name, _)| name.clone()) else { return };
+            self.accounts.remove(&name);
+        }
+    }
+}
+
+impl Account {
+    fn new(now: Instant) -> Self {
+        Self { requests: BTreeMap::new(), rate: EvalRate::new(now), seen: now }
+    }
+}
