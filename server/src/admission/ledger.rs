@@ -208,9 +208,10 @@ impl Ledger {
         costs: &Costs,
     ) -> f64 {
         let backlog = |account: &Account| -> Backlog {
-            let others = account.requests.iter().filter(|(other, request)| {
-                Some(**other) != id && !request.blocked
-            });
+            let others = account
+                .requests
+                .iter()
+                .filter(|(other, request)| Some(**other) != id && !request.blocked);
             others.map(|(_, request)| request.seconds(costs)).collect()
         };
         let own = self.accounts.get(principal).map(backlog).unwrap_or_default();
@@ -315,6 +316,12 @@ impl Ledger {
             return quota("evals per minute", per_minute.to_string(), pause.as_secs_f64());
         }
         Ok(())
+    }
+
+    /// Counts the principals that are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.accounts.len()
     }
 
     /// Forgets principals that have no requests and have spent no quota; if there are too many,

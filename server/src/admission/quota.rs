@@ -21,7 +21,12 @@ impl EvalRate {
     /// # Errors
     ///
     /// The time until it would pass.
-    pub(super) fn spend(&mut self, evals: u64, per_minute: u64, now: Instant) -> Result<(), Duration> {
+    pub(super) fn spend(
+        &mut self,
+        evals: u64,
+        per_minute: u64,
+        now: Instant,
+    ) -> Result<(), Duration> {
         let (evals, per_minute) = (evals as f64, per_minute as f64);
         self.forgive(per_minute, now);
         let over = (self.spent + evals - per_minute).min(self.spent);

@@ -113,11 +113,7 @@ impl Sampling {
         })
     }
 
-    async fn accept(
-        &self,
-        message: v1::GenerateRequest,
-        caller: &Caller,
-    ) -> Result<Events, Error> {
+    async fn accept(&self, message: v1::GenerateRequest, caller: &Caller) -> Result<Events, Error> {
         let (checked, room) = self.check(message, caller).await?;
         let serving = &self.0;
         let request = checked.request.clone();
@@ -163,9 +159,8 @@ impl Caller {
 
 /// Returns the room that a request needs.
 fn demand(request: &crate::request::Request) -> Demand {
-    let fails_at = |deadline: crate::request::Deadline| {
-        (!deadline.returns_finished).then_some(deadline.at)
-    };
+    let fails_at =
+        |deadline: crate::request::Deadline| (!deadline.returns_finished).then_some(deadline.at);
     Demand {
         model: request.model,
         samples: request.indices.len(),

@@ -228,9 +228,9 @@ impl Scheduler {
         if self.principals.len() < REMEMBERED {
             return;
         }
-        let mut has_jobs: BTreeSet<_> = self.jobs.values().map(|job| job.principal.clone()).collect();
-        self.principals
-            .retain(|name, share| has_jobs.contains(name) || !share.credit.is_full());
+        let mut has_jobs: BTreeSet<_> =
+            self.jobs.values().map(|job| job.principal.clone()).collect();
+        self.principals.retain(|name, share| has_jobs.contains(name) || !share.credit.is_full());
         if self.principals.len() >= REMEMBERED {
             self.principals.retain(|name, _| has_jobs.remove(name));
         }

@@ -70,7 +70,10 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
     let (registry, networks) = Registry::load(&source, runtime, &device, settings.max_batch)?;
     let curve = |model: &crate::registry::Model| {
         let Cost { max_evals, seconds_per_eval } = model.cost;
-        CostCurve::new(&[(1, seconds_per_eval), (max_evals, f64::from(max_evals) * seconds_per_eval)])
+        CostCurve::new(&[
+            (1, seconds_per_eval),
+            (max_evals, f64::from(max_evals) * seconds_per_eval),
+        ])
     };
     let costs = Costs::new(registry.models().iter().map(curve).collect());
     let abort = CancellationToken::new();

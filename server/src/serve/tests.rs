@@ -52,7 +52,7 @@ fn ordinary() -> Loaded {
 /// Loads a server with another device.
 fn with_device(device: Box<dyn EngineDevice>) -> Loaded {
     let mut loaded = ordinary();
-    let costs = loaded.serving.registry.models().iter().map(|model| model.cost).collect();
+    let costs = loaded.serving.costs.clone();
     let (handle, thread) = EngineHandle::start(device, costs, loaded.abort.clone()).unwrap();
     Arc::get_mut(&mut loaded.serving).unwrap().engine = handle;
     loaded.engine = thread;

@@ -3,14 +3,17 @@
 use ddpm_diffusion::{Label, Program, Row};
 use ddpm_package::Manifest;
 use tokio_stream::StreamExt;
-use tonic::Code;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use super::encoding::on_blocking_thread;
 use super::packing::{EVENT_BYTES, Packer, PreviewPacker};
 use super::*;
+use crate::admission::Memory;
 use crate::frames::{Encoder, Encoding};
-use crate::outbox::{Delivery, Finished, outbox};
+use crate::outbox::{Delivery, Finished, Outbox, outbox};
 use crate::request::{Indices, Initial, Request};
+use crate::scheduler::Priority;
 
 /// Elements of a glyph.
 const LEN: usize = 3 * 16 * 16;
@@ -36,11 +39,12 @@ fn checked(encoding: Encoding, samples: u64) -> Checked {
             initial: Arc::new(Initial::Noise),
             known: None,
             watch: None,
+            priority: Priority::Normal,
+            deadline: None,
         },
         receipt: v1::Receipt::default(),
         encoder: encoder(encoding),
         preview_encoder: encoder(encoding),
-        seconds_per_eval: 0.0,
     }
 }
 
@@ -49,15 +53,27 @@ fn finished(index: u64, len: usize) -> Finished {
     Finished { index, values: Some(vec![0.0; len]) }
 }
 
+const STALL: Duration = Duration::from_secs(30);
+
+/// Starts the stream of a request that nothing is known about.
+fn start(checked: Checked, reader: Reader) -> Events {
+    start_with(Patience { stall: STALL, stop: CancellationToken::new() }, checked, reader)
+}
+
+fn start_with(patience: Patience, checked: Checked, reader: Reader) -> Events {
+    let forecast = Forecast { queue_position: 3, compute: 1.0, eta: 1.5 };
+    EventStream::start(&TaskTracker::new(), patience, checked, &forecast, reader)
+}
+
 /// Returns all events of a request that succeeds after these samples.
 async fn events(encoding: Encoding, finished: Vec<Finished>) -> Vec<Event> {
     let samples = finished.len() as u64;
-    let (outbox, reader) = outbox(Delivery::Latest, 1 << 20);
+    let (outbox, reader) = outbox(Delivery::Latest, &Memory::new(1 << 30));
     let account = Account { samples_begun: samples, samples_done: samples, ..Account::default() };
     outbox.put(vec![], finished, account);
     outbox.end(Ok(()));
     let checked = checked(encoding, samples);
-    let stream = EventStream::start(&TaskTracker::new(), checked, &Counts::default(), reader);
+    let stream = start(checked, reader);
     stream.map(|event| event.unwrap().event.unwrap()).collect().await
 }
 
@@ -162,4 +178,130 @@ fn previews_stay_within_an_event_and_the_first_tells_how_many_were_skipped() {
         messages.iter().map(|message| (message.previews.len(), message.skipped)).collect();
     assert_eq!(found, [(2, 3), (1, 0), (1, 0)]);
     assert!(PreviewPacker::new(3).finish().is_empty());
+}
+
+/// Fills an outbox with samples of a third of a mebibyte each, and the stream that reads it.
+fn busy(samples: u64) -> (Outbox, Reader, Checked, Memory) {
+    let memory = Memory::new(1 << 30);
+    let (outbox, reader) = outbox(Delivery::Latest, &memory);
+    for index in 0..samples {
+        outbox.put(vec![], vec![finished(index, 1 << 18)], Account::default());
+    }
+    (outbox, reader, checked(Encoding::RawF32, samples), memory)
+}
+
+async fn next(stream: &mut Events) -> Result<Event, Status> {
+    stream.next().await.expect("the stream goes on").map(|event| event.event.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_not_read_ends_after_the_stall_time_and_frees_what_it_held() {
+    let (outbox, reader, checked, memory) = busy(5);
+    let started = tokio::time::Instant::now();
+    let mut stream = start(checked, reader);
+    while !outbox.reader_left() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let waited = started.elapsed();
+    assert!(waited >= STALL && waited < STALL + Duration::from_secs(1), "{waited:?}");
+    drop(outbox);
+    // `accepted` still waits; it holds nothing.
+    assert_eq!(memory.held().readers, 0);
+
+    assert!(matches!(next(&mut stream).await, Ok(Event::Accepted(_))));
+    let end = next(&mut stream).await.unwrap_err();
+    assert_eq!(end.code(), Code::Unavailable);
+    let info = end.get_details_error_info().unwrap();
+    assert_eq!(info.reason, "CLIENT_STALLED");
+    assert!(end.get_details_retry_info().is_some(), "it can be resumed");
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_stream_that_takes_an_event_in_each_stall_time_goes_on() {
+    let (outbox, reader, checked, memory) = busy(5);
+    outbox.end(Ok(()));
+    let mut stream = start(checked, reader);
+    let mut events = 0;
+    let pause = STALL - Duration::from_secs(1);
+    loop {
+        tokio::time::sleep(pause).await;
+        events += 1;
+        if matches!(next(&mut stream).await.unwrap(), Event::Completed(_)) {
+            break;
+        }
+    }
+    assert!(events >= 6, "{events}");
+    assert_eq!(memory.held().readers, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_not_read_ends_soon_when_the_server_stops() {
+    let (outbox, reader, checked, _memory) = busy(5);
+    let stop = CancellationToken::new();
+    let mut stream = start_with(Patience { stall: STALL, stop: stop.clone() }, checked, reader);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.cancel();
+    let started = tokio::time::Instant::now();
+    while !outbox.reader_left() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(matches!(next(&mut stream).await, Ok(Event::Accepted(_))));
+    let end = next(&mut stream).await.unwrap_err();
+    assert_eq!(end.get_details_error_info().unwrap().reason, "STOPPED");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_read_gets_everything_before_the_error_that_ends_it() {
+    let (outbox, reader, checked, _memory) = busy(3);
+    outbox.end(Err(Error::Stopped));
+    let mut stream = start(checked, reader);
+    let mut samples = 0;
+    let end = loop {
+        match next(&mut stream).await {
+            Ok(Event::Samples(_)) => samples += 1,
+            Ok(_) => {}
+            Err(end) => break end,
+        }
+    };
+    assert_eq!((samples, end.code()), (3, Code::Unavailable));
+}
+
+#[tokio::test]
+async fn events_are_numbered_without_a_gap_and_the_receipt_comes_once() {
+    let (outbox, reader, checked, _memory) = busy(4);
+    outbox.end(Ok(()));
+    let events: Vec<_> = start(checked, reader).map(Result::unwrap).collect().await;
+    let numbers: Vec<u64> = events.iter().map(|event| event.sequence).collect();
+    assert_eq!(numbers, (0..events.len() as u64).collect::<Vec<_>>());
+    let receipts = events.iter().filter(|event| match event.event.as_ref().unwrap() {
+        Event::Accepted(accepted) => accepted.receipt.is_some(),
+        Event::Samples(samples) => samples.receipt.is_some(),
+        _ => false,
+    });
+    assert_eq!(receipts.count(), 1);
+}
+
+#[tokio::test]
+async fn accepted_tells_the_forecast_and_completed_what_is_unfinished() {
+    let (outbox, reader) = outbox(Delivery::Latest, &Memory::new(1 << 30));
+    let account = Account { samples_begun: 5, samples_done: 3, ..Account::default() };
+    let samples = (0..3).map(|index| finished(index, LEN)).collect();
+    outbox.put(vec![], samples, account);
+    outbox.end(Ok(()));
+    let mut stream = start(checked(Encoding::RawU8, 8), reader);
+    match next(&mut stream).await.unwrap() {
+        Event::Accepted(accepted) => {
+            assert_eq!(accepted.queue_position, 3);
+            let eta = accepted.eta.unwrap();
+            assert_eq!((eta.seconds, eta.nanos), (1, 500_000_000));
+        }
+        other => panic!("{other:?}"),
+    }
+    let rest: Vec<_> = stream.map(|event| event.unwrap().event.unwrap()).collect().await;
+    match rest.last() {
+        Some(Event::Completed(end)) => assert_eq!((end.samples, end.unfinished), (3, 5)),
+        other => panic!("{other:?}"),
+    }
 }
