@@ -10,7 +10,7 @@ use crate::protocol::Protocol;
 use crate::request::Request;
 
 /// How long after the deadline the server's last word may take to arrive.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// One stream of the server, and its state.
 #[derive(Debug)]

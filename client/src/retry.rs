@@ -210,6 +210,20 @@ mod tests {
     }
 
     #[test]
+    fn a_drain_of_12_s_and_a_restart_are_outlived_within_a_pause_of_their_end() {
+        let (mut backoff, start) = (backoff(), Instant::now());
+        let (drained, back) = (start + seconds(12.0), start + seconds(20.0));
+        let mut now = start;
+        while now < back {
+            let error = if now < drained { draining(seconds(1.0)) } else { broken() };
+            backoff.begins(now);
+            now += backoff.pause(&error, true, now).unwrap();
+        }
+
+        assert!(now <= back + seconds(15.0 * 1.25));
+    }
+
+    #[test]
     fn silence_is_counted_from_the_end_of_the_pause_that_the_server_asked_for() {
         let (mut backoff, mut now) = (backoff(), Instant::now());
         now += backoff.pause(&draining(seconds(1000.0)), true, now).unwrap();
