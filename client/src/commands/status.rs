@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ddpm_client::{Error, Limits, ServerInfo};
+use ddpm_client::{Error, Limits, Load, ServerInfo};
 
 use super::context::Context;
 use super::output;
@@ -25,19 +25,7 @@ fn lines(info: &ServerInfo) -> Vec<(&'static str, String)> {
         ("device", format!("{} ({}): {}", device.name, device.provider, device.reason)),
         ("fingerprint", info.fingerprint.clone()),
         ("state", if load.draining { "draining" } else { "serving" }.to_owned()),
-        (
-            "load",
-            format!(
-                "{} requests of {} principals, {} samples waiting, {} running, {} evals ({:.1} s) \
-                 left",
-                load.requests,
-                load.principals,
-                load.samples_waiting,
-                load.samples_running,
-                load.backlog_evals,
-                load.backlog_time.as_secs_f64()
-            ),
-        ),
+        ("load", now(load)),
         (
             "readers",
             format!(
@@ -80,6 +68,18 @@ fn lines(info: &ServerInfo) -> Vec<(&'static str, String)> {
             ),
         ),
     ]
+}
+
+fn now(load: &Load) -> String {
+    format!(
+        "{} requests of {} principals, {} samples waiting, {} running, {} evals ({:.1} s) left",
+        load.requests,
+        load.principals,
+        load.samples_waiting,
+        load.samples_running,
+        load.backlog_evals,
+        load.backlog_time.as_secs_f64()
+    )
 }
 
 fn per_principal(limits: &Limits) -> String {

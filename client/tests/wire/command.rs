@@ -16,9 +16,7 @@ use tempfile::TempDir;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::mock::{
-    Mock, Script, as_another_build, cut_off_after_one, draining, mismatch, pixels, refusal,
-};
+use crate::mock::{Mock, Script, cut_off_after_one, draining, mismatch, pixels, refusal};
 
 fn ddpm(server: &str, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddpm"));
@@ -488,7 +486,7 @@ fn after_an_upgrade_files_missing_indices_and_the_flag_to_go_on_are_named() {
 fn with_accept_build_another_build_goes_on() {
     let broken = Script::BreakAfter(3, draining(Duration::ZERO));
     let other = Script::Refuse(mismatch("expect.fingerprint"));
-    let mock = Mock::start([broken, other, Script::Tamper(as_another_build)]);
+    let mock = Mock::start([broken, other, Script::another_build()]);
     let folder = folder();
 
     let report =

@@ -35,6 +35,17 @@ pub(crate) enum Script {
     Tamper(fn(&mut Vec<v1::GenerateEvent>)),
 }
 
+impl Script {
+    /// Sends a valid answer with another fingerprint.
+    pub(crate) fn another_build() -> Self {
+        Self::Tamper(|events| {
+            if let Some(Event::Accepted(accepted)) = &mut events[0].event {
+                accepted.receipt.as_mut().unwrap().fingerprint = "another build".into();
+            }
+        })
+    }
+}
+
 /// A running server; dropping it stops it and closes its connections.
 pub(crate) struct Mock {
     pub(crate) address: SocketAddr,
@@ -125,13 +136,6 @@ pub(crate) fn refusal(code: Code, reason: &str, pause: Option<Duration>) -> Stat
     Status::with_error_details(code, "no", details)
 }
 
-/// Changes the fingerprint of an answer.
-pub(crate) fn as_another_build(events: &mut Vec<v1::GenerateEvent>) {
-    if let Some(Event::Accepted(accepted)) = &mut events[0].event {
-        accepted.receipt.as_mut().unwrap().fingerprint = "another build".into();
-    }
-}
-
 /// Keeps one sample of an answer; the deadline cut off the others.
 pub(crate) fn cut_off_after_one(events: &mut Vec<v1::GenerateEvent>) {
     let unfinished = events.len() as u32 - 3;
@@ -206,7 +210,6 @@ impl v1::sampling_service_server::SamplingService for Service {
     }
 
     /// Answers every request with one row.
-
     async fn compile(
         &self,
         request: Request<v1::CompileRequest>,

@@ -12,9 +12,7 @@ use tonic::{Code, Status};
 
 use crate::breaking::{self, Break};
 use crate::generation::{assert_four_samples, client, four, options, requested};
-use crate::mock::{
-    Mock, Script, as_another_build, cut_off_after_one, draining, mismatch, pixels, refusal,
-};
+use crate::mock::{Mock, Script, cut_off_after_one, draining, mismatch, pixels, refusal};
 
 #[tokio::test]
 async fn after_a_broken_stream_exactly_the_missing_indices_are_requested() {
@@ -103,7 +101,7 @@ async fn a_server_that_restarts_costs_no_sample() {
 #[tokio::test]
 async fn a_resumed_run_never_mixes_two_fingerprints() {
     let broken = Script::BreakAfter(3, Status::unavailable("draining"));
-    let mock = Mock::start([broken, Script::Tamper(as_another_build)]);
+    let mock = Mock::start([broken, Script::another_build()]);
 
     let error = client(&mock).await.generate_resumable(four()).collect().await.unwrap_err();
 
@@ -324,7 +322,7 @@ async fn another_build_ends_the_run_unless_the_request_accepts_it() {
     assert!(error.is_other_build(), "{error}");
     assert_eq!((error.exit_code(), refused.missing().to_string()), (5, "2-3".to_owned()));
 
-    let mock = Mock::start([broken(), other(), Script::Tamper(as_another_build)]);
+    let mock = Mock::start([broken(), other(), Script::another_build()]);
     let request = four().accept_build(true);
     let collected = client(&mock).await.generate_resumable(request).collect().await.unwrap();
     assert_four_samples(&collected);
