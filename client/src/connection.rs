@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use ddpm_proto::v1;
@@ -9,6 +11,7 @@ use ddpm_proto::v1::model_service_client::ModelServiceClient;
 use ddpm_proto::v1::sampling_service_client::SamplingServiceClient;
 use ddpm_proto::v1::server_service_client::ServerServiceClient;
 use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep};
 use tonic::Request as Call;
 use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::{Authority, InvalidUri};
@@ -16,9 +19,11 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::compiled::Compiled;
 use crate::error::{Error, innermost};
+use crate::estimate::Estimate;
 use crate::models::Model;
+use crate::parts::parts;
 use crate::request::Request;
-use crate::resume::Retry;
+use crate::retry::{Backoff, Retry};
 use crate::server_info::{Limits, ServerInfo};
 
 /// The server's default port.
@@ -38,7 +43,7 @@ pub struct Options {
     /// Largest message to read. A server packs samples into messages of 1 MiB, and
     /// the previews of one step into one message.
     pub max_message_bytes: usize,
-    /// How [`Client::generate_resumable`] retries after a broken stream.
+    /// How [`Client::generate_resumable`] and [`Client::repeat`] retry.
     pub retry: Retry,
 }
 
@@ -63,6 +68,8 @@ pub struct Client {
     channel: Channel,
     options: Options,
     limits: Arc<OnceCell<Limits>>,
+    /// Whether a server ever answered.
+    reached: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -84,8 +91,8 @@ impl Client {
                 endpoint: endpoint.to_owned(),
                 cause: innermost(&error),
             })?;
-        let limits = Arc::default();
-        Ok(Self { endpoint: endpoint.to_owned(), channel, options, limits })
+        let (limits, reached) = (Arc::default(), Arc::default());
+        Ok(Self { endpoint: endpoint.to_owned(), channel, options, limits, reached })
     }
 
     /// Lists the models of the server, sorted by name.
@@ -97,7 +104,7 @@ impl Client {
         let mut service = ModelServiceClient::new(self.channel.clone())
             .max_decoding_message_size(self.options.max_message_bytes);
         let answer = service.list_models(self.call(v1::ListModelsRequest {})).await;
-        let models = answer.map_err(|status| self.failed(&status))?.into_inner().models;
+        let models = self.answered(answer)?.models;
         models.into_iter().map(Model::from_proto).collect()
     }
 
@@ -112,7 +119,7 @@ impl Client {
             .max_decoding_message_size(self.options.max_message_bytes);
         let message = v1::GetModelRequest { model: name.to_owned(), version: String::new() };
         let answer = service.get_model(self.call(message)).await;
-        let model = answer.map_err(|status| self.failed(&status))?.into_inner().model;
+        let model = self.answered(answer)?.model;
         Model::from_proto(model.ok_or_else(|| Error::Protocol("the model is missing".to_owned()))?)
     }
 
@@ -124,7 +131,7 @@ impl Client {
     pub async fn server_info(&self) -> Result<ServerInfo, Error> {
         let mut service = ServerServiceClient::new(self.channel.clone());
         let answer = service.get_server_info(self.call(v1::GetServerInfoRequest {})).await;
-        ServerInfo::from_proto(answer.map_err(|status| self.failed(&status))?.into_inner())
+        ServerInfo::from_proto(self.answered(answer)?)
     }
 
     /// Compiles a request to the rows that its run would apply, without running
@@ -139,19 +146,69 @@ impl Client {
         let message = request.to_proto()?;
         let message = v1::GenerateRequest { samples: None, preview: None, ..message };
         let call = self.call(v1::CompileRequest { request: Some(message) });
-        let answer = service.compile(call).await.map_err(|status| self.failed(&status))?;
-        Compiled::from_proto(answer.into_inner())
+        Compiled::from_proto(self.answered(service.compile(call).await)?)
+    }
+
+    /// Estimates what `request` would cost and when it would be done, without running it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::generate`], except that a full queue, a quota that is used up and a deadline
+    /// that cannot be met are no errors here.
+    pub async fn estimate(&self, request: &Request) -> Result<Estimate, Error> {
+        let mut service = SamplingServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(self.options.max_message_bytes);
+        let parts = parts(request, &self.limits().await?)?;
+        let first = parts.front().unwrap_or(request);
+        let answer = service.estimate(self.call(first.to_proto()?)).await;
+        let estimate = Estimate::from_proto(&self.answered(answer)?)?;
+        Ok(estimate.of_a_part(first.indices.count(), request.indices.count()))
+    }
+
+    /// Repeats `call` while its error may pass, as [`Options::retry`] says. Where nothing has
+    /// ever answered, it gives up after a few seconds.
+    ///
+    /// * `call`: such as `async || client.models().await`.
+    /// * `before_pause`: is told each such error, and the pause after it.
+    ///
+    /// # Errors
+    ///
+    /// The last error of `call`.
+    pub async fn repeat<T>(
+        &self,
+        mut call: impl AsyncFnMut() -> Result<T, Error>,
+        mut before_pause: impl FnMut(&Error, Duration),
+    ) -> Result<T, Error> {
+        let mut backoff = Backoff::new(self.options.retry);
+        loop {
+            backoff.begins(Instant::now());
+            let error = match call().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let Some(pause) = backoff.pause(&error, self.is_reached(), Instant::now()) else {
+                return Err(error);
+            };
+            before_pause(&error, pause);
+            sleep(pause).await;
+        }
     }
 
     /// Opens the event stream of one `Generate` call.
+    ///
+    /// * `timeout`: what is left until the deadline of the run.
     pub(crate) async fn open(
         &self,
         request: &Request,
+        timeout: Option<Duration>,
     ) -> Result<tonic::Streaming<v1::GenerateEvent>, Error> {
         let mut service = SamplingServiceClient::new(self.channel.clone())
             .max_decoding_message_size(self.options.max_message_bytes);
-        let stream = service.generate(request.to_proto()?).await;
-        Ok(stream.map_err(|status| self.failed(&status))?.into_inner())
+        let mut call = Call::new(request.to_proto()?);
+        if let Some(timeout) = timeout {
+            call.set_timeout(timeout);
+        }
+        self.answered(service.generate(call).await)
     }
 
     /// Returns the server's limits, requested once per connection.
@@ -160,7 +217,7 @@ impl Client {
         self.limits.get_or_try_init(fetch).await.copied()
     }
 
-    /// Returns how [`Client::generate_resumable`] retries after a broken stream.
+    /// Returns how runs and calls are retried.
     pub(crate) fn retry(&self) -> Retry {
         self.options.retry
     }
@@ -171,8 +228,17 @@ impl Client {
         call
     }
 
-    fn failed(&self, status: &tonic::Status) -> Error {
-        Error::from_opening(status, &self.endpoint)
+    /// Returns whether a server ever answered.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.reached.load(Relaxed)
+    }
+
+    fn answered<T>(&self, answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, Error> {
+        let answer = answer.map_err(|status| Error::from_opening(&status, &self.endpoint));
+        if matches!(answer, Ok(_) | Err(Error::Refused(_))) {
+            self.reached.store(true, Relaxed);
+        }
+        Ok(answer?.into_inner())
     }
 }
 

@@ -33,6 +33,9 @@ pub enum Error {
     /// Change the request, or retry later.
     #[error("the server refused: {0}")]
     Refused(Box<Refusal>),
+    /// Allow more time, or request fewer samples or steps.
+    #[error("the deadline passed before the run was complete")]
+    DeadlinePassed,
     /// Request the sample again: the bytes are not those that the server sent.
     #[error("sample {index} arrived damaged: its SHA-256 does not match")]
     Damaged {
@@ -76,7 +79,8 @@ impl Error {
         match self {
             Self::Request(_) => 2,
             Self::Unreachable { .. } | Self::Interrupted(_) => 4,
-            Self::Refused(_) => 5,
+            // As a server says it: a refusal with `DeadlineExceeded`.
+            Self::Refused(_) | Self::DeadlinePassed => 5,
             Self::Damaged { .. } | Self::Protocol(_) | Self::Picture(_) | Self::File { .. } => 1,
         }
     }
@@ -86,11 +90,44 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Interrupted(_) => true,
-            Self::Refused(refusal) => {
-                refusal.code == Code::Unavailable || refusal.retry_after.is_some()
-            }
+            Self::Refused(refusal) => match refusal.code {
+                Code::Unavailable => true,
+                // More time or a smaller message is needed, not a later one.
+                Code::DeadlineExceeded => false,
+                _ if refusal.reason.as_deref() == Some("MESSAGE_TOO_LARGE") => false,
+                _ => refusal.retry_after.is_some(),
+            },
+            Self::Request(_)
+            | Self::DeadlinePassed
+            | Self::Damaged { .. }
+            | Self::Protocol(_)
+            | Self::File { .. }
+            | Self::Picture(_) => false,
+        }
+    }
+
+    /// Returns whether a `ddpm-server` said this. A proxy without a server behind it may refuse
+    /// too, but gives no reason.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self, Self::Refused(refusal)
+            if refusal.reason.is_some() || refusal.retry_after.is_some())
+    }
+
+    /// Returns whether the deadline of the run is over, or too close.
+    pub(crate) fn is_deadline(&self) -> bool {
+        match self {
+            Self::DeadlinePassed => true,
+            Self::Refused(refusal) => refusal.code == Code::DeadlineExceeded,
             _ => false,
         }
+    }
+
+    /// Returns whether the server is another build, or runs elsewhere, than the one that made the
+    /// first samples, with the same model and the same rows: its samples may differ in the last
+    /// bits. [`Request::accept_build`](crate::Request::accept_build) accepts them.
+    #[must_use]
+    pub fn is_other_build(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.mismatch() == Some("expect.fingerprint"))
     }
 
     /// Returns the pause after which the server says to retry, if it does.
@@ -106,6 +143,10 @@ impl Error {
     pub(crate) fn from_status(status: &Status) -> Self {
         match std::error::Error::source(status) {
             Some(source) => Self::Interrupted(innermost(source)),
+            // What tonic makes of a stream that was reset without a status. Servers never say it.
+            None if status.code() == Code::Unknown && status.details().is_empty() => {
+                Self::Interrupted(status.message().to_owned())
+            }
             None => Self::Refused(Box::new(Refusal::from_status(status))),
         }
     }
@@ -138,7 +179,8 @@ pub struct Refusal {
     pub message: String,
     /// Stable, UPPER_SNAKE; from `google.rpc.ErrorInfo`.
     pub reason: Option<String>,
-    /// The invalid fields; from `google.rpc.BadRequest`.
+    /// The invalid fields; from `google.rpc.BadRequest`, `PreconditionFailure` and
+    /// `QuotaFailure`.
     pub violations: Vec<FieldViolation>,
     /// When to retry; from `google.rpc.RetryInfo`.
     pub retry_after: Option<Duration>,
@@ -147,7 +189,7 @@ pub struct Refusal {
 /// An invalid field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldViolation {
-    /// Path of the field, such as `preview.indices`.
+    /// Path of the field, such as `preview.indices`; of a quota: whose it is.
     pub field: String,
     /// What is wrong with it.
     pub description: String,
@@ -156,20 +198,31 @@ pub struct FieldViolation {
 impl Refusal {
     fn from_status(status: &Status) -> Self {
         let details = status.get_error_details();
-        let violations = details.bad_request().map(|bad| bad.field_violations.as_slice());
+        let invalid = details.bad_request().map(|bad| bad.field_violations.iter());
+        let unmet = details.precondition_failure().map(|failure| failure.violations.iter());
+        let quotas = details.quota_failure().map(|failure| failure.violations.iter());
+        let violations = invalid.into_iter().flatten().map(|v| (&v.field, &v.description));
+        let violations = violations
+            .chain(unmet.into_iter().flatten().map(|v| (&v.subject, &v.description)))
+            .chain(quotas.into_iter().flatten().map(|v| (&v.subject, &v.description)));
         Self {
             code: status.code(),
             message: status.message().to_owned(),
             reason: details.error_info().map(|info| info.reason.clone()),
-            violations: violations.unwrap_or_default().iter().map(FieldViolation::from).collect(),
+            violations: violations
+                .map(|(field, description)| FieldViolation {
+                    field: field.clone(),
+                    description: description.clone(),
+                })
+                .collect(),
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
         }
     }
-}
 
-impl From<&tonic_types::FieldViolation> for FieldViolation {
-    fn from(violation: &tonic_types::FieldViolation) -> Self {
-        Self { field: violation.field.clone(), description: violation.description.clone() }
+    /// Returns the first field of `expect` that does not hold there.
+    fn mismatch(&self) -> Option<&str> {
+        let is_mismatch = self.reason.as_deref() == Some("EXPECT_MISMATCH");
+        self.violations.first().filter(|_| is_mismatch).map(|first| first.field.as_str())
     }
 }
 
@@ -228,6 +281,69 @@ mod tests {
         assert!(error.is_transient());
         assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
         assert_eq!(error.exit_code(), 5);
+    }
+
+    #[test]
+    fn a_deadline_or_a_large_message_is_final_whatever_the_server_asks_for() {
+        for (code, reason) in [
+            (Code::DeadlineExceeded, "DEADLINE_PASSED"),
+            (Code::DeadlineExceeded, "DEADLINE_INFEASIBLE"),
+            (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+        ] {
+            let mut details = ErrorDetails::with_error_info(reason, "ddpm", []);
+            details.set_retry_info(Some(Duration::from_secs(1)));
+            let error = Error::from_status(&Status::with_error_details(code, "no", details));
+
+            assert!(!error.is_transient(), "{reason}");
+            assert_eq!(error.is_deadline(), code == Code::DeadlineExceeded);
+        }
+    }
+
+    #[test]
+    fn a_mismatch_of_the_fingerprint_alone_is_another_build() {
+        for (field, is_other_build) in [
+            ("expect.fingerprint", true),
+            ("expect.model_digest", false),
+            ("expect.program_digest", false),
+        ] {
+            let mut details = ErrorDetails::with_error_info("EXPECT_MISMATCH", "ddpm", []);
+            details.add_precondition_failure_violation("EXPECT", field, "abc");
+            let status = Status::with_error_details(Code::FailedPrecondition, "no", details);
+            let error = Error::from_status(&status);
+
+            assert_eq!(error.is_other_build(), is_other_build, "{field}");
+            assert!(error.to_string().contains(&format!("\n  {field}: abc")), "{error}");
+            assert_eq!((error.is_transient(), error.exit_code()), (false, 5));
+        }
+    }
+
+    #[test]
+    fn a_quota_is_named_with_its_owner() {
+        let mut details = ErrorDetails::with_error_info("QUOTA_EXCEEDED", "ddpm", []);
+        details.add_quota_failure_violation("127.0.0.2", "requests at a time: 8");
+        details.set_retry_info(Some(Duration::from_secs(2)));
+        let status = Status::with_error_details(Code::ResourceExhausted, "quota", details);
+        let error = Error::from_status(&status);
+
+        assert!(error.is_transient());
+        assert!(error.to_string().contains("127.0.0.2: requests at a time: 8"), "{error}");
+    }
+
+    #[test]
+    fn a_stream_that_was_reset_without_a_status_is_interrupted() {
+        let error = Error::from_status(&Status::unknown("missing grpc-status trailer"));
+
+        assert!(matches!(error, Error::Interrupted(_)) && error.is_transient());
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_is_no_answer_of_a_server() {
+        let proxy = Error::from_status(&Status::unavailable("no healthy upstream"));
+        let details = ErrorDetails::with_error_info("DRAINING", "ddpm", []);
+        let server = Status::with_error_details(Code::Unavailable, "draining", details);
+
+        assert!(proxy.is_transient() && !proxy.is_answer());
+        assert!(Error::from_status(&server).is_answer());
     }
 
     #[test]

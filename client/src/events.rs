@@ -169,6 +169,9 @@ pub struct Completed {
     pub samples: u32,
     /// Samples that failed.
     pub failed: u32,
+    /// Samples that the deadline cut off: see
+    /// [`OnDeadline::ReturnFinished`](crate::OnDeadline::ReturnFinished).
+    pub unfinished: u32,
     /// Calls of the network that advanced a sample of this request.
     pub ticks: u64,
     /// Network evaluations spent on this request.
@@ -196,6 +199,7 @@ impl Completed {
     pub(crate) fn add(&mut self, later: Self) {
         self.samples += later.samples;
         self.failed += later.failed;
+        self.unfinished += later.unfinished;
         if self.ticks == 0 {
             self.first_tick = later.first_tick;
         }
@@ -215,6 +219,7 @@ impl Completed {
         Ok(Self {
             samples: completed.samples,
             failed: completed.failed,
+            unfinished: completed.unfinished,
             ticks: completed.ticks,
             evals: completed.evals,
             first_tick: completed.first_tick,
@@ -229,6 +234,21 @@ impl Completed {
 
 pub(crate) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
+}
+
+pub(crate) fn optional_seconds<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => seconds(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Multiplies `time`; what is too long becomes the longest time.
+pub(crate) fn scaled(time: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(time.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 pub(crate) fn duration(wire: prost_types::Duration) -> Result<Duration, Error> {

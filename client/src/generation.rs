@@ -8,17 +8,20 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use ddpm_proto::v1;
 use tokio::time::{Instant, sleep_until};
 
+use crate::attempt::Attempt;
 use crate::connection::Client;
 use crate::error::Error;
-use crate::events::{Accepted, Completed, Event, Progress, Sample, SampleError};
+use crate::events::{
+    Accepted, Completed, Event, Interruption, Progress, Sample, SampleError, scaled,
+};
+use crate::indices::Indices;
 use crate::parts::parts;
-use crate::protocol::Protocol;
 use crate::receipt::Receipt;
 use crate::request::Request;
-use crate::resume::Resume;
+use crate::retry::Backoff;
+use crate::settings::OnDeadline;
 
 /// A run in progress. Dropping it ends the run on the server.
 #[derive(Debug)]
@@ -29,7 +32,12 @@ pub struct Generation {
     /// The parts after it; `None` until the limits of the server are known.
     later: Option<VecDeque<Request>>,
     state: State,
-    resume: Option<Resume>,
+    /// `None`: a stream that breaks is an error.
+    backoff: Option<Backoff>,
+    /// When the run must be over; `None` until it begins, and without a deadline.
+    deadline: Option<Instant>,
+    /// All indices of the run.
+    indices: Indices,
     receipt: Option<Receipt>,
     evals_per_sample: u64,
     /// Samples settled before the open stream.
@@ -78,24 +86,26 @@ impl Client {
         Ok(generation)
     }
 
-    /// Starts a run that survives broken streams: after one, or when the server says when to
-    /// retry, it requests the missing samples again, as often as
+    /// Starts a run that survives broken streams and restarts: after one, or when the server says
+    /// when to retry, it requests the missing samples again, for as long as
     /// [`Options::retry`](crate::Options::retry) allows. The request goes out when the first
     /// event is read.
     #[must_use]
     pub fn generate_resumable(&self, request: Request) -> Generation {
-        Generation::new(self.clone(), request, Some(Resume::new(self.retry())))
+        Generation::new(self.clone(), request, Some(Backoff::new(self.retry())))
     }
 }
 
 impl Generation {
-    fn new(client: Client, request: Request, resume: Option<Resume>) -> Self {
+    fn new(client: Client, request: Request, backoff: Option<Backoff>) -> Self {
         Self {
             client,
+            indices: request.indices.clone(),
             request,
             later: None,
             state: State::Waiting(Instant::now()),
-            resume,
+            backoff,
+            deadline: None,
             receipt: None,
             evals_per_sample: 0,
             settled_before: 0,
@@ -112,8 +122,9 @@ impl Generation {
     /// # Errors
     ///
     /// [`Error::Refused`], [`Error::Unreachable`] and [`Error::Interrupted`],
-    /// unless the run is resumable and has attempts left; [`Error::Protocol`] and
-    /// [`Error::Damaged`] if the server violates the protocol.
+    /// unless the run is resumable and patience is not over; [`Error::DeadlinePassed`]; and
+    /// [`Error::Protocol`] and [`Error::Damaged`] if the server violates the protocol. What is
+    /// left to request then: [`Generation::missing`].
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
         loop {
             match self.advance().await {
@@ -130,6 +141,12 @@ impl Generation {
                 }
             }
         }
+    }
+
+    /// Returns the indices that have neither arrived nor failed.
+    #[must_use]
+    pub fn missing(&self) -> Indices {
+        self.indices.without(&self.settled())
     }
 
     /// Reads the run to its end.
@@ -157,7 +174,10 @@ impl Generation {
 
     async fn advance(&mut self) -> Result<Option<Event>, Error> {
         if let State::Waiting(until) = self.state {
-            sleep_until(until).await;
+            sleep_until(self.deadline.map_or(until, |deadline| deadline.min(until))).await;
+            if let Some(backoff) = &mut self.backoff {
+                backoff.begins(Instant::now());
+            }
             self.connect().await?;
         }
         match &mut self.state {
@@ -168,12 +188,16 @@ impl Generation {
 
     /// Opens the stream of the current part.
     async fn connect(&mut self) -> Result<(), Error> {
+        if self.deadline.is_none() {
+            self.deadline =
+                self.request.deadline.and_then(|budget| Instant::now().checked_add(budget));
+        }
         if self.later.is_none() {
             let mut parts = parts(&self.request, &self.client.limits().await?)?;
             self.request = parts.pop_front().unwrap_or_else(|| self.request.clone());
             self.later = Some(parts);
         }
-        let attempt = Attempt::open(&self.client, &self.request).await?;
+        let attempt = Attempt::open(&self.client, &self.request, self.deadline).await?;
         self.state = State::Open(Box::new(attempt));
         self.settled_before = self.done.len() + self.failed.len();
         Ok(())
@@ -182,6 +206,12 @@ impl Generation {
     /// Records what a later attempt needs, and turns an event of one stream into one
     /// of the whole run; `None` if there is nothing to report.
     fn record(&mut self, event: Event) -> Option<Event> {
+        if let Some(backoff) = &mut self.backoff {
+            match event {
+                Event::Samples(_) | Event::SampleError(_) => backoff.progressed(),
+                _ => backoff.heard(Instant::now()),
+            }
+        }
         match event {
             Event::Accepted(accepted) => {
                 let is_new = !std::mem::take(&mut self.hides_accepted);
@@ -191,9 +221,6 @@ impl Generation {
             Event::Progress(progress) => return Some(Event::Progress(self.overall(progress))),
             Event::Samples(ref samples) => {
                 self.done.extend(samples.iter().map(|sample| sample.index));
-                if let Some(resume) = &mut self.resume {
-                    resume.progressed();
-                }
             }
             Event::SampleError(ref error) => {
                 self.failed.insert(error.index);
@@ -207,10 +234,11 @@ impl Generation {
     fn accepted(&mut self, accepted: Accepted) -> Accepted {
         self.receipt = Some(accepted.receipt.clone());
         self.evals_per_sample = accepted.evals_per_sample;
-        let evals = |samples: usize| accepted.evals_per_sample * samples as u64;
-        let other_parts = evals(self.settled_before + self.samples_later());
+        let other_samples = (self.settled_before + self.samples_later()) as u64;
+        let other_parts = accepted.evals_per_sample.saturating_mul(other_samples);
+        let total_evals = accepted.total_evals.saturating_add(other_parts);
         let eta = accepted.eta.map(|eta| self.overall_eta(eta));
-        Accepted { total_evals: other_parts + accepted.total_evals, eta, ..accepted }
+        Accepted { total_evals, eta, ..accepted }
     }
 
     fn overall(&self, progress: Progress) -> Progress {
@@ -228,7 +256,7 @@ impl Generation {
     fn overall_eta(&self, eta: Duration) -> Duration {
         let settled = self.done.len() + self.failed.len() - self.settled_before;
         let left = (self.request.indices.count() as usize).saturating_sub(settled).max(1);
-        eta.mul_f64(1.0 + self.samples_later() as f64 / left as f64)
+        scaled(eta, 1.0 + self.samples_later() as f64 / left as f64)
     }
 
     /// Counts the samples of the parts after the current one.
@@ -239,6 +267,10 @@ impl Generation {
     /// Starts the next part, or ends the run.
     fn part_completed(&mut self, part: Completed) -> Option<Event> {
         self.spent.add(part);
+        if part.unfinished > 0 {
+            // The deadline of the whole run is over.
+            return Some(self.completed());
+        }
         let next = self.later.as_mut().and_then(VecDeque::pop_front);
         match (next, &self.receipt) {
             (Some(next), Some(receipt)) => {
@@ -247,69 +279,63 @@ impl Generation {
                 self.hides_accepted = true;
                 None
             }
-            _ => {
-                self.state = State::Ended;
-                let count = |set: &BTreeSet<u64>| u32::try_from(set.len()).unwrap_or(u32::MAX);
-                let (samples, failed) = (count(&self.done), count(&self.failed));
-                Some(Event::Completed(Completed { samples, failed, ..self.spent }))
-            }
+            _ => Some(self.completed()),
         }
+    }
+
+    /// Ends the run.
+    fn completed(&mut self) -> Event {
+        self.state = State::Ended;
+        let count = |set: &BTreeSet<u64>| u32::try_from(set.len()).unwrap_or(u32::MAX);
+        let (samples, failed) = (count(&self.done), count(&self.failed));
+        let unfinished = self.missing().count();
+        Event::Completed(Completed { samples, failed, unfinished, ..self.spent })
     }
 
     /// Plans the next attempt, or ends the run with `error`.
     fn interrupted(&mut self, error: Error) -> Result<Option<Event>, Error> {
         self.state = State::Ended;
-        let Some(resume) = &mut self.resume else { return Err(error) };
-        let settled = self.done.union(&self.failed).copied().collect();
-        let interruption = resume.plan(error, &self.request.indices, &settled)?;
-        if interruption.missing.is_empty() && self.receipt.is_some() {
-            return Ok(self.part_completed(Completed::default()));
+        let now = Instant::now();
+        let missing = self.request.indices.without(&self.settled());
+        if missing.is_empty() && self.receipt.is_some() && error.is_transient() {
+            return match &self.backoff {
+                Some(_) => Ok(self.part_completed(Completed::default())),
+                None => Err(error),
+            };
         }
-        if let Some(receipt) = &self.receipt {
-            self.request = self.request.only(interruption.missing.clone()).matching(receipt);
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= now);
+        if error.is_deadline() || (is_late && error.is_transient()) {
+            let returns_finished = self.request.on_deadline == Some(OnDeadline::ReturnFinished);
+            return match error {
+                _ if returns_finished && self.receipt.is_some() => Ok(Some(self.completed())),
+                error if error.is_deadline() => Err(error),
+                _ => Err(Error::DeadlinePassed),
+            };
         }
-        self.state = State::Waiting(Instant::now() + interruption.pause);
-        self.hides_accepted = false;
-        Ok(Some(Event::Interrupted(interruption)))
-    }
-}
-
-/// One stream of the server, and its state.
-#[derive(Debug)]
-struct Attempt {
-    stream: tonic::Streaming<v1::GenerateEvent>,
-    protocol: Protocol,
-    last: Option<Event>,
-}
-
-impl Attempt {
-    async fn open(client: &Client, request: &Request) -> Result<Self, Error> {
-        let stream = client.open(request).await?;
-        Ok(Self { stream, protocol: Protocol::new(request), last: None })
-    }
-
-    /// Returns the next event with news. The last one is returned only once the
-    /// stream has ended; until then it is kept, so that a caller who stops waiting
-    /// does not lose it.
-    async fn next(&mut self) -> Result<Event, Error> {
-        while self.last.is_none() {
-            let message = self.stream.message().await;
-            let event = message.map_err(|status| Error::from_status(&status))?;
-            let event = event
-                .ok_or_else(|| Error::Interrupted("it ended without `completed`".to_owned()))?;
-            if let Some(event) = self.protocol.check(event)? {
-                if !self.protocol.is_complete() {
-                    return Ok(event);
-                }
-                self.last = Some(event);
+        let pause = if self.accepts_build(&error) {
+            self.request.expect.fingerprint.clear();
+            Duration::ZERO
+        } else {
+            let reached = self.client.is_reached();
+            let pause = self.backoff.as_mut().and_then(|it| it.pause(&error, reached, now));
+            let Some(pause) = pause else { return Err(error) };
+            if let Some(receipt) = &self.receipt {
+                self.request = self.request.only(missing.clone()).matching(receipt);
             }
-        }
-        // All samples have arrived: a connection that breaks now loses nothing.
-        if let Ok(Some(event)) = self.stream.message().await {
-            self.protocol.check(event)?;
-        }
-        self.last
-            .take()
-            .ok_or_else(|| Error::Interrupted("it was already read to its end".to_owned()))
+            pause
+        };
+        self.state = State::Waiting(now + pause);
+        self.hides_accepted = false;
+        Ok(Some(Event::Interrupted(Interruption { error, missing, pause })))
+    }
+
+    /// Returns whether `error` says that another build would go on, and the request accepts it.
+    fn accepts_build(&self, error: &Error) -> bool {
+        let compares = !self.request.expect.fingerprint.is_empty();
+        self.request.accept_build && compares && error.is_other_build()
+    }
+
+    fn settled(&self) -> BTreeSet<u64> {
+        self.done.union(&self.failed).copied().collect()
     }
 }

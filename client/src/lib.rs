@@ -41,35 +41,38 @@ pub use initial::{Initial, Known};
 pub use program::Program;
 pub use request::{Expect, Request, Watch};
 pub use settings::{
-    Clip, ClippedEps, Delivery, Form, Format, Frames, Grid, Guidance, Inpaint, PreviewKind,
-    Sampler, SamplerChoice, SharedNoise, UniPcVariant, Variance,
+    Clip, ClippedEps, Delivery, Determinism, Form, Format, Frames, Grid, Guidance, Inpaint,
+    OnDeadline, PreviewKind, Priority, Sampler, SamplerChoice, SharedNoise, UniPcVariant, Variance,
 };
 
 // Responses.
 mod compiled;
+mod estimate;
 mod events;
 mod models;
 mod receipt;
 mod server_info;
 
 pub use compiled::Compiled;
+pub use estimate::Estimate;
 pub use events::{
     Accepted, Completed, Data, Event, Interruption, Preview, Previews, Progress, Sample,
     SampleError,
 };
-pub use models::{Model, ModelKind};
+pub use models::{CallCost, Model, ModelKind};
 pub use receipt::Receipt;
 pub use server_info::{Device, Limits, Load, ServerInfo};
 
 // From a request to its responses.
 mod assembly;
+mod attempt;
 mod generation;
 mod parts;
 mod protocol;
-mod resume;
+mod retry;
 
 pub use generation::{Collected, Generation};
-pub use resume::Retry;
+pub use retry::Retry;
 
 // From samples to files and pictures.
 pub mod files;

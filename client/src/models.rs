@@ -1,11 +1,13 @@
 //! The models of a server.
 
 use std::iter;
+use std::time::Duration;
 
 use ddpm_proto::v1;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::events::{duration, seconds};
 use crate::settings::{Grid, SamplerChoice, grid_from_wire};
 
 /// A model that can be sampled.
@@ -39,6 +41,26 @@ pub struct Model {
     pub default_grid: Option<Grid>,
     /// The served graph.
     pub graph: String,
+    /// Whether [`Determinism::Strict`](crate::Determinism::Strict) can be requested.
+    pub strict: bool,
+    /// What calls of the network cost now, by size.
+    pub call_costs: Vec<CallCost>,
+}
+
+/// What a call of the network costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CallCost {
+    /// Network evaluations in the call.
+    pub evals: u32,
+    /// How long it takes.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub time: Duration,
+}
+
+impl CallCost {
+    fn from_proto(cost: &v1::CallCost) -> Result<Self, Error> {
+        Ok(Self { evals: cost.evals, time: duration(cost.time.unwrap_or_default())? })
+    }
 }
 
 /// What the samples of a model are.
@@ -168,6 +190,12 @@ impl Model {
                 model.default_num_steps,
             )?,
             graph: model.graph,
+            strict: model.strict,
+            call_costs: model
+                .call_costs
+                .iter()
+                .map(CallCost::from_proto)
+                .collect::<Result<_, _>>()?,
         })
     }
 }

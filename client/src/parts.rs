@@ -53,16 +53,7 @@ mod tests {
     use crate::settings::{Delivery, Frames};
 
     fn limits(max_samples: u32, max_request_bytes: u64) -> Limits {
-        Limits {
-            max_samples,
-            max_request_bytes,
-            max_evals: 0,
-            max_watched_samples: 0,
-            max_queued_samples: 0,
-            max_requests: 0,
-            max_batch: 0,
-            max_held_bytes: 0,
-        }
+        Limits { max_samples, max_request_bytes, ..Limits::default() }
     }
 
     fn watch(indices: &[u64]) -> Watch {

@@ -2,7 +2,8 @@
 //!
 //! * `sequence` counts from 0 without a gap; `accepted` is first, `completed` last;
 //! * all samples come from the receipt that was accepted;
-//! * each requested index comes exactly once, as a sample or as a `sample_error`.
+//! * each requested index comes exactly once, as a sample or as a `sample_error`; or it is
+//!   counted as unfinished, if the request takes what is done by its deadline.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use crate::events::{Accepted, Completed, Event, Preview, Previews, Progress, Sam
 use crate::indices::Indices;
 use crate::receipt::Receipt;
 use crate::request::{Expect, Request};
-use crate::settings::PreviewKind;
+use crate::settings::{OnDeadline, PreviewKind};
 
 /// The state of one stream.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(crate) struct Protocol {
     seed: Option<u64>,
     expect: Expect,
     request_id: String,
+    returns_finished: bool,
     next_sequence: u64,
     receipt: Option<v1::Receipt>,
     assembly: Assembly,
@@ -39,6 +41,7 @@ impl Protocol {
             seed: request.seed,
             expect: request.expect.clone(),
             request_id: request.request_id.clone(),
+            returns_finished: request.on_deadline == Some(OnDeadline::ReturnFinished),
             next_sequence: 0,
             receipt: None,
             assembly: Assembly::default(),
@@ -126,7 +129,8 @@ impl Protocol {
     }
 
     fn samples(&mut self, samples: v1::Samples) -> Result<Vec<Sample>, Error> {
-        if samples.receipt != self.receipt {
+        // Earlier versions repeat the receipt.
+        if samples.receipt.is_some() && samples.receipt != self.receipt {
             return violation("the receipt of samples differs from that of `accepted`");
         }
         let whole = self.assembly.take(samples)?;
@@ -148,8 +152,16 @@ impl Protocol {
         if let Some(index) = self.assembly.unfinished() {
             return violation(format!("`completed` came in the middle of sample {index}"));
         }
-        if let Some(index) = self.indices.without(&self.settled).iter().next() {
+        let missing = self.indices.without(&self.settled);
+        if !self.returns_finished
+            && let Some(index) = missing.iter().next()
+        {
             return violation(format!("`completed` came, but sample {index} did not"));
+        }
+        if wire.unfinished != missing.count() {
+            return violation(
+                "the unfinished samples of `completed` are not those that are missing",
+            );
         }
         if u64::from(wire.samples) + u64::from(wire.failed) != self.settled.len() as u64 {
             return violation("the counts of `completed` differ from the samples that came");
@@ -210,7 +222,6 @@ mod tests {
             lengths: Vec::new(),
         };
         Wire::Samples(v1::Samples {
-            receipt: Some(receipt()),
             packed: Some(packed),
             sha256: vec![Sha256::digest([42]).to_vec().into()],
             ..Default::default()
@@ -255,6 +266,36 @@ mod tests {
         let all = || vec![accepted(), sample(0), sample(1)];
         assert_violates([all(), vec![completed(1)]].concat(), "differ from the samples that came");
         assert_violates([all(), vec![completed(2), completed(2)]].concat(), "after `completed`");
+    }
+
+    #[test]
+    fn samples_may_repeat_the_receipt_and_must_not_contradict_it() {
+        let with = |receipt| {
+            let Wire::Samples(samples) = sample(0) else { unreachable!() };
+            Wire::Samples(v1::Samples { receipt, ..samples })
+        };
+        let other = v1::Receipt { seed: 8, ..receipt() };
+
+        assert_eq!(violation_of(vec![accepted(), with(Some(receipt()))]), None);
+        assert_eq!(violation_of(vec![accepted(), with(None)]), None);
+        assert_violates(vec![accepted(), with(Some(other))], "differs from that of `accepted`");
+    }
+
+    #[test]
+    fn only_a_request_that_takes_what_is_done_may_be_cut_off() {
+        let cut = |unfinished| {
+            let done = v1::Completed { samples: 1, unfinished, ..Default::default() };
+            vec![accepted(), sample(1), Wire::Completed(done)]
+        };
+        let request =
+            Request::new("m", Indices::first(2)).seed(7).on_deadline(OnDeadline::ReturnFinished);
+        let violation = |unfinished| check_all(&mut Protocol::new(&request), cut(unfinished));
+
+        assert_violates(cut(1), "but sample 0 did not");
+        assert_eq!(violation(1), None);
+        for wrong in [0, 2] {
+            assert!(violation(wrong).unwrap().contains("unfinished"));
+        }
     }
 
     #[test]

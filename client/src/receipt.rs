@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 
 use crate::error::Error;
 use crate::settings::{
-    Clip, Grid, Guidance, Inpaint, SamplerChoice, SharedNoise, as_text, clip_from_wire,
-    grid_from_wire,
+    Clip, Determinism, Grid, Guidance, Inpaint, SamplerChoice, SharedNoise, as_text,
+    clip_from_wire, grid_from_wire,
 };
 
 /// Everything needed to reproduce samples, apart from their indices and the bytes of
@@ -60,6 +60,8 @@ pub struct Receipt {
     pub inpaint: Option<Inpaint>,
     /// Frames of the interpolation between two states, if samples started on one.
     pub interpolation_frames: Option<u32>,
+    /// What was promised of the bits; `None` from servers that promise nothing.
+    pub determinism: Option<Determinism>,
 }
 
 impl Receipt {
@@ -91,6 +93,7 @@ impl Receipt {
                 },
             }),
             interpolation_frames: Some(receipt.interpolation_frames).filter(|frames| *frames > 0),
+            determinism: Determinism::from_proto(receipt.determinism)?,
         })
     }
 

@@ -3,6 +3,8 @@
 //! Unset fields are not sent and default to the model's own. Checks are left to the
 //! server, which knows the limits and names the field.
 
+use std::time::Duration;
+
 use ddpm_proto::convert::{clip_to_proto, grid_to_proto, guidance_to_proto, shared_noise_to_proto};
 use ddpm_proto::v1;
 
@@ -10,7 +12,10 @@ use crate::error::Error;
 use crate::indices::Indices;
 use crate::initial::{Initial, Known};
 use crate::receipt::Receipt;
-use crate::settings::{Clip, Delivery, Format, Frames, Grid, Guidance, SamplerChoice, SharedNoise};
+use crate::settings::{
+    Clip, Delivery, Determinism, Format, Frames, Grid, Guidance, OnDeadline, Priority,
+    SamplerChoice, SharedNoise,
+};
 
 /// A request for samples of one model.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +38,11 @@ pub struct Request {
     pub(crate) watch: Option<Watch>,
     pub(crate) expect: Expect,
     pub(crate) request_id: String,
+    pub(crate) priority: Option<Priority>,
+    pub(crate) determinism: Option<Determinism>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) on_deadline: Option<OnDeadline>,
+    pub(crate) accept_build: bool,
 }
 
 impl Request {
@@ -57,6 +67,11 @@ impl Request {
             watch: None,
             expect: Expect::default(),
             request_id: String::new(),
+            priority: None,
+            determinism: None,
+            deadline: None,
+            on_deadline: None,
+            accept_build: false,
         }
     }
 
@@ -155,6 +170,42 @@ impl Request {
         Self { request_id: id.into(), ..self }
     }
 
+    /// Sets what goes first among the requests of one principal. Default:
+    /// [`Priority::Normal`].
+    #[must_use]
+    pub fn priority(self, priority: Priority) -> Self {
+        Self { priority: Some(priority), ..self }
+    }
+
+    /// Sets what is promised of the bits. Default: [`Determinism::Relaxed`].
+    #[must_use]
+    pub fn determinism(self, determinism: Determinism) -> Self {
+        Self { determinism: Some(determinism), ..self }
+    }
+
+    /// Sets the time for the whole run, interruptions included, from when its request goes out.
+    /// A server refuses at once what it cannot do in time. Default: no limit.
+    #[must_use]
+    pub fn deadline(self, deadline: Duration) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
+    /// Sets what happens when the deadline is over. Default: [`OnDeadline::Fail`].
+    #[must_use]
+    pub fn on_deadline(self, on_deadline: OnDeadline) -> Self {
+        Self { on_deadline: Some(on_deadline), ..self }
+    }
+
+    /// Sets whether another build, or another machine, may go on with a run, or with what
+    /// [`expect`](Self::expect) names: model and rows stay the same, but samples may differ in
+    /// the last bits. The run is then accepted again, with a new receipt. Default: it may not,
+    /// and the run ends with an error for which
+    /// [`is_other_build`](crate::Error::is_other_build) is true.
+    #[must_use]
+    pub fn accept_build(self, accept_build: bool) -> Self {
+        Self { accept_build, ..self }
+    }
+
     /// Returns the same request for `indices` only. It keeps everything samples start
     /// from, because a sample's index decides which part it uses.
     pub(crate) fn only(&self, indices: Indices) -> Self {
@@ -196,7 +247,9 @@ impl Request {
             preview: self.watch.as_ref().map(Watch::to_proto),
             expect: self.expect.to_proto(),
             request_id: self.request_id.clone(),
-            ..v1::GenerateRequest::default()
+            priority: self.priority.map_or(0, Priority::to_proto),
+            determinism: self.determinism.map_or(0, Determinism::to_proto),
+            on_deadline: self.on_deadline.map_or(0, OnDeadline::to_proto),
         })
     }
 

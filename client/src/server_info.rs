@@ -6,7 +6,7 @@ use ddpm_proto::v1;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::events::{duration, seconds};
+use crate::events::{duration, optional_seconds, seconds};
 
 /// The server's state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,7 +37,7 @@ pub struct Device {
 }
 
 /// The limits of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Samples of one request.
     pub max_samples: u32,
@@ -53,8 +53,20 @@ pub struct Limits {
     pub max_batch: u32,
     /// Bytes of one request message.
     pub max_request_bytes: u64,
-    /// Bytes that the rows and inputs of all requests may hold together.
+    /// Bytes that all requests may hold together: messages, rows, inputs, and what waits for
+    /// readers.
     pub max_held_bytes: u64,
+    /// Concurrent requests of one principal; 0: no limit is known.
+    pub max_principal_requests: u32,
+    /// Time of the device that the requests of one principal may wait for together; `None`: no
+    /// limit.
+    #[serde(rename = "max_principal_backlog_seconds", serialize_with = "optional_seconds")]
+    pub max_principal_backlog: Option<Duration>,
+    /// Network evaluations that one principal may request per minute; 0: no limit.
+    pub max_principal_evals_per_minute: u64,
+    /// How long a stream may go unread before the server ends it; `None` if it does not say.
+    #[serde(rename = "stall_seconds", serialize_with = "optional_seconds")]
+    pub stall_time: Option<Duration>,
 }
 
 /// The load of a server.
@@ -85,8 +97,17 @@ pub struct Load {
     /// Time with requests in flight since the start.
     #[serde(rename = "active_seconds", serialize_with = "seconds")]
     pub active_time: Duration,
-    /// Bytes currently held by the rows and inputs of requests.
+    /// Bytes currently held by requests: messages, rows, inputs, and what waits for readers.
     pub held_bytes: u64,
+    /// Of these, what waits for readers.
+    pub reader_bytes: u64,
+    /// Principals with requests.
+    pub principals: u32,
+    /// Time of the device that accepted requests still take.
+    #[serde(rename = "backlog_seconds", serialize_with = "seconds")]
+    pub backlog_time: Duration,
+    /// Requests that wait for their readers.
+    pub blocked_requests: u32,
 }
 
 impl Load {
@@ -109,7 +130,7 @@ impl ServerInfo {
             onnxruntime_version: info.onnxruntime_version,
             device: info.device.ok_or_else(|| missing("device"))?.into(),
             fingerprint: info.fingerprint,
-            limits: info.limits.ok_or_else(|| missing("limits"))?.into(),
+            limits: Limits::from_proto(info.limits.ok_or_else(|| missing("limits"))?)?,
             load: Load::from_proto(info.load.ok_or_else(|| missing("load"))?)?,
         })
     }
@@ -121,9 +142,9 @@ impl From<v1::Device> for Device {
     }
 }
 
-impl From<v1::Limits> for Limits {
-    fn from(limits: v1::Limits) -> Self {
-        Self {
+impl Limits {
+    fn from_proto(limits: v1::Limits) -> Result<Self, Error> {
+        Ok(Self {
             max_samples: limits.max_samples,
             max_evals: limits.max_evals,
             max_watched_samples: limits.max_watched_samples,
@@ -132,7 +153,11 @@ impl From<v1::Limits> for Limits {
             max_batch: limits.max_batch,
             max_request_bytes: limits.max_request_bytes,
             max_held_bytes: limits.max_held_bytes,
-        }
+            max_principal_requests: limits.max_principal_requests,
+            max_principal_backlog: limits.max_principal_backlog.map(duration).transpose()?,
+            max_principal_evals_per_minute: limits.max_principal_evals_per_minute,
+            stall_time: limits.stall_time.map(duration).transpose()?,
+        })
     }
 }
 
@@ -152,6 +177,10 @@ impl Load {
             kernel_time: time(load.kernel_time)?,
             active_time: time(load.active_time)?,
             held_bytes: load.held_bytes,
+            reader_bytes: load.reader_bytes,
+            principals: load.principals,
+            backlog_time: time(load.backlog_time)?,
+            blocked_requests: load.blocked_requests,
         })
     }
 }

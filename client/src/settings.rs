@@ -229,6 +229,43 @@ pub enum Delivery {
 }
 mirrors!(Delivery, Delivery { Latest = Latest, All = All });
 
+/// What goes first among the requests of one principal. It takes nothing from others, and
+/// whatever waits grows older until it goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    /// After the others, for work that nobody waits for.
+    Batch,
+    /// Equal shares; short requests finish first.
+    Normal,
+    /// Before the others, for somebody who waits.
+    Interactive,
+}
+mirrors!(Priority, Priority { Batch = Batch, Normal = Normal, Interactive = Interactive });
+
+/// What is promised of the bits of samples on one fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Determinism {
+    /// Samples may differ in the last bits with what shares their calls of the network.
+    Relaxed,
+    /// The same bits whatever shares their calls; refused where the server could not prove it.
+    Strict,
+}
+mirrors!(Determinism, Determinism { Relaxed = Relaxed, Strict = Strict });
+
+/// What happens when the deadline of a run is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDeadline {
+    /// What cannot make it is refused at once; what misses it nevertheless ends with an error.
+    Fail,
+    /// The run is completed with the samples that are done;
+    /// [`Completed::unfinished`](crate::Completed::unfinished) counts the others.
+    ReturnFinished,
+}
+mirrors!(OnDeadline, OnDeadline { Fail = Fail, ReturnFinished = ReturnFinished });
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,8 +13,8 @@ use ddpm_console::{note, quoted};
 use ddpm_files::npy;
 use serde::Serialize;
 
-use super::context::Context;
-use super::flags::apply;
+use super::context::{Context, describe};
+use super::flags::{ServingFlags, apply};
 use super::output;
 
 #[derive(Debug, clap::Args)]
@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// Points to visit, as for `ddpm sample`; decoding must visit the same ones.
     #[arg(long, value_name = "SPEC")]
     grid: Option<Grid>,
+
+    #[command(flatten, next_help_heading = "How to serve")]
+    serving: ServingFlags,
 }
 
 #[derive(Serialize)]
@@ -60,12 +63,13 @@ struct Report {
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Error> {
     prepare_file(&args.out)?;
     let client = context.connect().await?;
-    let model = client.model(&args.model).await?;
+    let model = describe(&client, &args.model).await?;
     let read: Result<Vec<Vec<Data>>, Error> =
         args.images.iter().map(|path| read_images(path, &model)).collect();
     let images: Vec<Data> = read?.into_iter().flatten().collect();
     let labels = model.labels(&args.label)?;
-    let route = Route { labels, steps: args.steps, grid: args.grid.clone() };
+    let serving = args.serving.clone();
+    let route = Route { labels, steps: args.steps, grid: args.grid.clone(), serving };
     let Collected { samples, receipt, .. } = encode(&client, &model, images, &route).await?;
     write_states(args, &samples)?;
     let report = Report {
@@ -91,6 +95,7 @@ pub(super) struct Route {
     pub(super) labels: Vec<u32>,
     pub(super) steps: Option<u32>,
     pub(super) grid: Option<Grid>,
+    pub(super) serving: ServingFlags,
 }
 
 /// Encodes `images` to states, in their order: [`Data::Values`].
@@ -109,7 +114,12 @@ pub(super) async fn encode(
         .initial(&Initial::Images { images, strength: None });
     let request = apply(request, route.steps, Request::num_steps);
     let request = apply(request, route.grid.clone(), Request::grid);
+    let request = route.serving.apply(request);
     let collected = client.generate_resumable(request).collect().await?;
+    if collected.completed.unfinished > 0 {
+        // The states would not be in the order of the pictures.
+        return Err(Error::DeadlinePassed);
+    }
     match collected.errors.first() {
         Some(error) => Err(Error::Picture(format!(
             "picture {} cannot be encoded: {}",

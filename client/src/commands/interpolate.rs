@@ -17,10 +17,10 @@ use ddpm_client::{
 };
 use ddpm_diffusion::{Evals, Label, Mix, Row};
 
-use super::context::Context;
+use super::context::{Context, compile, describe};
 use super::encode::{Route, encode};
-use super::flags::SamplingFlags;
-use super::sample::{FileFormat, InterpolationOutputs, Plan, print_report, sample};
+use super::flags::{SamplingFlags, ServingFlags};
+use super::sample::{FileFormat, InterpolationOutputs, Plan, sample};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -54,6 +54,9 @@ pub(crate) struct Args {
 
     #[command(flatten, next_help_heading = "How to sample [default: ddim]")]
     sampling: SamplingFlags,
+
+    #[command(flatten, next_help_heading = "How to serve")]
+    serving: ServingFlags,
 
     /// Folder to write to; created if it does not exist.
     #[arg(long, short = 'o', value_name = "DIR", default_value = "samples", help_heading = WRITE)]
@@ -121,16 +124,16 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Erro
     let named = [&args.gif, &args.apng].map(|path| path.as_ref()?.as_deref());
     named.into_iter().flatten().try_for_each(|path| prepare_folder(files::folder_of(path)))?;
     let client = context.connect().await?;
-    let model = client.model(&args.model).await?;
+    let model = describe(&client, &args.model).await?;
     let request = request(args, &model)?;
-    let compiled = client.compile(&request).await?;
+    let compiled = compile(&client, &request).await?;
     let ends = Ends { client: &client, model: &model, args, compiled: &compiled };
     let (from, to) = (ends.state(&args.from).await?, ends.state(&args.to).await?);
     let initial = Initial::Interpolation { from, to, frames: args.frames };
     let request = request.initial(&initial);
     let outputs = interpolation_outputs(args, &model)?;
     let plan = Plan::interpolation(request, Indices::first(args.frames), model.clone(), outputs);
-    print_report(context, &sample(&client, plan).await?)
+    sample(context, &client, plan).await
 }
 
 /// Makes the request without its initial states. Frames differ only in those, so a
@@ -148,7 +151,7 @@ fn request(args: &Args, model: &Model) -> Result<Request, Error> {
     } else {
         request
     };
-    args.sampling.apply(request)
+    Ok(args.serving.apply(args.sampling.apply(request)?))
 }
 
 fn interpolation_outputs(args: &Args, model: &Model) -> Result<InterpolationOutputs, Error> {
@@ -193,6 +196,7 @@ impl Ends<'_> {
                     // The points that decoding visits.
                     steps: Some(self.compiled.num_steps),
                     grid: self.compiled.grid.clone(),
+                    serving: self.args.serving.clone(),
                 };
                 let encoded = encode(self.client, self.model, vec![picture], &route).await?;
                 first_sample(encoded.samples)
@@ -221,7 +225,7 @@ impl Ends<'_> {
             .sampler(ddim)
             .num_steps(self.compiled.num_steps)
             .grid(grid);
-        Ok(scaling(self.client.compile(&request).await?.program.rows()))
+        Ok(scaling(compile(self.client, &request).await?.program.rows()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod context;
 mod encode;
+mod estimate;
 mod flags;
 mod interpolate;
 mod models;
@@ -11,10 +12,12 @@ mod sample;
 mod status;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ddpm_client::Error;
 
 use self::context::{Context, DEFAULT_SERVER};
+use self::flags::seconds;
 
 /// Draws samples from diffusion models served by `ddpm-server`.
 #[derive(Debug, clap::Parser)]
@@ -29,6 +32,18 @@ pub(crate) struct Cli {
         global = true
     )]
     server: String,
+
+    /// How long to go on while the server is away: restarting, unreachable or broken. A server
+    /// that answers, but drains or is full, is waited for. 0: never ask again.
+    #[arg(
+        long,
+        env = "DDPM_RETRY_SECONDS",
+        value_name = "S",
+        default_value = "300",
+        value_parser = seconds,
+        global = true
+    )]
+    retry_seconds: Duration,
 
     /// Print one JSON document instead of lines.
     #[arg(long, global = true)]
@@ -45,6 +60,7 @@ Examples:
   ddpm sample MODEL --sampler dpm++:order=3 --steps 20 --label 3 --gif
   ddpm sample MODEL --image drawing.png --strength 0.6
   ddpm sample MODEL --known photo.png --mask mask.png
+  ddpm estimate MODEL --count 10000 --steps 50
   ddpm program MODEL --sampler heun --steps 10 --json > rows.json
   ddpm sample MODEL --program rows.json
   ddpm interpolate MODEL --from a.png --to b.png --frames 9 --gif";
@@ -53,6 +69,8 @@ Examples:
 enum Command {
     /// Draw samples and write them as pictures, animations or arrays.
     Sample(Box<sample::Args>),
+    /// Say what samples would cost and when they would be done, without drawing them.
+    Estimate(Box<estimate::Args>),
     /// Show the rows that a run would apply; with --json, in the form that `ddpm sample
     /// --program` reads.
     Program(Box<program::Args>),
@@ -69,9 +87,10 @@ enum Command {
 impl Cli {
     /// Runs the command and returns its exit code.
     pub(crate) async fn run(self) -> Result<ExitCode, Error> {
-        let context = Context::new(self.server, self.json);
+        let context = Context::new(self.server, self.retry_seconds, self.json);
         match self.command {
             Command::Sample(args) => sample::run(&context, &args).await,
+            Command::Estimate(args) => estimate::run(&context, &args).await,
             Command::Program(args) => program::run(&context, &args).await,
             Command::Encode(args) => encode::run(&context, &args).await,
             Command::Interpolate(args) => interpolate::run(&context, &args).await,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ddpm_client::{Error, ServerInfo};
+use ddpm_client::{Error, Limits, Load, ServerInfo};
 
 use super::context::Context;
 use super::output;
@@ -25,11 +25,12 @@ fn lines(info: &ServerInfo) -> Vec<(&'static str, String)> {
         ("device", format!("{} ({}): {}", device.name, device.provider, device.reason)),
         ("fingerprint", info.fingerprint.clone()),
         ("state", if load.draining { "draining" } else { "serving" }.to_owned()),
+        ("load", now(load)),
         (
-            "load",
+            "readers",
             format!(
-                "{} requests, {} samples waiting, {} running, {} evals left",
-                load.requests, load.samples_waiting, load.samples_running, load.backlog_evals
+                "{} requests wait for them, {} bytes held for them",
+                load.blocked_requests, load.reader_bytes
             ),
         ),
         (
@@ -53,6 +54,8 @@ fn lines(info: &ServerInfo) -> Vec<(&'static str, String)> {
                 limits.max_request_bytes
             ),
         ),
+        ("per principal", per_principal(limits)),
+        ("per stream", per_stream(limits)),
         (
             "per server",
             format!(
@@ -65,4 +68,63 @@ fn lines(info: &ServerInfo) -> Vec<(&'static str, String)> {
             ),
         ),
     ]
+}
+
+fn now(load: &Load) -> String {
+    format!(
+        "{} requests of {} principals, {} samples waiting, {} running, {} evals ({:.1} s) left",
+        load.requests,
+        load.principals,
+        load.samples_waiting,
+        load.samples_running,
+        load.backlog_evals,
+        load.backlog_time.as_secs_f64()
+    )
+}
+
+fn per_principal(limits: &Limits) -> String {
+    let count = |limit: u64, unit: &str| (limit > 0).then(|| format!("{limit} {unit}"));
+    let backlog =
+        limits.max_principal_backlog.map(|time| format!("{:.0} s queued", time.as_secs_f64()));
+    let parts = [
+        count(u64::from(limits.max_principal_requests), "requests"),
+        backlog,
+        count(limits.max_principal_evals_per_minute, "evals a minute"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match parts.as_slice() {
+        [] => "no limits".to_owned(),
+        parts => format!("at most {}", parts.join(", ")),
+    }
+}
+
+fn per_stream(limits: &Limits) -> String {
+    limits.stall_time.map_or_else(
+        || "no limit on how long it is not read".to_owned(),
+        |time| format!("at most {} s without an event read", time.as_secs_f64()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_limits_that_exist_are_shown() {
+        let none = Limits::default();
+        let all = Limits {
+            max_principal_requests: 8,
+            max_principal_backlog: Some(Duration::from_secs(60)),
+            max_principal_evals_per_minute: 1000,
+            stall_time: Some(Duration::from_secs(30)),
+            ..none
+        };
+
+        assert_eq!(per_principal(&none), "no limits");
+        assert_eq!(per_principal(&all), "at most 8 requests, 60 s queued, 1000 evals a minute");
+        assert_eq!(per_stream(&none), "no limit on how long it is not read");
+        assert_eq!(per_stream(&all), "at most 30 s without an event read");
+    }
 }

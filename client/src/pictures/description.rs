@@ -38,6 +38,7 @@ pub fn describe(receipt: &Receipt, indices: &str, label: Option<&str>) -> Vec<(S
         ("ddpm.program_digest", receipt.program_digest.clone()),
         ("ddpm.fingerprint", receipt.fingerprint.clone()),
         ("ddpm.noise_layout", receipt.noise_layout.clone()),
+        ("ddpm.determinism", text(&receipt.determinism)),
     ];
     let present = entries.into_iter().filter(|(_, value)| !value.is_empty());
     let present = present.map(|(key, value)| (key.to_owned(), value));

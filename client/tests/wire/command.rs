@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::mock::{Mock, Script, pixels};
+use crate::mock::{Mock, Script, cut_off_after_one, draining, mismatch, pixels, refusal};
 
 fn ddpm(server: &str, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddpm"));
@@ -353,6 +353,10 @@ fn wrong_flags_exit_with_2() {
         "sample toy --label 0",
         "sample toy --format png",
         "models --server ftp://nowhere",
+        "status --retry-seconds -1",
+        "sample glyphs --partial",
+        "sample glyphs --deadline 0",
+        "sample glyphs --priority urgent",
     ];
     for arguments in wrong {
         let output = run(&mock, arguments, &folder);
@@ -442,5 +446,182 @@ fn models_and_status_show_what_the_server_reports() {
     assert!(list.lines().nth(1).unwrap().starts_with("glyphs"), "{list}");
     assert!(list.contains("3x8x8"), "{list}");
     assert_eq!((one["name"].as_str(), one["kind"].as_str()), (Some("toy"), Some("points2d")));
-    assert!(status.contains("ddpm-server 1.2.3"), "{status}");
+    for part in [
+        "ddpm-server 1.2.3",
+        "0 requests of 2 principals",
+        "3 requests wait for them",
+        "at most 8 requests",
+        "at most 30 s without an event read",
+    ] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+}
+
+#[test]
+fn after_an_upgrade_files_missing_indices_and_the_flag_to_go_on_are_named() {
+    let broken = || Script::BreakAfter(3, draining(Duration::ZERO));
+    let other = || Script::Refuse(mismatch("expect.fingerprint"));
+    let (mock, folder) = (Mock::start([broken(), other()]), folder());
+
+    let output = run(&mock, "sample glyphs -n 5 --no-grid", &folder);
+
+    assert_eq!(output.status.code(), Some(5));
+    let (report, notes) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        files(&folder.path().join("samples")).keys().eq(["glyphs-4242-0.png", "glyphs-4242-1.png"])
+    );
+    for part in ["samples/glyphs-4242-0.png", "samples/glyphs-4242-1.png", "missing      2-4\n"] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    for part in ["--seed 4242 --indices 2-4", "--accept-build", "EXPECT_MISMATCH"] {
+        assert!(notes.contains(part), "{part}: {notes}");
+    }
+
+    // What it says works.
+    succeed(&mock, "sample glyphs --no-grid --seed 4242 --indices 2-4", &folder);
+    assert_eq!(files(&folder.path().join("samples")).len(), 5);
+}
+
+#[test]
+fn with_accept_build_another_build_goes_on() {
+    let broken = Script::BreakAfter(3, draining(Duration::ZERO));
+    let other = Script::Refuse(mismatch("expect.fingerprint"));
+    let mock = Mock::start([broken, other, Script::another_build()]);
+    let folder = folder();
+
+    let report =
+        succeed(&mock, "sample glyphs -n 4 --seed 7 --no-grid --accept-build --json", &folder);
+
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["receipt"]["fingerprint"], "another build");
+    assert_eq!(report["earlier_fingerprints"], serde_json::json!(["mock"]));
+    assert_eq!(report["files"].as_array().unwrap().len(), 4);
+    assert!(report.get("missing").is_none() && report.get("error").is_none());
+    // Each picture names the build that made it.
+    for (index, build) in [(1, "mock"), (2, "another build")] {
+        let path = folder.path().join(format!("samples/glyphs-7-{index}.png"));
+        assert_eq!(png(&path).1["ddpm.fingerprint"], build);
+    }
+}
+
+#[test]
+fn another_model_is_refused_with_or_without_accept_build() {
+    for flag in ["", "--accept-build"] {
+        let broken = Script::BreakAfter(3, draining(Duration::ZERO));
+        let other = Script::Refuse(mismatch("expect.model_digest"));
+        let (mock, folder) = (Mock::start([broken, other]), folder());
+
+        let output = run(&mock, &format!("sample glyphs -n 4 --seed 7 {flag}"), &folder);
+
+        assert_eq!(output.status.code(), Some(5));
+        let notes = text(&output.stderr);
+        assert!(!notes.contains("--accept-build") && notes.contains("--indices 2-3"), "{notes}");
+    }
+}
+
+#[test]
+fn whatever_ends_a_run_the_report_says_what_is_there_and_what_is_missing() {
+    let broken = || Script::BreakAfter(3, refusal(Code::Internal, "RUNTIME_FAILED", None));
+    let (mock, folder) = (Mock::start([broken(), broken()]), folder());
+
+    let pictures = run(&mock, "sample glyphs -n 4 --seed 7 --json", &folder);
+    let array = run(&mock, "sample glyphs -n 4 --seed 7 --format npy --json --out array", &folder);
+
+    for (output, names) in [
+        (&pictures, &["samples/glyphs-7-0.png", "samples/glyphs-7-1.png"][..]),
+        (&array, &["array/glyphs-7-partial.npy"]),
+    ] {
+        assert_eq!(output.status.code(), Some(5));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let written: Vec<&str> = report["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| file["path"].as_str().unwrap())
+            .collect();
+        assert_eq!(written, names);
+        assert!(written.iter().all(|path| folder.path().join(path).exists()));
+        assert_eq!(report["missing"], "2-3");
+        assert!(report["error"].as_str().unwrap().contains("RUNTIME_FAILED"));
+        assert!(report.get("completed").is_none());
+    }
+    let array = fs::read(folder.path().join("array/glyphs-7-partial.npy")).unwrap();
+    assert!(text(&array[10..100]).contains("'shape': (2, 3, 8, 8)"));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_ends_the_run_with_a_report_of_the_others() {
+    let (mock, folder) = (Mock::start([]), folder());
+    // A folder is in the place of the third picture.
+    fs::create_dir_all(folder.path().join("samples/glyphs-7-2.png/x")).unwrap();
+
+    let output = run(&mock, "sample glyphs -n 4 --seed 7", &folder);
+
+    assert_eq!(output.status.code(), Some(1));
+    let report = text(&output.stdout);
+    assert!(report.contains("samples/glyphs-7-1.png"), "{report}");
+    assert!(report.contains("missing      2-3\n"), "{report}");
+}
+
+#[test]
+fn a_run_that_is_cut_off_keeps_what_is_done_and_exits_with_1() {
+    let (mock, folder) = (Mock::start([Script::Tamper(cut_off_after_one)]), folder());
+
+    let output = run(&mock, "sample glyphs -n 4 --seed 7 --deadline 60 --partial", &folder);
+
+    assert_eq!(output.status.code(), Some(1));
+    let (report, notes) = (text(&output.stdout), text(&output.stderr));
+    assert!(report.contains("1 done, 0 failed, 3 cut off by the deadline"), "{report}");
+    assert!(report.contains("missing      1-3\n"), "{report}");
+    assert!(notes.contains("--seed 7 --indices 1-3"), "{notes}");
+    assert_eq!(mock.requests()[0].on_deadline(), v1::OnDeadline::ReturnFinished);
+    assert!(mock.timeouts()[0].is_some());
+}
+
+#[test]
+fn flags_on_how_to_serve_are_sent_and_the_promise_is_reported() {
+    let strict = |events: &mut Vec<v1::GenerateEvent>| {
+        if let Some(v1::generate_event::Event::Accepted(accepted)) = &mut events[0].event {
+            let receipt = accepted.receipt.as_mut().unwrap();
+            receipt.determinism = v1::Determinism::Strict.into();
+        }
+    };
+    let (mock, folder) = (Mock::start([Script::Tamper(strict)]), folder());
+
+    let report = succeed(&mock, "sample glyphs -n 1 --seed 7 --strict --priority batch", &folder);
+
+    let request = &mock.requests()[0];
+    assert_eq!(request.priority(), v1::Priority::Batch);
+    assert_eq!(request.determinism(), v1::Determinism::Strict);
+    assert_eq!((request.on_deadline, mock.timeouts()), (0, vec![None]));
+    assert!(report.contains("bits         strict\n"), "{report}");
+    let (_, chunks) = png(&folder.path().join("samples/glyphs-7-0.png"));
+    assert_eq!(chunks["ddpm.determinism"], "strict");
+}
+
+#[test]
+fn an_estimate_is_printed_and_nothing_is_drawn() {
+    let (mock, folder) = (Mock::start([]), folder());
+
+    let lines = succeed(&mock, "estimate glyphs --count 20 --steps 10 --priority batch", &folder);
+    let json = succeed(&mock, "estimate glyphs --json", &folder);
+
+    for part in ["200 (10 per sample)", "20.00 s", "5 samples ahead", "about 25.00 s"] {
+        assert!(lines.contains(part), "{part}: {lines}");
+    }
+    let json: Value = serde_json::from_str(&json).unwrap();
+    // Sixteen pictures are the default, as of `ddpm sample`.
+    assert_eq!((&json["total_evals"], &json["eta_seconds"]), (&160.into(), &21.0.into()));
+    assert!(mock.requests().is_empty());
+}
+
+#[test]
+fn with_0_retry_seconds_nothing_is_asked_again() {
+    let (mock, folder) = (Mock::start([Script::Refuse(draining(Duration::ZERO))]), folder());
+
+    let mut command = ddpm(&mock.endpoint(), "sample glyphs -n 1");
+    let output = command.env("DDPM_RETRY_SECONDS", "0").current_dir(&folder).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(5));
+    assert_eq!(mock.requests().len(), 1);
 }

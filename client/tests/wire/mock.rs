@@ -17,7 +17,8 @@ use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Server;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 use v1::generate_event::Event;
 
 /// What one call of Generate does.
@@ -34,6 +35,17 @@ pub(crate) enum Script {
     Tamper(fn(&mut Vec<v1::GenerateEvent>)),
 }
 
+impl Script {
+    /// Sends a valid answer with another fingerprint.
+    pub(crate) fn another_build() -> Self {
+        Self::Tamper(|events| {
+            if let Some(Event::Accepted(accepted)) = &mut events[0].event {
+                accepted.receipt.as_mut().unwrap().fingerprint = "another build".into();
+            }
+        })
+    }
+}
+
 /// A running server; dropping it stops it and closes its connections.
 pub(crate) struct Mock {
     pub(crate) address: SocketAddr,
@@ -45,6 +57,8 @@ pub(crate) struct Mock {
 struct State {
     scripts: Mutex<VecDeque<Script>>,
     requests: Mutex<Vec<v1::GenerateRequest>>,
+    /// `grpc-timeout` of each request.
+    timeouts: Mutex<Vec<Option<String>>>,
     /// 0: no limit.
     max_samples: AtomicU32,
 }
@@ -59,6 +73,7 @@ impl Mock {
         let state = Arc::new(State {
             scripts: Mutex::new(scripts.into_iter().collect()),
             requests: Mutex::default(),
+            timeouts: Mutex::default(),
             max_samples: AtomicU32::new(0),
         });
         let runtime = Runtime::new().unwrap();
@@ -89,10 +104,44 @@ impl Mock {
         format!("http://{}", self.address)
     }
 
+    /// Returns `grpc-timeout` of all requests to generate.
+    pub(crate) fn timeouts(&self) -> Vec<Option<String>> {
+        self.state.timeouts.lock().unwrap().clone()
+    }
+
     /// Returns all requests to generate, in order of arrival.
     pub(crate) fn requests(&self) -> Vec<v1::GenerateRequest> {
         self.state.requests.lock().unwrap().clone()
     }
+}
+
+/// Says what a server says that drains.
+pub(crate) fn draining(pause: Duration) -> Status {
+    refusal(Code::Unavailable, "DRAINING", Some(pause))
+}
+
+/// Says what a server says whose `field` of `expect` is another.
+pub(crate) fn mismatch(field: &str) -> Status {
+    let mut details = ErrorDetails::with_error_info("EXPECT_MISMATCH", "ddpm", []);
+    details.add_precondition_failure_violation("EXPECT", field, "before");
+    Status::with_error_details(Code::FailedPrecondition, "not the same samples", details)
+}
+
+/// Refuses with a reason.
+pub(crate) fn refusal(code: Code, reason: &str, pause: Option<Duration>) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, "ddpm", []);
+    if let Some(pause) = pause {
+        details.set_retry_info(Some(pause));
+    }
+    Status::with_error_details(code, "no", details)
+}
+
+/// Keeps one sample of an answer; the deadline cut off the others.
+pub(crate) fn cut_off_after_one(events: &mut Vec<v1::GenerateEvent>) {
+    let unfinished = events.len() as u32 - 3;
+    events.truncate(2);
+    let completed = v1::Completed { samples: 1, unfinished, ..Default::default() };
+    events.push(v1::GenerateEvent { sequence: 2, event: Some(Event::Completed(completed)) });
 }
 
 /// Returns when the port is free. Waits on its own thread, because a runtime must not
@@ -118,6 +167,9 @@ impl v1::sampling_service_server::SamplingService for Service {
         &self,
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Events>, Status> {
+        let timeout = request.metadata().get("grpc-timeout");
+        let timeout = timeout.map(|timeout| timeout.to_str().unwrap().to_owned());
+        self.0.timeouts.lock().unwrap().push(timeout);
         let request = request.into_inner();
         self.0.requests.lock().unwrap().push(request.clone());
         let script = self.0.scripts.lock().unwrap().pop_front().unwrap_or(Script::Serve);
@@ -141,14 +193,23 @@ impl v1::sampling_service_server::SamplingService for Service {
         Ok(Response::new(stream))
     }
 
-    /// Answers every request with one row.
+    /// Estimates 10 evals and 1 s a sample, behind 5 samples of 1 s.
     async fn estimate(
         &self,
-        _: tonic::Request<v1::GenerateRequest>,
-    ) -> Result<tonic::Response<v1::EstimateResponse>, tonic::Status> {
-        Ok(tonic::Response::new(v1::EstimateResponse::default()))
+        request: Request<v1::GenerateRequest>,
+    ) -> Result<Response<v1::EstimateResponse>, Status> {
+        let count = indices(request.get_ref()).len() as i64;
+        let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+        Ok(Response::new(v1::EstimateResponse {
+            evals_per_sample: 10,
+            total_evals: 10 * count as u64,
+            compute_time: seconds(count),
+            queue_position: 5,
+            eta: seconds(count + 5),
+        }))
     }
 
+    /// Answers every request with one row.
     async fn compile(
         &self,
         request: Request<v1::CompileRequest>,
@@ -205,13 +266,19 @@ impl v1::server_service_server::ServerService for Service {
         _: Request<v1::GetServerInfoRequest>,
     ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
         let max_samples = self.0.max_samples.load(Relaxed);
-        let limits = v1::Limits { max_watched_samples: 4, max_samples, ..Default::default() };
+        let limits = v1::Limits {
+            max_watched_samples: 4,
+            max_samples,
+            max_principal_requests: 8,
+            stall_time: Some(prost_types::Duration { seconds: 30, nanos: 0 }),
+            ..Default::default()
+        };
         let device = v1::Device { name: "cpu".into(), ..Default::default() };
         Ok(Response::new(v1::GetServerInfoResponse {
             version: "1.2.3".into(),
             device: Some(device),
             limits: Some(limits),
-            load: Some(v1::Load::default()),
+            load: Some(v1::Load { principals: 2, blocked_requests: 3, ..Default::default() }),
             ..Default::default()
         }))
     }
@@ -276,7 +343,7 @@ fn indices(request: &v1::GenerateRequest) -> Vec<u64> {
 }
 
 /// Makes a valid answer: accepted, previews step by step, samples one by one.
-fn answer(request: &v1::GenerateRequest) -> Vec<v1::GenerateEvent> {
+pub(crate) fn answer(request: &v1::GenerateRequest) -> Vec<v1::GenerateEvent> {
     let (receipt, indices) = (receipt(request), indices(request));
     let mut events = vec![Event::Accepted(v1::Accepted {
         request_id: request.request_id.clone(),
@@ -329,7 +396,6 @@ fn previews(
 fn sample(request: &v1::GenerateRequest, receipt: &v1::Receipt, index: u64) -> Event {
     let packed = packed(request, receipt, &[index], receipt.num_steps);
     Event::Samples(v1::Samples {
-        receipt: Some(receipt.clone()),
         sha256: vec![Sha256::digest(&packed.data).to_vec().into()],
         packed: Some(packed),
         ..Default::default()

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use ddpm_client::{Compiled, Error, Indices, Request};
 
-use super::context::Context;
+use super::context::{Context, compile, describe};
 use super::flags::{EditingFlags, SamplingFlags, SelectionFlags};
 use super::output;
 
@@ -27,12 +27,12 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<ExitCode, Error> {
     let client = context.connect().await?;
-    let model = client.model(&args.model).await?;
+    let model = describe(&client, &args.model).await?;
     let inputs = args.editing.read(&args.sampling, &model)?;
     let request = Request::new(&model.name, Indices::first(1))
         .class_labels(args.selection.labels(&model)?)
         .request_id(&args.selection.request_id);
-    let compiled = client.compile(&inputs.apply(args.sampling.apply(request)?)).await?;
+    let compiled = compile(&client, &inputs.apply(args.sampling.apply(request)?)).await?;
     if context.json {
         output::print(&compiled.program.to_json())?;
     } else {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use ddpm_client::{Error, Frames, files};
 
-use crate::commands::flags::{EditingFlags, SamplingFlags, SelectionFlags};
+use crate::commands::flags::{EditingFlags, SamplingFlags, SelectionFlags, ServingFlags};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -21,6 +21,9 @@ pub(crate) struct Args {
 
     #[command(flatten, next_help_heading = "What to start from")]
     pub(crate) editing: EditingFlags,
+
+    #[command(flatten, next_help_heading = "How to serve")]
+    pub(crate) serving: ServingFlags,
 
     #[command(flatten, next_help_heading = "What to write")]
     pub(crate) output: Output,
@@ -128,6 +131,8 @@ mod tests {
             "--program a.json --sampler ddim",
             "--program a.json --share-noise 0",
             "--initial a.npy --image b.png",
+            "--partial",
+            "--deadline 0",
         ];
         for flags in wrong {
             assert!(Args::from_flags(flags).is_err(), "{flags}");

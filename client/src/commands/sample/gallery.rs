@@ -1,12 +1,15 @@
 //! The files of a run. Each sample is written as soon as it arrives, so that an
-//! interrupted run leaves what it has; files that show all samples come last.
+//! interrupted run leaves what it has; files that show all samples come last. A run that an
+//! error ends leaves its samples too, and says which are missing.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
 use ddpm_client::files::write_atomically;
 use ddpm_client::pictures::{Animation, Picture, View, describe, grid_of, picture_of, write_png};
-use ddpm_client::{Completed, Data, Error, Previews, Receipt, Sample, SampleError};
+use ddpm_client::{Completed, Data, Error, Indices, Previews, Receipt, Sample, SampleError};
+use ddpm_console::note;
 use ddpm_files::npy;
 
 use super::args::FileFormat;
@@ -18,6 +21,8 @@ use super::report::{File, FileKind, Report};
 pub(crate) struct Gallery {
     plan: Plan,
     receipt: Option<Receipt>,
+    /// Of the builds that made the first samples, if others went on.
+    earlier_fingerprints: Vec<String>,
     samples: Vec<Sample>,
     errors: Vec<SampleError>,
     film: Film,
@@ -29,6 +34,7 @@ impl Gallery {
         Self {
             plan,
             receipt: None,
+            earlier_fingerprints: Vec::new(),
             samples: Vec::new(),
             errors: Vec::new(),
             film: Film::default(),
@@ -36,9 +42,16 @@ impl Gallery {
         }
     }
 
-    /// Stores the receipt; a resumed run is accepted again with the same one.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Stores the receipt; a resumed run is accepted again with the same one, unless it goes on
+    /// with another build.
     pub(crate) fn accepted(&mut self, receipt: Receipt) {
-        self.receipt = Some(receipt);
+        let earlier = self.receipt.replace(receipt).map(|earlier| earlier.fingerprint);
+        self.earlier_fingerprints
+            .extend(earlier.filter(|earlier| *earlier != self.receipt().fingerprint));
     }
 
     pub(crate) fn watch(&mut self, previews: Previews) {
@@ -50,29 +63,72 @@ impl Gallery {
     }
 
     pub(crate) fn add(&mut self, samples: Vec<Sample>) -> Result<(), Error> {
-        let receipt = self.receipt();
-        let mut written = Vec::new();
-        for sample in &samples {
-            written.extend(self.write_sample(receipt, sample)?);
+        for sample in samples {
+            let file = self.write_sample(self.receipt(), &sample)?;
+            self.files.extend(file);
+            self.samples.push(sample);
         }
-        self.files.extend(written);
-        self.samples.extend(samples);
         Ok(())
     }
 
-    /// Writes the files that show all samples, and reports the run.
-    pub(crate) fn finish(mut self, completed: Completed) -> Result<Report, Error> {
+    /// Writes the files that show all samples.
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
+        self.sort();
+        if !self.samples.is_empty() {
+            let array = self.write_array()?;
+            self.files.extend(array);
+            let grid = self.write_grid()?;
+            self.files.extend(grid);
+        }
+        self.write_animations()
+    }
+
+    /// Keeps what there is when `error` ends the run, and reports it; `None` if the run had not
+    /// begun.
+    pub(crate) fn abandon(&mut self, error: &Error) -> Option<Report> {
+        self.receipt.as_ref()?;
+        self.sort();
+        let holds = |file: &File| file.kind == FileKind::Array;
+        if self.samples.is_empty() || self.files.iter().any(holds) {
+            return self.report(None).map(|report| report.ended_by(error));
+        }
+        match self.write_array() {
+            Ok(array) => self.files.extend(array),
+            Err(error) => {
+                note!("warning: {error}; the samples of this run are lost");
+                self.samples.clear();
+            }
+        }
+        self.report(None).map(|report| report.ended_by(error))
+    }
+
+    /// Reports the run; `None` if it had not begun.
+    pub(crate) fn report(&mut self, completed: Option<Completed>) -> Option<Report> {
+        let missing = self.missing();
+        Some(Report {
+            receipt: self.receipt.clone()?,
+            indices: self.plan.indices.to_string(),
+            missing: (!missing.is_empty()).then(|| missing.to_string()),
+            earlier_fingerprints: std::mem::take(&mut self.earlier_fingerprints),
+            files: std::mem::take(&mut self.files),
+            errors: std::mem::take(&mut self.errors),
+            completed,
+            error: None,
+            is_other_build: false,
+        })
+    }
+
+    /// Returns the indices that were neither kept nor failed.
+    fn missing(&self) -> Indices {
+        let kept = self.samples.iter().map(|sample| sample.index);
+        let settled: BTreeSet<u64> =
+            kept.chain(self.errors.iter().map(|error| error.index)).collect();
+        self.plan.indices.without(&settled)
+    }
+
+    fn sort(&mut self) {
         self.samples.sort_by_key(|sample| sample.index);
         self.files.sort_by_key(|file| file.index);
-        let mut files = std::mem::take(&mut self.files);
-        if !self.samples.is_empty() {
-            files.extend(self.write_array()?);
-            files.extend(self.write_grid()?);
-        }
-        files.extend(self.write_animations()?);
-        let receipt = self.receipt().clone();
-        let indices = self.plan.indices.to_string();
-        Ok(Report { receipt, indices, files, errors: self.errors, completed })
     }
 
     fn receipt(&self) -> &Receipt {
@@ -115,7 +171,9 @@ impl Gallery {
             _ => None,
         };
         let rows: Vec<&[f32]> = self.samples.iter().filter_map(values).collect();
-        let path = self.plan.path(self.receipt(), ".npy");
+        // A later run of the missing samples must not take the place of these.
+        let ending = if self.missing().is_empty() { ".npy" } else { "-partial.npy" };
+        let path = self.plan.path(self.receipt(), ending);
         write_atomically(&path, |out| npy::write_rows(out, &self.samples[0].shape, &rows))?;
         Ok(Some(File::of_all_samples(FileKind::Array, path)))
     }
@@ -132,15 +190,22 @@ impl Gallery {
         Ok(Some(File::of_all_samples(FileKind::Grid, path)))
     }
 
-    fn write_animations(&self) -> Result<Vec<File>, Error> {
+    fn write_animations(&mut self) -> Result<(), Error> {
+        let mut written = Vec::new();
+        let result = self.write_animations_to(&mut written);
+        self.files.extend(written);
+        result
+    }
+
+    /// Adds each file to `files` as soon as it is written.
+    fn write_animations_to(&self, files: &mut Vec<File>) -> Result<(), Error> {
         let Some(AnimationPlan { gif, apng, strip, .. }) = &self.plan.animation else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let animation = self.animation()?;
         let path = |named: &Option<PathBuf>, ending: &str| {
             self.plan.path_or(named.as_deref(), self.receipt(), ending)
         };
-        let mut files = Vec::new();
         if let (Some(named), Some(animation)) = (gif, &animation) {
             let path = path(named, ".gif");
             write_atomically(&path, |out| animation.write_gif(out))?;
@@ -158,7 +223,7 @@ impl Gallery {
                 files.push(File::of_all_samples(FileKind::Strip, path));
             }
         }
-        Ok(files)
+        Ok(())
     }
 
     /// Returns `None` if there is nothing to show.

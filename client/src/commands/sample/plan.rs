@@ -73,10 +73,7 @@ impl Plan {
         model: Model,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let indices = args.selection.indices(inputs.count().unwrap_or(match model.kind {
-            ModelKind::Image => DEFAULT_PICTURES,
-            ModelKind::Points2d => DEFAULT_POINTS,
-        }));
+        let indices = args.selection.indices(default_count(inputs, &model));
         let format = file_format(&args.output, args.sampling.encodes(), &model)?;
         let mut notes = Vec::new();
         let animation = animation(&args.output, &indices, limits, &mut notes)?;
@@ -85,7 +82,7 @@ impl Plan {
             .format(wire_format(model.kind, format))
             .request_id(&args.selection.request_id);
         let request = apply(request, args.selection.seed, Request::seed);
-        let request = inputs.apply(args.sampling.apply(request)?);
+        let request = args.serving.apply(inputs.apply(args.sampling.apply(request)?));
         let many = indices.count() > 1 || model.kind == ModelKind::Points2d;
         Ok(Self {
             request,
@@ -148,6 +145,12 @@ impl Plan {
         self.indices.count()
     }
 
+    /// Returns whether a part of the samples can be requested, by `--indices`.
+    pub(crate) fn has_parts(&self) -> bool {
+        let content = self.animation.as_ref().map(|animation| &animation.content);
+        !matches!(content, Some(AnimationContent::Samples))
+    }
+
     /// Returns `FOLDER/MODEL-SEED` + `ending`. The model's name comes from outside, so
     /// it is sanitised and cannot lead to another folder.
     pub(crate) fn path(&self, receipt: &Receipt, ending: &str) -> PathBuf {
@@ -161,6 +164,14 @@ impl Plan {
     pub(crate) fn path_or(&self, named: Option<&Path>, receipt: &Receipt, ending: &str) -> PathBuf {
         named.map_or_else(|| self.path(receipt, ending), Path::to_owned)
     }
+}
+
+/// Returns how many samples are drawn if no flag says it.
+pub(crate) fn default_count(inputs: &Inputs, model: &Model) -> u32 {
+    inputs.count().unwrap_or(match model.kind {
+        ModelKind::Image => DEFAULT_PICTURES,
+        ModelKind::Points2d => DEFAULT_POINTS,
+    })
 }
 
 fn file_format(output: &Output, encodes: bool, model: &Model) -> Result<FileFormat, Error> {
@@ -245,21 +256,16 @@ fn scale(requested: Option<NonZeroU32>, model: &Model) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use ddpm_client::{Determinism, OnDeadline, Priority};
+
     use super::*;
     use crate::testing::model;
 
     fn plan(flags: &str, kind: ModelKind, shape: &[u32]) -> Result<Plan, Error> {
         let args = Args::from_flags(flags).unwrap();
-        let limits = Limits {
-            max_samples: 0,
-            max_evals: 0,
-            max_watched_samples: 4,
-            max_queued_samples: 0,
-            max_requests: 0,
-            max_batch: 0,
-            max_request_bytes: 0,
-            max_held_bytes: 1 << 30,
-        };
+        let limits = Limits { max_watched_samples: 4, ..Limits::default() };
         let model = model(kind, shape);
         let inputs = args.editing.read(&args.sampling, &model)?;
         let plan = Plan::new(&args, &inputs, model, limits)?;
@@ -309,6 +315,20 @@ mod tests {
         let request = Request::new("m", Indices::first(16)).format(Format::RawU8);
 
         assert_eq!(image("--label cross,0", 8).request, request.class_labels([1, 0]));
+    }
+
+    #[test]
+    fn flags_on_how_to_serve_reach_the_request() {
+        let flags = "--priority batch --strict --deadline 2.5 --partial --accept-build";
+        let request = Request::new("m", Indices::first(16))
+            .format(Format::RawU8)
+            .priority(Priority::Batch)
+            .determinism(Determinism::Strict)
+            .deadline(Duration::from_millis(2500))
+            .on_deadline(OnDeadline::ReturnFinished)
+            .accept_build(true);
+
+        assert_eq!(image(flags, 8).request, request);
     }
 
     #[test]
