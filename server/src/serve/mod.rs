@@ -22,7 +22,7 @@ use crate::api::{Services, Serving};
 use crate::config::Settings;
 use crate::engine::EngineHandle;
 use crate::fingerprint::fingerprint;
-use crate::registry::{Registry, Source};
+use crate::registry::{LoadOptions, LoadedModels, Registry, Source};
 use crate::runtime::HostDevice;
 
 /// How long connections have to close once nothing is in flight.
@@ -66,7 +66,15 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         "device"
     );
     let source = settings.models.clone().map_or(Source::Embedded, Source::Folder);
-    let (registry, networks) = Registry::load(&source, runtime, &device, settings.max_batch)?;
+    let fingerprint = fingerprint(runtime, &device);
+    let options = LoadOptions {
+        runtime,
+        device: &device,
+        fingerprint: &fingerprint,
+        max_batch: settings.max_batch,
+        cache_dir: settings.cache_dir.as_deref(),
+    };
+    let LoadedModels { registry, networks, .. } = Registry::load(&source, &options)?;
     let costs = registry.models().iter().map(|model| model.cost).collect();
     let abort = CancellationToken::new();
     let (engine, thread) =
@@ -77,7 +85,7 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         admission: Admission::new(settings.limits),
         checks: Arc::new(Semaphore::new(max_concurrent_checks())),
         streams: TaskTracker::new(),
-        fingerprint: fingerprint(runtime, &device),
+        fingerprint,
         onnxruntime_version: runtime.version().into(),
         device,
     };
