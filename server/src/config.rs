@@ -1,5 +1,7 @@
 //! Turns the command line and the environment into settings.
 
+use std::env;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -48,6 +50,11 @@ pub struct Args {
     /// Most network evaluations per call [default: measured at startup].
     #[arg(long, env = "DDPM_MAX_BATCH", value_name = "N")]
     pub max_batch: Option<NonZeroU32>,
+
+    /// Folder that keeps measurements from one start to the next [default:
+    /// $XDG_CACHE_HOME/ddpm-server, else ~/.cache/ddpm-server].
+    #[arg(long, env = "DDPM_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
 
     /// Most samples per request [default: 100000].
     #[arg(long, env = "DDPM_MAX_SAMPLES", value_name = "N")]
@@ -117,6 +124,7 @@ pub struct Settings {
     pub(crate) threads: Option<usize>,
     pub(crate) spin: bool,
     pub(crate) max_batch: Option<u32>,
+    pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
 }
@@ -166,6 +174,7 @@ impl Settings {
             threads: args.threads.map(NonZeroUsize::get),
             spin: args.spin,
             max_batch: args.max_batch.map(NonZeroU32::get),
+            cache_dir: args.cache_dir.or_else(|| cache_dir(&|name| env::var_os(name))),
             limits: Limits {
                 max_samples: number(args.max_samples, 100_000),
                 max_evals: u64::from(number(args.max_evals, 100_000_000)),
@@ -187,9 +196,43 @@ impl Settings {
     }
 }
 
+/// Returns the folder for measurements by the XDG base directory specification, which says that
+/// relative paths count as unset; `None` if there is no home.
+fn cache_dir(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let folder = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+    Some(caches.join("ddpm-server"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn measurements_are_kept_where_the_system_keeps_caches() {
+        let found = |caches: Option<&str>, home: Option<&str>| {
+            cache_dir(&|name| match name {
+                "XDG_CACHE_HOME" => caches.map(OsString::from),
+                "HOME" => home.map(OsString::from),
+                _ => None,
+            })
+        };
+        let in_caches = Some("/caches/ddpm-server".into());
+        let in_home = Some("/home/me/.cache/ddpm-server".into());
+        assert_eq!(found(Some("/caches"), Some("/home/me")), in_caches);
+        assert_eq!(found(Some("/caches"), None), in_caches);
+        assert_eq!(found(None, Some("/home/me")), in_home);
+        assert_eq!(found(Some("caches"), Some("/home/me")), in_home);
+        assert_eq!(found(Some(""), Some("/home/me")), in_home);
+        assert_eq!(found(None, Some("")), None);
+        assert_eq!(found(None, None), None);
+    }
+
+    #[test]
+    fn the_folder_that_is_named_comes_first() {
+        let args = Args { cache_dir: Some("here".into()), ..Args::default() };
+        assert_eq!(Settings::new(args).unwrap().cache_dir, Some("here".into()));
+    }
 
     #[test]
     fn an_address_that_others_can_reach_needs_insecure() {

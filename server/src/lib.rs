@@ -15,6 +15,7 @@
 //! * `frames`: encodes samples and previews;
 //! * `registry`: packages become models, checked and measured;
 //! * `cost`: what a call of a network takes, measured and corrected while serving;
+//! * `determinism`: checks that a row's bits do not depend on its batch;
 //! * `embedded`: the two models in the binary;
 //! * `fingerprint`: what determines the bits of a sample besides model and request;
 //! * `error`: why a request fails, and its status.
@@ -46,9 +47,9 @@ mod frames;
 
 mod registry;
 
-// The engine does not read all of it yet.
-#[allow(dead_code)]
 mod cost;
+
+mod determinism;
 
 mod embedded;
 

@@ -3,16 +3,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use ddpm_diffusion::Parameterisation;
-use ddpm_onnx::{Batch, Denoiser, Device, Runtime};
-use ddpm_package::{Golden, MANIFEST_FILE, Manifest, Package};
-use tracing::info;
+use ddpm_onnx::{Denoiser, Device, Runtime};
+use ddpm_package::{Comparison, MANIFEST_FILE, Manifest, Package};
+use tracing::{info, warn};
 
+use crate::cost::{CacheEntry, CostCurve, Key, Measurement, Upkeep, measure};
+use crate::determinism::Determinism;
 use crate::embedded;
 use crate::error::{Error, shorten};
-use crate::runtime::{HostModel, Padding};
+use crate::runtime::{HostModel, Inputs, Padding};
 use crate::scheduler::ModelId;
 
 /// Where the models come from.
@@ -31,16 +32,30 @@ pub(crate) struct Model {
     pub(crate) manifest: Manifest,
     pub(crate) digest: String,
     pub(crate) network: Parameterisation,
-    pub(crate) cost: Cost,
+    pub(crate) determinism: Determinism,
 }
 
-/// The measured cost of calling a model's network on this device.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Cost {
-    /// Most evals in one call.
-    pub(crate) max_evals: u32,
-    /// Time per eval in a call of that size.
-    pub(crate) seconds_per_eval: f64,
+/// How models are loaded.
+#[derive(Debug)]
+pub(crate) struct LoadOptions<'a> {
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) device: &'a Device,
+    /// What determines the bits of a sample besides model and request.
+    pub(crate) fingerprint: &'a str,
+    /// Most evals in one call; absent: chosen by measurement.
+    pub(crate) max_batch: Option<u32>,
+    /// Where measurements are kept, if anywhere.
+    pub(crate) cache_dir: Option<&'a Path>,
+}
+
+/// Models that are loaded, in the order of their ids.
+pub(crate) struct LoadedModels {
+    pub(crate) registry: Registry,
+    pub(crate) networks: Vec<HostModel>,
+    /// What calls of each cost.
+    pub(crate) curves: Vec<CostCurve>,
+    /// What goes on being measured while the engine is idle.
+    pub(crate) upkeep: Vec<Upkeep>,
 }
 
 /// The models, sorted by name.
@@ -52,18 +67,11 @@ pub(crate) struct Registry {
 impl Registry {
     /// Loads every package of a source for a device.
     ///
-    /// * `max_batch`: most evals in one call; absent: chosen by measurement.
-    ///
     /// # Errors
     ///
     /// Names the package and what is wrong: it cannot be read, fails its golden check, or
     /// has the same name as another.
-    pub(crate) fn load(
-        source: &Source,
-        runtime: &Runtime,
-        device: &Device,
-        max_batch: Option<u32>,
-    ) -> anyhow::Result<(Self, Vec<HostModel>)> {
+    pub(crate) fn load(source: &Source, options: &LoadOptions<'_>) -> anyhow::Result<LoadedModels> {
         let mut packages = open_packages(source)?;
         packages.sort_by(|a, b| a.manifest().name.cmp(&b.manifest().name));
         for pair in packages.windows(2) {
@@ -76,15 +84,17 @@ impl Registry {
                 a.manifest().name
             );
         }
-        let mut models = Vec::new();
-        let mut networks = Vec::new();
+        let (mut models, mut networks) = (Vec::new(), Vec::new());
+        let (mut curves, mut upkeep) = (Vec::new(), Vec::new());
         for (id, package) in packages.iter().enumerate() {
-            let (model, network) = load_model(id, package, runtime, device, max_batch)
+            let (model, network, curve, rest) = load_model(id, package, options)
                 .map_err(|error| error.context(format!("model {:?}", package.manifest().name)))?;
             models.push(model);
             networks.push(network);
+            curves.push(curve);
+            upkeep.push(rest);
         }
-        Ok((Self { models }, networks))
+        Ok(LoadedModels { registry: Self { models }, networks, curves, upkeep })
     }
 
     /// Returns all models, sorted by name.
@@ -155,92 +165,62 @@ fn package_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 fn load_model(
     id: ModelId,
     package: &Package,
-    runtime: &Runtime,
-    device: &Device,
-    max_batch: Option<u32>,
-) -> anyhow::Result<(Model, HostModel)> {
+    options: &LoadOptions<'_>,
+) -> anyhow::Result<(Model, HostModel, CostCurve, Upkeep)> {
+    let LoadOptions { runtime, device, fingerprint, max_batch, cache_dir } = options;
     let mut denoiser = Denoiser::open(runtime, device, package)?;
     let golden = denoiser.check_golden(package)?;
-    let cost = measure(&mut denoiser, &package.golden()?, max_batch)?;
     let manifest = package.manifest().clone();
-    info!(
-        model = manifest.name,
-        version = manifest.version,
-        device = device.name(),
-        golden = format!("{:.1e}", golden.relative()),
-        max_batch = cost.max_evals,
-        evals_per_second = format!("{:.0}", 1.0 / cost.seconds_per_eval),
-        "loaded"
-    );
+    let digest = package.digest().to_string();
     let padding = if device.provider() == "cuda" { Padding::PowerOfTwo } else { Padding::None };
-    let host = HostModel {
+    let mut host = HostModel {
         network: Box::new(denoiser),
         sample_len: manifest.sample_len(),
         output_len: manifest.output_len(),
         classes: manifest.classes.len(),
         padding,
+        examples: Inputs::from_golden(&package.golden()?),
     };
+    let key = Key {
+        fingerprint: (*fingerprint).to_owned(),
+        package: digest.clone(),
+        graph: Denoiser::GRAPH.to_owned(),
+        max_batch: *max_batch,
+    };
+    let entry = cache_dir.map(|folder| CacheEntry::new(folder, key));
+    let measurement = measure(&mut host, *max_batch, entry)?;
+    report(&manifest, device, golden, &measurement);
     let network = manifest.parameterisation()?;
-    let digest = package.digest().to_string();
-    Ok((Model { id, manifest, digest, network, cost }, host))
+    let Measurement { curve, determinism, upkeep, .. } = measurement;
+    Ok((Model { id, manifest, digest, network, determinism }, host, curve, upkeep))
 }
 
-/// Largest batch that is measured.
-const LARGEST_BATCH: u32 = 1024;
-
-/// A call should not take longer, since samples join only between calls.
-const LONGEST_CALL_SECONDS: f64 = 0.25;
-
-/// The chosen batch is at least this large, however long a call takes.
-const SMALLEST_BATCH: u32 = 8;
-
-/// Measures calls of 1, 2, 4, … evals until they take too long, and chooses the smallest
-/// size whose speed is within a tenth of the best. This also warms the network up for the
-/// sizes that will be used.
-fn measure(
-    denoiser: &mut Denoiser,
-    golden: &Golden,
-    max_batch: Option<u32>,
-) -> anyhow::Result<Cost> {
-    let largest = max_batch.unwrap_or(LARGEST_BATCH);
-    let mut curve = Vec::new();
-    let mut size = 1;
-    loop {
-        let seconds = time_call(denoiser, golden, size)?;
-        curve.push((size, seconds / f64::from(size)));
-        if size >= largest
-            || (2.0 * seconds > LONGEST_CALL_SECONDS && size >= SMALLEST_BATCH.min(largest))
-        {
-            break;
-        }
-        size = (size * 2).min(largest);
+/// Logs what is known about a model.
+fn report(manifest: &Manifest, device: &Device, golden: Comparison, measurement: &Measurement) {
+    let Measurement { curve, determinism, cached, upkeep } = measurement;
+    let millis = |evals: u32| format!("{:.3}", 1e3 * curve.seconds(evals));
+    info!(
+        model = manifest.name,
+        version = manifest.version,
+        device = device.name(),
+        golden = format!("{:.1e}", golden.relative()),
+        ms_of_1 = millis(1),
+        ms_of_2 = millis(2),
+        ms_of_4 = millis(4),
+        batch = curve.bulk(),
+        evals_per_second = format!("{:.0}", 1.0 / curve.seconds_per_eval()),
+        cost = match (upkeep.calibration.is_settled(), cached) {
+            (true, _) => "settled",
+            (false, true) => "from the cache, to be refined while idle",
+            (false, false) => "to be refined while idle",
+        },
+        "loaded"
+    );
+    if !determinism.strict {
+        warn!(
+            model = manifest.name,
+            reason = determinism.why,
+            "bits of samples depend on their batch: strict requests are refused"
+        );
     }
-    let best = curve.iter().map(|(_, seconds)| *seconds).fold(f64::INFINITY, f64::min);
-    let fits = |(size, seconds): &&(u32, f64)| {
-        *size >= SMALLEST_BATCH.min(largest) && *seconds <= 1.1 * best || *size == largest
-    };
-    let (max_evals, seconds_per_eval) =
-        curve.iter().find(fits).copied().unwrap_or(curve[curve.len() - 1]);
-    Ok(Cost { max_evals: max_batch.unwrap_or(max_evals), seconds_per_eval })
-}
-
-/// Returns the seconds that a call with `rows` rows takes: the best of three.
-fn time_call(denoiser: &mut Denoiser, golden: &Golden, rows: u32) -> anyhow::Result<f64> {
-    let rows = rows as usize;
-    let len = golden.sample.len() / golden.count;
-    let cycle = |row: usize| row % golden.count;
-    let sample: Vec<f32> =
-        (0..rows).flat_map(|row| &golden.sample[cycle(row) * len..][..len]).copied().collect();
-    let timestep: Vec<f32> = (0..rows).map(|row| golden.timestep[cycle(row)]).collect();
-    let labels = golden.class_labels.as_deref().unwrap_or(&[0]);
-    let class_labels: Vec<i64> = (0..rows).map(|row| labels[row % labels.len()]).collect();
-    let batch = Batch { sample: &sample, timestep: &timestep, class_labels: &class_labels };
-    let mut out = Vec::new();
-    let mut best = f64::INFINITY;
-    for _ in 0..3 {
-        let started = Instant::now();
-        denoiser.evaluate(batch, &mut out)?;
-        best = best.min(started.elapsed().as_secs_f64());
-    }
-    Ok(best)
 }

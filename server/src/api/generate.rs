@@ -91,6 +91,10 @@ pub(crate) fn check(
         return faults.result();
     };
 
+    if parts.determinism == v1::Determinism::Strict && !model.determinism.strict {
+        let (model, why) = (model.manifest.name.clone(), model.determinism.why.clone());
+        return Err(Error::StrictUnavailable { model, why });
+    }
     let expect = message.expect.take();
     let checked = assemble(serving, model, message, parts);
     check_expected(expect.as_ref(), &checked.receipt)?;

@@ -1,6 +1,7 @@
 //! `ModelService`: the models being served.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ddpm_onnx::Denoiser;
 use ddpm_package::Kind;
@@ -10,6 +11,7 @@ use ddpm_proto::v1::model_service_server::ModelService;
 use tonic::{Request, Response, Status};
 
 use super::Serving;
+use crate::cost::{CostCurve, Costs};
 use crate::registry::Model;
 
 /// Lists the models.
@@ -21,7 +23,8 @@ impl ModelService for Models {
         &self,
         _: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
-        let models = self.0.registry.models().iter().map(describe).collect();
+        let models = self.0.registry.models().iter();
+        let models = models.map(|model| describe(model, &self.0.costs)).collect();
         Ok(Response::new(v1::ListModelsResponse { models }))
     }
 
@@ -31,11 +34,11 @@ impl ModelService for Models {
     ) -> Result<Response<v1::GetModelResponse>, Status> {
         let request = request.into_inner();
         let model = self.0.registry.find(&request.model, &request.version)?;
-        Ok(Response::new(v1::GetModelResponse { model: Some(describe(model)) }))
+        Ok(Response::new(v1::GetModelResponse { model: Some(describe(model, &self.0.costs)) }))
     }
 }
 
-fn describe(model: &Model) -> v1::Model {
+fn describe(model: &Model, costs: &Costs) -> v1::Model {
     let manifest = &model.manifest;
     let default = &manifest.default_sampler;
     let kind = match manifest.kind {
@@ -58,8 +61,19 @@ fn describe(model: &Model) -> v1::Model {
         default_num_steps: default.num_steps as u32,
         default_grid: default_grid.into(),
         default_grid_options,
-        strict: false,
-        call_costs: Vec::new(),
+        strict: model.determinism.strict,
+        call_costs: costs.with(model.id, call_costs),
         graph: Denoiser::GRAPH.into(),
     }
+}
+
+/// Returns the cost of calls of 1, 2, 4, … evals up to the largest.
+fn call_costs(curve: &CostCurve) -> Vec<v1::CallCost> {
+    let largest = curve.largest();
+    let powers = (0..32).map(|power| 1 << power).take_while(|evals| *evals < largest);
+    let cost = |evals| {
+        let time = Duration::try_from_secs_f64(curve.seconds(evals)).ok()?;
+        Some(v1::CallCost { evals, time: time.try_into().ok() })
+    };
+    powers.chain([largest]).filter_map(cost).collect()
 }

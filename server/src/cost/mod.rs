@@ -1,4 +1,5 @@
-//! What a call of a network costs, and whether its bits depend on the rest of the batch.
+//! What a call of a network costs: measured at start, refined while idle, kept in a cache, and
+//! corrected by every call while serving.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,6 +7,20 @@ use crate::scheduler::ModelId;
 
 mod curve;
 pub(crate) use curve::CostCurve;
+
+mod interference;
+#[cfg(test)]
+pub(crate) use interference::Reading;
+pub(crate) use interference::observe;
+
+mod calibration;
+pub(crate) use calibration::Calibration;
+
+mod cache;
+pub(crate) use cache::{CacheEntry, Key, Measured};
+
+mod start;
+pub(crate) use start::{Measurement, Upkeep, measure};
 
 /// The cost curves of all models, in the order of their ids: read for prices, corrected by the
 /// engine. Cheap to clone.

@@ -5,11 +5,11 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, error};
+use tracing::{debug, error, info, warn};
 
 use super::job::{Job, Parcels};
 use super::{Stats, Submission};
-use crate::cost::Costs;
+use crate::cost::{Calibration, Costs, observe};
 use crate::error::Error;
 use crate::request::Request;
 use crate::runtime::{Device, Outcome, RuntimeError, SlotStart, TickTimes, Work};
@@ -126,6 +126,30 @@ impl Core {
     /// Corrects the cost of calls by what a turn took.
     pub(crate) fn learn(&self, model: ModelId, evals: u32, time: Duration) {
         self.costs.lock()[model].record(evals, time.as_secs_f64());
+    }
+
+    /// Makes one call of a calibration; once it has settled, its curve replaces the one in use.
+    /// Returns whether there is more to measure.
+    pub(super) fn measure(&mut self, model: ModelId, calibration: &mut Calibration) -> bool {
+        let Some(size) = calibration.next_size() else { return false };
+        match observe(|| self.device.probe(model, size)) {
+            Ok(reading) => calibration.record(size, reading),
+            Err(error) => {
+                warn!(%error, model, "the cost of its calls cannot be measured");
+                return false;
+            }
+        }
+        if calibration.is_settled() {
+            let curve = calibration.curve();
+            info!(
+                model,
+                batch = curve.bulk(),
+                evals_per_second = format!("{:.0}", 1.0 / curve.seconds_per_eval()),
+                "the cost of its calls has settled"
+            );
+            self.costs.lock()[model] = curve;
+        }
+        !calibration.is_settled()
     }
 
     /// Drops the requests whose readers have left.

@@ -4,7 +4,8 @@
 //! Samples join and leave between calls, so a short request never waits for a long
 //! one. Requests whose readers have left, or whose deadline has passed, are dropped before the next
 //! call. [`Core`] is the state machine: it knows no thread and no clock, so simulations drive it
-//! through millions of schedules. This file gives it both. The thread ends in one of two ways:
+//! through millions of schedules. This file gives it both. While there is nothing to do, it goes
+//! on measuring what calls cost, see [`Upkeep`]. The thread ends in one of two ways:
 //!
 //! * when the last [`EngineHandle`] is dropped and every request is done;
 //! * at once, even if idle, when `abort` is cancelled: streams end with
@@ -12,6 +13,7 @@
 //!
 //! If a panic ends the thread, [`EngineHandle::ended`] is cancelled and the server stops.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,16 +21,18 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::admission::Permit;
-use crate::cost::Costs;
+use crate::cost::{Costs, Upkeep};
 use crate::error::Error;
 use crate::outbox::Outbox;
 use crate::principal::Principal;
 use crate::request::Request;
 use crate::runtime::Device;
+use crate::scheduler::ModelId;
 
 mod core;
 pub(crate) use self::core::{Core, Turn};
@@ -40,6 +44,9 @@ pub(crate) use stats::{Stats, StatsReading};
 
 /// Submissions that may wait for the engine.
 const INBOX: usize = 64;
+
+/// How long the engine must have been idle before it goes on measuring what calls cost.
+const QUIET: Duration = Duration::from_millis(300);
 
 /// How long the engine sleeps while every request waits for its reader.
 const BLOCKED_PAUSE: Duration = Duration::from_millis(1);
@@ -65,19 +72,23 @@ pub(crate) struct EngineHandle {
 impl EngineHandle {
     /// Starts the engine on a thread of its own.
     ///
+    /// * `upkeep`: what is left to measure of each model.
+    ///
     /// # Errors
     ///
     /// If the thread, or the runtime it waits on, cannot be created.
     pub(crate) fn start(
         device: Box<dyn Device>,
         costs: Costs,
+        upkeep: Vec<Upkeep>,
         abort: CancellationToken,
     ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
         let (inbox, submissions) = mpsc::channel(INBOX);
         let stats = Arc::new(Stats::default());
         let core = Core::new(device, costs, Arc::clone(&stats), Instant::now());
         let idle_runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-        let mut engine = Engine { core, stats: Arc::clone(&stats), idle_runtime };
+        let upkeep = upkeep.into_iter().enumerate().collect();
+        let mut engine = Engine { core, upkeep, stats: Arc::clone(&stats), idle_runtime };
         let ended = CancellationToken::new();
         // A panic drops it too.
         let guard = ended.clone().drop_guard();
@@ -111,6 +122,8 @@ impl EngineHandle {
 /// The thread's side of the engine.
 struct Engine {
     core: Core,
+    /// The models whose cost is still being measured.
+    upkeep: VecDeque<(ModelId, Upkeep)>,
     stats: Arc<Stats>,
     /// Lets an idle engine wait for a request or the abort, whichever comes first.
     idle_runtime: Runtime,
@@ -142,8 +155,7 @@ impl Engine {
     ) -> bool {
         if self.core.is_idle() {
             self.stats.idle();
-            let first = self.idle_runtime.block_on(abort.run_until_cancelled(submissions.recv()));
-            match first.flatten() {
+            match self.wait(submissions, abort) {
                 Some(submission) => self.core.accept(submission),
                 None => return false,
             }
@@ -155,6 +167,38 @@ impl Engine {
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
             }
         }
+    }
+
+    /// Waits for a submission, and measures meanwhile, one call at a time.
+    fn wait(
+        &mut self,
+        submissions: &mut mpsc::Receiver<Submission>,
+        abort: &CancellationToken,
+    ) -> Option<Submission> {
+        let mut pause = QUIET;
+        while let Some((model, upkeep)) = self.upkeep.front_mut() {
+            let pause = std::mem::replace(&mut pause, upkeep.calibration.pause());
+            let next = abort.run_until_cancelled(timeout(pause, submissions.recv()));
+            match self.idle_runtime.block_on(next) {
+                Some(Err(_)) => {}
+                None => return None,
+                Some(Ok(submission)) => return submission,
+            }
+            let model = *model;
+            if !self.core.measure(model, &mut upkeep.calibration) {
+                self.upkeep.pop_front().into_iter().for_each(|(_, upkeep)| keep(upkeep));
+            }
+        }
+        let next = abort.run_until_cancelled(submissions.recv());
+        self.idle_runtime.block_on(next).flatten()
+    }
+}
+
+/// Writes a measurement down, on a thread that may wait for the disk.
+fn keep(upkeep: Upkeep) {
+    let thread = thread::Builder::new().name("ddpm-cache".into());
+    if let Err(error) = thread.spawn(move || upkeep.keep()) {
+        debug!(%error, "a measurement is not kept");
     }
 }
 

@@ -39,7 +39,8 @@ impl TestEngine {
         let abort = CancellationToken::new();
         let device = Box::new(stub.device(LEN));
         let costs = Costs::new(vec![CostCurve::flat(1e-6, max_evals)]);
-        let (handle, thread) = EngineHandle::start(device, costs.clone(), abort.clone()).unwrap();
+        let (handle, thread) =
+            EngineHandle::start(device, costs.clone(), Vec::new(), abort.clone()).unwrap();
         let limits = Limits { max_held_bytes: memory, ..limits() };
         let admission = Admission::new(limits, costs);
         Self { handle: Some(handle), thread: Some(thread), admission, abort, stub }

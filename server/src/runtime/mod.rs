@@ -11,7 +11,7 @@ use crate::request::KnownImage;
 use crate::scheduler::ModelId;
 
 mod host;
-pub(crate) use host::{HostDevice, HostModel, Padding};
+pub(crate) use host::{HostDevice, HostModel, Inputs, Padding};
 
 mod evaluator;
 pub(crate) use evaluator::Evaluator;
@@ -102,6 +102,14 @@ pub(crate) trait Device: Send {
         work: &[Work<'_>],
         outcomes: &mut Vec<Result<Outcome, RuntimeError>>,
     ) -> Result<TickTimes, RuntimeError>;
+
+    /// Calls the network of a model on `evals` rows of its own, at least one, only to measure the
+    /// call. Returns the time inside it.
+    ///
+    /// # Errors
+    ///
+    /// If the network could not be run.
+    fn probe(&mut self, model: ModelId, evals: u32) -> Result<Duration, RuntimeError>;
 
     /// Frees the slot of a sample that nobody wants any more; does nothing if the slot is
     /// free already.

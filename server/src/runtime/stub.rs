@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ddpm_onnx::Batch;
 
-use super::{Evaluator, HostDevice, HostModel, Padding, RuntimeError};
+use super::{Evaluator, HostDevice, HostModel, Inputs, Padding, RuntimeError};
 
 /// Outputs half of each input plus small multiples of its timestep and label.
 #[derive(Debug, Clone, Default)]
@@ -39,14 +39,24 @@ impl Evaluator for Stub {
 }
 
 impl Stub {
-    /// Creates a device with one model of `len` elements and two classes.
-    pub(crate) fn device(&self, len: usize) -> HostDevice {
-        HostDevice::new(vec![HostModel {
+    /// Creates a model of `len` elements and two classes.
+    pub(crate) fn model(&self, len: usize) -> HostModel {
+        HostModel {
             network: Box::new(self.clone()),
             sample_len: len,
             output_len: len,
             classes: 2,
             padding: Padding::None,
-        }])
+            examples: Inputs {
+                sample: vec![0.5; len],
+                timestep: vec![10.0],
+                class_labels: vec![0],
+            },
+        }
+    }
+
+    /// Creates a device with one model.
+    pub(crate) fn device(&self, len: usize) -> HostDevice {
+        HostDevice::new(vec![self.model(len)])
     }
 }

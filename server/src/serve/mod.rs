@@ -20,10 +20,10 @@ use tracing::{error, info, warn};
 use crate::admission::Admission;
 use crate::api::{Services, Serving};
 use crate::config::Settings;
-use crate::cost::{CostCurve, Costs};
+use crate::cost::Costs;
 use crate::engine::EngineHandle;
 use crate::fingerprint::fingerprint;
-use crate::registry::{Cost, Registry, Source};
+use crate::registry::{LoadOptions, LoadedModels, Registry, Source};
 use crate::runtime::HostDevice;
 
 /// How long connections have to close once nothing is in flight.
@@ -67,18 +67,19 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         "device"
     );
     let source = settings.models.clone().map_or(Source::Embedded, Source::Folder);
-    let (registry, networks) = Registry::load(&source, runtime, &device, settings.max_batch)?;
-    let curve = |model: &crate::registry::Model| {
-        let Cost { max_evals, seconds_per_eval } = model.cost;
-        CostCurve::new(&[
-            (1, seconds_per_eval),
-            (max_evals, f64::from(max_evals) * seconds_per_eval),
-        ])
+    let fingerprint = fingerprint(runtime, &device);
+    let options = LoadOptions {
+        runtime,
+        device: &device,
+        fingerprint: &fingerprint,
+        max_batch: settings.max_batch,
+        cache_dir: settings.cache_dir.as_deref(),
     };
-    let costs = Costs::new(registry.models().iter().map(curve).collect());
+    let LoadedModels { registry, networks, curves, upkeep } = Registry::load(&source, &options)?;
+    let costs = Costs::new(curves);
     let abort = CancellationToken::new();
     let host = Box::new(HostDevice::new(networks));
-    let (engine, thread) = EngineHandle::start(host, costs.clone(), abort.clone())?;
+    let (engine, thread) = EngineHandle::start(host, costs.clone(), upkeep, abort.clone())?;
     let serving = Serving {
         registry,
         engine,
@@ -87,7 +88,7 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         stop: abort.clone(),
         checks: Arc::new(Semaphore::new(max_concurrent_checks())),
         streams: TaskTracker::new(),
-        fingerprint: fingerprint(runtime, &device),
+        fingerprint,
         onnxruntime_version: runtime.version().into(),
         device,
     };

@@ -34,6 +34,10 @@ impl EngineDevice for Deadly {
         self.0.tick(model, work, outcomes)
     }
 
+    fn probe(&mut self, model: usize, evals: u32) -> Result<Duration, RuntimeError> {
+        self.0.probe(model, evals)
+    }
+
     fn release(&mut self, slot: Slot) {
         self.0.release(slot);
     }
@@ -46,14 +50,17 @@ impl EngineDevice for Deadly {
 /// Loads a server with its own device.
 fn ordinary() -> Loaded {
     let args = Args::parse_from(["ddpm-server", "--device", "cpu", "--max-batch", "1"]);
-    load(Settings::new(args).unwrap()).unwrap()
+    // Tests leave nothing in the user's home.
+    let settings = Settings { cache_dir: None, ..Settings::new(args).unwrap() };
+    load(settings).unwrap()
 }
 
 /// Loads a server with another device.
 fn with_device(device: Box<dyn EngineDevice>) -> Loaded {
     let mut loaded = ordinary();
     let costs = loaded.serving.costs.clone();
-    let (handle, thread) = EngineHandle::start(device, costs, loaded.abort.clone()).unwrap();
+    let (handle, thread) =
+        EngineHandle::start(device, costs, Vec::new(), loaded.abort.clone()).unwrap();
     Arc::get_mut(&mut loaded.serving).unwrap().engine = handle;
     loaded.engine = thread;
     loaded

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ddpm_diffusion::{Kernel, Known, Noise, State};
-use ddpm_onnx::Batch;
 
 use super::{Device, Evaluator, Outcome, RuntimeError, Slot, SlotStart, TickTimes, Work};
 use crate::request::KnownImage;
 use crate::scheduler::ModelId;
+
+mod inputs;
+pub(crate) use inputs::Inputs;
 
 /// How calls of the network are padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub(crate) struct HostModel {
     /// The number of classes, which is also the label for no class.
     pub(crate) classes: usize,
     pub(crate) padding: Padding,
+    /// Rows to measure calls with; at least one.
+    pub(crate) examples: Inputs,
 }
 
 /// A device whose samples live in host memory.
@@ -58,12 +62,38 @@ struct Sample {
     known: Option<Arc<KnownImage>>,
 }
 
-/// The rows of one call of the network.
-#[derive(Default)]
-struct Inputs {
-    sample: Vec<f32>,
-    timestep: Vec<f32>,
-    class_labels: Vec<i64>,
+impl HostModel {
+    /// Calls the network on padded inputs. Returns the time inside the call.
+    pub(crate) fn call(
+        &mut self,
+        inputs: &mut Inputs,
+        outputs: &mut Vec<f32>,
+    ) -> Result<Duration, RuntimeError> {
+        inputs.pad(self.padding.rows(inputs.rows()));
+        let started = Instant::now();
+        self.network.evaluate(inputs.batch(), outputs)?;
+        Ok(started.elapsed())
+    }
+
+    /// Calls the network on `evals` of its examples. Returns the time inside the call.
+    ///
+    /// * `inputs`, `outputs`: scratch space.
+    ///
+    /// # Errors
+    ///
+    /// If the network could not be run.
+    pub(crate) fn probe(
+        &mut self,
+        evals: u32,
+        inputs: &mut Inputs,
+        outputs: &mut Vec<f32>,
+    ) -> Result<Duration, RuntimeError> {
+        inputs.clear();
+        for row in 0..evals as usize {
+            inputs.push_row(&self.examples, row % self.examples.rows());
+        }
+        self.call(inputs, outputs)
+    }
 }
 
 impl HostDevice {
@@ -94,44 +124,10 @@ impl HostDevice {
                 self.inputs.push(sample.state.u(), item.row.c_in, item.row.t, label);
             }
         }
-        let rows = self.inputs.timestep.len();
-        if rows == 0 {
+        if self.inputs.rows() == 0 {
             return Ok(Duration::ZERO);
         }
-        let model = &mut self.models[model].0;
-        self.inputs.pad(model.padding.rows(rows));
-        let started = Instant::now();
-        model.network.evaluate(self.inputs.batch(), &mut self.outputs)?;
-        Ok(started.elapsed())
-    }
-}
-
-impl Inputs {
-    fn clear(&mut self) {
-        self.sample.clear();
-        self.timestep.clear();
-        self.class_labels.clear();
-    }
-
-    fn push(&mut self, u: &[f32], c_in: f64, t: f64, label: i64) {
-        let scale = c_in as f32;
-        self.sample.extend(u.iter().map(|u| scale * u));
-        self.timestep.push(t as f32);
-        self.class_labels.push(label);
-    }
-
-    /// Repeats the first row until there are `rows`.
-    fn pad(&mut self, rows: usize) {
-        let len = self.sample.len() / self.timestep.len();
-        while self.timestep.len() < rows {
-            self.sample.extend_from_within(..len);
-            self.timestep.push(self.timestep[0]);
-            self.class_labels.push(self.class_labels[0]);
-        }
-    }
-
-    fn batch(&self) -> Batch<'_> {
-        Batch { sample: &self.sample, timestep: &self.timestep, class_labels: &self.class_labels }
+        self.models[model].0.call(&mut self.inputs, &mut self.outputs)
     }
 }
 
@@ -170,6 +166,10 @@ impl Device for HostDevice {
             first += item.row.evals.count();
         }
         Ok(TickTimes { network, kernel: started.elapsed().saturating_sub(network) })
+    }
+
+    fn probe(&mut self, model: ModelId, evals: u32) -> Result<Duration, RuntimeError> {
+        self.models[model].0.probe(evals, &mut self.inputs, &mut self.outputs)
     }
 
     fn release(&mut self, slot: Slot) {
