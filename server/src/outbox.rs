@@ -271,16 +271,23 @@ impl Reader {
     /// Waits for contents, and takes a part of them. Cancel safe.
     pub(crate) async fn take(&mut self) -> Parcel {
         loop {
-            let taken = {
-                let mut contents = self.0.lock();
-                contents.has_news.then(|| contents.take())
-            };
-            if let Some((parcel, due)) = taken {
-                self.0.due.fetch_sub(due, Ordering::Relaxed);
+            if let Some(parcel) = self.try_take() {
                 return parcel;
             }
             self.0.changed.notified().await;
         }
+    }
+
+    /// Takes a part of the contents; `None` if there is nothing new.
+    pub(crate) fn try_take(&mut self) -> Option<Parcel> {
+        let mut contents = self.0.lock();
+        if !contents.has_news {
+            return None;
+        }
+        let (parcel, due) = contents.take();
+        drop(contents);
+        self.0.due.fetch_sub(due, Ordering::Relaxed);
+        Some(parcel)
     }
 }
 

@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ddpm_proto::v1;
 use ddpm_proto::v1::generate_event::Event;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +27,9 @@ pub(crate) use events::Events;
 use events::{ClientLeft, EventSender};
 
 mod packing;
+
+mod script;
+pub(crate) use script::Script;
 
 /// Shortest time between two progress events.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
@@ -60,14 +62,9 @@ impl From<ClientLeft> for Ending {
 pub(crate) struct EventStream {
     events: EventSender,
     patience: Patience,
-    /// Number of the next event.
-    sequence: u64,
-    checked: Arc<Checked>,
+    script: Script,
     started: Instant,
     last_progress: Instant,
-    encode_time: Duration,
-    /// Samples answered with a `SampleError`.
-    failed: u32,
 }
 
 impl EventStream {
@@ -81,17 +78,9 @@ impl EventStream {
     ) -> Events {
         let (events, receiver) = events::channel();
         let now = Instant::now();
-        let accepted = accepted(&checked, forecast);
-        let mut stream = Self {
-            events,
-            patience,
-            sequence: 0,
-            checked: Arc::new(checked),
-            started: now,
-            last_progress: now,
-            encode_time: Duration::ZERO,
-            failed: 0,
-        };
+        let script = Script::new(checked);
+        let accepted = script.accepted(forecast);
+        let mut stream = Self { events, patience, script, started: now, last_progress: now };
         tasks.spawn(async move {
             let ending = stream.run(accepted, reader).await;
             stream.end(ending.err());
@@ -99,8 +88,8 @@ impl EventStream {
         receiver
     }
 
-    async fn run(&mut self, accepted: v1::Accepted, mut reader: Reader) -> Result<(), Ending> {
-        self.send(Event::Accepted(accepted), None).await?;
+    async fn run(&mut self, accepted: Event, mut reader: Reader) -> Result<(), Ending> {
+        self.send(accepted, None).await?;
         loop {
             let mut parcel = tokio::select! {
                 parcel = reader.take() => parcel,
@@ -111,8 +100,8 @@ impl EventStream {
             match end {
                 None => self.report_progress(&account).await?,
                 Some(Ok(())) => {
-                    let completed = self.completed(&account);
-                    return self.send(Event::Completed(completed), None).await;
+                    let completed = self.script.completed(&account);
+                    return self.send(completed, None).await;
                 }
                 Some(Err(error)) => return Err(Ending::Failed(error)),
             }
@@ -133,8 +122,7 @@ impl EventStream {
 
     /// Hands an event to the connection.
     async fn send(&mut self, event: Event, unread: Option<Unread>) -> Result<(), Ending> {
-        let message = v1::GenerateEvent { sequence: self.sequence, event: Some(event) };
-        self.sequence += 1;
+        let message = self.script.number(event);
         let Patience { stall, stop } = &self.patience;
         let stopped = async {
             stop.cancelled().await;
@@ -158,8 +146,8 @@ impl EventStream {
             Some(Ending::Failed(error)) => error.to_string(),
         };
         info!(
-            request_id = self.checked.request.request_id,
-            model = self.checked.receipt.model,
+            request_id = self.script.checked.request.request_id,
+            model = self.script.checked.receipt.model,
             seconds = self.started.elapsed().as_secs_f64(),
             "{outcome}"
         );
@@ -173,56 +161,17 @@ impl EventStream {
             return Ok(());
         }
         self.last_progress = Instant::now();
-        let total = self.checked.request.indices.len();
-        let progress = v1::Progress {
-            samples_waiting: (total - account.samples_begun) as u32,
-            samples_running: (account.samples_begun - account.samples_done) as u32,
-            samples_done: account.samples_done as u32,
-            evals_done: account.evals,
-            eta: account.eta.and_then(|eta| eta.try_into().ok()),
-        };
-        self.send(Event::Progress(progress), None).await
+        self.send(self.script.progress(account), None).await
     }
 
     /// Encodes a parcel and counts the samples that fail on the way.
     async fn encode(&mut self, parcel: Parcel) -> Vec<Event> {
-        let checked = Arc::clone(&self.checked);
+        let checked = Arc::clone(&self.script.checked);
         let started = Instant::now();
         let encode = move |parcel| encoding::events(&checked, parcel);
         let events = encoding::on_blocking_thread(parcel, encode).await;
-        self.encode_time += started.elapsed();
-        let failed = events.iter().filter(|event| matches!(event, Event::SampleError(_)));
-        self.failed += failed.count() as u32;
+        self.script.count(&events, started.elapsed());
         events
-    }
-
-    fn completed(&self, account: &Account) -> v1::Completed {
-        let duration = |time: Duration| time.try_into().ok();
-        v1::Completed {
-            samples: account.samples_done as u32 - self.failed,
-            failed: self.failed,
-            ticks: account.ticks,
-            evals: account.evals,
-            first_tick: account.first_tick,
-            last_tick: account.last_tick,
-            queue_time: duration(account.queue_time),
-            compute_time: duration(account.compute_time),
-            encode_time: duration(self.encode_time),
-            blocked_time: duration(account.blocked_time),
-            unfinished: (self.checked.request.indices.len() - account.samples_done) as u32,
-        }
-    }
-}
-
-fn accepted(checked: &Checked, forecast: &Forecast) -> v1::Accepted {
-    let eta = Duration::try_from_secs_f64(forecast.eta);
-    v1::Accepted {
-        request_id: checked.request.request_id.clone(),
-        receipt: Some(checked.receipt.clone()),
-        evals_per_sample: checked.request.program.evals(),
-        total_evals: checked.request.evals(),
-        queue_position: forecast.queue_position,
-        eta: eta.ok().and_then(|eta| eta.try_into().ok()),
     }
 }
 
