@@ -39,6 +39,7 @@ impl TestServer {
         let mut shell = Command::new("sh");
         shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(server.get_program());
         shell.args(server.get_args()).env("DDPM_DEVICE", "cpu").env("NO_COLOR", "1");
+        shell.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
         Self::spawn(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
     }
 
@@ -128,6 +129,8 @@ fn command(args: &[&str]) -> Command {
     command
         .args(["--listen", "127.0.0.1:0"])
         .env("DDPM_DEVICE", "cpu")
+        // What servers measure is shared, and not left in the home of whoever runs the tests.
+        .env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"))
         .args(args)
         .env("NO_COLOR", "1")
         .env("RUST_LOG", "info,ort=warn")

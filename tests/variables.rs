@@ -10,6 +10,7 @@ async fn empty_variables_count_as_unset_and_switches_are_on_for_1() {
         ("DDPM_SPIN", "1"),
         ("DDPM_INSECURE", "no"),
         ("DDPM_MAX_BATCH", ""),
+        ("DDPM_CACHE_DIR", ""),
         ("DDPM_DRAIN_SECONDS", ""),
         ("DDPM_MODELS", ""),
     ];

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ddpm_diffusion::Parameterisation;
 use ddpm_onnx::{Denoiser, Device, Runtime};
 use ddpm_package::{Comparison, MANIFEST_FILE, Manifest, Package};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::cost::{CacheEntry, CostCurve, Key, Measurement, Upkeep, measure};
 use crate::determinism::Determinism;
@@ -216,6 +216,8 @@ fn report(manifest: &Manifest, device: &Device, golden: Comparison, measurement:
         },
         "loaded"
     );
+    debug!(model = manifest.name, points = ?upkeep.calibration.points(), "measured");
+    debug!(model = manifest.name, determinism.strict, determinism.why, "swept");
     if !determinism.strict {
         warn!(
             model = manifest.name,

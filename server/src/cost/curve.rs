@@ -406,6 +406,20 @@ mod tests {
     }
 
     #[test]
+    fn recording_allocates_nothing() {
+        let mut curve = curve(|size| 0.001 * (1.0 + size));
+        let places = |curve: &CostCurve| {
+            (curve.points.as_ptr(), curve.blocks.as_ptr(), curve.blocks.capacity())
+        };
+        let before = places(&curve);
+        // Falling times make one block of many, rising ones one block of each.
+        for (size, seconds) in SIZES.into_iter().flat_map(|size| [(size, 0.1), (25 - size, 0.1)]) {
+            curve.record(size, seconds);
+        }
+        assert_eq!(places(&curve), before);
+    }
+
+    #[test]
     fn calls_that_say_nothing_change_nothing() {
         let before = curve(|size| 0.001 * (1.0 + size));
         let mut after = before.clone();
