@@ -56,3 +56,6 @@ mod embedded;
 mod fingerprint;
 
 mod error;
+
+#[cfg(test)]
+mod simulation;

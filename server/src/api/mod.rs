@@ -32,6 +32,12 @@ mod stream;
 
 mod wire;
 
+#[cfg(test)]
+pub(crate) use generate::Checked;
+
+#[cfg(test)]
+pub(crate) use stream::{Script, events_of};
+
 /// The state that all services share.
 #[derive(Debug)]
 pub(crate) struct Serving {

@@ -175,5 +175,11 @@ impl EventStream {
     }
 }
 
+/// Encodes a parcel at once.
+#[cfg(test)]
+pub(crate) fn events_of(script: &Script, parcel: Parcel) -> Vec<Event> {
+    encoding::events(&script.checked, parcel)
+}
+
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use ddpm_diffusion::{Label, Program, Row};
 use ddpm_package::Manifest;
+use ddpm_proto::v1;
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
