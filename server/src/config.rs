@@ -184,7 +184,12 @@ pub enum ConfigError {
         "cannot listen on {text:?} ({why}): give an address and a port from 0 to 65535, such as \
          127.0.0.1:50051, [::1]:0 or localhost:50051"
     )]
-    Address { text: String, why: String },
+    Address {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// One of two options that need each other is missing.
     #[error(
         "--trusted-proxy and --principal-header need each other: the first says whose word to \
@@ -196,7 +201,12 @@ pub enum ConfigError {
         "--drain-delay-seconds {delay} leaves nothing of --drain-seconds {drain} for accepted \
          requests: lower the first or raise the second"
     )]
-    LongDelay { delay: u64, drain: u64 },
+    LongDelay {
+        /// The delay, in seconds.
+        delay: u64,
+        /// The drain, in seconds.
+        drain: u64,
+    },
 }
 
 /// Where the server listens without an option.

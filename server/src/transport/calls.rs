@@ -5,8 +5,6 @@ use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -15,20 +13,17 @@ use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 use tonic::transport::server::TcpConnectInfo;
 
+use super::CallService;
+use super::place::{Host, StreamPlace};
 use super::reply::{self, Reply};
 use super::streams::Streams;
-use super::{CallService, Connections, Shared, StreamPlace};
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::principal::Principal;
 
-/// When to call again if too many calls are open.
-const RETRY: Duration = Duration::from_secs(1);
-
 /// The service of one connection.
 pub(super) struct Calls<S> {
-    pub(super) shared: Arc<Shared>,
-    pub(super) connection: u64,
+    pub(super) host: Host,
     pub(super) streams: Streams,
     pub(super) peer: SocketAddr,
     pub(super) local: Option<SocketAddr>,
@@ -44,9 +39,9 @@ impl<S: CallService> hyper::service::Service<Request<Incoming>> for Calls<S> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let reading = self.streams.begin();
-        let stop = self.shared.stop.clone();
+        let stop = self.host.shared.stop.clone();
         let prepared = self.prepare(request);
-        let service = self.service.clone();
+        let (service, host) = (self.service.clone(), self.host.clone());
         Box::pin(async move {
             let (response, place) = match prepared {
                 Ok((request, deadline, place)) => {
@@ -60,6 +55,7 @@ impl<S: CallService> hyper::service::Service<Request<Incoming>> for Calls<S> {
                 }
                 Err(error) => (Status::from(error).into_http(), None),
             };
+            host.answered();
             Ok(response.map(|body| Reply::new(body, reading, stop, place)))
         })
     }
@@ -72,7 +68,7 @@ impl<S> Calls<S> {
     fn prepare(&self, mut request: Request<Incoming>) -> Result<Prepared, Error> {
         let now = Instant::now().into_std();
         let deadline = Deadline::from_headers(request.headers(), now)?;
-        let place = StreamPlace::open(&self.shared, self.connection)?;
+        let place = self.host.place()?;
         let principal = self.principal(&request);
         let connection = TcpConnectInfo { local_addr: self.local, remote_addr: Some(self.peer) };
         let extensions = request.extensions_mut();
@@ -86,22 +82,10 @@ impl<S> Calls<S> {
 
     fn principal(&self, request: &Request<Incoming>) -> Principal {
         let peer = self.peer.ip();
-        match &self.shared.proxies {
+        match &self.host.shared.proxies {
             Some(proxies) if proxies.contains(peer) => proxies.principal(peer, request.headers()),
             _ => Principal::of_address(peer),
         }
-    }
-}
-
-impl StreamPlace {
-    fn open(shared: &Arc<Shared>, connection: u64) -> Result<Self, Error> {
-        let opened = shared.table().open_stream(connection);
-        opened.map_err(|full| Error::Full {
-            what: full.what,
-            limit: full.limit as u64,
-            retry_after: RETRY,
-        })?;
-        Ok(Self { connections: Connections::clone(&shared.connections), connection })
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use super::calls::Calls;
+use super::place::Host;
 use super::streams::Streams;
 use super::table::Place;
 use super::wire::{Wire, WireBounds};
@@ -66,10 +67,10 @@ pub(super) async fn serve<S: CallService>(
     let _closed = Closed { connections: Connections::clone(&connections), id: place.id };
     // An error shows again when the connection is read.
     let _ = io.set_nodelay(true);
+    let host = Host::new(Arc::clone(&shared), place.id);
     let streams = Streams::new(shared.bounds.stall);
     let calls = Calls {
-        shared: Arc::clone(&shared),
-        connection: place.id,
+        host: host.clone(),
         streams: streams.clone(),
         peer,
         local: io.local_addr().ok(),
@@ -99,7 +100,7 @@ pub(super) async fn serve<S: CallService>(
             () = place.leave.cancelled(), if end.is_none() => {
                 end = Some(Instant::now() + LEAVE_FOR_ANOTHER);
             }
-            () = shared.goaway.cancelled(), if !told => told = true,
+            () = host.leaves(), if !told => told = true,
             () = shared.closing.cancelled(), if !closing => closing = true,
             () = sleep_until(look), if end.is_none() => {
                 let idle_since = connections.lock().idle_since(id);

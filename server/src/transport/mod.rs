@@ -7,7 +7,7 @@
 //! * [`wire`]: silent connections, half frames, floods of frames (by [`frames`] and [`tokens`]),
 //!   peers that take nothing;
 //! * [`connection`]: one connection; streams, windows, headers; idle ones are told to go away;
-//! * [`calls`]: each call gets its principal and its deadline;
+//! * [`calls`]: each call gets a place, its principal and its deadline;
 //! * [`reply`] and [`streams`]: answers that are not read are reset; a server that stops says so.
 //!
 //! The end has an order too: [`Transport::go_away`] tells peers to call elsewhere, while their
@@ -21,7 +21,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -39,6 +39,8 @@ mod calls;
 mod connection;
 
 mod frames;
+
+mod place;
 
 mod reply;
 
@@ -125,19 +127,6 @@ impl Connections {
     }
 }
 
-/// The place of a stream; dropped when its answer is over.
-#[derive(Debug)]
-struct StreamPlace {
-    connections: Connections,
-    connection: u64,
-}
-
-impl Drop for StreamPlace {
-    fn drop(&mut self) {
-        self.connections.lock().end_stream(self.connection, Instant::now());
-    }
-}
-
 impl Transport {
     /// Starts to accept and serve connections.
     pub(crate) fn start(
@@ -160,8 +149,10 @@ impl Transport {
         Self { shared }
     }
 
-    /// Tells every peer that is connected to call elsewhere. Open calls go on; connections that
-    /// come later are served, so that they hear why their calls are refused.
+    /// Tells every peer that is connected to call elsewhere: at once if it has no open call,
+    /// else when those are over or it calls anew, since clients fail calls that they begin on a
+    /// connection that goes away. Open calls go on. Connections that come later are served, so
+    /// that they hear why their calls are refused.
     pub(crate) fn go_away(&self) {
         self.shared.goaway.cancel();
     }
@@ -182,3 +173,6 @@ impl Transport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,6 +124,7 @@ impl ConnectionTable {
     }
 
     /// Returns the number of open connections.
+    #[cfg(test)]
     pub(super) fn connections(&self) -> usize {
         self.open.len()
     }
