@@ -39,6 +39,7 @@ async fn answers(client: &Client) -> bool {
 async fn silent_connections_and_half_requests_are_closed_within_ten_seconds() {
     let server = TestServer::start(&[]);
     let client = server.client().await;
+    assert!(answers(&client).await);
     let silent = connect(&server);
     let mut half = connect(&server);
     half.write_all(&[GREETING, HALF_HEADERS].concat()).unwrap();

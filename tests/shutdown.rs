@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ddpm_client::{Client, Code, Error, Event, Indices, Refusal, Request};
+use ddpm_client::{Client, Code, Delivery, Error, Event, Frames, Indices, Refusal, Request, Watch};
 
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -107,17 +107,21 @@ async fn health(server: &TestServer) -> ServingStatus {
 async fn health_says_not_serving_while_requests_are_still_accepted() {
     let server = TestServer::start(&["--drain-seconds", "60", "--drain-delay-seconds", "2"]);
     assert_eq!(health(&server).await, ServingStatus::Serving);
+    let endless = Request::new("glyphs", Indices::first(5000)).num_steps(1000);
+    let client = server.client().await;
+    let _running = client.generate(endless).await.unwrap();
     server.signal("TERM");
     while health(&server).await == ServingStatus::Serving {}
     assert_eq!(server.sample(glyphs(1)).await.samples.len(), 1);
-    assert_eq!(draining(&server.client().await).await.reason.as_deref(), Some("DRAINING"));
-    assert_eq!(server.wait().0.code(), Some(0));
+    assert_eq!(draining(&client).await.reason.as_deref(), Some("DRAINING"));
+    assert_eq!(health(&server).await, ServingStatus::NotServing);
 }
 
 #[tokio::test]
 async fn a_drain_with_a_reader_that_takes_nothing_ends_in_time() {
     let server = TestServer::start(&["--drain-seconds", "1"]);
-    let watch = Watch { delivery: Delivery::All, ..Watch::default() };
+    let (frames, delivery) = (Frames::X0, Delivery::All);
+    let watch = Watch { indices: Vec::new(), frames, every_steps: 1, format: None, delivery };
     let endless = Request::new("glyphs", Indices::first(5000)).num_steps(1000).watch(watch);
     let mut running = server.client().await.generate(endless).await.unwrap();
     assert!(matches!(running.next().await.unwrap(), Some(Event::Accepted(_))));
