@@ -212,6 +212,9 @@ pub enum ConfigError {
 /// Where the server listens without an option.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
 
+/// How long after the stall time a stream is reset whose status is not read either.
+const UNREAD_STATUS: Duration = Duration::from_secs(4);
+
 /// With up to 4 s for closing, this fits into the 30 s that Kubernetes gives a container.
 const DRAIN_SECONDS: u64 = 25;
 
@@ -313,13 +316,14 @@ fn bounds(args: &Args) -> Bounds {
     let per_peer = || default_peer_connections(connections);
     let defaults = Bounds::default();
     let number = |value: Option<NonZeroU32>, default| value.map_or(default, NonZeroU32::get);
-    let idle = args.idle_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+    let seconds = |value: NonZeroU32| Duration::from_secs(u64::from(value.get()));
     Bounds {
         connections,
         peer_connections: args.max_peer_connections.map_or_else(per_peer, count),
         connection_streams: number(args.max_streams, defaults.connection_streams),
         peer_frames: number(args.peer_frames_per_second, defaults.peer_frames),
-        idle: idle.unwrap_or(defaults.idle),
+        idle: args.idle_seconds.map_or(defaults.idle, seconds),
+        stall: args.stall_seconds.map_or(defaults.stall, |stall| seconds(stall) + UNREAD_STATUS),
         ..defaults
     }
 }

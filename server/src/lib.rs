@@ -36,10 +36,6 @@ mod deadline;
 
 mod api;
 
-mod principal;
-
-mod deadline;
-
 mod request;
 
 mod admission;

@@ -120,7 +120,7 @@ mod tests {
         let (held, freed) = tokio::sync::oneshot::channel::<()>();
         streams.execute(async move {
             let _held = held;
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         });
         reading.set_waiting(Some(Instant::now()));
         let start = Instant::now();
