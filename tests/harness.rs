@@ -38,6 +38,7 @@ impl TestServer {
         let server = command(&[]);
         let mut shell = Command::new("sh");
         shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(server.get_program());
+        shell.env("DDPM_LISTEN", "127.0.0.1:0");
         shell.args(server.get_args()).env("DDPM_DEVICE", "cpu").env("NO_COLOR", "1");
         shell.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
         Self::spawn(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
@@ -127,7 +128,8 @@ pub(crate) fn fails_to_start(args: &[&str]) -> (i32, String) {
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(binary("ddpm-server"));
     command
-        .args(["--listen", "127.0.0.1:0"])
+        // An argument takes its place.
+        .env("DDPM_LISTEN", "127.0.0.1:0")
         .env("DDPM_DEVICE", "cpu")
         // What servers measure is shared, and not left in the home of whoever runs the tests.
         .env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"))

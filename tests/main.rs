@@ -10,6 +10,7 @@
 //! * `packages`: bad packages are refused at startup, with the reason;
 //! * `cancellation`: clients that leave free what they held;
 //! * `overload`: a full server refuses requests and says when to retry;
+//! * `connections`: connections that do nothing, or too much, are bounded;
 //! * `shutdown`: a signal drains, a second one stops at once;
 //! * `logs`: a log that cannot be written never fails work;
 //! * `variables`: empty variables count as unset;
@@ -43,6 +44,8 @@ mod packages;
 mod cancellation;
 
 mod overload;
+
+mod connections;
 
 mod shutdown;
 

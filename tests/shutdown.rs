@@ -1,8 +1,12 @@
 //! A signal drains, a second one stops at once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ddpm_client::{Client, Code, Error, Event, Indices, Refusal, Request};
+use ddpm_client::{Client, Code, Delivery, Error, Event, Frames, Indices, Refusal, Request, Watch};
+
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{TestServer, glyphs};
 
@@ -65,6 +69,69 @@ async fn a_second_signal_stops_at_once() {
     server.signal("TERM");
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(143), "{log}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_streams_as_stopped() {
+    let server = TestServer::start(&["--drain-seconds", "600"]);
+    let endless = Request::new("glyphs", Indices::first(5000)).num_steps(1000);
+    let client = server.client().await;
+    let mut running = client.generate(endless).await.unwrap();
+    assert!(matches!(running.next().await.unwrap(), Some(Event::Accepted(_))));
+    server.signal("TERM");
+    draining(&client).await;
+    server.signal("INT");
+    let start = Instant::now();
+    match running.collect().await {
+        Err(Error::Refused(refusal)) => {
+            assert_eq!(refusal.code, Code::Unavailable);
+            assert_eq!(refusal.reason.as_deref(), Some("STOPPED"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(130), "{log}");
+    assert!(log.contains("stopping at once"), "{log}");
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+/// Returns what a health check says of the server.
+async fn health(server: &TestServer) -> ServingStatus {
+    let endpoint = tonic::transport::Endpoint::new(server.address().to_owned()).unwrap();
+    let mut client = HealthClient::new(endpoint.connect().await.unwrap());
+    let answer = client.check(HealthCheckRequest { service: String::new() }).await.unwrap();
+    answer.into_inner().status()
+}
+
+#[tokio::test]
+async fn health_says_not_serving_while_requests_are_still_accepted() {
+    let server = TestServer::start(&["--drain-seconds", "60", "--drain-delay-seconds", "2"]);
+    assert_eq!(health(&server).await, ServingStatus::Serving);
+    let endless = Request::new("glyphs", Indices::first(5000)).num_steps(1000);
+    let client = server.client().await;
+    let _running = client.generate(endless).await.unwrap();
+    server.signal("TERM");
+    while health(&server).await == ServingStatus::Serving {}
+    assert_eq!(server.sample(glyphs(1)).await.samples.len(), 1);
+    assert_eq!(draining(&client).await.reason.as_deref(), Some("DRAINING"));
+    assert_eq!(health(&server).await, ServingStatus::NotServing);
+}
+
+#[tokio::test]
+async fn a_drain_with_a_reader_that_takes_nothing_ends_in_time() {
+    let server = TestServer::start(&["--drain-seconds", "1"]);
+    let (frames, delivery) = (Frames::X0, Delivery::All);
+    let watch = Watch { indices: Vec::new(), frames, every_steps: 1, format: None, delivery };
+    let endless = Request::new("glyphs", Indices::first(5000)).num_steps(1000).watch(watch);
+    let mut running = server.client().await.generate(endless).await.unwrap();
+    assert!(matches!(running.next().await.unwrap(), Some(Event::Accepted(_))));
+    // From here on nobody reads.
+    server.signal("TERM");
+    let start = Instant::now();
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(start.elapsed() < Duration::from_secs(1 + 4 + 2), "{:?}", start.elapsed());
+    drop(running);
 }
 
 #[tokio::test]

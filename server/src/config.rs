@@ -2,12 +2,16 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ddpm_onnx::DeviceChoice;
+use http::HeaderName;
+
+use crate::principal::TrustedProxies;
+use crate::transport::{Bounds, default_connections, default_peer_connections};
 
 /// Serves reverse diffusion over gRPC, batching single denoising steps across
 /// requests.
@@ -21,9 +25,10 @@ use ddpm_onnx::DeviceChoice;
 #[derive(Debug, Clone, Default, clap::Parser)]
 #[command(name = "ddpm-server", version)]
 pub struct Args {
-    /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:50051].
-    #[arg(long, env = "DDPM_LISTEN", value_name = "ADDR:PORT", value_parser = address)]
-    pub listen: Option<SocketAddr>,
+    /// Address to listen on, such as 127.0.0.1:50051, [::1]:50051 or localhost:50051; port 0
+    /// picks a free one [default: 127.0.0.1:50051].
+    #[arg(long, env = "DDPM_LISTEN", value_name = "HOST:PORT")]
+    pub listen: Option<String>,
 
     /// A model package or a folder of packages [default: the embedded models].
     #[arg(long, env = "DDPM_MODELS", value_name = "DIR")]
@@ -99,25 +104,56 @@ pub struct Args {
     #[arg(long, env = "DDPM_STALL_SECONDS", value_name = "S")]
     pub stall_seconds: Option<NonZeroU32>,
 
-    /// Seconds that accepted requests have to finish after a signal [default: 30].
+    /// Seconds that accepted requests have to finish after a signal; closing takes up to 4 more
+    /// [default: 25].
     #[arg(long, env = "DDPM_DRAIN_SECONDS", value_name = "S")]
     pub drain_seconds: Option<u64>,
+
+    /// Of these, seconds in which requests are still accepted while health checks already say
+    /// NOT_SERVING, for load balancers to notice [default: 0].
+    #[arg(long, env = "DDPM_DRAIN_DELAY_SECONDS", value_name = "S")]
+    pub drain_delay_seconds: Option<u64>,
+
+    /// Most connections [default: the limit of open files (`ulimit -n`) minus 64, at most 10000].
+    #[arg(long, env = "DDPM_MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<NonZeroU32>,
+
+    /// Most connections from one address [default: a quarter of --max-connections].
+    #[arg(long, env = "DDPM_MAX_PEER_CONNECTIONS", value_name = "N")]
+    pub max_peer_connections: Option<NonZeroU32>,
+
+    /// Most calls at the same time on one connection [default: 200].
+    #[arg(long, env = "DDPM_MAX_STREAMS", value_name = "N")]
+    pub max_streams: Option<NonZeroU32>,
+
+    /// HTTP/2 control frames per second that are read from one address; more wait
+    /// [default: 2000].
+    #[arg(long, env = "DDPM_PEER_FRAMES_PER_SECOND", value_name = "N")]
+    pub peer_frames_per_second: Option<NonZeroU32>,
+
+    /// Seconds until a connection without a call is told to go away [default: 300].
+    #[arg(long, env = "DDPM_IDLE_SECONDS", value_name = "S")]
+    pub idle_seconds: Option<NonZeroU32>,
+
+    /// Address of a proxy that names whom it speaks for; repeat it, or separate with commas.
+    /// Needs --principal-header. Bounds on one address do not apply to it.
+    #[arg(long, env = "DDPM_TRUSTED_PROXY", value_name = "ADDR", value_delimiter = ',')]
+    pub trusted_proxy: Vec<IpAddr>,
+
+    /// Header in which trusted proxies name whom they speak for, such as x-forwarded-for; its
+    /// last element counts.
+    #[arg(long, env = "DDPM_PRINCIPAL_HEADER", value_name = "NAME")]
+    pub principal_header: Option<HeaderName>,
 
     /// Allow an address that other machines can reach, without encryption or tokens.
     #[arg(long, env = "DDPM_INSECURE")]
     pub insecure: bool,
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "an IP address and a port from 0 to 65535, such as 127.0.0.1:50051 or [::1]:0".to_owned()
-    })
-}
-
 /// The settings of a server, with every default filled in.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Vec<SocketAddr>,
     pub(crate) models: Option<PathBuf>,
     pub(crate) device: DeviceChoice,
     pub(crate) ort_lib: Option<PathBuf>,
@@ -127,6 +163,9 @@ pub struct Settings {
     pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
+    pub(crate) drain_delay: Duration,
+    pub(crate) bounds: Bounds,
+    pub(crate) proxies: Option<TrustedProxies>,
 }
 
 pub(crate) use crate::admission::Limits;
@@ -140,16 +179,53 @@ pub enum ConfigError {
          listen on 127.0.0.1, or pass --insecure"
     )]
     Exposed(SocketAddr),
+    /// The address cannot be understood, or its name is unknown.
+    #[error(
+        "cannot listen on {text:?} ({why}): give an address and a port from 0 to 65535, such as \
+         127.0.0.1:50051, [::1]:0 or localhost:50051"
+    )]
+    Address {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// One of two options that need each other is missing.
+    #[error(
+        "--trusted-proxy and --principal-header need each other: the first says whose word to \
+         take, the second where it is"
+    )]
+    HalfTrust,
+    /// The delay is a part of the drain.
+    #[error(
+        "--drain-delay-seconds {delay} leaves nothing of --drain-seconds {drain} for accepted \
+         requests: lower the first or raise the second"
+    )]
+    LongDelay {
+        /// The delay, in seconds.
+        delay: u64,
+        /// The drain, in seconds.
+        drain: u64,
+    },
 }
+
+/// Where the server listens without an option.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
+
+/// How long after the stall time a stream is reset whose status is not read either.
+const UNREAD_STATUS: Duration = Duration::from_secs(4);
+
+/// With up to 4 s for closing, this fits into the 30 s that Kubernetes gives a container.
+const DRAIN_SECONDS: u64 = 25;
 
 /// The largest request message: room for a program of 100,000 rows.
 const MAX_REQUEST_BYTES: u64 = 16 << 20;
 
 impl Settings {
-    /// Returns the address to listen on.
+    /// Returns the addresses to listen on: the first that this machine has.
     #[must_use]
-    pub fn listen(&self) -> SocketAddr {
-        self.listen
+    pub fn listen(&self) -> &[SocketAddr] {
+        &self.listen
     }
 
     /// Fills in the defaults and checks settings that depend on each other.
@@ -158,11 +234,13 @@ impl Settings {
     ///
     /// [`ConfigError`], which says what to change.
     pub fn new(args: Args) -> Result<Self, ConfigError> {
-        let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
-        let listen = args.listen.unwrap_or(loopback);
-        if !listen.ip().is_loopback() && !args.insecure {
-            return Err(ConfigError::Exposed(listen));
+        let listen = addresses(args.listen.as_deref().unwrap_or(DEFAULT_ADDRESS))?;
+        let exposed = listen.iter().find(|address| !address.ip().is_loopback());
+        if let Some(exposed) = exposed.filter(|_| !args.insecure) {
+            return Err(ConfigError::Exposed(*exposed));
         }
+        let (drain, delay) = drain(args.drain_seconds, args.drain_delay_seconds)?;
+        let (bounds, proxies) = (bounds(&args), proxies(&args)?);
         let number = |value: Option<NonZeroU32>, default| value.map_or(default, NonZeroU32::get);
         let seconds = |value: NonZeroU32| Duration::from_secs(u64::from(value.get()));
         let max_requests = number(args.max_requests, 1024);
@@ -191,7 +269,10 @@ impl Settings {
                 max_principal_evals: args.principal_max_evals.map(|n| u64::from(n.get())),
                 stall: args.stall_seconds.map_or(Duration::from_secs(30), seconds),
             },
-            drain: Duration::from_secs(args.drain_seconds.unwrap_or(30)),
+            drain,
+            drain_delay: delay,
+            bounds,
+            proxies,
         })
     }
 }
@@ -204,9 +285,72 @@ fn cache_dir(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     Some(caches.join("ddpm-server"))
 }
 
+/// Resolves what to listen on; loopback addresses come first.
+fn addresses(text: &str) -> Result<Vec<SocketAddr>, ConfigError> {
+    let failed = |why: String| ConfigError::Address { text: text.into(), why };
+    let found = text.to_socket_addrs().map_err(|error| failed(error.to_string()))?;
+    let mut found: Vec<SocketAddr> = found.collect();
+    if found.is_empty() {
+        return Err(failed("the name has no address".into()));
+    }
+    found.sort_by_key(|address| !address.ip().is_loopback());
+    Ok(found)
+}
+
+/// Returns the time of the drain, and how much of it requests are still accepted.
+fn drain(
+    seconds: Option<u64>,
+    delay_seconds: Option<u64>,
+) -> Result<(Duration, Duration), ConfigError> {
+    let (drain, delay) = (seconds.unwrap_or(DRAIN_SECONDS), delay_seconds.unwrap_or(0));
+    if delay > 0 && delay >= drain {
+        return Err(ConfigError::LongDelay { delay, drain });
+    }
+    Ok((Duration::from_secs(drain), Duration::from_secs(delay)))
+}
+
+/// Returns the bounds of the transport.
+fn bounds(args: &Args) -> Bounds {
+    let count = |value: NonZeroU32| value.get() as usize;
+    let connections = args.max_connections.map_or_else(default_connections, count);
+    let per_peer = || default_peer_connections(connections);
+    let defaults = Bounds::default();
+    let number = |value: Option<NonZeroU32>, default| value.map_or(default, NonZeroU32::get);
+    let seconds = |value: NonZeroU32| Duration::from_secs(u64::from(value.get()));
+    Bounds {
+        connections,
+        peer_connections: args.max_peer_connections.map_or_else(per_peer, count),
+        connection_streams: number(args.max_streams, defaults.connection_streams),
+        peer_frames: number(args.peer_frames_per_second, defaults.peer_frames),
+        idle: args.idle_seconds.map_or(defaults.idle, seconds),
+        stall: args.stall_seconds.map_or(defaults.stall, |stall| seconds(stall) + UNREAD_STATUS),
+        ..defaults
+    }
+}
+
+fn proxies(args: &Args) -> Result<Option<TrustedProxies>, ConfigError> {
+    match (&args.trusted_proxy[..], &args.principal_header) {
+        ([], None) => Ok(None),
+        ([_, ..], Some(header)) => {
+            Ok(Some(TrustedProxies::new(&args.trusted_proxy, header.clone())))
+        }
+        _ => Err(ConfigError::HalfTrust),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    fn settings(args: &[&str]) -> Result<Settings, ConfigError> {
+        Settings::new(Args::parse_from([&["ddpm-server"], args].concat()))
+    }
+
+    fn message(args: &[&str]) -> String {
+        settings(args).unwrap_err().to_string()
+    }
 
     #[test]
     fn measurements_are_kept_where_the_system_keeps_caches() {
@@ -236,10 +380,51 @@ mod tests {
 
     #[test]
     fn an_address_that_others_can_reach_needs_insecure() {
-        let listen = Some("0.0.0.0:50051".parse().unwrap());
-        let args = Args { listen, ..Args::default() };
-        let error = Settings::new(args.clone()).unwrap_err().to_string();
+        let error = message(&["--listen", "0.0.0.0:50051"]);
         assert!(error.contains("pass --insecure"), "{error}");
-        assert!(Settings::new(Args { insecure: true, ..args }).is_ok());
+        assert!(settings(&["--listen", "0.0.0.0:50051", "--insecure"]).is_ok());
+    }
+
+    #[test]
+    fn a_name_may_stand_for_a_loopback_address() {
+        let settings = settings(&["--listen", "localhost:7"]).unwrap();
+        assert!(!settings.listen.is_empty());
+        assert!(settings.listen.iter().all(|it| it.ip().is_loopback() && it.port() == 7));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_understood_is_said_with_an_example() {
+        for text in ["localhost", "127.0.0.1", "127.0.0.1:70000", ":", "::1:x"] {
+            let error = message(&["--listen", text]);
+            assert!(error.contains(text) && error.contains("localhost:50051"), "{error}");
+        }
+    }
+
+    #[test]
+    fn proxies_and_their_header_need_each_other() {
+        let (proxy, header) = ("--trusted-proxy=10.0.0.1,10.0.0.2", "--principal-header=x-user");
+        assert!(message(&[proxy]).contains("--principal-header"));
+        assert!(message(&[header]).contains("--trusted-proxy"));
+        let proxies = settings(&[proxy, header]).unwrap().proxies.unwrap();
+        assert!(proxies.contains("10.0.0.2".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_delay_must_leave_time_to_drain() {
+        let delay = |delay| ["--drain-seconds", "10", "--drain-delay-seconds", delay];
+        assert!(message(&delay("10")).contains("--drain-delay-seconds 10"));
+        assert_eq!(settings(&delay("9")).unwrap().drain_delay, Duration::from_secs(9));
+        assert!(settings(&["--drain-seconds", "0"]).is_ok());
+    }
+
+    #[test]
+    fn one_peer_gets_a_quarter_of_the_connections_unless_told_otherwise() {
+        let bounds = |args: &[&str]| {
+            let bounds = settings(args).unwrap().bounds;
+            (bounds.connections, bounds.peer_connections)
+        };
+        assert_eq!(bounds(&["--max-connections", "10"]), (10, 3));
+        let both = ["--max-connections", "10", "--max-peer-connections", "7"];
+        assert_eq!(bounds(&both), (10, 7));
     }
 }

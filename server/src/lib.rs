@@ -5,6 +5,9 @@
 //!
 //! * [`config`]: turns the command line and the environment into settings;
 //! * [`serve`](mod@serve): starts everything, drains it, and stops it in order;
+//! * `transport`: connections and calls, within bounds;
+//! * `principal`: whom work is accounted to;
+//! * `deadline`: the time that a client allows;
 //! * `api`: checks requests and streams events; the only place that knows protobuf;
 //! * `request`: a checked request in our own types;
 //! * `admission`: decides whether there is room for a request;
@@ -25,11 +28,13 @@ pub mod config;
 pub mod serve;
 pub use serve::serve;
 
-mod api;
+mod transport;
 
 mod principal;
 
 mod deadline;
+
+mod api;
 
 mod request;
 

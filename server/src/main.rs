@@ -1,12 +1,13 @@
 //! `ddpm-server`: arguments, logging, loading, listening and signals.
 
 use std::future::pending;
-use std::io::{IsTerminal, stderr};
+use std::io::{ErrorKind, IsTerminal, stderr};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use ddpm_console::LossyStderr;
 use ddpm_server::config::{Args, Settings};
-use ddpm_server::serve;
+use ddpm_server::serve::{self, Ended, Ending, serve};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, warn};
@@ -29,30 +30,61 @@ fn main() -> ExitCode {
     }
     let args: Args = ddpm_console::parse();
     // What is logged last is written when it is dropped.
-    let _log = start_logging();
-    let loaded = Settings::new(args)
-        .map_err(anyhow::Error::from)
-        .and_then(|settings| Ok((settings.listen(), serve::load(settings)?)));
-    let (listen, loaded) = match loaded {
-        Ok(loaded) => loaded,
-        Err(error) => return fail(&error, BAD_CONFIG),
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
-        let result = runtime.block_on(run(loaded, listen));
-        // Do not wait for a call of the network that never ends.
-        runtime.shutdown_background();
-        result
-    });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error, FAILED),
+    let log = start_logging();
+    let (code, ended) = start(args);
+    if ended == Ended::EngineBusy {
+        drop(log);
+        // Destructors would take ONNX Runtime down under the engine's thread.
+        signal_hook::low_level::exit(code.into());
     }
+    ExitCode::from(code)
 }
 
-fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
-    error!("{error:#}");
-    ExitCode::from(code)
+/// Takes the port, loads the models and serves; returns the exit code.
+fn start(args: Args) -> (u8, Ended) {
+    let failed = |error: &anyhow::Error, code| {
+        error!("{error:#}");
+        (code, Ended::Clean)
+    };
+    let settings = match Settings::new(args) {
+        Ok(settings) => settings,
+        Err(error) => return failed(&error.into(), BAD_CONFIG),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into(), FAILED),
+    };
+    // First, since loading takes a while: connections wait, and a taken port is said at once.
+    let listener = match runtime.block_on(bind(settings.listen())) {
+        Ok(listener) => listener,
+        Err(error) => return failed(&error, FAILED),
+    };
+    let loaded = match serve::load(settings) {
+        Ok(loaded) => loaded,
+        Err(error) => return failed(&error, BAD_CONFIG),
+    };
+    let result = runtime.block_on(run(loaded, listener));
+    // Do not wait for a call of the network that never ends.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|error| failed(&error, FAILED))
+}
+
+/// Listens on the first address that this machine has.
+async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<TcpListener> {
+    let mut failed = None;
+    for address in addresses {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => {
+                let absent = error.kind() == ErrorKind::AddrNotAvailable;
+                failed = Some(anyhow::anyhow!("cannot listen on {address}: {error}"));
+                if !absent {
+                    break;
+                }
+            }
+        }
+    }
+    Err(failed.unwrap_or_else(|| anyhow::anyhow!("there is no address to listen on")))
 }
 
 /// Logs to stderr, filtered by `RUST_LOG`; by default, ONNX Runtime logs only warnings.
@@ -76,27 +108,30 @@ fn start_logging() -> WorkerGuard {
     guard
 }
 
-async fn run(loaded: serve::Loaded, listen: std::net::SocketAddr) -> anyhow::Result<()> {
+/// Serves until a signal; returns the exit code.
+async fn run(loaded: serve::Loaded, listener: TcpListener) -> anyhow::Result<(u8, Ended)> {
     let mut signals = Signals::new()?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| anyhow::anyhow!("cannot listen on {listen}: {error}"))?;
-    let address = listener.local_addr()?;
-    announce(address, loaded.example());
-    let shutdown = async move {
-        signals.first().await;
-        tokio::spawn(async move {
+    announce(listener.local_addr()?, loaded.example());
+    let ending = Ending::default();
+    let signalled = tokio::spawn({
+        let ending = ending.clone();
+        async move {
+            signals.first().await;
+            ending.drain.cancel();
             let code = signals.second().await;
-            // The log's own thread would not get to write it.
-            ddpm_console::last_note(format_args!("second signal: stopping at once"));
-            std::process::exit(code);
-        });
-    };
-    serve(loaded, listener, shutdown).await
+            warn!("second signal: stopping at once");
+            ending.now.cancel();
+            code
+        }
+    });
+    let hurried = ending.now.clone();
+    let ended = serve(loaded, listener, ending).await?;
+    let code = if hurried.is_cancelled() { signalled.await? } else { 0 };
+    Ok((code, ended))
 }
 
 /// Prints the address to stdout, since requests are now accepted.
-fn announce(address: std::net::SocketAddr, model: &str) {
+fn announce(address: SocketAddr, model: &str) {
     let text = format!(
         "listening on http://{address}\n\
          try: ddpm sample {model} --server http://{address} --count 16 --gif\n"
@@ -143,7 +178,7 @@ impl Signals {
 
     /// Waits for one that means a person's impatience, and returns the exit code of a program that
     /// it ends. SIGHUP does not: shells send it twice, and systemd right after SIGTERM.
-    async fn second(&mut self) -> i32 {
+    async fn second(&mut self) -> u8 {
         tokio::select! {
             _ = self.interrupt.recv() => 130,
             _ = self.terminate.recv() => 143,

@@ -1,18 +1,16 @@
 //! Starts everything, drains it, and stops it in order.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use ddpm_onnx::{Device, Runtime, RuntimeOptions};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::Server;
-use tonic::transport::server::{Router, TcpIncoming};
+use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
@@ -25,12 +23,13 @@ use crate::engine::EngineHandle;
 use crate::fingerprint::fingerprint;
 use crate::registry::{LoadOptions, LoadedModels, Registry, Source};
 use crate::runtime::HostDevice;
+use crate::transport::{self, Transport};
 
 /// How long connections have to close once nothing is in flight.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A client that has not answered a ping for this long is gone.
-const KEEPALIVE: Duration = Duration::from_secs(20);
+/// The same after a second signal.
+const HURRIED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A server that is loaded and checked, but does not listen yet.
 pub struct Loaded {
@@ -101,44 +100,61 @@ fn max_concurrent_checks() -> usize {
     thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }
 
-/// Serves until `shutdown` completes and accepted requests are finished.
+/// What ends a server.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    /// Cancelled to drain: accepted requests are finished.
+    pub drain: CancellationToken,
+    /// Cancelled to end at once: open streams end with UNAVAILABLE.
+    pub now: CancellationToken,
+}
+
+/// How a server has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Ended {
+    /// Nothing runs any more.
+    Clean,
+    /// The engine's thread is still inside a call: ONNX Runtime must not be taken down under it,
+    /// so leave without running destructors.
+    EngineBusy,
+}
+
+/// Serves until `ending` says otherwise and accepted requests are finished.
 ///
-/// The end has an order: health reports NOT_SERVING, new requests are refused, accepted
-/// ones have the drain time to finish, then their streams end with UNAVAILABLE,
-/// connections close, and the engine's thread ends. If the engine's thread dies, the order
-/// is the same, with less time.
+/// The end has an order: health reports NOT_SERVING; after a delay new requests are refused and
+/// peers are told to call elsewhere; accepted requests have the rest of the drain time to
+/// finish; then their streams end with UNAVAILABLE, connections close, and the engine's thread
+/// ends. If the engine's thread dies, the order is the same, with less time.
 ///
 /// # Errors
 ///
-/// If the listener fails or the engine's thread dies.
-pub async fn serve(
-    loaded: Loaded,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+/// If the engine's thread dies.
+pub async fn serve(loaded: Loaded, listener: TcpListener, ending: Ending) -> anyhow::Result<Ended> {
     let Loaded { settings, serving, abort, engine } = loaded;
-    let (health, router) = router(&serving).await?;
-    let (close, closing) = oneshot::channel::<()>();
-    // The server builder's own setting does not reach connections that are handed to it.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let server = tokio::spawn(router.serve_with_incoming_shutdown(incoming, async {
-        // A dropped sender closes too.
-        let _ = closing.await;
-    }));
+    let (health, routes) = routes(&serving).await?;
+    let service = transport::service(routes);
+    let transport = Transport::start(listener, service, settings.bounds, settings.proxies);
 
     let ended = serving.engine.ended();
-    let drain = tokio::select! {
-        () = shutdown => settings.drain,
+    let (drain, delay) = tokio::select! {
+        () = ending.drain.cancelled() => (settings.drain, settings.drain_delay),
+        () = ending.now.cancelled() => (Duration::ZERO, Duration::ZERO),
         // No more samples will be computed; readers can still take finished ones.
         () = ended.cancelled() => {
             error!("the engine's thread has died, so the server stops");
-            settings.drain.min(CLOSE_TIMEOUT)
+            (settings.drain.min(CLOSE_TIMEOUT), Duration::ZERO)
         }
     };
     let broken = ended.is_cancelled();
     info!(seconds = drain.as_secs(), "draining");
     set_health(&health, &serving, ServingStatus::NotServing).await;
+    let deadline = Instant::now() + drain;
+    // Load balancers take a while to see it.
+    let hurry = &ending.now;
+    hurry.run_until_cancelled(tokio::time::sleep(delay)).await;
     serving.admission.drain();
+    transport.go_away();
     // Admission is idle when the engine is done with every request; streams may still wait
     // for their readers.
     let drained = async {
@@ -146,29 +162,41 @@ pub async fn serve(
         serving.streams.close();
         serving.streams.wait().await;
     };
-    if timeout(drain, drained).await.is_err() {
+    let drained = hurry.run_until_cancelled(timeout_at(deadline, drained)).await;
+    if !matches!(drained, Some(Ok(()))) {
         warn!("the drain time is over; ending open streams");
         abort.cancel();
     }
-    let _ = close.send(());
-    let abort_handle = server.abort_handle();
-    match timeout(CLOSE_TIMEOUT, server).await {
-        Ok(result) => result??,
-        // Streams that never end, such as health watches.
-        Err(_) => abort_handle.abort(),
-    }
+    close(&transport, &serving, hurry).await;
     drop(serving);
     abort.cancel();
-    join(engine).await;
+    let ended = join(engine, limit(hurry)).await;
     info!("stopped");
     anyhow::ensure!(
         !broken,
         "the engine's thread panicked; report this with the log above, and restart the server"
     );
-    Ok(())
+    Ok(ended)
 }
 
-async fn router(serving: &Arc<Serving>) -> anyhow::Result<(HealthReporter, Router)> {
+/// Returns how long each part of closing may take.
+fn limit(hurry: &CancellationToken) -> Duration {
+    if hurry.is_cancelled() { HURRIED_CLOSE_TIMEOUT } else { CLOSE_TIMEOUT }
+}
+
+/// Ends every call and closes every connection.
+async fn close(transport: &Transport, serving: &Serving, hurry: &CancellationToken) {
+    let limit = limit(hurry);
+    let deadline = Instant::now() + limit;
+    // The engine ends its streams between two calls of the network; what it does not end in
+    // time, such as health watches, ends here.
+    serving.streams.close();
+    let _ = timeout(limit / 4, serving.streams.wait()).await;
+    transport.stop();
+    transport.close(deadline.saturating_duration_since(Instant::now())).await;
+}
+
+async fn routes(serving: &Arc<Serving>) -> anyhow::Result<(HealthReporter, Routes)> {
     let (health, health_service) = tonic_health::server::health_reporter();
     set_health(&health, serving, ServingStatus::Serving).await;
     let reflection = || {
@@ -177,16 +205,14 @@ async fn router(serving: &Arc<Serving>) -> anyhow::Result<(HealthReporter, Route
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let services = Services::new(serving);
-    let router = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
+    let routes = Routes::default()
         .add_service(services.sampling)
         .add_service(services.models)
         .add_service(services.server)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
-    Ok((health, router))
+    Ok((health, routes))
 }
 
 /// Sets the status of the server, of each service and of each model.
@@ -201,13 +227,17 @@ async fn set_health(health: &HealthReporter, serving: &Serving, status: ServingS
 }
 
 /// Waits for the engine's thread without blocking the runtime.
-async fn join(engine: thread::JoinHandle<()>) {
+async fn join(engine: thread::JoinHandle<()>, limit: Duration) -> Ended {
     let joined = tokio::task::spawn_blocking(|| engine.join());
-    match timeout(CLOSE_TIMEOUT, joined).await {
+    match timeout(limit, joined).await {
         Ok(Ok(Ok(()))) => {}
         Ok(_) => warn!("the engine's thread panicked"),
-        Err(_) => warn!("the engine's thread is still inside a call; not waiting for it"),
+        Err(_) => {
+            warn!("the engine's thread is still inside a call; not waiting for it");
+            return Ended::EngineBusy;
+        }
     }
+    Ended::Clean
 }
 
 #[cfg(test)]

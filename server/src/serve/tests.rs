@@ -71,7 +71,7 @@ async fn a_server_whose_engine_dies_reports_not_serving_and_ends_with_an_error()
     let loaded = with_device(Box::new(Deadly(Stub::default().device(2))));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(serve(loaded, listener, std::future::pending()));
+    let server = tokio::spawn(serve(loaded, listener, Ending::default()));
 
     let channel = tonic::transport::Endpoint::new(address).unwrap().connect().await.unwrap();
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
@@ -109,7 +109,7 @@ async fn other_calls_are_answered_while_a_request_waits_for_its_check() {
     let others = Arc::clone(&serving.checks).acquire_many_owned(others).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(serve(loaded, listener, std::future::pending()));
+    let server = tokio::spawn(serve(loaded, listener, Ending::default()));
 
     let channel = tonic::transport::Endpoint::new(address).unwrap().connect().await.unwrap();
     let request = GenerateRequest { model: "toy".into(), ..Default::default() };

@@ -1,0 +1,98 @@
+//! What every call gets before its service sees it: a place among the streams, whom it is for,
+//! and until when; and what ends it if no answer has begun by then.
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::service::TowerToHyperService;
+use tokio::time::{Instant, sleep_until};
+use tonic::Status;
+use tonic::transport::server::TcpConnectInfo;
+
+use super::CallService;
+use super::place::{Host, StreamPlace};
+use super::reply::{self, Reply};
+use super::streams::Streams;
+use crate::deadline::Deadline;
+use crate::error::Error;
+use crate::principal::Principal;
+
+/// The service of one connection.
+pub(super) struct Calls<S> {
+    pub(super) host: Host,
+    pub(super) streams: Streams,
+    pub(super) peer: SocketAddr,
+    pub(super) local: Option<SocketAddr>,
+    pub(super) service: TowerToHyperService<S>,
+}
+
+type Answer = Response<Reply<tonic::body::Body, Option<StreamPlace>>>;
+
+impl<S: CallService> hyper::service::Service<Request<Incoming>> for Calls<S> {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let reading = self.streams.begin();
+        let stop = self.host.shared.stop.clone();
+        let prepared = self.prepare(request);
+        let (service, host) = (self.service.clone(), self.host.clone());
+        Box::pin(async move {
+            let (response, place) = match prepared {
+                Ok((request, deadline, place)) => {
+                    let answer = hyper::service::Service::call(&service, request);
+                    let response = tokio::select! {
+                        answer = answer => answer.unwrap_or_else(|error| match error {}),
+                        () = passed(deadline) => Status::from(Error::DeadlinePassed).into_http(),
+                        () = stop.cancelled() => reply::stopped().into_http(),
+                    };
+                    (response, Some(place))
+                }
+                Err(error) => (Status::from(error).into_http(), None),
+            };
+            host.answered();
+            Ok(response.map(|body| Reply::new(body, reading, stop, place)))
+        })
+    }
+}
+
+type Prepared = (Request<Incoming>, Option<Deadline>, StreamPlace);
+
+impl<S> Calls<S> {
+    /// Finds a place for a call, and notes in its extensions what is known of it.
+    fn prepare(&self, mut request: Request<Incoming>) -> Result<Prepared, Error> {
+        let now = Instant::now().into_std();
+        let deadline = Deadline::from_headers(request.headers(), now)?;
+        let place = self.host.place()?;
+        let principal = self.principal(&request);
+        let connection = TcpConnectInfo { local_addr: self.local, remote_addr: Some(self.peer) };
+        let extensions = request.extensions_mut();
+        extensions.insert(principal);
+        extensions.insert(connection);
+        if let Some(deadline) = deadline {
+            extensions.insert(deadline);
+        }
+        Ok((request, deadline, place))
+    }
+
+    fn principal(&self, request: &Request<Incoming>) -> Principal {
+        let peer = self.peer.ip();
+        match &self.host.shared.proxies {
+            Some(proxies) if proxies.contains(peer) => proxies.principal(peer, request.headers()),
+            _ => Principal::of_address(peer),
+        }
+    }
+}
+
+/// Completes when a deadline has passed.
+async fn passed(deadline: Option<Deadline>) {
+    match deadline {
+        Some(Deadline(at)) => sleep_until(at.into()).await,
+        None => pending().await,
+    }
+}

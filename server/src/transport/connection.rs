@@ -1,0 +1,141 @@
+//! One connection, from its first byte to its last.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http2::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
+use tracing::debug;
+
+use super::calls::Calls;
+use super::place::Host;
+use super::streams::Streams;
+use super::table::Place;
+use super::wire::{Wire, WireBounds};
+use super::{CallService, Connections, Shared};
+
+/// A client that has not answered a ping for this long is gone.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// Bytes of a request's body that a peer may send before they are read, for one stream and for
+/// all of its connection.
+const WINDOW_BYTES: u32 = 1 << 20;
+
+/// Most bytes of headers of one request.
+const HEADER_BYTES: u32 = 16 << 10;
+
+/// Most bytes that the connection takes of one stream before the peer has taken them.
+const SEND_BYTES: usize = 256 << 10;
+
+/// Streams that a peer may open and reset before we have seen them.
+const UNSEEN_RESETS: usize = 20;
+
+/// Streams that we may reset for errors of the peer.
+const ERROR_RESETS: usize = 200;
+
+/// How long a connection that was told to go away has to do so, if it has no stream.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// The same for a connection whose place another one takes.
+const LEAVE_FOR_ANOTHER: Duration = Duration::from_millis(100);
+
+/// Gives the place of a connection back.
+struct Closed {
+    connections: Connections,
+    id: u64,
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.connections.lock().closed(self.id, Instant::now());
+    }
+}
+
+/// Serves a connection until it is closed, idle for too long, displaced or stopped.
+pub(super) async fn serve<S: CallService>(
+    io: TcpStream,
+    peer: std::net::SocketAddr,
+    place: Place,
+    service: S,
+    shared: Arc<Shared>,
+) {
+    let connections = Connections::clone(&shared.connections);
+    let _closed = Closed { connections: Connections::clone(&connections), id: place.id };
+    // An error shows again when the connection is read.
+    let _ = io.set_nodelay(true);
+    let host = Host::new(Arc::clone(&shared), place.id);
+    let streams = Streams::new(shared.bounds.stall);
+    let calls = Calls {
+        host: host.clone(),
+        streams: streams.clone(),
+        peer,
+        local: io.local_addr().ok(),
+        service: TowerToHyperService::new(service),
+    };
+    let (greeted, id) = (Connections::clone(&connections), place.id);
+    let bounds = WireBounds::from(&shared.bounds);
+    let wire = Wire::new(io, bounds, place.frames, move || greeted.lock().greeted(id));
+    let builder = builder(streams, shared.bounds.connection_streams);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), calls));
+
+    // Those that come later are told when their calls have been refused: by the close.
+    let mut told = shared.goaway.is_cancelled();
+    let mut closing = false;
+    // When it is closed if it has no stream then.
+    let mut end: Option<Instant> = None;
+    let mut look = Instant::now() + shared.bounds.idle;
+    loop {
+        tokio::select! {
+            result = &mut connection => {
+                if let Err(error) = result {
+                    debug!(%peer, %error, "a connection failed");
+                }
+                return;
+            }
+            () = shared.abort.cancelled() => return,
+            () = place.leave.cancelled(), if end.is_none() => {
+                end = Some(Instant::now() + LEAVE_FOR_ANOTHER);
+            }
+            () = host.leaves(), if !told => told = true,
+            () = shared.closing.cancelled(), if !closing => closing = true,
+            () = sleep_until(look), if end.is_none() => {
+                let idle_since = connections.lock().idle_since(id);
+                let since = idle_since.unwrap_or_else(Instant::now);
+                look = since + shared.bounds.idle;
+                if look > Instant::now() {
+                    continue;
+                }
+                end = Some(Instant::now() + LEAVE);
+            }
+            () = sleep_until(end.unwrap_or(look)), if end.is_some() => {
+                if connections.lock().streams(id) == 0 {
+                    return;
+                }
+                // A call came before the peer knew.
+                end = Some(Instant::now() + LEAVE);
+                continue;
+            }
+        }
+        connection.as_mut().graceful_shutdown();
+    }
+}
+
+fn builder(streams: Streams, max_streams: u32) -> Builder<Streams> {
+    let mut builder = Builder::new(streams);
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .max_concurrent_streams(max_streams)
+        .max_header_list_size(HEADER_BYTES)
+        .max_pending_accept_reset_streams(UNSEEN_RESETS)
+        .max_local_error_reset_streams(ERROR_RESETS)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_send_buf_size(SEND_BYTES);
+    builder
+}

@@ -1,0 +1,178 @@
+//! Connections: taken within bounds, served over HTTP/2, and ended in order.
+//!
+//! What a peer can do to others is bounded here before any service sees it:
+//!
+//! * [`accept`]: connections in all and of each peer; descriptors that run out;
+//! * [`table`]: who is connected, and who makes room; streams in all and of each peer;
+//! * [`wire`]: silent connections, half frames, floods of frames (by [`frames`] and [`tokens`]),
+//!   peers that take nothing;
+//! * [`connection`]: one connection; streams, windows, headers; idle ones are told to go away;
+//! * [`calls`]: each call gets a place, its principal and its deadline;
+//! * [`reply`] and [`streams`]: answers that are not read are reset; a server that stops says so.
+//!
+//! The end has an order too: [`Transport::go_away`] tells peers to call elsewhere, while their
+//! calls and new connections are still served; [`Transport::stop`] ends calls with a status;
+//! [`Transport::close`] closes the listener and every connection.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+use tower::Service;
+
+use crate::principal::TrustedProxies;
+
+mod accept;
+
+mod bounds;
+pub(crate) use bounds::{Bounds, default_connections, default_peer_connections};
+
+mod calls;
+
+mod connection;
+
+mod frames;
+
+mod place;
+
+mod reply;
+
+mod seldom;
+
+mod streams;
+
+mod table;
+use table::ConnectionTable;
+
+mod tokens;
+
+mod wire;
+
+/// What answers calls.
+pub(crate) trait CallService:
+    Service<
+        Request<Incoming>,
+        Response = Response<tonic::body::Body>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> CallService for S where
+    S: Service<
+            Request<Incoming>,
+            Response = Response<tonic::body::Body>,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Puts what all calls go through in front of the services.
+pub(crate) fn service(routes: Routes) -> impl CallService {
+    routes.prepare()
+}
+
+/// Connections and the listener they come from.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    shared: Arc<Shared>,
+}
+
+/// The state that all connections share.
+#[derive(Debug)]
+struct Shared {
+    bounds: Bounds,
+    proxies: Option<TrustedProxies>,
+    connections: Connections,
+    /// The accept loop and the connections.
+    tasks: TaskTracker,
+    /// Peers are told to call elsewhere.
+    goaway: CancellationToken,
+    /// Calls end with a status.
+    stop: CancellationToken,
+    /// No further connection is taken.
+    closing: CancellationToken,
+    /// Connections are dropped.
+    abort: CancellationToken,
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, ConnectionTable> {
+        self.connections.lock()
+    }
+}
+
+/// The table of connections, shared.
+#[derive(Debug, Clone)]
+struct Connections(Arc<Mutex<ConnectionTable>>);
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, ConnectionTable> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transport {
+    /// Starts to accept and serve connections.
+    pub(crate) fn start(
+        listener: TcpListener,
+        service: impl CallService,
+        bounds: Bounds,
+        proxies: Option<TrustedProxies>,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            connections: Connections(Arc::new(Mutex::new(ConnectionTable::new(bounds.clone())))),
+            bounds,
+            proxies,
+            tasks: TaskTracker::new(),
+            goaway: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            abort: CancellationToken::new(),
+        });
+        shared.tasks.spawn(accept::accept(listener, service, Arc::clone(&shared)));
+        Self { shared }
+    }
+
+    /// Tells every peer that is connected to call elsewhere: at once if it has no open call,
+    /// else when those are over or it calls anew, since clients fail calls that they begin on a
+    /// connection that goes away. Open calls go on. Connections that come later are served, so
+    /// that they hear why their calls are refused.
+    pub(crate) fn go_away(&self) {
+        self.shared.goaway.cancel();
+    }
+
+    /// Ends every open call that has nothing more to hand on with UNAVAILABLE.
+    pub(crate) fn stop(&self) {
+        self.shared.stop.cancel();
+    }
+
+    /// Closes the listener, and waits for connections to close, but no longer than `limit`.
+    pub(crate) async fn close(&self, limit: Duration) {
+        self.go_away();
+        self.shared.closing.cancel();
+        self.shared.tasks.close();
+        if timeout(limit, self.shared.tasks.wait()).await.is_err() {
+            self.shared.abort.cancel();
+            self.shared.tasks.wait().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

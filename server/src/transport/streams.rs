@@ -1,0 +1,130 @@
+//! The task of each stream, which ends when its reader takes nothing.
+//!
+//! hyper hands an answer on in pieces, and asks for the next when the connection has taken the
+//! last: a peer that gives no window, or a byte of it per second, keeps a piece waiting. Ending
+//! the task then resets the stream and frees what it held. Event streams end by themselves a
+//! little earlier, with a status; this is for those whose status is not read either.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use tokio::time::{Instant, sleep_until};
+use tracing::info;
+
+/// Whether a piece of a stream's answer waits for the peer.
+#[derive(Debug, Default)]
+pub(super) struct Reading(Mutex<Option<Instant>>);
+
+impl Reading {
+    /// Notes that a piece waits, or that none does.
+    pub(super) fn set_waiting(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Completes when one piece has waited for this long.
+    async fn stalled(&self, limit: Duration) {
+        loop {
+            let now = Instant::now();
+            let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let deadline = since.unwrap_or(now) + limit;
+            if deadline <= now {
+                return;
+            }
+            sleep_until(deadline).await;
+        }
+    }
+}
+
+/// Runs the streams of one connection.
+#[derive(Debug, Clone)]
+pub(super) struct Streams {
+    /// The stream that hyper is about to run: it runs each right after it called the service.
+    next: Arc<Mutex<Option<Arc<Reading>>>>,
+    stall: Duration,
+}
+
+impl Streams {
+    /// * `stall`: how long a piece of an answer may wait for the peer.
+    pub(super) fn new(stall: Duration) -> Self {
+        Self { next: Arc::default(), stall }
+    }
+
+    /// Begins a stream; called by the service.
+    pub(super) fn begin(&self) -> Arc<Reading> {
+        let reading = Arc::new(Reading::default());
+        let next = Some(Arc::clone(&reading));
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        reading
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let reading = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let stall = self.stall;
+        tokio::spawn(async move {
+            let Some(reading) = reading else { return stream.await };
+            tokio::select! {
+                () = stream => {}
+                () = reading.stalled(stall) => {
+                    info!(seconds = stall.as_secs_f64(), "a stream was not read: reset");
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_stalls_when_one_piece_waits_for_too_long() {
+        let (start, reading) = (Instant::now(), Reading::default());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        tokio::join!(
+            async {
+                reading.stalled(LIMIT).await;
+                assert_eq!(start.elapsed().as_secs(), 75);
+            },
+            async {
+                // Four pieces; the last is never taken.
+                for (handed, taken) in [(0, 29), (29, 31), (44, 45), (45, 1000)] {
+                    sleep_until(at(handed)).await;
+                    reading.set_waiting(Some(at(handed)));
+                    sleep_until(at(taken)).await;
+                    reading.set_waiting(None);
+                }
+            }
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_with_nothing_to_read_never_stalls() {
+        let reading = Reading::default();
+        let day = Duration::from_secs(86_400);
+        assert!(tokio::time::timeout(day, reading.stalled(LIMIT)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_stalled_stream_holds_is_freed() {
+        let streams = Streams::new(LIMIT);
+        let reading = streams.begin();
+        let (held, freed) = tokio::sync::oneshot::channel::<()>();
+        streams.execute(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        reading.set_waiting(Some(Instant::now()));
+        let start = Instant::now();
+        assert!(freed.await.is_err());
+        assert_eq!(start.elapsed(), LIMIT);
+    }
+}

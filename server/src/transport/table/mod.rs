@@ -1,0 +1,314 @@
+//! Who is connected, and who may be. Pure; time is an input.
+//!
+//! A connection that finds the server, or its peer, at a bound takes the place of the one that
+//! has been idle for longest, those that never spoke first: that keeps health checks alive while
+//! somebody opens connections and leaves them. A peer at its own bound can only displace itself.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::bounds::Bounds;
+use super::tokens::TokenBucket;
+use crate::principal::Principal;
+
+/// Connections that were asked to leave and have not yet: so many more than the bound are open
+/// for a moment.
+const MAX_LEAVING: usize = 32;
+
+/// Seconds' worth of frames that a peer may send at once.
+const FRAME_BURST_SECONDS: f64 = 2.0;
+
+/// Peers without a connection that are remembered before all are looked through.
+const MAX_FORGOTTEN_LATE: usize = 1024;
+
+pub(super) type ConnectionId = u64;
+
+/// The tokens of a peer's frames, shared by its connections.
+pub(super) type FrameTokens = Arc<Mutex<TokenBucket>>;
+
+/// All open connections.
+#[derive(Debug)]
+pub(super) struct ConnectionTable {
+    bounds: Bounds,
+    next: ConnectionId,
+    open: HashMap<ConnectionId, Connection>,
+    peers: HashMap<Principal, Peer>,
+    idle: Idle,
+    leaving: usize,
+    streams: usize,
+}
+
+#[derive(Debug)]
+struct Connection {
+    /// `None` for a trusted proxy, which the bounds of a peer spare.
+    peer: Option<Principal>,
+    greeted: bool,
+    streams: usize,
+    /// Since when it has had no stream.
+    idle_since: Option<Instant>,
+    /// Tells the connection to make room.
+    leave: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Peer {
+    connections: usize,
+    leaving: usize,
+    streams: usize,
+    idle: Idle,
+    frames: FrameTokens,
+}
+
+/// Connections without a stream, the longest idle first.
+#[derive(Debug, Default)]
+struct Idle {
+    /// Those that have not sent a preface and SETTINGS.
+    silent: BTreeSet<(Instant, ConnectionId)>,
+    greeted: BTreeSet<(Instant, ConnectionId)>,
+}
+
+/// The place of a new connection.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) id: ConnectionId,
+    /// Cancelled when it must make room for another.
+    pub(super) leave: CancellationToken,
+    /// What pays for its frames; `None` for a trusted proxy.
+    pub(super) frames: Option<FrameTokens>,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoPlace {
+    /// The peer has as many connections as one may have.
+    Peer,
+    /// There are as many connections as there may be.
+    Server,
+}
+
+/// There are as many streams as the peer, or all of them, may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooManyStreams {
+    pub(super) what: &'static str,
+    pub(super) limit: usize,
+}
+
+impl Idle {
+    fn set(&mut self, greeted: bool) -> &mut BTreeSet<(Instant, ConnectionId)> {
+        if greeted { &mut self.greeted } else { &mut self.silent }
+    }
+
+    /// Returns the connection that has been idle for longest, and since `before` at least.
+    fn longest(&self, before: Option<Instant>) -> Option<ConnectionId> {
+        let settled = |set: &BTreeSet<(Instant, ConnectionId)>| {
+            set.first().copied().filter(|(since, _)| before.is_some_and(|before| *since <= before))
+        };
+        settled(&self.silent).or_else(|| settled(&self.greeted)).map(|(_, id)| id)
+    }
+}
+
+impl ConnectionTable {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            next: 0,
+            open: HashMap::new(),
+            peers: HashMap::new(),
+            idle: Idle::default(),
+            leaving: 0,
+            streams: 0,
+        }
+    }
+
+    /// Returns the number of open connections.
+    #[cfg(test)]
+    pub(super) fn connections(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Gives a new connection a place, if need be another's, which is told to leave.
+    ///
+    /// * `peer`: `None` for a trusted proxy.
+    ///
+    /// # Errors
+    ///
+    /// If a bound is reached and every connection under it is in use.
+    pub(super) fn admit(
+        &mut self,
+        peer: Option<&Principal>,
+        now: Instant,
+    ) -> Result<Place, NoPlace> {
+        if let Some(known) = peer.and_then(|peer| self.peers.get(peer))
+            && known.connections - known.leaving >= self.bounds.peer_connections
+        {
+            let longest = known.idle.longest(now.checked_sub(self.bounds.settled));
+            let room = longest.filter(|_| known.leaving < MAX_LEAVING);
+            self.displace(room.ok_or(NoPlace::Peer)?);
+        } else if self.open.len() - self.leaving >= self.bounds.connections {
+            self.make_room(now).ok_or(NoPlace::Server)?;
+        }
+        self.forget_peers(now);
+        let id = self.next;
+        self.next += 1;
+        let frames = peer.map(|peer| {
+            let rate = f64::from(self.bounds.peer_frames);
+            let entry = self.peers.entry(peer.clone());
+            let known = entry.or_insert_with(|| Peer::new(rate, now));
+            known.connections += 1;
+            Arc::clone(&known.frames)
+        });
+        let leave = CancellationToken::new();
+        let connection = Connection {
+            peer: peer.cloned(),
+            greeted: false,
+            streams: 0,
+            idle_since: None,
+            leave: leave.clone(),
+        };
+        self.open.insert(id, connection);
+        self.set_idle(id, Some(now));
+        Ok(Place { id, leave, frames })
+    }
+
+    /// Tells the connection that has been idle for longest to leave; returns it.
+    pub(super) fn make_room(&mut self, now: Instant) -> Option<ConnectionId> {
+        let longest = self.idle.longest(now.checked_sub(self.bounds.settled));
+        let id = longest.filter(|_| self.leaving < MAX_LEAVING)?;
+        self.displace(id);
+        Some(id)
+    }
+
+    fn displace(&mut self, id: ConnectionId) {
+        self.set_idle(id, None);
+        let Some(connection) = self.open.get(&id) else { return };
+        connection.leave.cancel();
+        self.leaving += 1;
+        if let Some(peer) = connection.peer.as_ref().and_then(|peer| self.peers.get_mut(peer)) {
+            peer.leaving += 1;
+        }
+    }
+
+    /// Notes that a connection has sent its preface and SETTINGS.
+    pub(super) fn greeted(&mut self, id: ConnectionId) {
+        let since = self.idle_since(id);
+        self.set_idle(id, None);
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.greeted = true;
+        }
+        self.set_idle(id, since);
+    }
+
+    /// Returns since when a connection has had no stream; `None` while it has one.
+    pub(super) fn idle_since(&self, id: ConnectionId) -> Option<Instant> {
+        self.open.get(&id).and_then(|connection| connection.idle_since)
+    }
+
+    /// Returns the number of a connection's open streams.
+    pub(super) fn streams(&self, id: ConnectionId) -> usize {
+        self.open.get(&id).map_or(0, |connection| connection.streams)
+    }
+
+    /// Counts a stream of a connection.
+    ///
+    /// # Errors
+    ///
+    /// If its peer, or all of them, have as many streams as they may.
+    pub(super) fn open_stream(&mut self, id: ConnectionId) -> Result<(), TooManyStreams> {
+        let Self { bounds, open, peers, streams, .. } = self;
+        let Some(connection) = open.get_mut(&id) else { return Ok(()) };
+        let peer = connection.peer.as_ref().and_then(|peer| peers.get_mut(peer));
+        if peer.as_ref().is_some_and(|peer| peer.streams >= bounds.peer_streams) {
+            let what = "too many calls from this address are open";
+            return Err(TooManyStreams { what, limit: bounds.peer_streams });
+        }
+        if *streams >= bounds.streams {
+            let what = "too many calls are open";
+            return Err(TooManyStreams { what, limit: bounds.streams });
+        }
+        *streams += 1;
+        connection.streams += 1;
+        if let Some(peer) = peer {
+            peer.streams += 1;
+        }
+        self.set_idle(id, None);
+        Ok(())
+    }
+
+    /// Counts a stream of [`Self::open_stream`] out.
+    pub(super) fn end_stream(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.open.get_mut(&id) else { return };
+        self.streams -= 1;
+        connection.streams -= 1;
+        let (idle, leaves) = (connection.streams == 0, connection.leave.is_cancelled());
+        if let Some(peer) = connection.peer.as_ref().and_then(|peer| self.peers.get_mut(peer)) {
+            peer.streams -= 1;
+        }
+        if idle && !leaves {
+            self.set_idle(id, Some(now));
+        }
+    }
+
+    /// Forgets a connection that is closed, with the streams that it still has.
+    pub(super) fn closed(&mut self, id: ConnectionId, now: Instant) {
+        self.set_idle(id, None);
+        let Some(connection) = self.open.remove(&id) else { return };
+        let leaving = usize::from(connection.leave.is_cancelled());
+        self.leaving -= leaving;
+        self.streams -= connection.streams;
+        let Some(name) = connection.peer else { return };
+        let Some(peer) = self.peers.get_mut(&name) else { return };
+        peer.connections -= 1;
+        peer.leaving -= leaving;
+        peer.streams -= connection.streams;
+        if peer.is_forgettable(now) {
+            self.peers.remove(&name);
+        }
+    }
+
+    /// Notes since when a connection has had no stream.
+    fn set_idle(&mut self, id: ConnectionId, since: Option<Instant>) {
+        let Self { open, peers, idle, .. } = self;
+        let Some(connection) = open.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut connection.idle_since, since);
+        let of_peer = connection.peer.as_ref().and_then(|peer| peers.get_mut(peer));
+        for idle in [Some(idle), of_peer.map(|peer| &mut peer.idle)].into_iter().flatten() {
+            let set = idle.set(connection.greeted);
+            if let Some(before) = before {
+                set.remove(&(before, id));
+            }
+            set.extend(since.map(|since| (since, id)));
+        }
+    }
+
+    /// Forgets peers that are gone. They are kept until their tokens are full again, seconds
+    /// later: else a peer would renew them by connecting anew.
+    fn forget_peers(&mut self, now: Instant) {
+        if self.peers.len() > 2 * self.open.len() + MAX_FORGOTTEN_LATE {
+            self.peers.retain(|_, peer| !peer.is_forgettable(now));
+        }
+    }
+}
+
+impl Peer {
+    fn new(frames_per_second: f64, now: Instant) -> Self {
+        let burst = FRAME_BURST_SECONDS * frames_per_second;
+        Self {
+            connections: 0,
+            leaving: 0,
+            streams: 0,
+            idle: Idle::default(),
+            frames: Arc::new(Mutex::new(TokenBucket::new(frames_per_second, burst, now))),
+        }
+    }
+
+    fn is_forgettable(&self, now: Instant) -> bool {
+        let mut frames = self.frames.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.connections == 0 && frames.is_full(now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

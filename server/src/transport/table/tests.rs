@@ -1,0 +1,197 @@
+//! The bounds of connections and streams, reached and just below.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn table(connections: usize, peer_connections: usize) -> ConnectionTable {
+    let bounds = Bounds {
+        connections,
+        peer_connections,
+        streams: 5,
+        peer_streams: 3,
+        settled: Duration::from_secs(1),
+        ..Bounds::default()
+    };
+    ConnectionTable::new(bounds)
+}
+
+fn peer(number: u8) -> Principal {
+    Principal::of_address([127, 0, 0, number].into())
+}
+
+fn later(start: Instant, seconds: f64) -> Instant {
+    start + Duration::from_secs_f64(seconds)
+}
+
+#[test]
+fn a_peer_at_its_bound_gets_no_further_connection_while_its_own_are_in_use() {
+    let (start, mut table) = (Instant::now(), table(10, 2));
+    let one = peer(1);
+    for _ in 0..2 {
+        let place = table.admit(Some(&one), start).unwrap();
+        table.open_stream(place.id).unwrap();
+    }
+    assert_eq!(table.admit(Some(&one), later(start, 60.0)).unwrap_err(), NoPlace::Peer);
+    assert!(table.admit(Some(&peer(2)), later(start, 60.0)).is_ok());
+    assert!(table.admit(None, later(start, 60.0)).is_ok(), "a trusted proxy");
+}
+
+#[test]
+fn a_peer_at_its_bound_displaces_its_own_idle_connection_and_no_other() {
+    let (start, mut table) = (Instant::now(), table(10, 1));
+    let other = table.admit(Some(&peer(2)), start).unwrap();
+    let mine = table.admit(Some(&peer(1)), later(start, 1.0)).unwrap();
+    let early = table.admit(Some(&peer(1)), later(start, 1.9));
+    assert_eq!(early.unwrap_err(), NoPlace::Peer, "it may be about to speak");
+    let next = table.admit(Some(&peer(1)), later(start, 2.0)).unwrap();
+    assert!(mine.leave.is_cancelled());
+    assert!(!other.leave.is_cancelled() && !next.leave.is_cancelled());
+}
+
+#[test]
+fn a_full_server_displaces_who_never_spoke_and_then_who_has_been_idle_for_longest() {
+    let (start, mut table) = (Instant::now(), table(4, 4));
+    let places: Vec<Place> = (0..4)
+        .map(|second| {
+            let now = later(start, f64::from(second));
+            table.admit(Some(&peer(second as u8)), now).unwrap()
+        })
+        .collect();
+    // The first is in use, the second and the third have spoken, the last is silent.
+    table.greeted(places[0].id);
+    table.open_stream(places[0].id).unwrap();
+    table.greeted(places[1].id);
+    table.greeted(places[2].id);
+    let displaced = |table: &mut ConnectionTable| {
+        let place = table.admit(None, later(start, 10.0));
+        let left = places.iter().filter(|place| place.leave.is_cancelled()).map(|place| place.id);
+        let left: Vec<ConnectionId> = left.collect();
+        place.map(|_| left)
+    };
+    assert_eq!(displaced(&mut table), Ok(vec![places[3].id]));
+    assert_eq!(displaced(&mut table), Ok(vec![places[1].id, places[3].id]));
+    assert_eq!(displaced(&mut table), Ok(vec![places[1].id, places[2].id, places[3].id]));
+    // What is left is in use or has just come.
+    assert_eq!(displaced(&mut table), Err(NoPlace::Server));
+    table.end_stream(places[0].id, later(start, 9.0));
+    assert!(displaced(&mut table).is_ok());
+}
+
+#[test]
+fn only_so_many_connections_leave_at_a_time() {
+    let (start, mut table) = (Instant::now(), table(100, 100));
+    let places: Vec<Place> = (0..100).map(|_| table.admit(None, start).unwrap()).collect();
+    let soon = later(start, 5.0);
+    for _ in 0..MAX_LEAVING {
+        assert!(table.admit(None, soon).is_ok());
+    }
+    assert_eq!(table.admit(None, soon).unwrap_err(), NoPlace::Server);
+    assert_eq!(table.connections(), 100 + MAX_LEAVING);
+    let left = places.iter().find(|place| place.leave.is_cancelled()).unwrap();
+    table.closed(left.id, soon);
+    assert!(table.admit(None, soon).is_ok());
+}
+
+#[test]
+fn streams_are_bounded_by_peer_and_in_all_and_given_back() {
+    let (start, mut table) = (Instant::now(), table(10, 10));
+    let ids: Vec<ConnectionId> =
+        [1, 1, 2].map(|number| table.admit(Some(&peer(number)), start).unwrap().id).into();
+    for id in [ids[0], ids[0], ids[1]] {
+        table.open_stream(id).unwrap();
+    }
+    assert_eq!(table.open_stream(ids[1]).unwrap_err().limit, 3);
+    table.open_stream(ids[2]).unwrap();
+    table.open_stream(ids[2]).unwrap();
+    assert_eq!(table.open_stream(ids[2]).unwrap_err().limit, 5);
+    table.end_stream(ids[1], start);
+    table.open_stream(ids[2]).unwrap();
+    // A connection takes its streams with it.
+    table.closed(ids[0], start);
+    table.open_stream(ids[1]).unwrap();
+}
+
+#[test]
+fn a_peer_does_not_renew_its_tokens_by_connecting_anew() {
+    let (start, mut table) = (Instant::now(), table(10, 10));
+    let mut wait = |now| {
+        let place = table.admit(Some(&peer(1)), now).unwrap();
+        let frames = place.frames.unwrap();
+        let wait = frames.lock().unwrap().wait(now);
+        frames.lock().unwrap().pay(6000.0, now);
+        table.closed(place.id, now);
+        wait
+    };
+    assert_eq!(wait(start), Duration::ZERO);
+    assert_eq!(wait(start), Duration::from_secs(1), "4000 of 6000 frames were in the burst");
+}
+
+#[test]
+fn peers_that_are_gone_are_forgotten() {
+    let (start, mut table) = (Instant::now(), table(10, 10));
+    for number in 0..3000_u32 {
+        let now = later(start, f64::from(number) * 0.01);
+        let one = Principal::of_address(number.to_be_bytes().into());
+        let place = table.admit(Some(&one), now).unwrap();
+        place.frames.unwrap().lock().unwrap().pay(1.0, now);
+        table.closed(place.id, now);
+    }
+    assert!(table.peers.len() <= MAX_FORGOTTEN_LATE + 2, "{}", table.peers.len());
+}
+
+proptest! {
+    #[test]
+    fn bounds_hold_and_everything_is_given_back(
+        steps in prop::collection::vec((0u8..5, 0usize..20, 0u64..3), 1..200),
+    ) {
+        let (mut now, mut table) = (Instant::now(), table(6, 3));
+        let mut places: Vec<(Place, u8, usize)> = Vec::new();
+        for (action, which, seconds) in steps {
+            now += Duration::from_secs(seconds);
+            let at = which % places.len().max(1);
+            match (action, places.get_mut(at)) {
+                (0 | 1, _) => {
+                    let number = which as u8 % 4;
+                    // Peer 0 is a trusted proxy.
+                    let name = (number > 0).then(|| peer(number));
+                    if let Ok(place) = table.admit(name.as_ref(), now) {
+                        places.push((place, number, 0));
+                    }
+                }
+                (2, Some((place, _, streams))) => {
+                    *streams += usize::from(table.open_stream(place.id).is_ok());
+                }
+                (3, Some((place, _, streams))) if *streams > 0 => {
+                    table.end_stream(place.id, now);
+                    *streams -= 1;
+                }
+                (4, Some(_)) => {
+                    let (place, _, _) = places.swap_remove(at);
+                    table.closed(place.id, now);
+                }
+                _ => {}
+            }
+            let staying = |number: Option<u8>| {
+                let of = |of: &u8| number.is_none_or(|number| number == *of);
+                places.iter().filter(|(place, peer, _)| {
+                    !place.leave.is_cancelled() && of(peer)
+                }).count()
+            };
+            prop_assert!(staying(None) <= 6);
+            prop_assert!((1..4).all(|number| staying(Some(number)) <= 3));
+            prop_assert_eq!(table.connections(), places.len());
+            let streams: usize = places.iter().map(|(_, _, streams)| streams).sum();
+            prop_assert_eq!(table.streams, streams);
+            prop_assert!(streams <= 5);
+        }
+        for (place, _, _) in places {
+            table.closed(place.id, now);
+        }
+        prop_assert_eq!((table.connections(), table.streams, table.leaving), (0, 0, 0));
+        prop_assert!(table.idle.silent.is_empty() && table.idle.greeted.is_empty());
+        prop_assert!(table.peers.is_empty());
+    }
+}
