@@ -28,8 +28,9 @@ const WINDOW_BYTES: u32 = 1 << 20;
 /// Most bytes of headers of one request.
 const HEADER_BYTES: u32 = 16 << 10;
 
-/// Most bytes that the connection takes of one stream before the peer has taken them.
-const SEND_BYTES: usize = 256 << 10;
+/// Most bytes that the connection takes of one stream before the peer has taken them: all streams
+/// of all connections may hold as many, so it is as little as keeps a socket busy.
+const SEND_BYTES: usize = 64 << 10;
 
 /// Streams that a peer may open and reset before we have seen them.
 const UNSEEN_RESETS: usize = 20;
