@@ -178,8 +178,9 @@ impl Engine {
         let mut pause = QUIET;
         while let Some((model, upkeep)) = self.upkeep.front_mut() {
             let pause = std::mem::replace(&mut pause, upkeep.calibration.pause());
-            let next = abort.run_until_cancelled(timeout(pause, submissions.recv()));
-            match self.idle_runtime.block_on(next) {
+            // A timer must be made inside of the runtime.
+            let next = async { timeout(pause, submissions.recv()).await };
+            match self.idle_runtime.block_on(abort.run_until_cancelled(next)) {
                 Some(Err(_)) => {}
                 None => return None,
                 Some(Ok(submission)) => return submission,
