@@ -3,11 +3,14 @@
 //! * **Sizes in turns.** A round is one call of every size, so what slows the machine down for a
 //!   while slows all sizes alike, and does not choose among them. The first call of a size warms it
 //!   up and does not count.
-//! * **Undisturbed calls.** What counts is the median of the calls during which nobody else had our
-//!   cores ([`super::interference`]). As long as there are too few of them, the lower quartile of
-//!   all calls stands in: other processes only ever add time.
+//! * **Undisturbed calls.** What counts is the lower quartile of the calls during which nobody else
+//!   had our cores ([`super::interference`]). Other processes only ever add time, and what they do
+//!   to caches and clocks goes unnoticed, so a quartile says more about the machine than a median;
+//!   on a quiet one the two are the same. As long as there are too few undisturbed calls, the lower
+//!   quartile of all calls stands in. What others really cost is the business of the correction
+//!   while serving.
 //! * **Settled** means: for every size, the calls of odd and of even rounds are two independent
-//!   measurements, and their medians agree within 3 %.
+//!   measurements, and their lower quartiles agree within 3 %.
 //! * **Sizes** are 1, 2, 3, 4, 6, 8, 12, … Another one is added while it could be the best for bulk
 //!   work: unless calls have become too long, or three sizes after the best gained nothing. Rounds
 //!   may add sizes that an earlier, disturbed one took for useless.
@@ -32,9 +35,9 @@ const GOOD_THROUGHPUT: f64 = 0.95;
 /// Sizes beyond the best that have to gain nothing.
 const FRUITLESS: usize = 3;
 
-/// Undisturbed calls that make a median.
+/// Undisturbed calls that make a quartile.
 const ENOUGH: usize = 4;
-/// By what factor two medians may differ.
+/// By what factor two quartiles may differ.
 const AGREEMENT: f64 = 1.03;
 
 /// Calls of a size that are kept; the oldest go.
@@ -192,30 +195,29 @@ impl Size {
 
     /// Returns what a call takes; `None` before the first.
     fn seconds(&self) -> Option<f64> {
-        let undisturbed = self.undisturbed();
-        if undisturbed.len() >= ENOUGH {
-            return Some(quantile(undisturbed, 0.5));
+        let mut calls = self.undisturbed();
+        if calls.len() < ENOUGH {
+            calls = self.calls.iter().map(|reading| reading.seconds).collect();
         }
-        let all: Vec<f64> = self.calls.iter().map(|reading| reading.seconds).collect();
-        (!all.is_empty()).then(|| quantile(all, 0.25))
+        (!calls.is_empty()).then(|| lower_quartile(calls))
     }
 
-    /// Returns whether the medians of every other undisturbed call agree.
+    /// Returns whether the lower quartiles of every other undisturbed call agree.
     fn is_settled(&self) -> bool {
         let calls = self.undisturbed();
         if calls.len() < 2 * ENOUGH {
             return false;
         }
         let half = |skip| calls.iter().copied().skip(skip).step_by(2).collect();
-        let (a, b): (f64, f64) = (quantile(half(0), 0.5), quantile(half(1), 0.5));
+        let (a, b): (f64, f64) = (lower_quartile(half(0)), lower_quartile(half(1)));
         a <= AGREEMENT * b && b <= AGREEMENT * a
     }
 }
 
-/// Returns the value below which a share of the values lies, interpolated. There must be some.
-fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+/// Returns the value below which a quarter of the values lies, interpolated. There must be some.
+fn lower_quartile(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    let at = share * (values.len() - 1) as f64;
+    let at = (values.len() - 1) as f64 / 4.0;
     let (below, above) = (values[at as usize], values[at.ceil() as usize]);
     below + (above - below) * at.fract()
 }
@@ -428,9 +430,9 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_interpolated() {
-        assert_eq!(quantile(vec![4.0, 1.0, 2.0, 3.0], 0.5), 2.5);
-        assert_eq!(quantile(vec![4.0, 1.0, 2.0, 3.0, 5.0], 0.25), 2.0);
-        assert_eq!(quantile(vec![7.0], 0.25), 7.0);
+    fn quartiles_are_interpolated() {
+        assert_eq!(lower_quartile(vec![4.0, 1.0, 2.0, 3.0, 5.0]), 2.0);
+        assert_eq!(lower_quartile(vec![4.0, 1.0, 2.0, 3.0]), 1.75);
+        assert_eq!(lower_quartile(vec![7.0]), 7.0);
     }
 }

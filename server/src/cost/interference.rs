@@ -5,7 +5,7 @@
 //! our core it is a slice of theirs, milliseconds. Compared with wall over processor time this
 //! needs no idea of how many cores a call keeps busy, which differs from size to size.
 //!
-//! Where the system does not count, every call passes for undisturbed, and medians alone have to
+//! Where the system does not count, every call passes for undisturbed, and quartiles alone have to
 //! do. The time that a hypervisor takes from the whole machine is not counted anywhere.
 
 use std::fs;
@@ -54,8 +54,8 @@ fn waited() -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
-    use std::time::Instant;
 
     use super::*;
 
@@ -66,16 +66,17 @@ mod tests {
         }
         // More threads than cores, in this process: they wait for each other.
         let threads = 2 * thread::available_parallelism().unwrap().get();
-        let spin = || {
-            let started = Instant::now();
-            while started.elapsed() < Duration::from_millis(60) {}
-        };
+        let done = AtomicBool::new(false);
         thread::scope(|scope| {
-            (0..threads).for_each(|_| drop(scope.spawn(spin)));
+            for _ in 0..threads {
+                scope.spawn(|| while !done.load(Ordering::Relaxed) {});
+            }
             let reading = observe(|| {
-                thread::sleep(Duration::from_millis(40));
-                Ok::<_, ()>(Duration::from_millis(40))
+                thread::sleep(Duration::from_millis(200));
+                Ok::<_, ()>(Duration::from_millis(200))
             });
+            // A thread that has ended is no longer counted.
+            done.store(true, Ordering::Relaxed);
             assert!(reading.unwrap().disturbed);
         });
     }
