@@ -1,6 +1,6 @@
 //! Compiles `ddpm/v1/*.proto` with protox, so that nobody needs protoc, and writes what follows
 //! from the messages: the conversion of the samplers' options, so that a new sampler needs no code
-//! here; the table by which messages are measured; and a server that gets undecoded messages.
+//! here; the table by which messages are measured; and servers that get undecoded messages.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ fn main() -> Result<(), Failure> {
     fs::write(out.join("ddpm.v1.bin"), descriptors.encode_to_vec())?;
     fs::write(out.join("samplers.rs"), sampler_conversion(&descriptors)?)?;
     fs::write(out.join("shapes.rs"), shapes::table(&descriptors)?)?;
-    undecoded::generate(&descriptors)?;
+    undecoded::generate(&descriptors);
     tonic_prost_build::configure()
         .bytes(".")
         .extern_path(".ddpm.v1.Program", "crate::program::Program")

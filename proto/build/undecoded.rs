@@ -1,27 +1,17 @@
-//! Generates a server whose methods get the bytes of a message, for services whose messages can
-//! become large: they decide when and where to decode.
+//! Generates servers whose methods get the bytes of a message: they decide when and where to decode
+//! it, and say what is wrong with bytes that are no message.
 
 use heck::ToSnakeCase;
 use prost_types::FileDescriptorSet;
-use tonic_prost_build::manual::{Builder, Method, Service};
+use tonic_prost_build::manual::{Builder, Method, Service, ServiceBuilder};
 
-use super::{Failure, bare};
+use super::bare;
 
-/// Services with undecoded requests.
-const SERVICES: [&str; 1] = ["SamplingService"];
-
-/// Writes `ddpm.v1.SERVICE.rs` for each of them.
-pub(super) fn generate(descriptors: &FileDescriptorSet) -> Result<(), Failure> {
+/// Writes `ddpm.v1.SERVICE.rs` for each service.
+pub(super) fn generate(descriptors: &FileDescriptorSet) {
     let services = descriptors.file.iter().filter(|file| file.package() == "ddpm.v1");
-    let services: Vec<_> = services
-        .flat_map(|file| &file.service)
-        .filter(|service| SERVICES.contains(&service.name()))
-        .collect();
-    if services.len() != SERVICES.len() {
-        return Err(format!("not every one of {SERVICES:?} is there").into());
-    }
     let services: Vec<Service> = services
-        .into_iter()
+        .flat_map(|file| &file.service)
         .map(|service| {
             let builder = Service::builder().package("ddpm.v1").name(service.name());
             let methods = service.method.iter().map(|method| {
@@ -36,9 +26,8 @@ pub(super) fn generate(descriptors: &FileDescriptorSet) -> Result<(), Failure> {
                     false => builder.build(),
                 }
             });
-            methods.fold(builder, |builder, method| builder.method(method)).build()
+            methods.fold(builder, ServiceBuilder::method).build()
         })
         .collect();
     Builder::new().build_client(false).compile(&services);
-    Ok(())
 }

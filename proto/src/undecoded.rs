@@ -1,7 +1,8 @@
-//! `SamplingService` on the server, with requests that are not decoded yet.
+//! The services on the server, with requests that are not decoded yet.
 //!
 //! A message of 16 MiB can become hundreds of megabytes. A method therefore gets the bytes of a
-//! message, [measures](crate::measure) them, and decodes them where and when there is room.
+//! message, [measures](crate::measure) them, and decodes them where and when there is room. And it
+//! says itself what is wrong with bytes that are no message.
 
 use std::marker::PhantomData;
 
@@ -11,12 +12,14 @@ use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic_prost::ProstEncoder;
 
-/// The generated server; its methods are those of `v1`, from bytes.
+/// The generated servers; their methods are those of `v1`, from bytes.
 #[allow(missing_docs, clippy::all)]
 mod generated {
     tonic::include_proto!("ddpm.v1.SamplingService");
+    tonic::include_proto!("ddpm.v1.ModelService");
+    tonic::include_proto!("ddpm.v1.ServerService");
 }
-pub use generated::sampling_service_server;
+pub use generated::{model_service_server, sampling_service_server, server_service_server};
 
 /// Hands out the bytes of requests, and encodes answers.
 #[derive(Debug, Clone)]

@@ -105,6 +105,14 @@ impl Measured {
     }
 }
 
+impl Measured {
+    /// Returns the elements of all lists together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.elements.iter().sum()
+    }
+}
+
 impl Shape {
     fn list(&self, path: &str) -> Option<usize> {
         let (name, rest) = match path.split_once('.') {

@@ -139,7 +139,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn decoding_takes_no_more_than_was_measured(choices in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn decoding_takes_no_more_than_was_measured(
+        choices in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
         let wire = Bytes::from(write(&GENERATE_REQUEST, &mut choices.into_iter(), 0));
         let measured = measure(&GENERATE_REQUEST, &wire, MAX).unwrap();
         let request = GenerateRequest::decode(wire).unwrap();
