@@ -1,5 +1,6 @@
-//! Compiles `ddpm/v1/*.proto` with protox, so that nobody needs protoc, and writes the conversion
-//! of the samplers' messages, so that a new sampler needs no code here.
+//! Compiles `ddpm/v1/*.proto` with protox, so that nobody needs protoc, and writes what follows
+//! from the messages: the conversion of the samplers' options, so that a new sampler needs no code
+//! here; the table by which messages are measured; and servers that get undecoded messages.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -8,6 +9,12 @@ use std::{env, fs};
 use prost::Message;
 use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet};
+
+#[path = "build/shapes.rs"]
+mod shapes;
+
+#[path = "build/undecoded.rs"]
+mod undecoded;
 
 const FILES: [&str; 3] = ["ddpm/v1/sampling.proto", "ddpm/v1/model.proto", "ddpm/v1/server.proto"];
 
@@ -18,6 +25,8 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     println!("cargo:rerun-if-changed=ddpm");
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
     let descriptors = compiler.file_descriptor_set();
@@ -25,6 +34,8 @@ fn main() -> Result<(), Failure> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("ddpm.v1.bin"), descriptors.encode_to_vec())?;
     fs::write(out.join("samplers.rs"), sampler_conversion(&descriptors)?)?;
+    fs::write(out.join("shapes.rs"), shapes::table(&descriptors)?)?;
+    undecoded::generate(&descriptors);
     tonic_prost_build::configure()
         .bytes(".")
         .extern_path(".ddpm.v1.Program", "crate::program::Program")

@@ -82,6 +82,15 @@ impl TestServer {
         generation.collect().await.expect("the request is finished")
     }
 
+    /// Returns the memory of the server that is in use, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs on Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).expect("it has a size");
+        kib.parse::<u64>().expect("it is a number") << 10
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();

@@ -7,6 +7,7 @@
 //! * `previews`: samples can be watched in the making, at the requested cadence;
 //! * `batching`: requests share calls of the network and keep their bits;
 //! * `refusals`: bad requests get a clear error and have no other effect;
+//! * `bodies`: what arrives instead of a request is bounded, and answered;
 //! * `packages`: bad packages are refused at startup, with the reason;
 //! * `cancellation`: clients that leave free what they held;
 //! * `overload`: a full server refuses requests and says when to retry;
@@ -38,6 +39,8 @@ mod previews;
 mod batching;
 
 mod refusals;
+
+mod bodies;
 
 mod packages;
 

@@ -12,6 +12,10 @@ pub mod v1 {
 
 mod program;
 
+pub mod undecoded;
+
+pub mod measure;
+
 pub mod convert;
 
 /// The compiled `.proto` files with their imports and comments, as a

@@ -15,6 +15,24 @@ pub(crate) enum Error {
     /// Change the request; each violation names a field.
     #[error("{}", summary(.0))]
     Invalid(Vec<Violation>),
+    /// Send a message of the contract.
+    #[error("the request cannot be read: {0}")]
+    Undecodable(String),
+    /// Split the request.
+    #[error(
+        "the message has more than {limit} bytes: split the request by index ranges, or send \
+         fewer inputs or rows"
+    )]
+    TooLarge { limit: u64 },
+    /// Send faster.
+    #[error("the message did not come within {} s ({what}): send it again", limit.as_secs())]
+    BodyTimeout { what: &'static str, limit: Duration },
+    /// Compress in another way, or not at all.
+    #[error("grpc-encoding {encoding:?} is not known here: use gzip, deflate or identity")]
+    UnknownEncoding { encoding: String },
+    /// Retry after a pause.
+    #[error("{what} ({limit}); retry in {} s", retry_after.as_secs_f64().ceil())]
+    TooManyChecks { what: &'static str, limit: usize, retry_after: Duration },
     /// Request another model.
     #[error("there is no model {model:?}{}; this server has: {known}", version_suffix(version))]
     NotFound { model: String, version: String, known: String },
@@ -91,6 +109,11 @@ impl Error {
     fn reason(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "INVALID_REQUEST",
+            Self::Undecodable(_) => "UNDECODABLE",
+            Self::TooLarge { .. } => "MESSAGE_TOO_LARGE",
+            Self::BodyTimeout { .. } => "BODY_TIMEOUT",
+            Self::UnknownEncoding { .. } => "UNKNOWN_ENCODING",
+            Self::TooManyChecks { .. } => "TOO_MANY_CHECKS",
             Self::NotFound { .. } => "MODEL_NOT_FOUND",
             Self::ExpectMismatch { .. } => "EXPECT_MISMATCH",
             Self::StrictUnavailable { .. } => "STRICT_UNAVAILABLE",
@@ -107,7 +130,10 @@ impl Error {
 
     fn code(&self) -> Code {
         match self {
-            Self::Invalid(_) => Code::InvalidArgument,
+            Self::Invalid(_) | Self::Undecodable(_) => Code::InvalidArgument,
+            Self::TooLarge { .. } | Self::TooManyChecks { .. } => Code::ResourceExhausted,
+            Self::BodyTimeout { .. } => Code::DeadlineExceeded,
+            Self::UnknownEncoding { .. } => Code::Unimplemented,
             Self::NotFound { .. } => Code::NotFound,
             Self::ExpectMismatch { .. } | Self::StrictUnavailable { .. } => {
                 Code::FailedPrecondition
@@ -145,7 +171,11 @@ impl Error {
             Self::StrictUnavailable { why, .. } => {
                 details.add_precondition_failure_violation("STRICT", "determinism", why);
             }
-            Self::Full { retry_after, .. } => {
+            Self::Undecodable(_)
+            | Self::TooLarge { .. }
+            | Self::BodyTimeout { .. }
+            | Self::UnknownEncoding { .. } => {}
+            Self::Full { retry_after, .. } | Self::TooManyChecks { retry_after, .. } => {
                 details.set_retry_info(Some(*retry_after));
             }
             Self::Quota { principal, what, limit, retry_after } => {

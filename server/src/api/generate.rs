@@ -5,15 +5,15 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
-use ddpm_diffusion::{Row, Sampler, noise};
+use ddpm_diffusion::{Program, Row, Sampler, noise};
 use ddpm_onnx::Denoiser;
 use ddpm_package::Kind;
 use ddpm_proto::v1;
-use prost::Message;
 
+use super::compiled::Compiled;
 use super::faults::Faults;
 use super::inputs::{self, Inputs};
-use super::recipe::{self, Asked, Compiled};
+use super::recipe::Asked;
 use super::{Serving, wire};
 use crate::admission::Limits;
 use crate::error::{Error, shorten};
@@ -31,15 +31,12 @@ pub(crate) struct Checked {
     pub(crate) preview_encoder: Encoder,
 }
 
-/// Returns the bytes of memory that a request takes while it is checked: its message, and
-/// the rows and elements made from it.
-pub(crate) fn memory_bytes(serving: &Serving, message: &v1::GenerateRequest) -> u64 {
+/// Returns the bytes of memory that are made of a message while it is checked: rows and
+/// elements.
+///
+/// * `rows`: the estimated rows of its program.
+pub(crate) fn made_bytes(serving: &Serving, message: &v1::GenerateRequest, rows: u64) -> u64 {
     use v1::initial::Kind::*;
-    use v1::sampler;
-    let rows = match message.sampler.as_ref().and_then(|sampler| sampler.kind.as_ref()) {
-        Some(sampler::Kind::Program(program)) => program.rows.len(),
-        _ => 0,
-    };
     let tensors = match message.initial.as_ref().and_then(|initial| initial.kind.as_ref()) {
         Some(States(given)) => given.states.len(),
         Some(Images(given)) => given.images.len(),
@@ -49,15 +46,15 @@ pub(crate) fn memory_bytes(serving: &Serving, message: &v1::GenerateRequest) -> 
     let tensors = tensors + 2 * usize::from(message.inpaint.is_some());
     let model = serving.registry.find(&message.model, &message.version);
     let sample = model.map_or(0, |model| model.manifest.sample_len() * size_of::<f32>());
-    let row = size_of::<v1::Row>() + size_of::<Row>();
-    (message.encoded_len() + rows * row + tensors * (size_of::<v1::Tensor>() + sample)) as u64
+    let rows = rows.min(Program::MAX_ROWS as u64) * size_of::<Row>() as u64;
+    rows + (tensors * (size_of::<Vec<f32>>() + sample)) as u64
 }
 
 /// The parts of a request, each checked by itself.
 struct Parts {
     indices: Indices,
     inputs: Inputs,
-    compiled: Compiled,
+    compiled: Arc<Compiled>,
     encoder: Encoder,
     preview_encoder: Encoder,
     watch: Option<Watch>,
@@ -86,7 +83,7 @@ pub(crate) fn check(
     }
     let model = serving.registry.find(&message.model, &message.version)?;
     let limits = serving.admission.limits();
-    let parts = check_parts(&mut faults, model, &limits, &mut message, deadline);
+    let parts = check_parts(&mut faults, serving, model, &mut message, deadline);
     let Some(parts) = parts.filter(|_| faults.is_empty()) else {
         return faults.result();
     };
@@ -106,11 +103,12 @@ pub(crate) fn check(
 /// out of the message.
 fn check_parts(
     faults: &mut Faults,
+    serving: &Serving,
     model: &Model,
-    limits: &Limits,
     message: &mut v1::GenerateRequest,
     deadline: Option<Instant>,
 ) -> Option<Parts> {
+    let limits = &serving.admission.limits();
     check_request_id(faults, &message.request_id);
     let indices = faults.take("samples", indices(message, limits));
     check_labels(faults, model, &message.class_labels, limits);
@@ -118,7 +116,7 @@ fn check_parts(
     let max = limits.max_samples;
     let inputs = inputs::read(faults, &model.manifest, initial, message.inpaint.as_ref(), max);
     let asked = asked(message, &inputs);
-    let compiled = recipe::compile(faults, model, &asked);
+    let compiled = serving.compiled.get(faults, model, asked);
 
     let sampler = compiled.as_ref().and_then(|compiled| compiled.sampler);
     let default = default_encoding(model, sampler);
@@ -197,14 +195,14 @@ fn assemble(
 ) -> Checked {
     let Parts { indices, inputs, compiled, encoder, preview_encoder, watch, .. } = parts;
     let seed = message.seed.unwrap_or_else(random_seed);
-    let program = Arc::new(compiled.program);
+    let program = Arc::clone(&compiled.program);
     let class_labels = message.class_labels;
     let receipt = v1::Receipt {
         model: model.manifest.name.clone(),
         version: model.manifest.version.clone(),
         model_digest: model.digest.clone(),
         graph: Denoiser::GRAPH.into(),
-        program_digest: program.digest(),
+        program_digest: compiled.digest.clone(),
         fingerprint: serving.fingerprint.clone(),
         noise_layout: noise::LAYOUT.into(),
         seed,
@@ -212,7 +210,7 @@ fn assemble(
         inputs_digest: inputs.digest,
         interpolation_frames: inputs.initial.frames(),
         determinism: parts.determinism.into(),
-        ..compiled.recipe
+        ..compiled.recipe.clone()
     };
     let request = Request {
         request_id: message.request_id,

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use ddpm_onnx::Device;
-use ddpm_proto::v1;
-use tokio::sync::Semaphore;
+use ddpm_proto::undecoded::model_service_server::ModelServiceServer;
+use ddpm_proto::undecoded::sampling_service_server::SamplingServiceServer;
+use ddpm_proto::undecoded::server_service_server::ServerServiceServer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,9 +15,17 @@ use crate::cost::Costs;
 use crate::engine::EngineHandle;
 use crate::registry::Registry;
 
+mod checks;
+pub(crate) use checks::Checks;
+
+mod compiled;
+pub(crate) use compiled::CompiledCache;
+
 mod faults;
 
 mod generate;
+
+mod incoming;
 
 mod inputs;
 
@@ -45,8 +54,10 @@ pub(crate) struct Serving {
     pub(crate) engine: EngineHandle,
     pub(crate) admission: Admission,
     pub(crate) costs: Costs,
-    /// Permits to check requests: the number that may be checked at the same time.
-    pub(crate) checks: Arc<Semaphore>,
+    /// Where checks of requests get their turns.
+    pub(crate) checks: Checks,
+    /// Programs that were compiled lately.
+    pub(crate) compiled: CompiledCache,
     /// Cancelled when the server stops, drained or not.
     pub(crate) stop: CancellationToken,
     /// The tasks that send events.
@@ -58,9 +69,9 @@ pub(crate) struct Serving {
 
 /// The services of `ddpm.v1`.
 pub(crate) struct Services {
-    pub(crate) sampling: v1::sampling_service_server::SamplingServiceServer<sampling::Sampling>,
-    pub(crate) models: v1::model_service_server::ModelServiceServer<models::Models>,
-    pub(crate) server: v1::server_service_server::ServerServiceServer<server_info::Server>,
+    pub(crate) sampling: SamplingServiceServer<sampling::Sampling>,
+    pub(crate) models: ModelServiceServer<models::Models>,
+    pub(crate) server: ServerServiceServer<server_info::Server>,
 }
 
 impl Services {
@@ -69,9 +80,6 @@ impl Services {
         ["ddpm.v1.SamplingService", "ddpm.v1.ModelService", "ddpm.v1.ServerService"];
 
     pub(crate) fn new(serving: &Arc<Serving>) -> Self {
-        use v1::model_service_server::ModelServiceServer;
-        use v1::sampling_service_server::SamplingServiceServer;
-        use v1::server_service_server::ServerServiceServer;
         let max = serving.admission.limits().max_request_bytes as usize;
         let shared = || Arc::clone(serving);
         Self {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ddpm_onnx::Denoiser;
 use ddpm_package::Kind;
 use ddpm_proto::convert::{grid_to_proto, sampler_to_proto};
+use ddpm_proto::undecoded::model_service_server::ModelService;
 use ddpm_proto::v1;
-use ddpm_proto::v1::model_service_server::ModelService;
 use tonic::{Request, Response, Status};
 
 use super::Serving;
+use super::incoming::decode;
 use crate::cost::{CostCurve, Costs};
 use crate::registry::Model;
 
@@ -21,8 +23,9 @@ pub(crate) struct Models(pub(super) Arc<Serving>);
 impl ModelService for Models {
     async fn list_models(
         &self,
-        _: Request<v1::ListModelsRequest>,
+        request: Request<Bytes>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
+        decode::<v1::ListModelsRequest>(request.into_inner())?;
         let models = self.0.registry.models().iter();
         let models = models.map(|model| describe(model, &self.0.costs)).collect();
         Ok(Response::new(v1::ListModelsResponse { models }))
@@ -30,9 +33,9 @@ impl ModelService for Models {
 
     async fn get_model(
         &self,
-        request: Request<v1::GetModelRequest>,
+        request: Request<Bytes>,
     ) -> Result<Response<v1::GetModelResponse>, Status> {
-        let request = request.into_inner();
+        let request: v1::GetModelRequest = decode(request.into_inner())?;
         let model = self.0.registry.find(&request.model, &request.version)?;
         Ok(Response::new(v1::GetModelResponse { model: Some(describe(model, &self.0.costs)) }))
     }

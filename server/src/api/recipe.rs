@@ -45,8 +45,9 @@ pub(super) struct Compiled {
 }
 
 /// Reads and compiles the settings; adds faults with their fields.
-pub(super) fn compile(faults: &mut Faults, model: &Model, asked: &Asked) -> Option<Compiled> {
-    let choice = match asked.sampler.clone() {
+pub(super) fn compile(faults: &mut Faults, model: &Model, asked: &mut Asked) -> Option<Compiled> {
+    // Taken, since the rows of a program may be many.
+    let choice = match asked.sampler.take() {
         None => return compile_recipe(faults, model, asked, RequestedSampler::Default),
         Some(sampler) => faults.read("sampler", convert::sampler_from_proto(sampler))?,
     };

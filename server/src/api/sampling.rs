@@ -4,21 +4,25 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use ddpm_proto::convert::rows_to_proto;
+use ddpm_proto::undecoded::sampling_service_server::SamplingService;
 use ddpm_proto::v1;
-use ddpm_proto::v1::sampling_service_server::SamplingService;
+use tokio::time::timeout_at;
 use tonic::{Request, Response, Status};
 use tracing::{error, info};
 
 use super::Serving;
 use super::generate::{self, Checked};
+use super::incoming::Kind;
 use super::stream::{EventStream, Events, Patience};
 use crate::admission::{Demand, Room};
 use crate::deadline::Deadline;
 use crate::engine::Submission;
-use crate::error::{Error, Violation};
+use crate::error::Error;
 use crate::outbox;
 use crate::principal::Principal;
+use crate::transport::MessageRoom;
 
 /// Draws samples and streams them.
 pub(crate) struct Sampling(pub(super) Arc<Serving>);
@@ -29,58 +33,41 @@ impl SamplingService for Sampling {
 
     async fn generate(
         &self,
-        request: Request<v1::GenerateRequest>,
+        request: Request<Bytes>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
-        let caller = Caller::of(&request);
-        let accepted = self.accept(request.into_inner(), &caller).await;
-        accepted.map(Response::new).map_err(|error| {
-            info!(principal = %caller.principal, reason = %error, "refused");
+        let arrived = Arrived::new(Kind::Generate, request);
+        let principal = arrived.caller.principal.clone();
+        self.accept(arrived).await.map(Response::new).map_err(|error| {
+            info!(%principal, reason = %error, "refused");
             error.into()
         })
     }
 
     async fn estimate(
         &self,
-        request: Request<v1::GenerateRequest>,
+        request: Request<Bytes>,
     ) -> Result<Response<v1::EstimateResponse>, Status> {
-        let caller = Caller::of(&request);
-        let (checked, _room) = self.check(request.into_inner(), &caller).await?;
-        Ok(Response::new(self.priced(&checked, &caller)))
+        let arrived = Arrived::new(Kind::Generate, request);
+        let principal = arrived.caller.principal.clone();
+        let (checked, _room) = self.check(arrived, |checked| checked).await?;
+        Ok(Response::new(self.priced(&checked, &principal)))
     }
 
     async fn compile(
         &self,
-        request: Request<v1::CompileRequest>,
+        request: Request<Bytes>,
     ) -> Result<Response<v1::CompileResponse>, Status> {
-        let caller = Caller::of(&request);
-        let Some(mut message) = request.into_inner().request else {
-            let field = "request".into();
-            let missing = Violation { field, description: "is required".into() };
-            return Err(Error::Invalid(vec![missing]).into());
-        };
-        let anything = v1::generate_request::Samples::SampleCount(1);
-        message.samples.get_or_insert(anything);
-        let (checked, _room) = self.check(message, &caller).await?;
-        let (program, receipt) = (&checked.request.program, checked.receipt);
-        Ok(Response::new(v1::CompileResponse {
-            program: Some(rows_to_proto(program.rows())),
-            program_digest: receipt.program_digest,
-            evals_per_sample: program.evals(),
-            sampler: receipt.sampler,
-            num_steps: receipt.num_steps,
-            grid: receipt.grid,
-            grid_options: receipt.grid_options,
-            clip: receipt.clip,
-            dynamic_threshold: receipt.dynamic_threshold,
-        }))
+        let arrived = Arrived::new(Kind::Compile, request);
+        let (response, _room) = self.check(arrived, |checked| compiled(&checked)).await?;
+        Ok(Response::new(response))
     }
 }
 
 impl Sampling {
     /// Returns what a request would cost if it came now.
-    fn priced(&self, checked: &Checked, caller: &Caller) -> v1::EstimateResponse {
+    fn priced(&self, checked: &Checked, principal: &Principal) -> v1::EstimateResponse {
         let demand = demand(&checked.request);
-        let forecast = self.0.admission.forecast(&caller.principal, &demand);
+        let forecast = self.0.admission.forecast(principal, &demand);
         let duration = |seconds| Duration::try_from_secs_f64(seconds).ok()?.try_into().ok();
         v1::EstimateResponse {
             evals_per_sample: checked.request.program.evals(),
@@ -91,21 +78,38 @@ impl Sampling {
         }
     }
 
-    /// Checks a request on a blocking thread, away from the threads that serve connections.
-    /// A few are checked at a time, and each holds the memory it needs.
-    async fn check(
+    /// Decodes and checks a request on a blocking thread, away from the threads that serve
+    /// connections, in the turn of its principal; then makes something of it there. Memory is
+    /// held for the message, then for what is made of it.
+    async fn check<T: Send + 'static>(
         &self,
-        message: v1::GenerateRequest,
-        caller: &Caller,
-    ) -> Result<(Checked, Room), Error> {
-        let room = self.0.admission.hold(generate::memory_bytes(&self.0, &message))?;
-        let permit = Arc::clone(&self.0.checks).acquire_owned().await;
+        arrived: Arrived,
+        make: impl FnOnce(Checked) -> T + Send + 'static,
+    ) -> Result<(T, Room), Error> {
+        let Arrived { kind, message, caller, room } = arrived;
+        let taken = room.map(|room| room.take()).transpose()?.flatten();
+        let mut room = match taken {
+            Some(room) => room,
+            None => self.0.admission.hold(message.len() as u64)?,
+        };
+        let max_samples = self.0.admission.limits().max_samples;
+        let work = kind.guess(&message, max_samples)?;
+        let turn = self.0.checks.turn(&caller.principal, work);
+        let mut turn = within(caller.deadline, turn).await??;
         let serving = Arc::clone(&self.0);
-        let deadline = caller.deadline;
         let checked = tokio::task::spawn_blocking(move || {
-            // Held until the check is over, even if the client has left.
-            let _permit = permit;
-            generate::check(&serving, message, deadline).map(|checked| (checked, room))
+            turn.begin();
+            let mut hold =
+                |bytes| room.grow(bytes).map_err(|no_room| serving.admission.no_room(no_room));
+            let size = kind.size(&message, max_samples)?;
+            // The rows are encoded once more, to find out whether they are known.
+            hold(size.bytes + message.len() as u64)?;
+            let request = kind.decode(message)?;
+            hold(generate::made_bytes(&serving, &request, size.rows))?;
+            let made = generate::check(&serving, request, caller.deadline).map(make);
+            // Held until the work is over, even if the client has left.
+            drop(turn);
+            Ok((made?, room))
         });
         checked.await.unwrap_or_else(|error| {
             error!(%error, "a request could not be checked");
@@ -113,11 +117,11 @@ impl Sampling {
         })
     }
 
-    async fn accept(&self, message: v1::GenerateRequest, caller: &Caller) -> Result<Events, Error> {
-        let (checked, room) = self.check(message, caller).await?;
+    async fn accept(&self, arrived: Arrived) -> Result<Events, Error> {
+        let principal = arrived.caller.principal.clone();
+        let (checked, room) = self.check(arrived, |checked| checked).await?;
         let serving = &self.0;
         let request = checked.request.clone();
-        let principal = caller.principal.clone();
         let now = Instant::now();
         let (permit, forecast) =
             serving.admission.admit(room, &principal, demand(&request), now)?;
@@ -140,6 +144,23 @@ impl Sampling {
     }
 }
 
+/// A request that has arrived, but is not decoded yet.
+struct Arrived {
+    kind: Kind,
+    message: Bytes,
+    caller: Caller,
+    /// The memory of the message; absent if nobody counted it on its way.
+    room: Option<MessageRoom>,
+}
+
+impl Arrived {
+    fn new(kind: Kind, request: Request<Bytes>) -> Self {
+        let caller = Caller::of(&request);
+        let room = request.extensions().get().cloned();
+        Self { kind, message: request.into_inner(), caller, room }
+    }
+}
+
 /// Who calls, and how long they wait.
 struct Caller {
     principal: Principal,
@@ -157,6 +178,17 @@ impl Caller {
     }
 }
 
+/// Waits for something until the client stops waiting.
+async fn within<T>(
+    deadline: Option<Instant>,
+    awaited: impl Future<Output = T>,
+) -> Result<T, Error> {
+    match deadline {
+        None => Ok(awaited.await),
+        Some(at) => timeout_at(at.into(), awaited).await.map_err(|_| Error::DeadlinePassed),
+    }
+}
+
 /// Returns the room that a request needs.
 fn demand(request: &crate::request::Request) -> Demand {
     let fails_at =
@@ -167,5 +199,21 @@ fn demand(request: &crate::request::Request) -> Demand {
         evals: request.evals(),
         bytes: request.bytes(),
         deadline: request.deadline.and_then(fails_at),
+    }
+}
+
+/// Describes a checked request without running it.
+fn compiled(checked: &Checked) -> v1::CompileResponse {
+    let (program, receipt) = (&checked.request.program, checked.receipt.clone());
+    v1::CompileResponse {
+        program: Some(rows_to_proto(program.rows())),
+        program_digest: receipt.program_digest,
+        evals_per_sample: program.evals(),
+        sampler: receipt.sampler,
+        num_steps: receipt.num_steps,
+        grid: receipt.grid,
+        grid_options: receipt.grid_options,
+        clip: receipt.clip,
+        dynamic_threshold: receipt.dynamic_threshold,
     }
 }

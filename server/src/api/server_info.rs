@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ddpm_onnx::Device;
+use ddpm_proto::undecoded::server_service_server::ServerService;
 use ddpm_proto::v1;
-use ddpm_proto::v1::server_service_server::ServerService;
 use tonic::{Request, Response, Status};
 
 use super::Serving;
+use super::incoming::decode;
 use crate::cost::CostCurve;
 
 /// Describes the server and its load.
@@ -18,8 +20,9 @@ pub(crate) struct Server(pub(super) Arc<Serving>);
 impl ServerService for Server {
     async fn get_server_info(
         &self,
-        _: Request<v1::GetServerInfoRequest>,
+        request: Request<Bytes>,
     ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
+        decode::<v1::GetServerInfoRequest>(request.into_inner())?;
         let serving = &self.0;
         Ok(Response::new(v1::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").into(),

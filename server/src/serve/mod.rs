@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ddpm_onnx::{Device, Runtime, RuntimeOptions};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,14 +15,14 @@ use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
 use crate::admission::Admission;
-use crate::api::{Services, Serving};
+use crate::api::{Checks, CompiledCache, Services, Serving};
 use crate::config::Settings;
 use crate::cost::Costs;
 use crate::engine::EngineHandle;
 use crate::fingerprint::fingerprint;
 use crate::registry::{LoadOptions, LoadedModels, Registry, Source};
 use crate::runtime::HostDevice;
-use crate::transport::{self, Transport};
+use crate::transport::{self, BodyLayer, BodyTimes, Transport};
 
 /// How long connections have to close once nothing is in flight.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -85,7 +84,8 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         admission: Admission::new(settings.limits, costs.clone()),
         costs,
         stop: abort.clone(),
-        checks: Arc::new(Semaphore::new(max_concurrent_checks())),
+        checks: Checks::new(max_concurrent_checks()),
+        compiled: CompiledCache::new(settings.limits.max_held_bytes),
         streams: TaskTracker::new(),
         fingerprint,
         onnxruntime_version: runtime.version().into(),
@@ -94,8 +94,8 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
     Ok(Loaded { settings, serving: Arc::new(serving), abort, engine: thread })
 }
 
-/// Returns how many requests may be checked at once. Long programs take seconds, so one core
-/// is left to the engine.
+/// Returns how many requests of any size may be checked at once. Long programs take seconds, so
+/// one core is left to the engine.
 fn max_concurrent_checks() -> usize {
     thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }
@@ -133,7 +133,8 @@ pub enum Ended {
 pub async fn serve(loaded: Loaded, listener: TcpListener, ending: Ending) -> anyhow::Result<Ended> {
     let Loaded { settings, serving, abort, engine } = loaded;
     let (health, routes) = routes(&serving).await?;
-    let service = transport::service(routes);
+    let bodies = BodyLayer::new(&serving.admission, &serving.checks, BodyTimes::default());
+    let service = transport::service(routes, &bodies);
     let transport = Transport::start(listener, service, settings.bounds, settings.proxies);
 
     let ended = serving.engine.ended();

@@ -12,6 +12,7 @@ use tonic_health::pb::health_check_response::ServingStatus as Answer;
 
 use super::*;
 use crate::config::Args;
+use crate::principal::Principal;
 use crate::runtime::stub::Stub;
 use crate::runtime::{
     Device as EngineDevice, Outcome, RuntimeError, Slot, SlotStart, TickTimes, Work,
@@ -105,8 +106,14 @@ async fn a_server_whose_engine_dies_reports_not_serving_and_ends_with_an_error()
 async fn other_calls_are_answered_while_a_request_waits_for_its_check() {
     let loaded = ordinary();
     let serving = Arc::clone(&loaded.serving);
-    let others = serving.checks.available_permits() as u32;
-    let others = Arc::clone(&serving.checks).acquire_many_owned(others).await.unwrap();
+    let principal = Principal::of_address([127, 0, 0, 1].into());
+    // Every lane is taken, that of small checks too.
+    let mut others = Vec::new();
+    while let Ok(turn) =
+        timeout(Duration::from_millis(100), serving.checks.turn(&principal, 1)).await
+    {
+        others.push(turn.unwrap());
+    }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(serve(loaded, listener, Ending::default()));

@@ -8,6 +8,7 @@
 //!   peers that take nothing;
 //! * [`connection`]: one connection; streams, windows, headers; idle ones are told to go away;
 //! * [`calls`]: each call gets a place, its principal and its deadline;
+//! * [`body`]: a request's message is collected, decompressed and counted;
 //! * [`reply`] and [`streams`]: answers that are not read are reset; a server that stops says so.
 //!
 //! The end has an order too: [`Transport::go_away`] tells peers to call elsewhere, while their
@@ -25,11 +26,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
-use tower::Service;
+use tower::{Layer, Service};
 
 use crate::principal::TrustedProxies;
 
 mod accept;
+
+mod body;
+pub(crate) use body::{BodyLayer, BodyTimes, MessageRoom};
 
 mod bounds;
 pub(crate) use bounds::{Bounds, default_connections, default_peer_connections};
@@ -83,8 +87,8 @@ impl<S> CallService for S where
 }
 
 /// Puts what all calls go through in front of the services.
-pub(crate) fn service(routes: Routes) -> impl CallService {
-    routes.prepare()
+pub(crate) fn service(routes: Routes, bodies: &BodyLayer) -> impl CallService {
+    bodies.layer(routes.prepare())
 }
 
 /// Connections and the listener they come from.

@@ -38,7 +38,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Routes::default().add_service(service);
-        let transport = Transport::start(listener, super::service(routes), bounds, proxies);
+        let service = super::service(routes, &body::tests::layer());
+        let transport = Transport::start(listener, service, bounds, proxies);
         Self { transport, address, _health: health }
     }
 
