@@ -19,6 +19,7 @@ mod deadlines;
 mod eta;
 mod fairness;
 mod goodput;
+mod paired;
 mod restarts;
 mod soak;
 mod storms;
@@ -76,6 +77,7 @@ async fn measure(figure: Figure, options: &Options) -> anyhow::Result<Verdict> {
         Figure::Kills => restarts::kills(options).await,
         Figure::Rolling => restarts::rolling(options).await,
         Figure::Second => restarts::second_signal(options).await,
+        Figure::Paired => paired::paired(options).await,
         Figure::Soak => soak::soak(options).await,
     }
 }

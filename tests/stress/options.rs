@@ -28,6 +28,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
 
+    /// An older server, which the figure `paired` compares with.
+    #[arg(long, value_name = "PATH")]
+    baseline: Option<PathBuf>,
+
     /// Minutes of the soak.
     #[arg(long, value_name = "MINUTES", default_value_t = 20)]
     soak_minutes: u64,
@@ -115,12 +119,14 @@ pub(crate) enum Figure {
     Rolling,
     /// A second SIGTERM.
     Second,
+    /// Speed beside that of an older server.
+    Paired,
     /// The mix for a long time.
     Soak,
 }
 
 /// What figures need to know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Options {
     only: Vec<Figure>,
     attacks: Vec<Kind>,
@@ -130,6 +136,8 @@ pub(crate) struct Options {
     pub(crate) server: PathBuf,
     /// The client's command.
     pub(crate) client: PathBuf,
+    /// The server to compare with.
+    pub(crate) baseline: Option<PathBuf>,
     /// Length of the soak.
     pub(crate) soak: Duration,
     /// Starts that fairness is measured on.
@@ -159,18 +167,19 @@ impl Options {
         };
         let (server, client) = (program("ddpm-server")?, program("ddpm")?);
         std::fs::create_dir_all(&cli.out).context("the folder of the report")?;
-        let help = std::process::Command::new(&server).arg("--help").output()?;
+        let help = help(&server)?;
         Ok(Self {
             only: cli.only.clone(),
             attacks: cli.attacks.clone(),
             short: cli.short,
             server,
             client,
+            baseline: cli.baseline.clone(),
             soak: Duration::from_secs(60 * cli.soak_minutes),
             starts: cli.starts.unwrap_or(if cli.short { 2 } else { 10 }),
             seed: cli.seed,
             out: std::path::absolute(&cli.out)?,
-            help: String::from_utf8_lossy(&help.stdout).into_owned(),
+            help,
         })
     }
 
@@ -178,9 +187,28 @@ impl Options {
     pub(crate) fn figures(&self) -> Vec<Figure> {
         let all = Figure::value_variants().iter().copied();
         match self.only.is_empty() {
-            true => all.filter(|figure| *figure != Figure::Soak).collect(),
+            true => all.filter(|figure| self.is_measured_anyway(*figure)).collect(),
             false => all.filter(|figure| self.only.contains(figure)).collect(),
         }
+    }
+
+    /// Leaves out what takes too long, and what needs an older server that was not named.
+    fn is_measured_anyway(&self, figure: Figure) -> bool {
+        match figure {
+            Figure::Soak => false,
+            Figure::Paired => self.baseline.is_some(),
+            _ => true,
+        }
+    }
+
+    /// Returns the same options for another server.
+    ///
+    /// # Errors
+    ///
+    /// It does not run.
+    pub(crate) fn with_server(&self, server: &Path) -> anyhow::Result<Self> {
+        let server = std::path::absolute(server)?;
+        Ok(Self { help: help(&server)?, server, ..self.clone() })
     }
 
     /// Returns the attacks to make.
@@ -197,4 +225,11 @@ impl Options {
     pub(crate) fn knows(&self, flag: &str) -> bool {
         self.help.split_whitespace().any(|word| word == flag)
     }
+}
+
+/// Returns what a server says about its flags.
+fn help(server: &Path) -> anyhow::Result<String> {
+    let output = std::process::Command::new(server).arg("--help").output();
+    let output = output.with_context(|| format!("{} does not run", server.display()))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

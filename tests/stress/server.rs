@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use ddpm_tests::load;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -136,8 +137,13 @@ impl Server {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) -> anyhow::Result<()> {
-        let id = rustix::process::Pid::from_raw(self.id.cast_signed()).context("an id above 0")?;
-        Ok(rustix::process::kill_process(id, rustix::process::Signal::TERM)?)
+        self.signal(Signal::TERM)
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let id = Pid::from_raw(self.id.cast_signed()).context("an id above 0")?;
+        Ok(kill_process(id, signal)?)
     }
 
     /// Kills it at once.
