@@ -137,7 +137,7 @@ pub(crate) async fn unread(streams: &UnreadStreams) -> anyhow::Result<()> {
         for first in (0..count).step_by(STREAMS as usize) {
             let size = STREAMS.min(count - first);
             // Cheap to compute and larger than any window: they wait for their reader only.
-            let shape = Shape { model: "toy".to_owned(), ..Shape::glyphs(500, 10) };
+            let shape = Shape { model: "toy".to_owned(), ..Shape::glyphs(200, 2) };
             let (server, source) = (streams.server, streams.source);
             let request = request(&shape, u64::from(first));
             let held = Unread::open(server, source, size, trickles, &request).await?;

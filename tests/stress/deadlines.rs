@@ -29,7 +29,7 @@ const REFUSAL_MS: f64 = 5.0;
 /// Measures deadlines in overload, then those of a client that never resets.
 pub(crate) async fn deadlines(options: &Options) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
-    let server = Server::start(options, &Setup::default().flag("--max-requests", 1000)).await?;
+    let server = Server::start(options, &Setup::default().flag("--max-requests", &1000)).await?;
     overload(options, &server, &mut verdict).await?;
     never_resets(&server, &mut verdict).await?;
     server.kill().await?;

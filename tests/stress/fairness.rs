@@ -142,9 +142,9 @@ fn p99(records: &[Record]) -> f64 {
 /// Compares what principals with 1 and with 200 requests get.
 async fn two_principals(options: &Options, verdict: &mut Verdict) -> anyhow::Result<()> {
     let setup = Setup::default()
-        .flag("--max-requests", 300)
-        .flag("--principal-max-requests", 250)
-        .flag("--max-queue", 400_000);
+        .flag("--max-requests", &300)
+        .flag("--principal-max-requests", &250)
+        .flag("--max-queue", &400_000);
     let server = Server::start(options, &setup).await?;
     let (one, other) = (server.connect(2).await?, server.connect(3).await?);
     let mut single = Job::start(&one, Shape::glyphs(10_000, STEPS), 1);

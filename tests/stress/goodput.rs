@@ -31,7 +31,7 @@ const GOAL: f64 = 0.9;
 /// same arrivals.
 pub(crate) async fn goodput(options: &Options) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
-    let server = Server::start(options, &Setup::default().flag("--max-requests", 1000)).await?;
+    let server = Server::start(options, &Setup::default().flag("--max-requests", &1000)).await?;
     let observer = server.observer().await?;
     let mut clients = Vec::new();
     for last in 10..26 {

@@ -116,7 +116,7 @@ impl Replicas {
 
     async fn restart(&mut self, options: &Options, number: usize) -> anyhow::Result<()> {
         let setup = Setup { port: self.ports[number], ..Setup::default() };
-        let setup = setup.flag("--drain-seconds", self.drain);
+        let setup = setup.flag("--drain-seconds", &self.drain);
         self.servers[number] = Some(Server::start(options, &setup).await?);
         Ok(())
     }
@@ -205,7 +205,7 @@ pub(crate) async fn second_signal(options: &Options) -> anyhow::Result<Verdict> 
     let rounds = options.pick(5, 2);
     let work = Work { samples: 200, steps: 50 };
     let port = free_port()?;
-    let setup = Setup { port, ..Setup::default() }.flag("--drain-seconds", 25);
+    let setup = Setup { port, ..Setup::default() }.flag("--drain-seconds", &25);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut held = 0;
     let mut reference = None;

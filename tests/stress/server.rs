@@ -48,7 +48,7 @@ pub(crate) struct Setup<'a> {
 
 impl<'a> Setup<'a> {
     /// Adds a flag.
-    pub(crate) fn flag(mut self, name: &'a str, value: impl ToString) -> Self {
+    pub(crate) fn flag(mut self, name: &'a str, value: &impl ToString) -> Self {
         self.flags.push((name, value.to_string()));
         self
     }
@@ -66,7 +66,7 @@ impl Server {
         let log = options.out.join(format!("server-{number}.log"));
         let cache = tempfile::tempdir()?;
         let folder = cache.path().display().to_string();
-        let setup = setup.clone().flag("--cache-dir", folder);
+        let setup = setup.clone().flag("--cache-dir", &folder);
         let mut child = command(options, &setup)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -23,7 +23,7 @@ const WARM_UP: Duration = Duration::from_secs(300);
 /// Runs the mix and watches memory, descriptors and threads.
 pub(crate) async fn soak(options: &Options) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
-    let server = Server::start(options, &Setup::default().flag("--max-requests", 1000)).await?;
+    let server = Server::start(options, &Setup::default().flag("--max-requests", &1000)).await?;
     let observer = server.observer().await?;
     let mut clients = Vec::new();
     for last in 10..26 {

@@ -30,7 +30,7 @@ const FORGETS: Duration = Duration::from_secs(3);
 /// Compares the waits of others without and beside each attack, from one address and from many.
 pub(crate) async fn attacks(options: &Options) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
-    let few = Setup::default().flag("--max-memory-mib", LIMIT_MIB);
+    let few = Setup::default().flag("--max-memory-mib", &LIMIT_MIB);
     for kind in options.attacks() {
         let scarce = matches!(kind, Kind::Silent | Kind::Idle | Kind::SlowHeaders);
         let descriptors = scarce.then_some(DESCRIPTORS);

@@ -24,9 +24,9 @@ const LIMIT_MIB: u32 = 256;
 pub(crate) async fn cancels(options: &Options) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
     let setup = Setup::default()
-        .flag("--max-memory-mib", LIMIT_MIB)
-        .flag("--max-requests", 1000)
-        .flag("--principal-max-requests", 1000);
+        .flag("--max-memory-mib", &LIMIT_MIB)
+        .flag("--max-requests", &1000)
+        .flag("--principal-max-requests", &1000);
     let server = Server::start(options, &setup).await?;
     let observer = server.observer().await?;
     let mut clients = Vec::new();

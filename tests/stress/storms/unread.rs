@@ -34,11 +34,11 @@ pub(crate) async fn unread(options: &Options) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
     let stall = options.pick(30, 5);
     let setup = Setup::default()
-        .flag("--stall-seconds", stall)
-        .flag("--max-memory-mib", LIMIT_MIB)
-        .flag("--max-queue", 1_000_000)
-        .flag("--max-requests", 1000)
-        .flag("--principal-max-requests", 1000);
+        .flag("--stall-seconds", &stall)
+        .flag("--max-memory-mib", &LIMIT_MIB)
+        .flag("--max-queue", &1_000_000)
+        .flag("--max-requests", &1000)
+        .flag("--principal-max-requests", &1000);
     let server = Server::start(options, &setup).await?;
     let descriptors = server.descriptors()?;
     let owner = server.connect(2).await?;
@@ -88,8 +88,8 @@ async fn quiet(job: &mut Job) -> anyhow::Result<f64> {
 async fn attacked(job: &mut Job, server: &Server) -> anyhow::Result<f64> {
     let time = Duration::from_secs(120);
     let attacker = Attacker::unread(server, UNREAD, TRICKLING, time).await?;
-    // What the streams asked for is computed by then.
-    sleep(Duration::from_secs(1)).await;
+    // What the streams asked for is computed by then: until it is, the attacker has a share.
+    sleep(Duration::from_secs(2)).await;
     let rate = job.rate(Duration::from_secs(3)).await?;
     attacker.kill().await?;
     Ok(rate)
