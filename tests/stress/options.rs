@@ -36,6 +36,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "MINUTES", default_value_t = 20)]
     soak_minutes: u64,
 
+    /// Plants a leak into the server of the soak, which must then fail: one in N frees is lost.
+    #[arg(long, value_name = "N")]
+    leak: Option<u32>,
+
     /// Starts of the server that fairness is measured on [default: 10; short: 2].
     #[arg(long, value_name = "N")]
     starts: Option<usize>,
@@ -140,6 +144,8 @@ pub(crate) struct Options {
     pub(crate) baseline: Option<PathBuf>,
     /// Length of the soak.
     pub(crate) soak: Duration,
+    /// One in how many frees the server of the soak loses.
+    pub(crate) leak: Option<u32>,
     /// Starts that fairness is measured on.
     pub(crate) starts: usize,
     /// Key of everything that is drawn.
@@ -176,6 +182,7 @@ impl Options {
             client,
             baseline: cli.baseline.clone(),
             soak: Duration::from_secs(60 * cli.soak_minutes),
+            leak: cli.leak,
             starts: cli.starts.unwrap_or(if cli.short { 2 } else { 10 }),
             seed: cli.seed,
             out: std::path::absolute(&cli.out)?,

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) flags: Vec<(&'a str, String)>,
     /// Most open files; `None`: as this process.
     pub(crate) descriptors: Option<u32>,
+    /// A library that is loaded before all others.
+    pub(crate) preload: Option<PathBuf>,
     /// The port; 0: any.
     pub(crate) port: u16,
 }
@@ -173,6 +176,9 @@ fn command(options: &Options, setup: &Setup<'_>) -> Command {
         }
     };
     command.arg("--listen").arg(format!("127.0.0.1:{}", setup.port));
+    if let Some(library) = &setup.preload {
+        command.env("LD_PRELOAD", library);
+    }
     for (name, value) in &setup.flags {
         if options.knows(name) {
             command.arg(name).arg(value);

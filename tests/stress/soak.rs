@@ -1,7 +1,9 @@
 //! Figure 11: the mix for a long time, after which everything is as it was.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use ddpm_tests::load::{Mix, Outcome, median, open_loop};
 use tokio::time::{Instant, interval, sleep};
 
@@ -23,7 +25,9 @@ const WARM_UP: Duration = Duration::from_secs(300);
 /// Runs the mix and watches memory, descriptors and threads.
 pub(crate) async fn soak(options: &Options) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
-    let server = Server::start(options, &Setup::default().flag("--max-requests", &1000)).await?;
+    let preload = options.leak.map(|lost| leak(options, lost)).transpose()?;
+    let setup = Setup { preload, ..Setup::default() }.flag("--max-requests", &1000);
+    let server = Server::start(options, &setup).await?;
     let observer = server.observer().await?;
     let mut clients = Vec::new();
     for last in 10..26 {
@@ -72,4 +76,16 @@ pub(crate) async fn soak(options: &Options) -> anyhow::Result<Verdict> {
     );
     server.kill().await?;
     Ok(verdict)
+}
+
+/// Builds a library that loses one in `lost` frees.
+fn leak(options: &Options, lost: u32) -> anyhow::Result<PathBuf> {
+    let library = options.out.join("leak.so");
+    let source = options.out.join("leak.c");
+    std::fs::write(&source, include_str!("leak.c"))?;
+    let mut compiler = std::process::Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O2", &format!("-DLOST={lost}"), "-o"]);
+    let status = compiler.arg(&library).arg(&source).status().context("there is no `cc`")?;
+    ensure!(status.success(), "the leak does not compile");
+    Ok(library)
 }

@@ -36,13 +36,15 @@ struct Sender {
     connection: i64,
     streams: BTreeMap<u32, i64>,
     initial: i64,
+    /// Bytes of bodies that were sent.
+    sent: u64,
 }
 
 impl Sender {
     async fn open(target: &Target, number: usize) -> io::Result<Self> {
         let peer = Peer::open(target.server, target.source(number), WINDOW).await?;
         let (connection, streams) = (i64::from(WINDOW), BTreeMap::new());
-        let mut sender = Self { peer, connection, streams, initial: i64::from(WINDOW) };
+        let mut sender = Self { peer, connection, streams, initial: i64::from(WINDOW), sent: 0 };
         // The server's settings come first, and with them the window of new streams.
         let first = timeout(Duration::from_secs(5), sender.peer.next_frame()).await??;
         sender.take(&first);
@@ -68,6 +70,7 @@ impl Sender {
             let flags = if ends && size == left.len() { END_STREAM } else { 0 };
             self.peer.send(&frame(kind::DATA, flags, stream, &left[..size])).await?;
             self.connection -= size as i64;
+            self.sent += size as u64;
             self.streams.entry(stream).and_modify(|window| *window -= size as i64);
             left = &left[size..];
         }
@@ -112,28 +115,26 @@ impl Sender {
 pub(crate) async fn half_bodies(target: Target) -> String {
     let count = target.sources.len();
     let sums = together(count, |number| half_bodies_of(target.clone(), number)).await;
-    format!("{} MiB in {} half bodies", sums[0] >> 20, sums[1])
+    format!("{} MiB, {} bodies but for a byte", sums[0] >> 20, sums[1])
 }
 
 async fn half_bodies_of(target: Target, number: usize) -> Vec<u64> {
     let mut body = raw_message(&vec![0; LARGEST - 8]);
     body.pop();
-    let (mut bytes, mut bodies) = (0, 0);
+    let Ok(mut sender) = Sender::open(&target, number).await else { return vec![0, 0] };
+    let mut bodies = 0;
     let each = HALF_BODIES.div_ceil(target.sources.len()) as u32;
     let work = async {
-        let mut sender = Sender::open(&target, number).await?;
         for stream in 0..each {
-            if sender.send(2 * stream + 1, &body, false).await? {
-                bytes += body.len() as u64;
-                bodies += 1;
-            }
+            bodies += u64::from(sender.send(2 * stream + 1, &body, false).await?);
         }
+        // What is not finished is held.
         hold(&target).await;
         io::Result::Ok(())
     };
     // A server that closes the connection ends this attack; that is its right.
     let _ = timeout_at(target.until, work).await;
-    vec![bytes, bodies]
+    vec![sender.sent, bodies]
 }
 
 /// Sends large messages whole, one after another on two connections per source.
