@@ -20,8 +20,9 @@ pub struct Isolated(BTreeMap<(u32, bool), (f64, f64)>);
 /// Steps at which times are measured; the others lie on the line through the two.
 const STEPS: [u32; 2] = [10, 50];
 
-/// Runs of each, of which the median counts.
-const RUNS: usize = 5;
+/// Runs of one sample, of which the median counts; the more samples, the fewer, since many in one run
+/// even out.
+const RUNS: u32 = 5;
 
 impl Isolated {
     /// Measures the shapes of a mix on an idle server.
@@ -66,7 +67,7 @@ impl Isolated {
 
 async fn alone(channel: &Channel, shape: Shape) -> anyhow::Result<f64> {
     let mut times = Vec::new();
-    for seed in 0..RUNS as u64 {
+    for seed in 0..u64::from((16 / shape.samples).clamp(1, RUNS)) {
         let reader = Reader::Eager;
         let planned =
             Planned { at: Duration::ZERO, shape: shape.clone(), reader, seed, deadline: None };
