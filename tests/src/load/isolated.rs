@@ -67,7 +67,7 @@ impl Isolated {
 
 async fn alone(channel: &Channel, shape: Shape) -> anyhow::Result<f64> {
     let mut times = Vec::new();
-    for seed in 0..u64::from((16 / shape.samples).clamp(1, RUNS)) {
+    for seed in 0..u64::from((16 / shape.samples.max(1)).clamp(1, RUNS)) {
         let reader = Reader::Eager;
         let planned =
             Planned { at: Duration::ZERO, shape: shape.clone(), reader, seed, deadline: None };
