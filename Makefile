@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip already use all cores.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup bench bench-train seeds agreement kills quality diffusers models \
+.PHONY: help demo test check setup-server setup stress bench bench-train seeds agreement kills quality diffusers models \
     extractor dist clean
 
 # ONNX Runtime reports to its vendor unless this is set before it is loaded.
@@ -51,6 +51,11 @@ setup-server: ## Fetch ONNX Runtime into .runtime/ (24 MB): enough for server an
 
 setup: setup-server ## Fetch libtorch too (550 MB); with DEVICE=cuda the CUDA libraries (2.8 GB)
 	@$(if $(filter cuda,$(DEVICE)),true,tools/setup.sh trainer)
+
+stress: setup-server ## Prove the figures of docs/stress.md, within an hour (ARGS="--only NAME", --short, --help)
+	@tools/preflight.sh rust c++
+	cargo build --release -p ddpm-server -p ddpm-client -p ddpm-tests --bins
+	@"$${CARGO_TARGET_DIR:-target}/release/stress" $(ARGS)
 
 bench: setup ## Measure the server beside PyTorch on a CIFAR-10-size network (ARGS=--help)
 	@tools/preflight.sh rust c++

@@ -58,7 +58,7 @@ pub(crate) enum Error {
         needed.as_secs_f64(),
         available.as_secs_f64()
     )]
-    Infeasible { needed: Duration, available: Duration },
+    Infeasible { needed: Duration, available: Duration, decided_in: Duration },
     /// Allow more time, or ask for less.
     #[error("the deadline passed; the samples that came before it are whole")]
     DeadlinePassed,
@@ -147,10 +147,16 @@ impl Error {
 
     /// Returns the numbers of `google.rpc.ErrorInfo`.
     fn metadata(&self) -> HashMap<String, String> {
-        let Self::Infeasible { needed, available } = self else { return HashMap::new() };
-        let milliseconds =
-            |name: &str, time: &Duration| (name.into(), time.as_millis().to_string());
-        [milliseconds("needed_ms", needed), milliseconds("available_ms", available)].into()
+        let Self::Infeasible { needed, available, decided_in } = self else {
+            return HashMap::new();
+        };
+        let entry = |name: &str, number: u128| (name.into(), number.to_string());
+        [
+            entry("needed_ms", needed.as_millis()),
+            entry("available_ms", available.as_millis()),
+            entry("decided_us", decided_in.as_micros()),
+        ]
+        .into()
     }
 
     fn details(&self) -> ErrorDetails {

@@ -256,7 +256,7 @@ impl Ledger {
         if needed > left(deadline) {
             let needed = Duration::try_from_secs_f64(needed).unwrap_or(Duration::MAX);
             let available = deadline.saturating_duration_since(now);
-            return Err(Error::Infeasible { needed, available });
+            return Err(Error::Infeasible { needed, available, decided_in: Duration::ZERO });
         }
         let own = self.accounts.get(principal).into_iter();
         let later = own.flat_map(|account| account.requests.values());
@@ -268,6 +268,7 @@ impl Ledger {
                 return Err(Error::Infeasible {
                     needed,
                     available: other.saturating_duration_since(now),
+                    decided_in: Duration::ZERO,
                 });
             }
         }

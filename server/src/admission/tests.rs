@@ -262,7 +262,7 @@ fn due(samples: u64, evals: u64, now: Instant, seconds: f64) -> Demand {
 /// Returns the seconds that a request was said to need, and to have.
 fn infeasible<T: std::fmt::Debug>(result: Result<T, Error>) -> (f64, f64) {
     match result {
-        Err(Error::Infeasible { needed, available }) => {
+        Err(Error::Infeasible { needed, available, .. }) => {
             (needed.as_secs_f64(), available.as_secs_f64())
         }
         other => panic!("{other:?}"),

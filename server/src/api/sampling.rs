@@ -35,9 +35,13 @@ impl SamplingService for Sampling {
         &self,
         request: Request<Bytes>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
+        let arrived_at = Instant::now();
         let arrived = Arrived::new(Kind::Generate, request);
         let principal = arrived.caller.principal.clone();
-        self.accept(arrived).await.map(Response::new).map_err(|error| {
+        self.accept(arrived).await.map(Response::new).map_err(|mut error| {
+            if let Error::Infeasible { decided_in, .. } = &mut error {
+                *decided_in = arrived_at.elapsed();
+            }
             info!(%principal, reason = %error, "refused");
             error.into()
         })
