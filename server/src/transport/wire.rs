@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,13 +17,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::bounds::Bounds;
 use super::frames::FrameWatch;
 use super::table::FrameTokens;
+use super::tokens::{PeerTokens, TokenBucket};
 
 /// A connection whose peer is watched.
 pub(super) struct Wire<T> {
     io: T,
     watch: FrameWatch,
     /// What pays for the peer's frames; `None` if nobody counts them.
-    tokens: Option<FrameTokens>,
+    tokens: Option<(FrameTokens, TokenBucket)>,
     /// Told once, when the peer has greeted.
     on_greeting: Option<Box<dyn FnOnce() + Send>>,
     bounds: WireBounds,
@@ -67,6 +68,10 @@ impl Timer {
     }
 }
 
+fn lock(tokens: &FrameTokens) -> MutexGuard<'_, PeerTokens> {
+    tokens.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl<T> Wire<T> {
     /// Watches a connection that was accepted now.
     pub(super) fn new(
@@ -75,6 +80,10 @@ impl<T> Wire<T> {
         tokens: Option<FrameTokens>,
         on_greeting: impl FnOnce() + Send + 'static,
     ) -> Self {
+        let tokens = tokens.map(|peer| {
+            let own = lock(&peer).share(Instant::now());
+            (peer, own)
+        });
         Self {
             io,
             watch: FrameWatch::new(),
@@ -91,10 +100,10 @@ impl<T> Wire<T> {
 
     /// Waits until the peer's frames are paid for.
     fn poll_tokens(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(tokens) = &self.tokens else { return Poll::Ready(()) };
+        let Some((peer, own)) = &mut self.tokens else { return Poll::Ready(()) };
         loop {
             let now = Instant::now();
-            let wait = tokens.lock().unwrap_or_else(PoisonError::into_inner).wait(now);
+            let wait = lock(peer).wait(own, now);
             if wait.is_zero() {
                 if let Some(since) = self.paused.take() {
                     self.watch.excuse(now - since);
@@ -111,10 +120,10 @@ impl<T> Wire<T> {
     fn note(&mut self, bytes: &[u8]) {
         let now = Instant::now();
         let price = self.watch.read(bytes, now);
-        if let Some(tokens) = &self.tokens
+        if let Some((peer, own)) = &mut self.tokens
             && price > 0.0
         {
-            tokens.lock().unwrap_or_else(PoisonError::into_inner).pay(price, now);
+            lock(peer).pay(own, price, now);
         }
         if self.watch.greeted()
             && let Some(tell) = self.on_greeting.take()
@@ -214,7 +223,6 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::super::frames::tests::{frame, greeting};
-    use super::super::tokens::TokenBucket;
     use super::*;
 
     const PING: u8 = 6;
@@ -233,7 +241,7 @@ mod tests {
     }
 
     fn tokens(rate: f64) -> FrameTokens {
-        Arc::new(Mutex::new(TokenBucket::new(rate, 2.0 * rate, Instant::now())))
+        Arc::new(Mutex::new(PeerTokens::new(TokenBucket::new(rate, 2.0 * rate, Instant::now()))))
     }
 
     /// Reads until the connection ends; returns how, and after how long.
@@ -299,7 +307,9 @@ mod tests {
         ended.0.unwrap();
         // 200 at once, and the next at 100 per second. `read_to_end` reads in pieces that grow,
         // so the last piece may be paid after the end.
-        let owed = tokens.lock().unwrap().wait(Instant::now());
+        let mut silent = tokens.lock().unwrap().share(Instant::now());
+        silent.pay(1e6, Instant::now());
+        let owed = tokens.lock().unwrap().wait(&mut silent, Instant::now());
         let total = (ended.1 + owed).as_secs_f64();
         assert!((8.0..8.2).contains(&total), "{total}");
     }
@@ -312,7 +322,8 @@ mod tests {
         peer.write_all(&[greeting(), half[..5].to_vec()].concat()).await.unwrap();
         let mut first = vec![0; greeting().len() + 5];
         wire.read_exact(&mut first).await.unwrap();
-        tokens.lock().unwrap().pay(31.0, Instant::now());
+        let (_, own) = wire.tokens.as_mut().unwrap();
+        tokens.lock().unwrap().pay(own, 31.0, Instant::now());
         // 30 s of debt, and then the rest is not there for 9 s.
         let (read, ()) = tokio::join!(wire.read_u8(), async {
             tokio::time::sleep(Duration::from_secs(39)).await;

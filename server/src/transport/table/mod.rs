@@ -5,13 +5,13 @@
 //! somebody opens connections and leaves them. A peer at its own bound can only displace itself.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bounds::Bounds;
-use super::tokens::TokenBucket;
+use super::tokens::{PeerTokens, TokenBucket};
 use crate::principal::Principal;
 
 /// Connections that were asked to leave and have not yet: so many more than the bound are open
@@ -27,7 +27,7 @@ const MAX_FORGOTTEN_LATE: usize = 1024;
 pub(super) type ConnectionId = u64;
 
 /// The tokens of a peer's frames, shared by its connections.
-pub(super) type FrameTokens = Arc<Mutex<TokenBucket>>;
+pub(super) type FrameTokens = Arc<Mutex<PeerTokens>>;
 
 /// All open connections.
 #[derive(Debug)]
@@ -157,7 +157,7 @@ impl ConnectionTable {
             let rate = f64::from(self.bounds.peer_frames);
             let entry = self.peers.entry(peer.clone());
             let known = entry.or_insert_with(|| Peer::new(rate, now));
-            known.connections += 1;
+            known.set_connections(known.connections + 1);
             Arc::clone(&known.frames)
         });
         let leave = CancellationToken::new();
@@ -260,7 +260,7 @@ impl ConnectionTable {
         self.streams -= connection.streams;
         let Some(name) = connection.peer else { return };
         let Some(peer) = self.peers.get_mut(&name) else { return };
-        peer.connections -= 1;
+        peer.set_connections(peer.connections - 1);
         peer.leaving -= leaving;
         peer.streams -= connection.streams;
         if peer.is_forgettable(now) {
@@ -300,12 +300,22 @@ impl Peer {
             leaving: 0,
             streams: 0,
             idle: Idle::default(),
-            frames: Arc::new(Mutex::new(TokenBucket::new(frames_per_second, burst, now))),
+            frames: Arc::new(Mutex::new(PeerTokens::new(TokenBucket::new(
+                frames_per_second,
+                burst,
+                now,
+            )))),
         }
     }
 
+    fn set_connections(&mut self, connections: usize) {
+        self.connections = connections;
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.set_connections(connections);
+    }
+
     fn is_forgettable(&self, now: Instant) -> bool {
-        let mut frames = self.frames.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         self.connections == 0 && frames.is_full(now)
     }
 }

@@ -120,8 +120,13 @@ fn a_peer_does_not_renew_its_tokens_by_connecting_anew() {
     let mut wait = |now| {
         let place = table.admit(Some(&peer(1)), now).unwrap();
         let frames = place.frames.unwrap();
-        let wait = frames.lock().unwrap().wait(now);
-        frames.lock().unwrap().pay(6000.0, now);
+        let mut frames = frames.lock().unwrap();
+        let mut own = frames.share(now);
+        // It has sent as much as its peer.
+        own.pay(8000.0, now);
+        let wait = frames.wait(&mut own, now);
+        frames.pay(&mut own, 6000.0, now);
+        drop(frames);
         table.closed(place.id, now);
         wait
     };
@@ -136,7 +141,11 @@ fn peers_that_are_gone_are_forgotten() {
         let now = later(start, f64::from(number) * 0.01);
         let one = Principal::of_address(number.to_be_bytes().into());
         let place = table.admit(Some(&one), now).unwrap();
-        place.frames.unwrap().lock().unwrap().pay(1.0, now);
+        let frames = place.frames.unwrap();
+        let mut frames = frames.lock().unwrap();
+        let mut own = frames.share(now);
+        frames.pay(&mut own, 1.0, now);
+        drop(frames);
         table.closed(place.id, now);
     }
     assert!(table.peers.len() <= MAX_FORGOTTEN_LATE + 2, "{}", table.peers.len());
