@@ -69,7 +69,11 @@ mod tests {
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(|| while !done.load(Ordering::Relaxed) {});
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
             }
             let reading = observe(|| {
                 thread::sleep(Duration::from_millis(200));
