@@ -27,6 +27,7 @@ mod storms;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use options::{Cli, Command, Figure, Options};
 use report::{Report, Verdict};
@@ -37,7 +38,11 @@ async fn main() -> ExitCode {
     let result = match &cli.command {
         Some(Command::Attack(attack)) => attackers::attack(attack).await.map(|()| true),
         Some(Command::Unread(unread)) => attackers::unread(unread).await.map(|()| true),
-        None => run(&cli).await,
+        // Dropping what runs kills the servers and attackers that it started.
+        None => tokio::select! {
+            result = run(&cli) => result,
+            ended = ended_by_signal() => ended,
+        },
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -47,6 +52,16 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn ended_by_signal() -> anyhow::Result<bool> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+    }
+    anyhow::bail!("ended by a signal")
 }
 
 /// Runs the figures that were asked for; returns whether all of them hold.
