@@ -145,7 +145,7 @@ async fn a_compressed_request_is_answered_as_a_plain_one() {
         let request = message(1, &compress(&few().encode_to_vec()));
         let answer = http.send(compressed(GENERATE), request).await;
         assert_eq!(answer.grpc().code(), Code::Ok, "{encoding}");
-        let events = answer.messages().into_iter().map(|event| GenerateEvent::decode(event));
+        let events = answer.messages().into_iter().map(GenerateEvent::decode);
         let data: Vec<u8> = events
             .filter_map(|event| match event.unwrap().event {
                 Some(Event::Samples(samples)) => samples.packed,

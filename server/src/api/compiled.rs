@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ddpm_diffusion::{Program, Row, Sampler};
+use ddpm_diffusion::{Program, Sampler};
 use ddpm_proto::v1;
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -120,7 +120,7 @@ impl Kept {
 }
 
 fn bytes(compiled: &Compiled) -> u64 {
-    (compiled.program.rows().len() * size_of::<Row>()) as u64 + BYTES_BESIDE_ROWS
+    size_of_val(compiled.program.rows()) as u64 + BYTES_BESIDE_ROWS
 }
 
 /// The identity of what decides rows. Protobuf writes equal messages alike: they have no maps.
@@ -176,6 +176,8 @@ fn message<M: Message>(message: Option<&M>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use ddpm_diffusion::Row;
+
     use super::*;
 
     fn asked() -> Asked {

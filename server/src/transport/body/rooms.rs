@@ -105,15 +105,15 @@ impl Share {
 
     /// Gives back what is held beyond `bytes`.
     pub(super) fn shrink_to(&mut self, bytes: u64) {
-        let mut freed = Held::default();
-        freed.large =
-            self.held.large.min((self.held.small + self.held.large).saturating_sub(bytes));
-        self.held.large -= freed.large;
-        freed.small = self.held.small.saturating_sub(bytes.saturating_sub(self.held.large));
-        self.held.small -= freed.small;
+        let Held { small, large } = self.held;
+        let large_freed = large.min((small + large).saturating_sub(bytes));
+        self.held.large -= large_freed;
+        let small_freed = small.saturating_sub(bytes.saturating_sub(self.held.large));
+        self.held.small -= small_freed;
         if let Some(room) = &mut self.room {
             room.shrink_to(self.held.large);
         }
+        let freed = Held { small: small_freed, large: large_freed };
         self.rooms.lock().remove(&self.principal, freed);
     }
 
