@@ -7,7 +7,7 @@ use crate::harness::{TestServer, glyphs};
 
 #[tokio::test]
 async fn samples_beyond_the_queue_are_refused_with_a_time_to_retry() {
-    let server = TestServer::start(&["--max-queue", "64"]);
+    let server = TestServer::start(&["--max-queue", "64", "--principal-max-samples", "64"]);
     let client = server.client().await;
     let large = Request::new("glyphs", Indices::first(60)).num_steps(1000);
     let running = client.generate(large).await.unwrap();

@@ -58,6 +58,8 @@ pub struct Limits {
     pub max_held_bytes: u64,
     /// Concurrent requests of one principal; 0: no limit is known.
     pub max_principal_requests: u32,
+    /// Samples of one principal waiting or in flight.
+    pub max_principal_queued_samples: u64,
     /// Time of the device that the requests of one principal may wait for together; `None`: no
     /// limit.
     #[serde(rename = "max_principal_backlog_seconds", serialize_with = "optional_seconds")]
@@ -154,6 +156,7 @@ impl Limits {
             max_request_bytes: limits.max_request_bytes,
             max_held_bytes: limits.max_held_bytes,
             max_principal_requests: limits.max_principal_requests,
+            max_principal_queued_samples: limits.max_principal_queued_samples,
             max_principal_backlog: limits.max_principal_backlog.map(duration).transpose()?,
             max_principal_evals_per_minute: limits.max_principal_evals_per_minute,
             stall_time: limits.stall_time.map(duration).transpose()?,

@@ -71,7 +71,7 @@ pub struct Args {
     pub max_evals: Option<NonZeroU32>,
 
     /// Most samples waiting or in flight over all requests, except those whose readers
-    /// are behind [default: 200000].
+    /// are behind [default: 1000000].
     #[arg(long, env = "DDPM_MAX_QUEUE", value_name = "N")]
     pub max_queue: Option<NonZeroU32>,
 
@@ -88,6 +88,11 @@ pub struct Args {
     /// --max-requests].
     #[arg(long, env = "DDPM_PRINCIPAL_MAX_REQUESTS", value_name = "N")]
     pub principal_max_requests: Option<NonZeroU32>,
+
+    /// Most samples of one principal waiting or in flight, except those whose readers are
+    /// behind [default: half of --max-queue].
+    #[arg(long, env = "DDPM_PRINCIPAL_MAX_SAMPLES", value_name = "N")]
+    pub principal_max_samples: Option<NonZeroU32>,
 
     /// Most time of the device that the requests of one principal may wait for
     /// together, in seconds [default: no limit].
@@ -244,6 +249,7 @@ impl Settings {
         let number = |value: Option<NonZeroU32>, default| value.map_or(default, NonZeroU32::get);
         let seconds = |value: NonZeroU32| Duration::from_secs(u64::from(value.get()));
         let max_requests = number(args.max_requests, 1024);
+        let max_queue = number(args.max_queue, 1_000_000);
         Ok(Self {
             listen,
             models: args.models,
@@ -257,7 +263,11 @@ impl Settings {
                 max_samples: number(args.max_samples, 100_000),
                 max_evals: u64::from(number(args.max_evals, 100_000_000)),
                 max_watched_samples: 1024,
-                max_queued_samples: u64::from(number(args.max_queue, 200_000)),
+                max_queued_samples: u64::from(max_queue),
+                max_principal_samples: u64::from(number(
+                    args.principal_max_samples,
+                    max_queue.div_ceil(2),
+                )),
                 max_requests,
                 max_request_bytes: MAX_REQUEST_BYTES,
                 max_held_bytes: u64::from(number(args.max_memory_mib, 1024)) << 20,

@@ -49,8 +49,8 @@ impl Order {
     }
 }
 
-/// Returns the largest size to try, in evals: the largest in use, or more if that takes little time,
-/// since a measurement that goes on may find larger ones to be better.
+/// Returns the largest size to try, in evals: the largest in use, or more if that takes little
+/// time, since a measurement that goes on may find larger ones to be better.
 ///
 /// * `max`: largest size that may be used.
 pub(crate) fn reach(curve: &CostCurve, max: u32) -> u32 {

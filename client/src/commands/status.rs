@@ -116,6 +116,7 @@ mod tests {
         let none = Limits::default();
         let all = Limits {
             max_principal_requests: 8,
+            max_principal_queued_samples: 500,
             max_principal_backlog: Some(Duration::from_secs(60)),
             max_principal_evals_per_minute: 1000,
             stall_time: Some(Duration::from_secs(30)),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::forecast::{self, Backlog};
 use super::quota::EvalRate;
 use super::{Demand, Forecast, Limits};
-use crate::cost::Costs;
+use crate::cost::{CostCurve, Costs};
 use crate::error::Error;
 use crate::principal::Principal;
 use crate::scheduler::{ModelId, alone};
@@ -63,7 +63,7 @@ impl Remaining {
 
     /// Returns the seconds of the device that it takes in calls of the best size.
     fn seconds(&self, costs: &Costs) -> f64 {
-        self.evals as f64 * costs.with(self.model, |curve| curve.seconds_per_eval())
+        self.evals as f64 * costs.with(self.model, CostCurve::seconds_per_eval)
     }
 
     /// Returns the samples that hold places.
@@ -301,6 +301,12 @@ impl Ledger {
             let limit = limits.max_principal_requests.to_string();
             let average = seconds / account.requests.len() as f64;
             return quota("requests at once", limit, average);
+        }
+        let samples: u64 = account.requests.values().map(Remaining::places).sum();
+        // A request of more than that is admitted if it is alone.
+        if samples > 0 && samples.saturating_add(demand.samples) > limits.max_principal_samples {
+            let limit = limits.max_principal_samples.to_string();
+            return quota("queued samples", limit, seconds);
         }
         if let Some(most) = limits.max_principal_backlog {
             let asked = Remaining::from(demand).seconds(costs);

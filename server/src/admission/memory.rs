@@ -141,6 +141,7 @@ impl Room {
     }
 
     /// Returns the bytes that it holds.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -167,6 +168,7 @@ impl Unread {
     }
 
     /// Returns the bytes that wait.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }

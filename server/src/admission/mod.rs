@@ -40,6 +40,8 @@ pub(crate) struct Limits {
     pub(crate) max_held_bytes: u64,
     /// Most requests of one principal at the same time.
     pub(crate) max_principal_requests: u32,
+    /// Most samples of one principal, except of blocked requests.
+    pub(crate) max_principal_samples: u64,
     /// Most time of the device that the requests of one principal may wait for together.
     pub(crate) max_principal_backlog: Option<Duration>,
     /// Most evals that one principal may ask for per minute.

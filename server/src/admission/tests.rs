@@ -14,6 +14,7 @@ pub(crate) fn limits() -> Limits {
         max_request_bytes: 1 << 20,
         max_held_bytes: 1 << 40,
         max_principal_requests: 64,
+        max_principal_samples: 1 << 20,
         max_principal_backlog: None,
         max_principal_evals: None,
         stall: Duration::from_secs(30),
@@ -103,6 +104,17 @@ fn requests_beyond_the_quota_are_refused_to_their_principal_alone() {
     let _other = admit(&admission, 2, demand(1, 1)).unwrap();
     drop(first);
     assert!(admit(&admission, 1, demand(1, 1)).is_ok());
+}
+
+#[test]
+fn a_principal_cannot_fill_the_queue_of_the_others() {
+    let admission = admission(Limits { max_principal_samples: 10, ..limits() });
+    let (mut permit, _) = admit(&admission, 1, demand(8, 40)).unwrap();
+    let (_other, _) = admit(&admission, 1, demand(2, 10)).unwrap();
+    assert_eq!(quota(admit(&admission, 1, demand(1, 1))).0, "queued samples");
+    assert!(admit(&admission, 2, demand(11, 11)).is_ok(), "it is alone");
+    permit.set_blocked(true);
+    assert!(admit(&admission, 1, demand(8, 8)).is_ok());
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn limits(serving: &Serving) -> v1::Limits {
         max_principal_requests: limits.max_principal_requests,
         max_principal_backlog: limits.max_principal_backlog.and_then(|time| time.try_into().ok()),
         max_principal_evals_per_minute: limits.max_principal_evals.unwrap_or(0),
+        max_principal_queued_samples: limits.max_principal_samples,
         stall_time: limits.stall.try_into().ok(),
     }
 }

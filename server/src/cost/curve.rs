@@ -151,20 +151,6 @@ impl CostCurve {
         1.0 / self.throughput(self.chosen)
     }
 
-    /// Returns the largest size up to [`CostCurve::bulk`] whose call takes at most `seconds`
-    /// seconds; 0 if none does.
-    pub(crate) fn largest_within(&self, seconds: f64) -> u32 {
-        let (mut low, mut high) = (0, self.bulk());
-        while low < high {
-            let middle = high - (high - low) / 2;
-            match self.seconds(middle) <= seconds {
-                true => low = middle,
-                false => high = middle - 1,
-            }
-        }
-        low
-    }
-
     /// Corrects the curve by a call of `evals` evals that took `seconds` seconds. Allocates
     /// nothing; its time is linear in the number of measured sizes.
     pub(crate) fn record(&mut self, evals: u32, seconds: f64) {
@@ -368,17 +354,6 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_size_within_a_time_is_found_between_the_points_too() {
-        let curve = curve(|size| 0.001 * (10.0 + size));
-        assert_eq!(curve.bulk(), 24);
-        assert_eq!(curve.largest_within(0.0109), 0);
-        assert_eq!(curve.largest_within(0.0111), 1);
-        assert_eq!(curve.largest_within(0.0301), 20);
-        assert_eq!(curve.largest_within(1.0), 24);
-        assert_eq!(curve.largest_within(f64::NAN), 0);
-    }
-
-    #[test]
     fn a_lasting_change_is_followed_within_50_calls_and_moves_all_sizes() {
         for factor in [2.0, 0.5] {
             let mut curve = curve(|size| 0.001 * (1.0 + size));
@@ -524,18 +499,6 @@ mod tests {
             prop_assert!((read(&measured).iter().sum::<f64>() - sum).abs() < 1e-9);
             measured.sort_by(f64::total_cmp);
             prop_assert_eq!(&read(&measured)[..], &measured[..]);
-        }
-
-        #[test]
-        fn the_largest_size_within_a_time_takes_at_most_that_and_the_next_takes_more(
-            measured in proptest::collection::vec(1e-3..0.2f64, SIZES.len()),
-            seconds in 1e-3..0.2f64,
-        ) {
-            let points: Vec<_> = SIZES.into_iter().zip(measured).collect();
-            let curve = CostCurve::new(&points);
-            let size = curve.largest_within(seconds);
-            prop_assert!(curve.seconds(size) <= seconds);
-            prop_assert!(size == curve.bulk() || curve.seconds(size + 1) > seconds);
         }
     }
 }

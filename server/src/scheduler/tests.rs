@@ -225,17 +225,15 @@ fn a_principal_below_its_share_goes_first_and_takes_no_more_than_it_asks_for() {
     let mut device = Device::linear();
     device.add(0, 1, entry(1_000_000));
     device.run(10.0);
-    let mut job = 1;
     let begin = device.now;
     // Another principal asks for 50 ms in each 250 ms.
-    for _ in 0..100 {
+    for job in 1..=100 {
         device.add(job, 2, entry(1));
         for _ in 0..50 {
             assert_eq!(device.call(), [job]);
         }
         device.scheduler.remove(job);
         device.run(0.2);
-        job += 1;
     }
     assert!((device.now - begin - 25.0).abs() < 0.1);
 }
