@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip already use all cores.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup stress bench bench-train seeds agreement kills quality diffusers models \
+.PHONY: help demo test check setup-server setup stress fuzz bench bench-train seeds agreement kills quality diffusers models \
     extractor dist clean
 
 # ONNX Runtime reports to its vendor unless this is set before it is loaded.
@@ -56,6 +56,11 @@ stress: setup-server ## Prove the figures of docs/stress.md, within an hour (ARG
 	@tools/preflight.sh rust c++
 	cargo build --release -p ddpm-server -p ddpm-client -p ddpm-tests --bins
 	@"$${CARGO_TARGET_DIR:-target}/release/stress" $(ARGS)
+
+fuzz: setup-server ## Send random inputs to all that reads a request, for DDPM_FUZZ_SECONDS (300), and keep new ones
+	@tools/preflight.sh rust c++
+	CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true \
+	    cargo test --release -p ddpm-server --lib -- --ignored --nocapture minutes_of_random_inputs
 
 bench: setup ## Measure the server beside PyTorch on a CIFAR-10-size network (ARGS=--help)
 	@tools/preflight.sh rust c++

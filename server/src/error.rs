@@ -106,7 +106,7 @@ fn version_suffix(version: &str) -> String {
 
 impl Error {
     /// Returns the stable reason of `google.rpc.ErrorInfo`.
-    fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "INVALID_REQUEST",
             Self::Undecodable(_) => "UNDECODABLE",

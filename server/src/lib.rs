@@ -63,4 +63,7 @@ mod fingerprint;
 mod error;
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod simulation;

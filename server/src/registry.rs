@@ -97,6 +97,21 @@ impl Registry {
         Ok(LoadedModels { registry: Self { models }, networks, curves, upkeep })
     }
 
+    /// The embedded models, for tests that call no network.
+    #[cfg(test)]
+    pub(crate) fn embedded() -> anyhow::Result<Self> {
+        let mut packages = embedded::packages()?;
+        packages.sort_by(|a, b| a.manifest().name.cmp(&b.manifest().name));
+        let model = |(id, package): (ModelId, &Package)| {
+            let determinism = Determinism { strict: true, why: String::new(), largest: 1 };
+            let (manifest, digest) = (package.manifest().clone(), package.digest().to_string());
+            let network = manifest.parameterisation()?;
+            Ok(Model { id, manifest, digest, network, determinism })
+        };
+        let models: anyhow::Result<Vec<_>> = packages.iter().enumerate().map(model).collect();
+        Ok(Self { models: models? })
+    }
+
     /// Returns all models, sorted by name.
     pub(crate) fn models(&self) -> &[Model] {
         &self.models

@@ -45,6 +45,12 @@ mod wire;
 pub(crate) use generate::Checked;
 
 #[cfg(test)]
+pub(crate) use incoming::Kind as MessageKind;
+
+#[cfg(test)]
+pub(crate) use sampling::check_message;
+
+#[cfg(test)]
 pub(crate) use stream::{Script, events_of};
 
 /// The state that all services share.

@@ -105,12 +105,8 @@ impl Sampling {
             turn.begin();
             let mut hold =
                 |bytes| room.grow(bytes).map_err(|no_room| serving.admission.no_room(no_room));
-            let size = kind.size(&message, max_samples)?;
-            // The rows are encoded once more, to find out whether they are known.
-            hold(size.bytes + message.len() as u64)?;
-            let request = kind.decode(message)?;
-            hold(generate::made_bytes(&serving, &request, size.rows))?;
-            let made = generate::check(&serving, request, caller.deadline).map(make);
+            let checked = check_message(&serving, kind, message, caller.deadline, &mut hold);
+            let made = checked.map(make);
             // Held until the work is over, even if the client has left.
             drop(turn);
             Ok((made?, room))
@@ -191,6 +187,28 @@ async fn within<T>(
         None => Ok(awaited.await),
         Some(at) => timeout_at(at.into(), awaited).await.map_err(|_| Error::DeadlinePassed),
     }
+}
+
+/// Decodes and checks a message; takes some time.
+///
+/// * `hold`: holds bytes of memory before they are taken.
+///
+/// # Errors
+///
+/// Those of `hold`, [`Kind::size`], [`Kind::decode`] and [`generate::check`].
+pub(crate) fn check_message(
+    serving: &Serving,
+    kind: Kind,
+    message: Bytes,
+    deadline: Option<Instant>,
+    hold: &mut impl FnMut(u64) -> Result<(), Error>,
+) -> Result<Checked, Error> {
+    let size = kind.size(&message, serving.admission.limits().max_samples)?;
+    // The rows are encoded once more, to find out whether they are known.
+    hold(size.bytes + message.len() as u64)?;
+    let request = kind.decode(message)?;
+    hold(generate::made_bytes(serving, &request, size.rows))?;
+    generate::check(serving, request, deadline)
 }
 
 /// Returns the room that a request needs.

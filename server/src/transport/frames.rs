@@ -40,7 +40,7 @@ const HEADER_BYTES_PER_FRAME: f64 = 1280.0;
 
 /// Follows one connection from its first byte.
 #[derive(Debug)]
-pub(super) struct FrameWatch {
+pub(crate) struct FrameWatch {
     expects: Expects,
     greeted: bool,
     /// Whether a header block has begun and not ended.
@@ -62,7 +62,7 @@ impl Expects {
 }
 
 impl FrameWatch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             expects: Expects::Preface { left: PREFACE_BYTES },
             greeted: false,
@@ -72,23 +72,23 @@ impl FrameWatch {
     }
 
     /// Returns whether the preface and a SETTINGS frame have come.
-    pub(super) fn greeted(&self) -> bool {
+    pub(crate) fn greeted(&self) -> bool {
         self.greeted
     }
 
     /// Returns when the first byte of the frame or header block came that is incomplete.
-    pub(super) fn incomplete_since(&self) -> Option<Instant> {
+    pub(crate) fn incomplete_since(&self) -> Option<Instant> {
         self.since
     }
 
     /// Does not count a pause in which we did not read.
-    pub(super) fn excuse(&mut self, pause: Duration) {
+    pub(crate) fn excuse(&mut self, pause: Duration) {
         self.since = self.since.map(|since| since + pause);
     }
 
     /// Follows bytes that were read at `now`; returns the price of the frames whose heads end
     /// among them, in control frames.
-    pub(super) fn read(&mut self, mut bytes: &[u8], now: Instant) -> f64 {
+    pub(crate) fn read(&mut self, mut bytes: &[u8], now: Instant) -> f64 {
         let mut price = 0.0;
         while !bytes.is_empty() {
             self.since.get_or_insert(now);

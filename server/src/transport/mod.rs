@@ -33,6 +33,8 @@ use crate::principal::TrustedProxies;
 mod accept;
 
 mod body;
+#[cfg(test)]
+pub(crate) use body::collect_pieces;
 pub(crate) use body::{BodyLayer, BodyTimes, MessageRoom};
 
 mod bounds;
@@ -43,6 +45,8 @@ mod calls;
 mod connection;
 
 mod frames;
+#[cfg(test)]
+pub(crate) use frames::FrameWatch;
 
 mod place;
 

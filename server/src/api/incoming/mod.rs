@@ -23,7 +23,7 @@ const ELEMENTS_PER_ROW: u64 = 10;
 
 /// The messages of the sampling service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Generate,
     Compile,
 }
@@ -46,7 +46,7 @@ impl Kind {
     /// # Errors
     ///
     /// As [`Kind::size`].
-    pub(super) fn guess(self, message: &[u8], max_samples: u32) -> Result<u64, Error> {
+    pub(crate) fn guess(self, message: &[u8], max_samples: u32) -> Result<u64, Error> {
         if message.len() > SMALL_BYTES {
             return Ok((message.len() as u64 / BYTES_PER_ROW).max(SMALL_ROWS + 1));
         }

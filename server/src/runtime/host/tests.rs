@@ -1,46 +1,10 @@
 //! A tick allocates only what it returns, and a panic in it fails one sample only.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use ddpm_diffusion::{Evals, Label, Mask, Mix, Program, Push, Row};
 
 use super::*;
+use crate::fuzz::heap::allocations;
 use crate::runtime::stub::Stub;
-
-/// The system's allocator, which counts the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    ALLOCATIONS.with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call goes to the system's allocator; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps to the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the block came from `System`, with this layout.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the block came from `System`, with this layout.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 const LEN: usize = 6;
 
@@ -79,18 +43,18 @@ fn a_tick_allocates_nothing_but_what_it_returns() {
     let mut device = Stub::default().device(LEN);
     let slots = [0, 1, 2].map(|index| start(&mut device, &program, index));
     let mut outcomes = Vec::new();
-    let mut allocations = Vec::new();
+    let mut counts = Vec::new();
     for position in 0..program.rows().len() {
         let work = slots.map(|slot| work(slot, &program, position));
-        let before = ALLOCATIONS.get();
+        let before = allocations();
         device.tick(0, &work, &mut outcomes).unwrap();
-        allocations.push(ALLOCATIONS.get() - before);
+        counts.push(allocations() - before);
     }
     // The scratch space grows in the first row, and in the fourth, which has two
     // evals; the last one hands out three samples.
-    assert_eq!(allocations[1..3], [0, 0]);
-    assert_eq!(allocations[4..7], [0, 0, 0]);
-    assert!(allocations[7] >= 3, "the counter works: {allocations:?}");
+    assert_eq!(counts[1..3], [0, 0]);
+    assert_eq!(counts[4..7], [0, 0, 0]);
+    assert!(counts[7] >= 3, "the counter works: {counts:?}");
 }
 
 #[test]

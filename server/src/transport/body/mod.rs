@@ -288,5 +288,27 @@ fn principal<B>(request: &Request<B>) -> Principal {
     })
 }
 
+/// Collects a message from pieces and decompresses it, as for a call.
+#[cfg(test)]
+pub(crate) async fn collect_pieces(
+    admission: &Admission,
+    encoding: &str,
+    pieces: Vec<Bytes>,
+    max: usize,
+) -> Result<Bytes, Error> {
+    let frames = pieces.into_iter().map(|piece| Ok::<_, BoxError>(http_body::Frame::data(piece)));
+    let body = http_body_util::StreamBody::new(tokio_stream::iter(frames));
+    let share = Rooms::new(admission.clone()).share(Principal::of_address([127, 0, 0, 1].into()));
+    let bounds = assembly::Bounds { max, times: BodyTimes::default(), deadline: None };
+    let encoding =
+        HeaderValue::from_str(encoding).map_err(|error| Error::Undecodable(error.to_string()))?;
+    let encoding = Encoding::of_name(&encoding)?;
+    let mut message = assembly::collect(body, share, bounds).await?;
+    if message.compressed() {
+        message = inflate::inflate(message, encoding, max)?;
+    }
+    Ok(message.into_content().0)
+}
+
 #[cfg(test)]
 pub(super) mod tests;
