@@ -428,6 +428,57 @@ mod tests {
     }
 
     #[test]
+    fn without_options_the_settings_are_those_that_the_help_names() {
+        let settings = Settings::new(Args::default()).unwrap();
+        assert_eq!(settings.listen(), ["127.0.0.1:50051".parse().unwrap()]);
+        let want = Limits {
+            max_samples: 100_000,
+            max_evals: 100_000_000,
+            max_watched_samples: 1024,
+            max_queued_samples: 200_000,
+            max_requests: 1024,
+            max_request_bytes: 16_777_216,
+            max_held_bytes: 1_073_741_824,
+            max_principal_requests: 256,
+            max_principal_backlog: None,
+            max_principal_evals: None,
+            stall: Duration::from_secs(30),
+        };
+        assert_eq!(settings.limits, want);
+        let seconds = |duration: Duration| duration.as_secs();
+        assert_eq!([settings.drain, settings.drain_delay].map(seconds), [25, 0]);
+        let bounds = settings.bounds;
+        assert_eq!((bounds.connection_streams, bounds.peer_frames), (200, 2000));
+        assert_eq!([bounds.idle, bounds.stall].map(seconds), [300, 34]);
+        assert!(settings.proxies.is_none());
+    }
+
+    #[test]
+    fn options_replace_the_limits() {
+        let settings = settings(&[
+            "--max-memory-mib=3",
+            "--max-requests=9",
+            "--principal-max-seconds=7",
+            "--principal-max-evals=8",
+            "--stall-seconds=5",
+            "--idle-seconds=6",
+            "--max-streams=4",
+            "--peer-frames-per-second=2",
+        ])
+        .unwrap();
+        let (limits, bounds) = (settings.limits, settings.bounds);
+        assert_eq!(limits.max_held_bytes, 3 * 1_048_576);
+        // A quarter, rounded up.
+        assert_eq!((limits.max_requests, limits.max_principal_requests), (9, 3));
+        assert_eq!(limits.max_principal_backlog, Some(Duration::from_secs(7)));
+        assert_eq!(limits.max_principal_evals, Some(8));
+        assert_eq!((bounds.connection_streams, bounds.peer_frames), (4, 2));
+        assert_eq!([limits.stall, bounds.idle].map(|it| it.as_secs()), [5, 6]);
+        // Streams end with a status before the transport resets them.
+        assert_eq!(bounds.stall, Duration::from_secs(9));
+    }
+
+    #[test]
     fn one_peer_gets_a_quarter_of_the_connections_unless_told_otherwise() {
         let bounds = |args: &[&str]| {
             let bounds = settings(args).unwrap().bounds;

@@ -296,6 +296,13 @@ mod tests {
     }
 
     #[test]
+    fn examples_come_in_a_circle_that_begins_at_the_size() {
+        let row = |order: Order| [0, 1, 2, 3].map(|position| order.example(position, 8, 5));
+        assert_eq!(row(Order::Forward), [3, 4, 0, 1]);
+        assert_eq!(row(Order::Backward), [1, 0, 4, 3]);
+    }
+
+    #[test]
     fn every_example_meets_several_neighbours_at_several_positions() {
         let count = 5;
         let mut pairs = std::collections::BTreeSet::new();

@@ -204,6 +204,11 @@ fn what_waits_for_readers_counts_as_held() {
     assert_eq!((counts.bytes, counts.reader_bytes), (42, 30));
     drop(unread);
     assert_eq!(admission.counts().reader_bytes, 0);
+    // Half of the memory is for readers; an eighth of what is free of it for one.
+    let admission = self::admission(Limits { max_held_bytes: 1600, ..limits() });
+    let (permit, _) = admit(&admission, 1, demand(1, 1)).unwrap();
+    let _unread = admission.memory().unread(400);
+    assert_eq!(permit.reader_limit(), 50);
 }
 
 #[test]
@@ -292,6 +297,30 @@ fn a_deadline_that_cannot_be_met_is_refused_with_what_it_takes() {
 }
 
 #[test]
+fn a_deadline_that_just_suffices_is_accepted() {
+    let admission = admission(limits());
+    let now = Instant::now();
+    // 0.9 s of work in a second.
+    assert!(admit_at(&admission, 1, due(1, 9, now, 1.0), now).is_ok());
+    let (_late, _) = admit_at(&admission, 1, due(1, 4, now, 1.0), now).unwrap();
+    assert!(admit_at(&admission, 1, due(1, 5, now, 0.9), now).is_ok());
+    assert!(admit_at(&admission, 1, due(1, 6, now, 0.9), now).is_err());
+}
+
+#[test]
+fn work_that_is_due_later_is_not_pushed_out_of_a_share() {
+    let admission = admission(limits());
+    let now = Instant::now();
+    let (_other, _) = admit_at(&admission, 2, demand(1, 1), now).unwrap();
+    // Half of the device, and nine tenths of that: 0.9 s of work need 2 s.
+    let (_late, _) = admit_at(&admission, 1, due(1, 4, now, 2.0), now).unwrap();
+    assert!(admit_at(&admission, 1, due(1, 5, now, 1.9), now).is_ok());
+    let (needed, available) = infeasible(admit_at(&admission, 1, due(1, 8, now, 1.9), now));
+    assert!((needed - 1.2 * 2.0 / 0.9).abs() < 1e-6 && (available - 2.0).abs() < 1e-6);
+    assert!(admit_at(&admission, 1, due(1, 6, now, 1.9), now).is_err());
+}
+
+#[test]
 fn work_that_is_due_earlier_counts_and_is_not_pushed_out() {
     let admission = admission(limits());
     let now = Instant::now();
@@ -330,10 +359,34 @@ fn principals_are_forgotten_when_there_are_too_many_but_not_their_requests() {
         let name = Principal::of_address(n.to_be_bytes().into());
         let room = admission.hold(10).unwrap();
         drop(admission.admit(room, &name, demand(1, 600), now).unwrap());
-        assert!(admission.lock().ledger.remembered() <= 4097);
+        assert!(admission.lock().ledger.remembered() <= 4096);
     }
     assert_eq!(admission.counts().requests, 1);
     assert_eq!(admission.counts().samples, 1);
+}
+
+#[test]
+fn principals_are_remembered_while_there_is_room() {
+    let admission = admission(limits());
+    (1..=10).for_each(|of| drop(admit(&admission, of, demand(1, 1)).unwrap()));
+    assert_eq!(admission.lock().ledger.remembered(), 10);
+}
+
+#[test]
+fn principals_that_have_requests_or_spent_quota_are_forgotten_last() {
+    let admission = admission(Limits { max_principal_evals: Some(600), ..limits() });
+    let now = Instant::now();
+    let (busy, _) = admit_at(&admission, 1, demand(1, 0), now).unwrap();
+    drop(admit_at(&admission, 2, demand(1, 600), now).unwrap());
+    for n in 0..5000u32 {
+        let name = Principal::of_address(n.to_be_bytes().into());
+        let room = admission.hold(10).unwrap();
+        drop(admission.admit(room, &name, demand(1, 0), now).unwrap());
+    }
+    assert!(admit_at(&admission, 2, demand(1, 1), now).is_err());
+    assert_eq!(admission.counts().principals, 1);
+    drop(busy);
+    assert_eq!(admission.counts(), Counts::default());
 }
 
 #[tokio::test]

@@ -379,20 +379,20 @@ mod tests {
 
     #[test]
     fn a_start_is_disturbed_if_most_of_its_calls_are() {
-        let after_three_rounds = |shares: [bool; 4]| {
+        let after = |calls: &[bool]| {
             let mut calibration = Calibration::new(Some(1));
-            let mut seen = Vec::new();
-            for is_disturbed in shares {
-                seen.push(calibration.is_disturbed());
-                let call = if is_disturbed { disturbed(1.0) } else { quiet(1.0) };
+            for (call, is_disturbed) in calls.iter().enumerate() {
+                assert!(call >= 4 || !calibration.is_disturbed(), "three rounds at least");
+                let call = if *is_disturbed { disturbed(1.0) } else { quiet(1.0) };
                 calibration.record(1, call);
             }
-            assert_eq!(seen, [false; 4]);
             calibration.is_disturbed()
         };
         // The first call warms up.
-        assert!(after_three_rounds([false, true, true, false]));
-        assert!(!after_three_rounds([true, true, false, false]));
+        assert!(after(&[false, true, true, false]));
+        assert!(!after(&[true, true, false, false]));
+        assert!(!after(&[true, true, true, false, false]), "a half is not most");
+        assert!(after(&[false, true, true, true, true, false, false]));
     }
 
     #[test]
@@ -427,6 +427,11 @@ mod tests {
         assert!(!calibration.has_curve());
         calibration.record(1, quiet(1.0));
         assert!(calibration.has_curve());
+        let mut single = Calibration::new(Some(1));
+        single.record(1, quiet(1.0));
+        assert!(!single.has_curve());
+        single.record(1, quiet(1.0));
+        assert!(single.has_curve());
     }
 
     #[test]

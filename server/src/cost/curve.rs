@@ -297,6 +297,16 @@ mod tests {
     }
 
     #[test]
+    fn a_single_size_costs_the_same_per_eval_and_before_the_first_of_several_it_is_level() {
+        let curve = CostCurve::new(&[(4, 0.020)]);
+        assert_close(curve.seconds(1), 0.005, 1e-12);
+        assert_close(curve.seconds(8), 0.040, 1e-12);
+        let curve = CostCurve::new(&[(4, 0.020), (6, 0.030)]);
+        assert_close(curve.seconds(1), 0.020, 1e-12);
+        assert_close(curve.seconds(9), 0.045, 1e-12);
+    }
+
+    #[test]
     fn a_larger_call_that_seems_faster_shares_the_mean_with_its_neighbours() {
         let curve = CostCurve::new(&[(1, 0.010), (2, 0.014), (3, 0.012), (4, 0.010), (6, 0.030)]);
         let read = [1, 2, 3, 4, 6].map(|size| curve.seconds(size));
@@ -417,6 +427,63 @@ mod tests {
         for size in SIZES {
             assert_close(curve.seconds(size), truth(f64::from(size)), 0.01);
         }
+    }
+
+    #[test]
+    fn a_call_between_two_sizes_corrects_both_by_their_shares() {
+        let before = curve(|size| 0.001 * (1.0 + size));
+        let mut after = before.clone();
+        // 9 is a quarter of the way from 8 to 12, and was believed to take 10 ms.
+        after.record(9, 0.010 * f64::exp(0.2));
+        for size in SIZES {
+            let offset = match size {
+                8 => 0.75 * OFFSET_GAIN,
+                12 => 0.25 * OFFSET_GAIN,
+                _ => 0.0,
+            };
+            let change = (after.seconds(size) / before.seconds(size)).ln();
+            assert!((change - 0.2 * (LEVEL_GAIN + offset)).abs() < 1e-12, "{size}: {change}");
+        }
+    }
+
+    #[test]
+    fn between_sizes_in_the_wrong_order_a_call_is_believed_to_take_what_lies_between() {
+        let mut curve = CostCurve::new(&[(1, 0.012), (5, 0.012)]);
+        curve.points[0].offset = 0.5;
+        // A quarter of the way down from the first to the last.
+        let between = 0.75 * 0.012 * f64::exp(0.5) + 0.25 * 0.012;
+        for error in [0.0, 0.1, -0.1] {
+            let mut curve = curve.clone();
+            curve.record(2, between * f64::exp(error));
+            assert!((curve.level - LEVEL_GAIN * error).abs() < 1e-12, "{}", curve.level);
+        }
+    }
+
+    #[test]
+    fn a_chosen_size_stays_until_another_is_better_by_5_per_cent() {
+        let learn = |curve: &mut CostCurve, two: f64, four: f64| {
+            for _ in 0..400 {
+                [(1, 0.1), (2, two), (4, four)].iter().for_each(|(size, t)| curve.record(*size, *t));
+            }
+        };
+        let mut curve = CostCurve::new(&[(1, 0.1), (2, 0.12), (4, 0.22)]);
+        // 16.7 and 18.2 evals per second: 92 %.
+        assert_eq!(curve.bulk(), 4);
+        // 96 and 98 % are enough, but not by enough to give up the 4.
+        learn(&mut curve, 0.1146, 0.22);
+        assert_eq!(curve.bulk(), 4);
+        learn(&mut curve, 0.1122, 0.22);
+        assert_eq!(curve.bulk(), 4);
+        // As good without a doubt.
+        learn(&mut curve, 0.109, 0.22);
+        assert_eq!(curve.bulk(), 2);
+        // 94, 91 % of the best would not be chosen, but stay.
+        learn(&mut curve, 0.117, 0.22);
+        assert_eq!(curve.bulk(), 2);
+        learn(&mut curve, 0.1205, 0.22);
+        assert_eq!(curve.bulk(), 2);
+        learn(&mut curve, 0.123, 0.22);
+        assert_eq!(curve.bulk(), 4);
     }
 
     #[test]

@@ -108,6 +108,21 @@ mod tests {
     }
 
     #[test]
+    fn a_measurement_goes_on_for_three_rounds_unless_others_use_the_machine() {
+        let (stub, mut calibration) = (Stub::default(), Calibration::new(Some(4)));
+        calibrate(&mut stub.model(2), &mut calibration).unwrap();
+        // Sizes 1 and 2 at least, each with a call to warm up.
+        assert!(stub.calls.load(Ordering::Relaxed) >= 2 * (1 + 3));
+
+        let (stub, mut calibration) = (Stub::default(), Calibration::new(Some(1)));
+        for _ in 0..10 {
+            calibration.record(1, super::super::Reading { seconds: 0.25, disturbed: true });
+        }
+        calibrate(&mut stub.model(2), &mut calibration).unwrap();
+        assert_eq!(stub.calls.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn what_an_earlier_start_measured_is_used_without_a_call_and_refined() {
         let folder = tempfile::tempdir().unwrap();
         let determinism = Determinism { strict: false, why: "as found".into(), largest: 3 };

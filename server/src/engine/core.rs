@@ -299,3 +299,6 @@ pub(super) fn last_moment(accepted: Instant, deadline: Instant) -> Instant {
     let margin = allowed.mul_f64(part).clamp(least, most).min(allowed / 2);
     deadline.checked_sub(margin).unwrap_or(deadline)
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,7 @@ async fn every_frame_arrives_in_order_if_all_were_requested() {
     assert!(outbox.is_full(48) && !outbox.is_full(49));
     let parcel = reader.take().await;
     assert_eq!((steps(&parcel), parcel.skipped), (vec![(0, 1), (0, 2), (0, 3)], 0));
+    assert!(!outbox.is_full(1), "what was read is no longer due");
 }
 
 #[tokio::test]

@@ -398,6 +398,113 @@ fn nothing_can_advance_if_every_reader_is_behind() {
     assert_eq!(device.plan(), None);
 }
 
+/// The nanoseconds by which a row of one eval moves a clock within a call of `Device::flat(8)`.
+const ROW_OF_ONE: Nanos = 1_062_500;
+
+#[test]
+fn principals_take_turns_within_a_call_once_they_have_had_the_same() {
+    let mut device = Device::flat(8);
+    device.add(0, 1, entry(100));
+    device.add(1, 2, entry(100));
+    // The second was given two and a half rows more.
+    device.scheduler.principals.get_mut(&principal(2)).unwrap().virtual_time = ROW_OF_ONE * 5 / 2;
+    assert_eq!(device.call(), [0, 0, 0, 1, 0, 1, 0, 1]);
+}
+
+#[test]
+fn requests_of_a_principal_take_turns_within_a_call_once_they_have_had_the_same() {
+    let mut device = Device::flat(8);
+    (0..2).for_each(|job| device.add(job, 1, Entry { priority: Priority::Batch, ..entry(100) }));
+    device.scheduler.jobs.get_mut(&1).unwrap().virtual_time += ROW_OF_ONE * 5 / 2;
+    assert_eq!(device.call(), [0, 0, 0, 1, 0, 1, 0, 1]);
+}
+
+#[test]
+fn the_time_of_a_call_is_divided_by_the_evals_of_its_rows() {
+    let mut device = Device::flat(8);
+    device.add(0, 1, Entry { first_cost: 2, ..entry(1) });
+    device.add(1, 2, entry(1));
+    device.plan().unwrap();
+    // 8 ms for three evals in two rows; a row weighs a sixteenth of an eval.
+    for (of, weight) in [(1, 2.0625), (2, 1.0625)] {
+        let got = device.scheduler.principals[&principal(of)].virtual_time;
+        assert!(got.abs_diff(nanos(0.008 * weight / 3.125)) <= 1, "principal {of}: {got}");
+    }
+}
+
+#[test]
+fn a_principal_whose_samples_were_all_in_calls_does_not_catch_up() {
+    let mut device = Device::flat(8);
+    device.add(0, 1, entry(100_000));
+    device.add(1, 2, entry(1));
+    // It asks for an eighth, so it owes nothing and is owed nothing.
+    device.run(20.0);
+    device.add(2, 2, entry(100_000));
+    device.run(10.0);
+    // Half, and what the credit of a second allows.
+    let seconds = device.seconds_of([1, 2]);
+    assert!((5.0..6.5).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn who_waits_for_a_reader_has_no_part_in_what_others_earn() {
+    let mut device = Device::linear();
+    device.add(0, 1, entry(1000));
+    device.add(1, 2, entry(1000));
+    device.scheduler.set_ready(1, false);
+    let has_credit = |device: &Device| device.scheduler.principals[&principal(1)].credit.is_left();
+    // Alone it earns four fifths of what it is given, so a second of credit lasts for five.
+    device.run(4.9);
+    assert!(has_credit(&device));
+    device.run(0.2);
+    assert!(!has_credit(&device));
+}
+
+#[test]
+fn a_request_is_alone_for_as_long_as_its_samples_side_by_side_take() {
+    // Up to four at a time; four take 2.5 times as long as one.
+    let curve = CostCurve::new(&[(1, 0.010), (2, 0.015), (4, 0.025), (8, 0.1)]);
+    assert_eq!(curve.bulk(), 4);
+    let close = |got: f64, want: f64| assert!((got - want).abs() < 1e-9, "{got} {want}");
+    close(alone(&curve, 100, 1), 1.0);
+    close(alone(&curve, 100, 2), 0.75);
+    close(alone(&curve, 100, 4), 0.625);
+    close(alone(&curve, 100, 50), 0.625);
+    close(alone(&curve, 100, 0), 1.0);
+
+    // Of four samples, one has begun: as long as for four.
+    let entry = Entry { evals_per_sample: 25, target: Duration::from_secs(10), ..entry(4) };
+    let mut job = Job::new(principal(1), entry, 0);
+    job.take();
+    close(job.stretch(Duration::from_secs(5), &curve), 5.0 / 0.625);
+    job.charge(0, 20);
+    close(job.stretch(Duration::from_secs(5), &curve), 5.0 / 0.5);
+    close(job.stretch(Duration::from_secs(11), &curve), 0.0);
+}
+
+#[test]
+fn others_may_make_a_call_of_urgent_samples_as_long_as_those_allow_but_no_longer() {
+    // Two evals take 1.5 times as long as one, four three times.
+    let curve = CostCurve::new(&[(1, 0.0625), (2, 0.09375), (4, 0.1875)]);
+    assert_eq!(curve.bulk(), 2);
+    let joins = |stretch| {
+        let mut call = Call::new(&curve);
+        call.admits(1, Some(stretch)) && call.admits(1, None)
+    };
+    assert!(joins(1.5));
+    assert!(!joins(1.499));
+    assert!(joins(f64::INFINITY));
+    // The least of several counts.
+    let curve = CostCurve::new(&[(1, 0.0625), (2, 0.09375), (4, 0.125)]);
+    let joins = |first, second, third| {
+        let mut call = Call::new(&curve);
+        [first, second, third].map(|stretch| call.admits(1, stretch))
+    };
+    assert_eq!(joins(Some(9.0), Some(1.1), None), [true, true, false]);
+    assert_eq!(joins(Some(1.1), Some(9.0), None), [true, true, false]);
+    assert_eq!(joins(Some(9.0), None, None), [true; 3]);
+}
+
 #[test]
 fn guided_rows_cost_two_and_always_fit_alone() {
     let guided = Entry { first_cost: 2, ..entry(4) };
@@ -441,6 +548,36 @@ fn principals_that_left_are_forgotten_when_there_are_too_many() {
     }
     assert!(device.scheduler.principals.contains_key(&principal(1)));
     assert_eq!(device.call(), [0]);
+}
+
+#[test]
+fn principals_that_left_are_remembered_while_there_is_room() {
+    let mut device = Device::linear();
+    for of in 1..=10 {
+        device.add(0, of, entry(1));
+        device.scheduler.remove(0);
+    }
+    assert_eq!(device.scheduler.principals.len(), 10);
+}
+
+#[test]
+fn principals_that_used_credit_are_forgotten_last_but_forgotten() {
+    let mut device = Device::linear();
+    device.add(0, 1, entry(1));
+    device.call();
+    device.scheduler.remove(0);
+    let name = |n: u32| Principal::of_address(n.to_be_bytes().into());
+    let come_and_go = |device: &mut Device, n| {
+        device.scheduler.add(1, &name(n), entry(1));
+        device.scheduler.remove(1);
+    };
+    (0..REMEMBERED as u32).for_each(|n| come_and_go(&mut device, n));
+    assert!(device.scheduler.principals.contains_key(&principal(1)));
+    for n in 0..2 * REMEMBERED as u32 {
+        come_and_go(&mut device, n);
+        device.scheduler.principals.get_mut(&name(n)).unwrap().credit.spend(1);
+        assert!(device.scheduler.principals.len() <= REMEMBERED);
+    }
 }
 
 #[test]
