@@ -463,7 +463,9 @@ mod tests {
     fn a_chosen_size_stays_until_another_is_better_by_5_per_cent() {
         let learn = |curve: &mut CostCurve, two: f64, four: f64| {
             for _ in 0..400 {
-                [(1, 0.1), (2, two), (4, four)].iter().for_each(|(size, t)| curve.record(*size, *t));
+                [(1, 0.1), (2, two), (4, four)]
+                    .iter()
+                    .for_each(|(size, t)| curve.record(*size, *t));
             }
         };
         let mut curve = CostCurve::new(&[(1, 0.1), (2, 0.12), (4, 0.22)]);

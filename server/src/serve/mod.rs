@@ -135,7 +135,8 @@ pub async fn serve(loaded: Loaded, listener: TcpListener, ending: Ending) -> any
     let (health, routes) = routes(&serving).await?;
     let bodies = BodyLayer::new(&serving.admission, &serving.checks, BodyTimes::default());
     let service = transport::service(routes, &bodies);
-    let transport = Transport::start(listener, service, settings.bounds, settings.proxies);
+    let memory = serving.admission.memory().clone();
+    let transport = Transport::start(listener, service, settings.bounds, settings.proxies, memory);
 
     let ended = serving.engine.ended();
     let (drain, delay) = tokio::select! {

@@ -40,6 +40,7 @@ impl<S: CallService> hyper::service::Service<Request<Incoming>> for Calls<S> {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let reading = self.streams.begin();
         let stop = self.host.shared.stop.clone();
+        let memory = self.host.shared.memory.clone();
         let prepared = self.prepare(request);
         let (service, host) = (self.service.clone(), self.host.clone());
         Box::pin(async move {
@@ -56,7 +57,7 @@ impl<S: CallService> hyper::service::Service<Request<Incoming>> for Calls<S> {
                 Err(error) => (Status::from(error).into_http(), None),
             };
             host.answered();
-            Ok(response.map(|body| Reply::new(body, reading, stop, place)))
+            Ok(response.map(|body| Reply::new(body, reading, stop, memory, place)))
         })
     }
 }

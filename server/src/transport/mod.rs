@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tower::{Layer, Service};
 
+use crate::admission::Memory;
 use crate::principal::TrustedProxies;
 
 mod accept;
@@ -106,6 +107,8 @@ pub(crate) struct Transport {
 struct Shared {
     bounds: Bounds,
     proxies: Option<TrustedProxies>,
+    /// Counts what waits for peers.
+    memory: Memory,
     connections: Connections,
     /// The accept loop and the connections.
     tasks: TaskTracker,
@@ -137,16 +140,20 @@ impl Connections {
 
 impl Transport {
     /// Starts to accept and serve connections.
+    ///
+    /// * `memory`: what waits for peers counts against it.
     pub(crate) fn start(
         listener: TcpListener,
         service: impl CallService,
         bounds: Bounds,
         proxies: Option<TrustedProxies>,
+        memory: Memory,
     ) -> Self {
         let shared = Arc::new(Shared {
             connections: Connections(Arc::new(Mutex::new(ConnectionTable::new(bounds.clone())))),
             bounds,
             proxies,
+            memory,
             tasks: TaskTracker::new(),
             goaway: CancellationToken::new(),
             stop: CancellationToken::new(),

@@ -15,6 +15,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
 
 use super::streams::Reading;
+use crate::admission::{Memory, Unread};
 
 /// Largest piece: what a peer that gives a window of one byte makes the connection hold.
 const PIECE_BYTES: usize = 16 << 10;
@@ -27,6 +28,9 @@ pub(super) struct Reply<B, G> {
     body: Option<B>,
     /// What is left of a chunk that was larger than a piece.
     rest: Bytes,
+    /// Counts the chunk until the connection has taken the last of it: pieces share its memory.
+    unread: Option<Unread>,
+    memory: Memory,
     reading: Arc<Reading>,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     _guard: G,
@@ -34,9 +38,23 @@ pub(super) struct Reply<B, G> {
 
 impl<B, G> Reply<B, G> {
     /// * `stop`: ends the answer with [`stopped`] if it is not over yet.
-    pub(super) fn new(body: B, reading: Arc<Reading>, stop: CancellationToken, guard: G) -> Self {
-        let stopped = Box::pin(stop.cancelled_owned());
-        Self { body: Some(body), rest: Bytes::new(), reading, stopped, _guard: guard }
+    /// * `memory`: what waits for the peer counts against it.
+    pub(super) fn new(
+        body: B,
+        reading: Arc<Reading>,
+        stop: CancellationToken,
+        memory: Memory,
+        guard: G,
+    ) -> Self {
+        Self {
+            body: Some(body),
+            rest: Bytes::new(),
+            unread: None,
+            memory,
+            reading,
+            stopped: Box::pin(stop.cancelled_owned()),
+            _guard: guard,
+        }
     }
 
     /// Returns the next piece of the rest.
@@ -54,10 +72,12 @@ where
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(self.piece())));
         }
+        self.unread = None;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         match Pin::new(body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(match frame.into_data() {
                 Ok(data) => {
+                    self.unread = Some(self.memory.unread(data.len() as u64));
                     self.rest = data;
                     self.piece()
                 }
@@ -150,15 +170,21 @@ mod tests {
     async fn large_chunks_are_handed_on_in_pieces_and_nothing_is_lost() {
         let sent: Vec<u8> = (0..50_000_u32).map(|at| at as u8).collect();
         let chunks = Chunks(vec![sent.clone().into(), Bytes::from_static(b"end")], true);
-        let mut reply = Reply::new(chunks, Arc::default(), CancellationToken::new(), ());
+        let memory = Memory::new(1 << 20);
+        let stop = CancellationToken::new();
+        let mut reply = Reply::new(chunks, Arc::default(), stop, memory.clone(), ());
         let mut got = Vec::new();
         while let Some(frame) = next(&mut reply).await {
             let data = frame.into_data().ok().unwrap();
             assert!(data.len() <= PIECE_BYTES);
+            // A chunk counts until all of it was taken.
+            let held = if got.len() < sent.len() { sent.len() } else { 3 };
+            assert_eq!(memory.held().readers, held as u64);
             got.extend_from_slice(&data);
         }
         assert_eq!(got, [&sent[..], b"end"].concat());
         assert!(reply.is_end_stream());
+        assert_eq!(memory.held().readers, 0);
     }
 
     #[tokio::test]
@@ -166,7 +192,8 @@ mod tests {
         let stop = CancellationToken::new();
         stop.cancel();
         let chunks = Chunks(vec![Bytes::from_static(b"ready")], false);
-        let mut reply = Reply::new(chunks, Arc::default(), stop, ());
+        let memory = Memory::new(1 << 20);
+        let mut reply = Reply::new(chunks, Arc::default(), stop, memory, ());
         assert_eq!(next(&mut reply).await.unwrap().into_data().ok().unwrap(), "ready");
         let trailers = next(&mut reply).await.unwrap().into_trailers().ok().unwrap();
         let status = Status::from_header_map(&trailers).unwrap();

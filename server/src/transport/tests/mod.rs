@@ -39,7 +39,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let routes = Routes::default().add_service(service);
         let service = super::service(routes, &body::tests::layer());
-        let transport = Transport::start(listener, service, bounds, proxies);
+        let transport = Transport::start(listener, service, bounds, proxies, memory());
         Self { transport, address, _health: health }
     }
 
@@ -67,6 +67,10 @@ impl Server {
             sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+fn memory() -> Memory {
+    Memory::new(1 << 30)
 }
 
 fn bounds() -> Bounds {
@@ -250,7 +254,7 @@ async fn every_call_says_whom_it_is_for_where_from_and_until_when() {
         seen.send((principal.unwrap(), remote.unwrap(), deadline)).unwrap();
         std::future::ready(Ok(tonic::Status::ok("").into_http()))
     });
-    let _transport = Transport::start(listener, service, bounds(), Some(proxies));
+    let _transport = Transport::start(listener, service, bounds(), Some(proxies), memory());
     for (from, principal) in [([127, 0, 0, 1], "127.0.0.1"), ([127, 0, 0, 2], "ada")] {
         let endpoint = Endpoint::new(format!("http://{address}")).unwrap();
         let endpoint = endpoint.local_address(Some(IpAddr::from(from)));
