@@ -435,11 +435,12 @@ mod tests {
             max_samples: 100_000,
             max_evals: 100_000_000,
             max_watched_samples: 1024,
-            max_queued_samples: 200_000,
+            max_queued_samples: 1_000_000,
             max_requests: 1024,
             max_request_bytes: 16_777_216,
             max_held_bytes: 1_073_741_824,
             max_principal_requests: 256,
+            max_principal_samples: 500_000,
             max_principal_backlog: None,
             max_principal_evals: None,
             stall: Duration::from_secs(30),
@@ -458,6 +459,7 @@ mod tests {
         let settings = settings(&[
             "--max-memory-mib=3",
             "--max-requests=9",
+            "--max-queue=11",
             "--principal-max-seconds=7",
             "--principal-max-evals=8",
             "--stall-seconds=5",
@@ -468,8 +470,9 @@ mod tests {
         .unwrap();
         let (limits, bounds) = (settings.limits, settings.bounds);
         assert_eq!(limits.max_held_bytes, 3 * 1_048_576);
-        // A quarter, rounded up.
+        // A quarter and a half, rounded up.
         assert_eq!((limits.max_requests, limits.max_principal_requests), (9, 3));
+        assert_eq!((limits.max_queued_samples, limits.max_principal_samples), (11, 6));
         assert_eq!(limits.max_principal_backlog, Some(Duration::from_secs(7)));
         assert_eq!(limits.max_principal_evals, Some(8));
         assert_eq!((bounds.connection_streams, bounds.peer_frames), (4, 2));

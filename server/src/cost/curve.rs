@@ -462,10 +462,15 @@ mod tests {
     #[test]
     fn a_chosen_size_stays_until_another_is_better_by_5_per_cent() {
         let learn = |curve: &mut CostCurve, two: f64, four: f64| {
+<<<<<<< HEAD
             for _ in 0..400 {
                 [(1, 0.1), (2, two), (4, four)]
                     .iter()
                     .for_each(|(size, t)| curve.record(*size, *t));
+=======
+            for (size, seconds) in [(1, 0.1), (2, two), (4, four)].repeat(400) {
+                curve.record(size, seconds);
+>>>>>>> wip-mutants
             }
         };
         let mut curve = CostCurve::new(&[(1, 0.1), (2, 0.12), (4, 0.22)]);
@@ -485,6 +490,11 @@ mod tests {
         learn(&mut curve, 0.1205, 0.22);
         assert_eq!(curve.bulk(), 2);
         learn(&mut curve, 0.123, 0.22);
+        assert_eq!(curve.bulk(), 4);
+        // Calls of almost the longest are no different.
+        let mut curve = CostCurve::new(&[(1, 0.1), (2, 0.135), (4, 0.24)]);
+        assert_eq!(curve.bulk(), 4);
+        learn(&mut curve, 0.125, 0.24);
         assert_eq!(curve.bulk(), 4);
     }
 

@@ -122,14 +122,14 @@ fn a_core_whose_readers_are_all_behind_is_blocked_until_one_reads() {
 }
 
 #[test]
-fn others_join_a_request_only_if_it_takes_a_quarter_longer_at_most() {
-    for (two, late, evals) in [(0.124, 0.0, 2), (0.126, 0.0, 1), (0.124, 0.06, 1)] {
-        let mut bench = Bench::new(&[(1, 0.1), (2, two)]);
-        // Two rows: 0.2 s alone.
+fn others_join_a_request_only_if_it_takes_twice_as_long_at_most() {
+    for (four, late, evals) in [(0.099, 0.0, 4), (0.101, 0.0, 3), (0.099, 0.06, 2)] {
+        let mut bench = Bench::new(&[(1, 0.05), (4, four)]);
+        // Two rows: 0.1 s alone. Calls of 2 and 3 take a third and two thirds of the way to 4.
         let _first = bench.accept(1, request(rows(2), 1), 10.0);
         let others = Request { priority: Priority::Batch, ..request(rows(2), 5) };
         let _others = bench.accept(2, others, 10.0);
-        assert_eq!(bench.turn(10.0 + late), called(evals), "{two} {late}");
+        assert_eq!(bench.turn(10.0 + late), called(evals), "{four} {late}");
     }
 }
 

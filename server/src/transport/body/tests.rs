@@ -34,6 +34,7 @@ pub(super) fn admission(max_held_bytes: u64) -> Admission {
         max_request_bytes: MAX as u64,
         max_held_bytes,
         max_principal_requests: 1,
+        max_principal_samples: 1,
         max_principal_backlog: None,
         max_principal_evals: None,
         stall: Duration::from_secs(30),
