@@ -137,7 +137,6 @@ fn check_accepted(checked: &Checked) {
     let count = request.indices.len();
     assert!((1..=10_000).contains(&count), "{count} samples");
     assert!(request.evals() <= 10_000_000, "{} evals", request.evals());
-    assert_eq!(request.program.num_steps(), checked.receipt.num_steps);
     assert_eq!(request.program_digest, request.program.digest());
     for position in [0, count / 2, count - 1] {
         let index = request.indices.at(position);
