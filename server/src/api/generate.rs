@@ -31,23 +31,27 @@ pub(crate) struct Checked {
     pub(crate) preview_encoder: Encoder,
 }
 
-/// Returns the bytes of memory that are made of a message while it is checked: rows and
-/// elements.
+/// Times that the rows of a recipe are in memory while it is compiled: step by step, and as one
+/// list that doubles.
+const ROW_COPIES: u64 = 3;
+
+/// Returns the bytes of memory that are made of a message while it is checked: rows, elements,
+/// and what reading a PNG takes.
 ///
 /// * `rows`: the estimated rows of its program.
 pub(crate) fn made_bytes(serving: &Serving, message: &v1::GenerateRequest, rows: u64) -> u64 {
-    use v1::initial::Kind::*;
-    let tensors = match message.initial.as_ref().and_then(|initial| initial.kind.as_ref()) {
-        Some(States(given)) => given.states.len(),
-        Some(Images(given)) => given.images.len(),
-        Some(Interpolation(_)) => 2,
-        None => 0,
-    };
-    let tensors = tensors + 2 * usize::from(message.inpaint.is_some());
+    let tensors = || inputs::tensors(message);
+    let files = tensors().filter(|tensor| tensor.format == i32::from(v1::Format::Png));
+    let file = files.map(|tensor| inputs::png_bytes(tensor.data.len())).max().unwrap_or(0);
     let model = serving.registry.find(&message.model, &message.version);
     let sample = model.map_or(0, |model| model.manifest.sample_len() * size_of::<f32>());
-    let rows = rows.min(Program::MAX_ROWS as u64) * size_of::<Row>() as u64;
-    rows + (tensors * (size_of::<Vec<f32>>() + sample)) as u64
+    let kind = message.sampler.as_ref().and_then(|sampler| sampler.kind.as_ref());
+    let own = matches!(kind, Some(v1::sampler::Kind::Program(_)));
+    let max = Program::MAX_ROWS as u64;
+    // Some samplers have three rows a step, and inpainting adds two: twice the estimate.
+    let rows = if own { rows.min(max) } else { rows.saturating_mul(2).min(max) * ROW_COPIES };
+    let rows = rows * size_of::<Row>() as u64;
+    rows + (tensors().count() * (size_of::<Vec<f32>>() + sample) + file) as u64
 }
 
 /// The parts of a request, each checked by itself.

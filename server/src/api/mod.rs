@@ -48,7 +48,7 @@ pub(crate) use generate::Checked;
 pub(crate) use incoming::Kind as MessageKind;
 
 #[cfg(test)]
-pub(crate) use sampling::check_message;
+pub(crate) use sampling::{check_message, compiled};
 
 #[cfg(test)]
 pub(crate) use stream::{Script, events_of};

@@ -24,6 +24,9 @@ use crate::outbox;
 use crate::principal::Principal;
 use crate::transport::MessageRoom;
 
+/// Bytes of a row in the answer of `Compile`, with its lists.
+const COMPILED_ROW_BYTES: u64 = size_of::<v1::Row>() as u64 + 2 * 4 * size_of::<f64>() as u64;
+
 /// Draws samples and streams them.
 pub(crate) struct Sampling(pub(super) Arc<Serving>);
 
@@ -208,7 +211,11 @@ pub(crate) fn check_message(
     hold(size.bytes + message.len() as u64)?;
     let request = kind.decode(message)?;
     hold(generate::made_bytes(serving, &request, size.rows))?;
-    generate::check(serving, request, deadline)
+    let checked = generate::check(serving, request, deadline)?;
+    if kind == Kind::Compile {
+        hold(checked.request.program.rows().len() as u64 * COMPILED_ROW_BYTES)?;
+    }
+    Ok(checked)
 }
 
 /// Returns the room that a request needs.
@@ -225,7 +232,7 @@ fn demand(request: &crate::request::Request) -> Demand {
 }
 
 /// Describes a checked request without running it.
-fn compiled(checked: &Checked) -> v1::CompileResponse {
+pub(crate) fn compiled(checked: &Checked) -> v1::CompileResponse {
     let (program, receipt) = (&checked.request.program, checked.receipt.clone());
     v1::CompileResponse {
         program: Some(rows_to_proto(program.rows())),

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 const MAX_BYTES: usize = 70 << 10;
 
 /// Most bytes of an input that is kept for its outcome.
-pub(super) const MAX_INPUT: usize = 4 << 10;
+pub(super) const MAX_INPUT: usize = 2 << 10;
 
 /// The inputs of one target.
 pub(super) struct Corpus {

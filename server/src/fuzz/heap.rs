@@ -55,7 +55,7 @@ pub(crate) fn allocations() -> usize {
 }
 
 /// Returns the most bytes that this thread held during a call, beyond those that it held before.
-pub(super) fn peak_of<T>(call: impl FnOnce() -> T) -> (T, u64) {
+pub(crate) fn peak_of<T>(call: impl FnOnce() -> T) -> (T, u64) {
     let (before, outer) = (LIVE.get(), PEAK.get());
     PEAK.set(before);
     let result = call();

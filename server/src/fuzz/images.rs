@@ -115,11 +115,12 @@ impl Target for Images {
     fn run(&self, input: &[u8]) -> Outcome {
         let (&[place, format], data) = input.split_first_chunk().unwrap_or((&[0, 0], &[]));
         let request = request(place, format, data).encode_to_vec();
-        let made = 4 * request.len() as u64;
-        let (checked, reserved) = check(&self.0, MessageKind::Generate, &request, None);
+        let (checked, memory) = check(&self.0, MessageKind::Generate, &request, None);
         self.encode(data);
-        let mut ways = ways(&checked);
-        ways.iter_mut().for_each(|way| way.push_str(&format!(" in {} as {format}", place & 7)));
-        Outcome { ways, reserved: made + reserved }
+        let ways = match checked {
+            Ok(_) => vec![format!("accepted in {} as {format}", place & 7)],
+            Err(_) => ways(&checked),
+        };
+        Outcome { ways, memory }
     }
 }

@@ -59,8 +59,16 @@ trait Target {
 struct Outcome {
     /// The ways; one that no input ended in before makes this one worth keeping.
     ways: Vec<String>,
-    /// Most bytes of memory that it may have taken.
+    memory: Memory,
+}
+
+/// Bytes of memory.
+#[derive(Default)]
+struct Memory {
+    /// What was held at the memory limit.
     reserved: u64,
+    /// What was made, at most at once.
+    taken: u64,
 }
 
 /// How long each target runs with all other tests.

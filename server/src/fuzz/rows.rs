@@ -8,16 +8,13 @@ use fastrand::Rng;
 use prost::Message;
 
 use super::mutation::{change_message, integer, number};
-use super::{Outcome, Target};
+use super::{Memory, Outcome, Target, heap};
 
 /// Elements of the sample.
 const LEN: usize = 6;
 
 /// Most rows that are applied.
 const MAX_APPLIED: usize = 300;
-
-/// Bytes of a row and of the list that it is read from, while lists double.
-const BYTES_PER_ROW: usize = 3 * (size_of::<Row>() + size_of::<v1::Row>());
 
 pub(super) struct Rows;
 
@@ -34,21 +31,22 @@ impl Target for Rows {
 
     fn run(&self, input: &[u8]) -> Outcome {
         let Ok(message) = v1::Program::decode(Bytes::copy_from_slice(input)) else {
-            return Outcome { ways: vec!["undecodable".into()], reserved: 64 * input.len() as u64 };
+            return Outcome { ways: vec!["undecodable".into()], memory: Memory::default() };
         };
-        let (h, rows) = (24 * input.len(), message.rows.len());
-        let reserved = (input.len() + h + rows * BYTES_PER_ROW) as u64;
-        let ways = match rows_from_proto(message) {
-            Err(faults) => {
-                faults.iter().map(|fault| named(&fault.field, &fault.description)).collect()
-            }
-            Ok(rows) => match Program::checked(rows) {
-                Err(faults) => faults.iter().map(|fault| named("", &fault.to_string())).collect(),
-                Ok(program) => applied(&program),
-            },
-        };
-        Outcome { ways, reserved }
+        let reserved = (message.rows.len() * size_of::<Row>()) as u64;
+        let (read, taken) = heap::peak_of(|| read(message));
+        let ways = read.map_or_else(|faults| faults, |program| applied(&program));
+        Outcome { ways, memory: Memory { reserved, taken } }
     }
+}
+
+/// Reads and checks rows; returns the faults without what differs from input to input.
+fn read(message: v1::Program) -> Result<Program, Vec<String>> {
+    let rows = rows_from_proto(message).map_err(|faults| {
+        faults.iter().map(|fault| named(&fault.field, &fault.description)).collect::<Vec<_>>()
+    })?;
+    Program::checked(rows)
+        .map_err(|faults| faults.iter().map(|fault| named("", &fault.to_string())).collect())
 }
 
 /// Applies a program, and checks that its rows are read as they are written.
@@ -134,13 +132,13 @@ fn row(rng: &mut Rng, step: u32, strange: f64) -> v1::Row {
         max: Some(1.0 + some(0.9).abs()),
     };
     let noise_level = some(0.5).abs() / 2.0;
-    let evals = if rng.u32(..20) == 0 { rng.i32(..6) } else { rng.i32(1..5) };
+    let evals = if rng.u32(..20) == 0 { rng.i32(0..6) } else { rng.i32(1..5) };
     let variance = match rng.u32(..8) {
         0 => Some(v1::row_variance::Kind::LogVariance(v1::LogVariance {})),
         1 => Some(v1::row_variance::Kind::Range(ln)),
         _ => None,
     };
-    let clip = if rng.u32(..40) == 0 { rng.i32(..) } else { rng.i32(..4) };
+    let clip = if rng.u32(..40) == 0 { rng.i32(..) } else { rng.i32(0..4) };
     let mut row = v1::Row {
         evals,
         guidance_scale,
@@ -155,7 +153,7 @@ fn row(rng: &mut Rng, step: u32, strange: f64) -> v1::Row {
         push: (rng.u32(..3) == 0).then_some(push),
         variance: (variance.is_some() || rng.u32(..20) == 0)
             .then_some(v1::RowVariance { kind: variance }),
-        mask: if rng.u32(..3) == 0 { rng.i32(..4) } else { 0 },
+        mask: if rng.u32(..3) == 0 { rng.i32(0..4) } else { 0 },
         draw: (rng.u32(..4) == 0).then(|| integer(rng) as u32),
         noise_index: (rng.u32(..4) == 0).then(|| integer(rng)),
         step: if rng.f64() < strange { integer(rng) as u32 } else { step },

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::corpus::{Corpus, MAX_INPUT};
-use super::{Outcome, Target, heap};
+use super::{Outcome, Target};
 
 /// Bytes that reading may take beyond what is reserved: messages of errors, tables of decoders.
 const BESIDE: u64 = 256 << 10;
@@ -64,14 +64,13 @@ pub(super) fn fuzz<T: Target>(target: &T, time: Duration, keep: bool) {
 /// Runs one input.
 fn check<T: Target>(target: &T, input: &[u8], corpus: &Corpus) -> Outcome {
     let began = processor_time();
-    let run = || catch_unwind(AssertUnwindSafe(|| target.run(input)));
-    let (outcome, taken) = heap::peak_of(run);
+    let outcome = catch_unwind(AssertUnwindSafe(|| target.run(input)));
     let time = processor_time().saturating_sub(began);
     let broken = match &outcome {
         Err(_) => "it panics".into(),
         Ok(_) if time > SLOW => format!("it takes {time:?}"),
-        Ok(outcome) if taken > outcome.reserved + BESIDE => {
-            format!("it takes {taken} bytes of memory, and {} are reserved", outcome.reserved)
+        Ok(Outcome { memory, .. }) if memory.taken > memory.reserved + BESIDE => {
+            format!("it takes {} bytes, and {} are reserved", memory.taken, memory.reserved)
         }
         Ok(_) => String::new(),
     };

@@ -17,7 +17,7 @@ use prost::Message;
 
 use super::messages::Messages;
 use super::mutation::{change_bytes, change_message};
-use super::{Outcome, Target, heap};
+use super::{Memory, Outcome, Target, heap};
 use crate::admission::tests::limits;
 use crate::admission::{Admission, Limits};
 use crate::cost::Costs;
@@ -61,53 +61,44 @@ impl Wire {
         let pieces: Vec<Bytes> =
             body.chunks(piece(cut, body.len())).map(Bytes::copy_from_slice).collect();
         let collected = collect_pieces(&self.admission, encoding, pieces, max);
-        let collected = self.runtime.block_on(collected);
-        // The body, its pieces, and what it may become.
-        let mut reserved = 4 * body.len() as u64 + max as u64;
-        let way = match collected {
-            Err(Error::Undecodable(reason)) => reason,
-            Err(error) => error.reason().into(),
+        let (collected, taken) = heap::peak_of(|| self.runtime.block_on(collected));
+        // The body in a list that doubles, and what it may become.
+        let mut reserved = 2 * body.len() as u64 + max as u64;
+        let ways = match collected {
+            Err(Error::Undecodable(reason)) => vec![format!("{encoding}: {}", letters(&reason))],
+            Err(error) => vec![format!("{encoding}: {}", error.reason())],
             Ok(message) => {
                 assert!(message.len() <= max, "{} of {max} bytes", message.len());
-                let decoded = [
+                reserved = 2 * (body.len() + message.len()) as u64;
+                let log = message.len().checked_ilog2().unwrap_or(0) / 8;
+                vec![
+                    format!("{encoding}: {log}"),
                     self.decoded::<GenerateRequest>(&GENERATE_REQUEST, &message),
                     self.decoded::<CompileRequest>(&COMPILE_REQUEST, &message),
-                ];
-                reserved = 4 * body.len() as u64 + 2 * message.len() as u64;
-                reserved += decoded.iter().map(|(bytes, _)| bytes).max().unwrap_or(&0);
-                decoded.map(|(_, way)| way).join(", ")
+                ]
             }
         };
         assert_eq!(self.admission.counts().bytes, 0, "all memory is given back");
-        let letters = way.chars().filter(|c| !c.is_ascii_digit()).take(80);
-        Outcome { ways: vec![format!("{encoding}: {}", letters.collect::<String>())], reserved }
+        Outcome { ways, memory: Memory { reserved, taken } }
     }
 
-    /// Decodes a message if it may be decoded; returns the bytes that were measured.
-    fn decoded<M: Message + Default>(
-        &self,
-        shape: &'static Shape,
-        message: &Bytes,
-    ) -> (u64, String) {
+    /// Measures and decodes a message; returns how that ends.
+    fn decoded<M: Message + Default>(&self, shape: &'static Shape, message: &Bytes) -> String {
         let measured = measure(shape, message, MAX_ELEMENTS);
         if let Err(Refusal::TooMany { field, .. }) = measured {
-            return (0, format!("too many {field}"));
+            return format!("too many {field}");
         }
         let (decoded, taken) = heap::peak_of(|| M::decode(message.clone()));
         match (measured, decoded) {
-            (Ok(measured), Ok(_)) => {
-                assert!(taken <= measured.bytes + 64, "{taken} of {} bytes", measured.bytes);
-                (measured.bytes, "decoded".into())
-            }
-            // Decoding sees more faults, and takes no more before it does.
-            (Ok(measured), Err(error)) => {
-                assert!(taken <= measured.bytes + 1024, "{taken} of {} bytes", measured.bytes);
-                (measured.bytes, without_path(&error.to_string()))
+            (Ok(measured), decoded) => {
+                // Decoding sees more faults, which have messages.
+                let most = measured.bytes + if decoded.is_ok() { 64 } else { 1024 };
+                assert!(taken <= most, "{taken} of {} bytes", measured.bytes);
+                decoded.map_or_else(|error| without_path(&error.to_string()), |_| "decoded".into())
             }
             (Err(refusal), decoded) => {
                 assert!(decoded.is_err(), "measured as {refusal}, yet decoded");
-                // It is never decoded.
-                (taken, without_path(&refusal.to_string()))
+                without_path(&refusal.to_string())
             }
         }
     }
@@ -115,7 +106,12 @@ impl Wire {
 
 /// The fault of decoding without the field that it is in.
 fn without_path(reason: &str) -> String {
-    reason.rsplit(": ").next().unwrap_or_default().into()
+    letters(reason.rsplit(": ").next().unwrap_or_default())
+}
+
+/// A reason without what differs from input to input.
+fn letters(reason: &str) -> String {
+    reason.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').take(48).collect()
 }
 
 /// The length of the pieces in which so many bytes come.
@@ -144,7 +140,7 @@ fn frames(cut: u8, bytes: &[u8]) -> Outcome {
     assert!(price <= most, "{price} for {} bytes", bytes.len());
     let (greeted, waits) = (whole.greeted(), whole.incomplete_since().is_some());
     let log = (price as u64).checked_ilog2();
-    Outcome { ways: vec![format!("frames: {greeted} {waits} {log:?}")], reserved: 0 }
+    Outcome { ways: vec![format!("frames: {greeted} {waits} {log:?}")], memory: Memory::default() }
 }
 
 impl Target for Wire {

@@ -16,7 +16,9 @@ pub(super) fn fused(steps: Vec<Step>) -> Vec<Step> {
         {
             step.rows.remove(0);
         }
-        step.rows = step.rows.into_iter().fold(Vec::new(), |mut rows, row| {
+        // Exactly: a vector that grows takes room for four rows, and most steps have one.
+        let rows = Vec::with_capacity(step.rows.len());
+        step.rows = step.rows.into_iter().fold(rows, |mut rows: Vec<Row>, row| {
             if !rows.last_mut().is_some_and(|last| fuse(last, &row)) {
                 rows.push(row);
             }

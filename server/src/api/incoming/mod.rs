@@ -133,11 +133,15 @@ impl Kind {
         }
         let points = elements("grid_options.timesteps") + elements("grid_options.sigmas");
         let steps = match (outline.num_steps, points) {
-            (Some(steps), _) => u64::from(steps),
+            (Some(steps), _) => u64::from(steps).max(points),
             (None, 0) => STEPS,
             (None, points) => points,
         };
-        Ok(outline.rows(steps))
+        let sections = elements("grid_options.sections") > 0;
+        let steps = if sections { steps.max(STEPS) } else { steps };
+        // ddpm-torch's grid has every ⌊T/S⌋-th timestep, up to twice as many as steps.
+        let torch = outline.grid == i32::from(v1::Grid::DdpmTorchLinear);
+        Ok(outline.rows(if torch { steps.saturating_mul(2) } else { steps }))
     }
 }
 
@@ -169,6 +173,8 @@ struct Outline {
     sampler: Option<SamplerOutline>,
     #[prost(uint32, optional, tag = "8")]
     num_steps: Option<u32>,
+    #[prost(int32, tag = "9")]
+    grid: i32,
     #[prost(message, optional, tag = "19")]
     inpaint: Option<InpaintOutline>,
 }

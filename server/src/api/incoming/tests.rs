@@ -36,10 +36,18 @@ fn rows_are_estimated_by_steps_resampling_restarts_and_lists() {
     let restart = v1::Restart { steps: 100, repeats: 100, ..Default::default() };
     let restarts = sampler(sampler::Kind::Restart(restart));
     assert_eq!(size(&GenerateRequest { sampler: restarts, ..steps.clone() }).rows, 20_040);
-    assert_eq!(size(&GenerateRequest { sampler: program(7), ..steps }).rows, 7);
+    assert_eq!(size(&GenerateRequest { sampler: program(7), ..steps.clone() }).rows, 7);
     let sigmas = v1::GridOptions { sigmas: vec![1.0; 300], ..Default::default() };
     let listed = GenerateRequest { grid_options: Some(sigmas), ..Default::default() };
     assert_eq!(size(&listed).rows, 600);
+    // What is listed counts, whatever is said of steps.
+    assert_eq!(size(&GenerateRequest { num_steps: Some(1), ..listed }).rows, 600);
+    let sections = v1::GridOptions { sections: vec![1000], ..Default::default() };
+    let sections = GenerateRequest { grid_options: Some(sections), ..steps.clone() };
+    assert_eq!(size(&sections).rows, 2 * STEPS);
+    // Every second of 1000 timesteps for 400 steps: 500.
+    let torch = GenerateRequest { grid: v1::Grid::DdpmTorchLinear.into(), ..steps.clone() };
+    assert_eq!(size(&torch).rows, 80);
 }
 
 #[test]

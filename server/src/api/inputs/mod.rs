@@ -11,6 +11,12 @@ use super::faults::Faults;
 use super::recipe;
 use crate::request::{Initial, KnownImage};
 
+/// Bytes of the tables and windows of a PNG decoder.
+const PNG_DECODER_BYTES: usize = 512 << 10;
+
+/// Bytes of a PNG's rows and metadata that are read besides as many as its file has.
+const PNG_EXTRA_BYTES: usize = 64 << 10;
+
 /// The states that a request starts from, and its known image.
 pub(super) struct Inputs {
     pub(super) initial: Arc<Initial>,
@@ -36,6 +42,28 @@ pub(super) fn read(
     let known = inpaint.and_then(|inpaint| reader.known(inpaint));
     let digest = digest(&initial, known.as_ref());
     Inputs { initial: Arc::new(initial), known: known.map(Arc::new), kind, digest }
+}
+
+/// Returns all inputs of a request.
+pub(super) fn tensors(message: &v1::GenerateRequest) -> impl Iterator<Item = &v1::Tensor> {
+    let (list, ends) = match message.initial.as_ref().and_then(|initial| initial.kind.as_ref()) {
+        Some(initial::Kind::States(given)) => (&given.states[..], [None; 2]),
+        Some(initial::Kind::Images(given)) => (&given.images[..], [None; 2]),
+        Some(initial::Kind::Interpolation(given)) => {
+            (&[][..], [given.from.as_ref(), given.to.as_ref()])
+        }
+        None => (&[][..], [None; 2]),
+    };
+    let inpaint = message.inpaint.as_ref();
+    let known = inpaint.map(|inpaint| [inpaint.image.as_ref(), inpaint.mask.as_ref()]);
+    list.iter().chain(ends.into_iter().flatten()).chain(known.into_iter().flatten().flatten())
+}
+
+/// Returns the most bytes of memory that reading a PNG takes, beside it and its pixels.
+///
+/// * `len`: bytes of the file.
+pub(super) fn png_bytes(len: usize) -> usize {
+    PNG_DECODER_BYTES + 2 * len
 }
 
 struct Reader<'a> {
@@ -220,7 +248,11 @@ fn png_pixels(manifest: &Manifest, data: &[u8], channels: usize) -> Result<Vec<u
         return Err("this model makes no pictures".into());
     };
     let broken = |error: png::DecodingError| format!("is not a readable PNG: {error}");
-    let mut decoder = png::Decoder::new(std::io::Cursor::new(data));
+    let limits = png::Limits { bytes: PNG_EXTRA_BYTES + 64 * width + data.len() };
+    let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(data), limits);
+    // A profile of a few bytes may become megabytes.
+    decoder.set_ignore_iccp_chunk(true);
+    decoder.set_ignore_text_chunk(true);
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(broken)?;
     let (found_width, found_height) = reader.info().size();
@@ -233,6 +265,11 @@ fn png_pixels(manifest: &Manifest, data: &[u8], channels: usize) -> Result<Vec<u
     if color.samples() != channels {
         let found = color.samples();
         return Err(format!("has {found} channels (including alpha), needs {channels}"));
+    }
+    // The decoder relies on whole colours, at most 256.
+    let palette = reader.info().palette.as_ref().map_or(0, |palette| palette.len());
+    if palette > 768 || !palette.is_multiple_of(3) {
+        return Err(format!("is not a readable PNG: its palette has {palette} bytes"));
     }
     let mut pixels = vec![0; height * width * channels];
     reader.next_frame(&mut pixels).map_err(broken)?;

@@ -66,6 +66,45 @@ fn tensors_that_do_not_fit_the_model_are_refused_with_the_reason() {
     );
 }
 
+/// A PNG of 2 × 2 pixels in colours of a palette.
+fn indexed(palette: Vec<u8>) -> v1::Tensor {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 2, 2);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette(palette);
+    encoder.write_header().unwrap().write_image_data(&[0, 1, 0, 1]).unwrap();
+    tensor(Format::Png, &bytes)
+}
+
+#[test]
+fn a_palette_holds_whole_colours_and_at_most_256() {
+    let read = |bytes: usize| elements(&pictures(3), &indexed(vec![255; bytes]), Formats::Any);
+    for bytes in [6, 768] {
+        assert_eq!(read(bytes), Ok(vec![1.0; 12]), "{bytes} bytes");
+    }
+    for bytes in [4, 5, 749, 771] {
+        let refused = read(bytes).unwrap_err();
+        assert!(refused.contains(&format!("its palette has {bytes} bytes")), "{refused}");
+    }
+}
+
+#[test]
+fn a_profile_that_would_become_megabytes_is_read_over() {
+    let profile = vec![0; 8 << 20];
+    let mut info = png::Info::with_size(2, 2);
+    info.color_type = png::ColorType::Rgb;
+    info.bit_depth = png::BitDepth::Eight;
+    info.icc_profile = Some(profile.into());
+    let mut bytes = Vec::new();
+    let encoder = png::Encoder::with_info(&mut bytes, info).unwrap();
+    encoder.write_header().unwrap().write_image_data(&[255; 12]).unwrap();
+    let file = tensor(Format::Png, &bytes);
+    let read = || elements(&pictures(3), &file, Formats::Any);
+    let (read, taken) = crate::fuzz::heap::peak_of(read);
+    assert_eq!(read, Ok(vec![1.0; 12]));
+    assert!(taken <= png_bytes(bytes.len()) as u64, "{taken} bytes for {}", bytes.len());
+}
+
 #[test]
 fn a_mask_of_one_channel_applies_to_all() {
     let manifest = pictures(3);
