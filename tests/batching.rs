@@ -25,7 +25,7 @@ fn span(collected: &Collected) -> (u64, u64) {
 
 #[tokio::test]
 async fn three_requests_advance_in_the_same_calls_and_equal_their_solo_runs_bit_for_bit() {
-    let server = TestServer::start(&["--max-batch", "16"]);
+    let server = TestServer::start(&["--batch", "16"]);
     let mut solo = Vec::new();
     for request in requests() {
         solo.push(server.sample(request).await);
@@ -55,8 +55,8 @@ async fn three_requests_advance_in_the_same_calls_and_equal_their_solo_runs_bit_
 async fn bits_do_not_depend_on_the_batch_size() {
     let request = || glyphs(9).format(Format::RawF32);
     let mut results = Vec::new();
-    for max_batch in ["1", "2", "3", "5", "8", "64"] {
-        let server = TestServer::start(&["--max-batch", max_batch]);
+    for batch in ["1", "2", "3", "5", "8", "64"] {
+        let server = TestServer::start(&["--batch", batch]);
         results.push(server.sample(request()).await.samples);
     }
     assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
@@ -65,7 +65,7 @@ async fn bits_do_not_depend_on_the_batch_size() {
 #[tokio::test]
 async fn points_keep_their_bits_among_a_thousand_others() {
     use ddpm_client::Indices;
-    let server = TestServer::start(&["--max-batch", "1000"]);
+    let server = TestServer::start(&["--batch", "1000"]);
     let request = |indices| Request::new("toy", indices).seed(5).num_steps(20);
     let all = server.sample(request(Indices::first(1000))).await.samples;
     let one = server.sample(request("617".parse().unwrap())).await.samples;

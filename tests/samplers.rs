@@ -77,7 +77,7 @@ fn mixed() -> Vec<GenerateRequest> {
 
 #[tokio::test]
 async fn calls_that_mix_32_samples_of_12_samplers_equal_32_solo_runs_bit_for_bit() {
-    let server = TestServer::start(&["--max-batch", "64"]);
+    let server = TestServer::start(&["--batch", "64"]);
     let mut tasks = Vec::new();
     for request in mixed() {
         let mut raw = Raw::connect(&server).await;

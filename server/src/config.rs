@@ -52,9 +52,15 @@ pub struct Args {
     #[arg(long, env = "DDPM_SPIN")]
     pub spin: bool,
 
-    /// Most network evaluations per call [default: measured at startup].
+    /// Most network evaluations per call; up to there, the server chooses by what calls
+    /// cost [default: 1024].
     #[arg(long, env = "DDPM_MAX_BATCH", value_name = "N")]
     pub max_batch: Option<NonZeroU32>,
+
+    /// Network evaluations in every call that can be filled, whatever calls cost, and
+    /// whoever waits [default: chosen call by call].
+    #[arg(long, env = "DDPM_BATCH", value_name = "N", conflicts_with = "max_batch")]
+    pub batch: Option<NonZeroU32>,
 
     /// Folder that keeps measurements from one start to the next [default:
     /// $XDG_CACHE_HOME/ddpm-server, else ~/.cache/ddpm-server].
@@ -164,7 +170,7 @@ pub struct Settings {
     pub(crate) ort_lib: Option<PathBuf>,
     pub(crate) threads: Option<usize>,
     pub(crate) spin: bool,
-    pub(crate) max_batch: Option<u32>,
+    pub(crate) sizes: Sizes,
     pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
@@ -174,6 +180,7 @@ pub struct Settings {
 }
 
 pub(crate) use crate::admission::Limits;
+use crate::cost::Sizes;
 
 /// Invalid settings.
 #[derive(Debug, thiserror::Error)]
@@ -257,7 +264,10 @@ impl Settings {
             ort_lib: args.ort_lib,
             threads: args.threads.map(NonZeroUsize::get),
             spin: args.spin,
-            max_batch: args.max_batch.map(NonZeroU32::get),
+            sizes: Sizes {
+                max: args.batch.or(args.max_batch).map(NonZeroU32::get),
+                fixed: args.batch.map(NonZeroU32::get),
+            },
             cache_dir: args.cache_dir.or_else(|| cache_dir(&|name| env::var_os(name))),
             limits: Limits {
                 max_samples: number(args.max_samples, 100_000),

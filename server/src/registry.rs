@@ -9,7 +9,7 @@ use ddpm_onnx::{Denoiser, Device, Runtime};
 use ddpm_package::{Comparison, MANIFEST_FILE, Manifest, Package};
 use tracing::{debug, info, warn};
 
-use crate::cost::{CacheEntry, CostCurve, Key, Measurement, Upkeep, measure};
+use crate::cost::{CacheEntry, CostCurve, Key, Measurement, Sizes, Upkeep, measure};
 use crate::determinism::Determinism;
 use crate::embedded;
 use crate::error::{Error, shorten};
@@ -42,8 +42,8 @@ pub(crate) struct LoadOptions<'a> {
     pub(crate) device: &'a Device,
     /// What determines the bits of a sample besides model and request.
     pub(crate) fingerprint: &'a str,
-    /// Most evals in one call; absent: chosen by measurement.
-    pub(crate) max_batch: Option<u32>,
+    /// Which sizes of calls may be used.
+    pub(crate) sizes: Sizes,
     /// Where measurements are kept, if anywhere.
     pub(crate) cache_dir: Option<&'a Path>,
 }
@@ -182,7 +182,7 @@ fn load_model(
     package: &Package,
     options: &LoadOptions<'_>,
 ) -> anyhow::Result<(Model, HostModel, CostCurve, Upkeep)> {
-    let LoadOptions { runtime, device, fingerprint, max_batch, cache_dir } = options;
+    let LoadOptions { runtime, device, fingerprint, sizes, cache_dir } = options;
     let mut denoiser = Denoiser::open(runtime, device, package)?;
     let golden = denoiser.check_golden(package)?;
     let manifest = package.manifest().clone();
@@ -200,10 +200,10 @@ fn load_model(
         fingerprint: (*fingerprint).to_owned(),
         package: digest.clone(),
         graph: Denoiser::GRAPH.to_owned(),
-        max_batch: *max_batch,
+        max_batch: sizes.max,
     };
     let entry = cache_dir.map(|folder| CacheEntry::new(folder, key));
-    let measurement = measure(&mut host, *max_batch, entry)?;
+    let measurement = measure(&mut host, *sizes, entry)?;
     report(&manifest, device, golden, &measurement);
     let network = manifest.parameterisation()?;
     let Measurement { curve, determinism, upkeep, .. } = measurement;

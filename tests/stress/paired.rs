@@ -91,7 +91,8 @@ async fn start(options: &Options, program: &Path) -> anyhow::Result<Server> {
     Server::start(&options, &Setup::default()).await
 }
 
-/// Lets one build run alone: the other one is stopped, so that it cannot even measure its own costs.
+/// Lets one build run alone: the other one is stopped, so that it cannot even measure its own
+/// costs.
 async fn turn(options: &Options, server: &Server) -> anyhow::Result<Figures> {
     server.signal(Signal::CONT)?;
     let channel = server.connect(2).await?;

@@ -67,7 +67,8 @@ impl Report {
         let form = options.pick("long form", "short form");
         let head = format!(
             "Machine: {}. {form}, seed {}, load average at the start {:.2}. Principals are \
-             addresses of the loopback network; generator, attackers and server share the machine.\n",
+             addresses of the loopback network; generator, attackers and server share the \
+             machine.\n",
             machine::describe(),
             options.seed,
             machine::load_average(),

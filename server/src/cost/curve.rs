@@ -54,6 +54,8 @@ pub(crate) struct CostCurve {
     level: f64,
     /// Position of the size for bulk work.
     chosen: usize,
+    /// The size of every call that can be filled, if the operator decided it.
+    fixed: Option<u32>,
     /// Scratch space of the regression, kept so that recording allocates nothing.
     blocks: Vec<Block>,
 }
@@ -104,7 +106,7 @@ impl CostCurve {
             kept.push(Point { size: 1, measured, offset: 0.0, seconds: measured });
         }
         let blocks = Vec::with_capacity(kept.len());
-        let mut curve = Self { points: kept, level: 0.0, chosen: 0, blocks };
+        let mut curve = Self { points: kept, level: 0.0, chosen: 0, fixed: None, blocks };
         curve.pool();
         curve.points.iter_mut().for_each(|point| point.measured = point.seconds);
         curve.chosen = curve.smallest_with(GOOD_THROUGHPUT);
@@ -128,9 +130,11 @@ impl CostCurve {
         Self::new(&sizes.map(|size| (size, seconds_per_eval * f64::from(size))).collect::<Vec<_>>())
     }
 
-    /// Returns the largest size that may be used, in evals: the largest that was measured.
+    /// Returns the largest size that may be used, in evals: the largest that was measured,
+    /// or the fixed one.
     pub(crate) fn largest(&self) -> u32 {
-        self.points[self.points.len() - 1].size
+        let measured = self.points[self.points.len() - 1].size;
+        measured.max(self.fixed.unwrap_or(0))
     }
 
     /// Returns the seconds that a call of `evals` evals takes: 0 without evals, and beyond the
@@ -143,12 +147,23 @@ impl CostCurve {
     /// 95 % of the best, among those whose call takes at most [`LONGEST_CALL`]. A chosen size
     /// stays until another is better by 5 %, so that noise does not change it.
     pub(crate) fn bulk(&self) -> u32 {
-        self.points[self.chosen].size
+        self.fixed.unwrap_or(self.points[self.chosen].size)
+    }
+
+    /// Decides [`CostCurve::bulk`], whatever calls cost.
+    #[must_use]
+    pub(crate) fn fixed(self, size: Option<u32>) -> Self {
+        Self { fixed: size, ..self }
+    }
+
+    /// Returns the size that was decided, if one was.
+    pub(crate) fn fixed_size(&self) -> Option<u32> {
+        self.fixed
     }
 
     /// Returns the seconds per eval in a call of [`CostCurve::bulk`] evals.
     pub(crate) fn seconds_per_eval(&self) -> f64 {
-        1.0 / self.throughput(self.chosen)
+        self.seconds(self.bulk()) / f64::from(self.bulk())
     }
 
     /// Corrects the curve by a call of `evals` evals that took `seconds` seconds. Allocates
@@ -460,17 +475,20 @@ mod tests {
     }
 
     #[test]
+    fn a_fixed_size_stays_whatever_calls_cost() {
+        let mut curve = CostCurve::linear(0.01, 8).fixed(Some(32));
+        assert_eq!((curve.bulk(), curve.largest(), curve.fixed_size()), (32, 32, Some(32)));
+        assert_close(curve.seconds_per_eval(), 0.01, 1e-9);
+        (0..100).for_each(|_| curve.record(1, 1.0));
+        assert_eq!(curve.bulk(), 32);
+        assert_eq!(curve.fixed(None).bulk(), 1);
+    }
+
+    #[test]
     fn a_chosen_size_stays_until_another_is_better_by_5_per_cent() {
         let learn = |curve: &mut CostCurve, two: f64, four: f64| {
-<<<<<<< HEAD
-            for _ in 0..400 {
-                [(1, 0.1), (2, two), (4, four)]
-                    .iter()
-                    .for_each(|(size, t)| curve.record(*size, *t));
-=======
             for (size, seconds) in [(1, 0.1), (2, two), (4, four)].repeat(400) {
                 curve.record(size, seconds);
->>>>>>> wip-mutants
             }
         };
         let mut curve = CostCurve::new(&[(1, 0.1), (2, 0.12), (4, 0.22)]);

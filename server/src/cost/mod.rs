@@ -20,7 +20,7 @@ mod cache;
 pub(crate) use cache::{CacheEntry, Key, Measured};
 
 mod start;
-pub(crate) use start::{Measurement, Upkeep, measure};
+pub(crate) use start::{Measurement, Sizes, Upkeep, measure};
 
 /// The cost curves of all models, in the order of their ids: read for prices, corrected by the
 /// engine. Cheap to clone.

@@ -40,6 +40,15 @@ impl Upkeep {
     }
 }
 
+/// Which sizes of calls may be used; in evals.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sizes {
+    /// The largest.
+    pub(crate) max: Option<u32>,
+    /// The size of every call that can be filled.
+    pub(crate) fixed: Option<u32>,
+}
+
 /// Measures a model, or takes what an earlier start has measured.
 ///
 /// # Errors
@@ -47,11 +56,14 @@ impl Upkeep {
 /// If the network could not be run.
 pub(crate) fn measure(
     model: &mut HostModel,
-    max_batch: Option<u32>,
+    sizes: Sizes,
     entry: Option<CacheEntry>,
 ) -> Result<Measurement, RuntimeError> {
-    if let Some(Measured { points, determinism }) = entry.as_ref().and_then(CacheEntry::load) {
-        let curve = CostCurve::new(&points);
+    let Sizes { max: max_batch, fixed } = sizes;
+    let cached = entry.as_ref().and_then(CacheEntry::load);
+    let cached = cached.filter(|cached| cached.determinism.largest >= fixed.unwrap_or(0));
+    if let Some(Measured { points, determinism }) = cached {
+        let curve = CostCurve::new(&points).fixed(fixed);
         // The machine may have changed since: it is measured again, while idle.
         let mut calibration = Calibration::new(max_batch);
         calibration.limit(determinism.largest);
@@ -60,7 +72,7 @@ pub(crate) fn measure(
     }
     let mut calibration = Calibration::new(max_batch);
     calibrate(model, &mut calibration)?;
-    let curve = calibration.curve();
+    let curve = calibration.curve().fixed(fixed);
     let determinism = sweep(model, reach(&curve, calibration.max()))?;
     calibration.limit(determinism.largest);
     let upkeep = Upkeep { calibration, determinism: determinism.clone(), entry };
@@ -97,10 +109,26 @@ mod tests {
         CacheEntry::new(folder.path(), key)
     }
 
+    fn up_to(max: u32) -> Sizes {
+        Sizes { max: Some(max), fixed: None }
+    }
+
+    #[test]
+    fn a_fixed_size_is_swept_whatever_was_measured_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let determinism = Determinism { strict: false, why: "as found".into(), largest: 3 };
+        entry(&folder).store(&Measured { points: vec![(1, 0.25)], determinism });
+        let sizes = Sizes { max: Some(4), fixed: Some(64) };
+        let measured = measure(&mut Stub::default().model(2), sizes, Some(entry(&folder)));
+        let measured = measured.unwrap();
+        assert_eq!((measured.curve.bulk(), measured.cached), (64, false));
+        assert!(measured.determinism.strict && measured.determinism.largest >= 64);
+    }
+
     #[test]
     fn a_model_is_measured_and_swept_up_to_its_largest_batch() {
         let stub = Stub::default();
-        let measured = measure(&mut stub.model(2), Some(4), None).unwrap();
+        let measured = measure(&mut stub.model(2), up_to(4), None).unwrap();
         assert!(measured.curve.largest() <= 4);
         assert!(measured.curve.seconds(1) > 0.0);
         assert!(measured.determinism.strict);
@@ -129,7 +157,7 @@ mod tests {
         let points = vec![(1, 0.25), (2, 0.375)];
         entry(&folder).store(&Measured { points: points.clone(), determinism });
         let stub = Stub::default();
-        let measured = measure(&mut stub.model(2), Some(4), Some(entry(&folder))).unwrap();
+        let measured = measure(&mut stub.model(2), up_to(4), Some(entry(&folder))).unwrap();
         assert_eq!(stub.calls.load(Ordering::Relaxed), 0);
         assert_eq!(measured.curve, CostCurve::new(&points));
         assert_eq!((measured.cached, measured.determinism.strict), (true, false));
@@ -157,6 +185,6 @@ mod tests {
     fn a_network_that_fails_cannot_be_measured() {
         let stub = Stub::default();
         stub.broken.store(true, Ordering::Relaxed);
-        assert!(measure(&mut stub.model(2), None, None).is_err());
+        assert!(measure(&mut stub.model(2), Sizes::default(), None).is_err());
     }
 }

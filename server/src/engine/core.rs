@@ -147,7 +147,8 @@ impl Core {
                 evals_per_second = format!("{:.0}", 1.0 / curve.seconds_per_eval()),
                 "the cost of its calls has settled"
             );
-            self.costs.lock()[model] = curve;
+            let mut costs = self.costs.lock();
+            costs[model] = curve.fixed(costs[model].fixed_size());
         }
         !calibration.is_settled()
     }

@@ -39,6 +39,7 @@ impl<'a> Call<'a> {
             let most = self.curve.bulk();
             let too_large = total > most || self.samples >= most;
             let too_long = stretch.is_none()
+                && self.curve.fixed_size().is_none()
                 && self.longest.is_some_and(|longest| self.curve.seconds(total) > longest);
             if too_large || too_long {
                 return false;

@@ -189,6 +189,16 @@ fn others_join_an_urgent_request_only_while_it_is_in_time() {
 }
 
 #[test]
+fn calls_of_a_fixed_size_are_filled_whoever_waits() {
+    let mut device = Device::with(vec![CostCurve::linear(0.001, 4).fixed(Some(6))]);
+    device.add(0, 1, entry(10_000));
+    device.run(10.0);
+    device.add(1, 2, entry(1));
+    let jobs = device.call();
+    assert_eq!((jobs[0], jobs.len()), (1, 6));
+}
+
+#[test]
 fn many_urgent_requests_share_calls_of_the_best_size() {
     let curve = CostCurve::new(&[(1, 0.010), (2, 0.015), (4, 0.025)]);
     let mut device = Device::with(vec![curve]);

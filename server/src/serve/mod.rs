@@ -70,7 +70,7 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         runtime,
         device: &device,
         fingerprint: &fingerprint,
-        max_batch: settings.max_batch,
+        sizes: settings.sizes,
         cache_dir: settings.cache_dir.as_deref(),
     };
     let LoadedModels { registry, networks, curves, upkeep } = Registry::load(&source, &options)?;

@@ -91,8 +91,8 @@ impl Record {
     }
 }
 
-/// Returns the share of requests that completed within their objective; NaN for none. Requests whose
-/// clients left as planned do not count; refused and broken ones count as missed.
+/// Returns the share of requests that completed within their objective; NaN for none. Requests
+/// whose clients left as planned do not count; refused and broken ones count as missed.
 pub fn goodput(records: &[Record], objective: impl Fn(&Planned) -> Duration) -> f64 {
     let stays = |record: &&Record| !matches!(record.planned.reader, Reader::Leaves(_));
     let counted: Vec<&Record> = records.iter().filter(stays).collect();
