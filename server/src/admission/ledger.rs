@@ -3,22 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::forecast::{self, Backlog};
+use super::forecast::{self, Load};
 use super::quota::EvalRate;
 use super::{Demand, Forecast, Limits};
 use crate::cost::{CostCurve, Costs};
 use crate::error::Error;
 use crate::principal::Principal;
-use crate::scheduler::{ModelId, alone};
+use crate::scheduler::{ModelId, Priority, alone};
 
 /// Number of an admitted request.
 pub(super) type RequestId = u64;
 
-/// Principals without requests that are remembered for their quota of evals.
+/// Principals that are remembered for their quota of evals.
 const REMEMBERED: usize = 4096;
 
-/// A principal that was seen so lately is expected to come back, so its share is not
-/// promised to others.
+/// What principals asked for is expected again at the same rate: a mean that forgets over this time.
 const LATELY: Duration = Duration::from_secs(5);
 
 /// Part of the time until a deadline that may be promised: calls do not take equally long.
@@ -30,6 +29,9 @@ pub(super) struct Remaining {
     pub(super) model: ModelId,
     pub(super) samples: u64,
     pub(super) evals: u64,
+    pub(super) priority: Priority,
+    /// Bytes of its rows and inputs.
+    bytes: u64,
     pub(super) deadline: Option<Instant>,
     /// Whether it waits for its reader.
     pub(super) blocked: bool,
@@ -53,6 +55,8 @@ struct Account {
     rate: EvalRate,
     /// When its latest request was admitted.
     seen: Instant,
+    /// Seconds of the device that were admitted lately, as of `seen`.
+    lately: f64,
 }
 
 impl Remaining {
@@ -62,8 +66,19 @@ impl Remaining {
     }
 
     /// Returns the seconds of the device that it takes in calls of the best size.
-    fn seconds(&self, costs: &Costs) -> f64 {
-        self.evals as f64 * costs.with(self.model, CostCurve::seconds_per_eval)
+    fn seconds(&self, prices: &Prices) -> f64 {
+        self.evals as f64 * prices.0[self.model]
+    }
+
+    /// Returns the seconds that may go before work of the same principal that is due at a time.
+    fn due(&self, by: Instant, prices: &Prices) -> f64 {
+        let urgent = self.priority.urgent_for().as_secs_f64();
+        match self.deadline {
+            Some(deadline) if deadline > by => 0.0,
+            Some(_) => self.seconds(prices),
+            None if self.blocked => 0.0,
+            None => self.seconds(prices).min(urgent),
+        }
     }
 
     /// Returns the samples that hold places.
@@ -74,8 +89,17 @@ impl Remaining {
 
 impl From<&Demand> for Remaining {
     fn from(demand: &Demand) -> Self {
-        let Demand { model, samples, evals, deadline, .. } = *demand;
-        Self { model, samples, evals, deadline, blocked: false }
+        let Demand { model, samples, evals, priority, bytes, deadline } = *demand;
+        Self { model, samples, evals, priority, bytes, deadline, blocked: false }
+    }
+}
+
+/// Seconds per eval in calls of the best size, of each model.
+struct Prices(Vec<f64>);
+
+impl Prices {
+    fn of(costs: &Costs) -> Self {
+        Self(costs.lock().iter().map(CostCurve::seconds_per_eval).collect())
     }
 }
 
@@ -92,6 +116,11 @@ impl Ledger {
         self.samples
     }
 
+    /// Counts the samples of one principal, blocked or not.
+    pub(super) fn samples_of(&self, principal: &Principal) -> u64 {
+        self.accounts.get(principal).map_or(0, Account::samples)
+    }
+
     pub(super) fn evals(&self) -> u64 {
         self.evals
     }
@@ -103,8 +132,8 @@ impl Ledger {
 
     /// Returns the seconds of the device that all requests take in calls of the best size.
     pub(super) fn seconds(&self, costs: &Costs) -> f64 {
-        let all = self.accounts.values().flat_map(|account| account.requests.values());
-        all.map(|remaining| remaining.seconds(costs)).sum()
+        let prices = Prices::of(costs);
+        self.accounts.values().map(|account| account.seconds(&prices)).sum()
     }
 
     /// Adds a request and returns its number.
@@ -112,6 +141,7 @@ impl Ledger {
         &mut self,
         principal: &Principal,
         remaining: Remaining,
+        costs: &Costs,
         now: Instant,
     ) -> RequestId {
         let id = self.next_id;
@@ -121,6 +151,7 @@ impl Ledger {
         self.evals += remaining.evals;
         let account = self.accounts.entry(principal.clone());
         let account = account.or_insert_with(|| Account::new(now));
+        account.lately = account.lately(now) + remaining.seconds(&Prices::of(costs));
         account.seen = now;
         account.requests.insert(id, remaining);
         id
@@ -188,7 +219,7 @@ impl Ledger {
         let remaining = Remaining::from(demand);
         Forecast {
             queue_position: self.samples,
-            compute: remaining.seconds(costs),
+            compute: remaining.seconds(&Prices::of(costs)),
             eta: self.finish(principal, None, &remaining, costs),
         }
     }
@@ -207,24 +238,23 @@ impl Ledger {
         remaining: &Remaining,
         costs: &Costs,
     ) -> f64 {
-        let backlog = |account: &Account| -> Backlog {
-            let others = account
-                .requests
-                .iter()
-                .filter(|(other, request)| Some(**other) != id && !request.blocked);
-            others.map(|(_, request)| request.seconds(costs)).collect()
-        };
-        let own = self.accounts.get(principal).map(backlog).unwrap_or_default();
+        let prices = Prices::of(costs);
+        let load = |request: &Remaining, seconds| Load { seconds, priority: request.priority };
+        let own = self.accounts.get(principal).into_iter().flat_map(|account| &account.requests);
+        let own = own.filter(|(other, request)| Some(**other) != id && !request.blocked);
+        let own: Vec<Load> =
+            own.map(|(_, request)| load(request, request.seconds(&prices))).collect();
         let others = self.accounts.iter().filter(|(other, _)| *other != principal);
-        let others: Vec<Backlog> = others.map(|(_, account)| backlog(account)).collect();
-        forecast::finish(remaining.alone(costs), &own, &others)
+        let others: Vec<f64> = others.map(|(_, account)| account.ready_seconds(&prices)).collect();
+        forecast::finish(load(remaining, remaining.alone(costs)), &own, &others)
     }
 
     /// Checks that a request can make its deadline, and lets those that were admitted make theirs.
     ///
-    /// A principal is promised its share among those that were active lately. Within it the
-    /// earliest deadline goes first, and short requests without one may go before: so at each
-    /// deadline, the work that is due must fit into the time that is promised.
+    /// Within a principal the earliest deadline goes first, and what is urgent of requests without
+    /// one may go before: so at each deadline, all of that must fit into the principal's share of
+    /// the time. The others share what they still take, and what they will ask for if they go on as
+    /// they did lately.
     ///
     /// # Errors
     ///
@@ -237,42 +267,44 @@ impl Ledger {
         now: Instant,
     ) -> Result<(), Error> {
         let Some(deadline) = demand.deadline else { return Ok(()) };
+        let prices = Prices::of(costs);
         let asked = Remaining::from(demand);
-        let active = |(other, account): &(&Principal, &Account)| {
-            *other != principal
-                && (!account.requests.is_empty()
-                    || now.saturating_duration_since(account.seen) < LATELY)
-        };
-        let share = 1.0 / (1 + self.accounts.iter().filter(active).count()) as f64;
-        let due = |by: Instant| -> f64 {
-            let own = self.accounts.get(principal).into_iter();
-            let own = own.flat_map(|account| account.requests.values());
-            let own = own.filter(|other| other.deadline.is_some_and(|other| other <= by));
-            own.map(|other| other.seconds(costs)).sum()
-        };
-        let needed = (due(deadline) + asked.seconds(costs)).max(asked.alone(costs));
-        let left = |by: Instant| by.saturating_duration_since(now).as_secs_f64();
-        let needed = needed / share / PROMISED;
-        if needed > left(deadline) {
-            let needed = Duration::try_from_secs_f64(needed).unwrap_or(Duration::MAX);
-            let available = deadline.saturating_duration_since(now);
-            return Err(Error::Infeasible { needed, available, decided_in: Duration::ZERO });
-        }
-        let own = self.accounts.get(principal).into_iter();
-        let later = own.flat_map(|account| account.requests.values());
-        let later = later.filter_map(|other| other.deadline.filter(|other| *other > deadline));
-        for other in later {
-            let needed = (due(other) + asked.seconds(costs)) / share / PROMISED;
-            if needed > left(other) {
-                let needed = Duration::try_from_secs_f64(needed).unwrap_or(Duration::MAX);
-                return Err(Error::Infeasible {
-                    needed,
-                    available: other.saturating_duration_since(now),
-                    decided_in: Duration::ZERO,
-                });
+        let check = |work: f64, by: Instant| {
+            let available = by.saturating_duration_since(now);
+            let needed = self.with_others(principal, work, available, &prices, now) / PROMISED;
+            if needed <= available.as_secs_f64() {
+                return Ok(());
             }
-        }
-        Ok(())
+            let needed = Duration::try_from_secs_f64(needed).unwrap_or(Duration::MAX);
+            Err(Error::Infeasible { needed, available, decided_in: Duration::ZERO })
+        };
+        let own = || {
+            let account = self.accounts.get(principal).into_iter();
+            account.flat_map(|account| account.requests.values())
+        };
+        let due = |by: Instant| -> f64 {
+            asked.seconds(&prices) + own().map(|other| other.due(by, &prices)).sum::<f64>()
+        };
+        check(due(deadline).max(asked.alone(costs)), deadline)?;
+        let later = own().filter_map(|other| other.deadline.filter(|other| *other > deadline));
+        later.into_iter().try_for_each(|other| check(due(other), other))
+    }
+
+    /// Returns the seconds until a principal has been given `work` seconds.
+    fn with_others(
+        &self,
+        principal: &Principal,
+        work: f64,
+        available: Duration,
+        prices: &Prices,
+        now: Instant,
+    ) -> f64 {
+        let others = self.accounts.iter().filter(|(other, _)| *other != principal);
+        let share = |account: &Account| {
+            let expected = account.lately(now) / LATELY.as_secs_f64() * available.as_secs_f64();
+            work.min(account.ready_seconds(prices) + expected)
+        };
+        work + others.map(|(_, account)| share(account)).sum::<f64>()
     }
 
     /// Checks the quotas of a principal and spends its evals.
@@ -296,20 +328,26 @@ impl Ledger {
             let retry_after = Duration::from_secs_f64(retry_after.clamp(1.0, 60.0));
             Err(Error::Quota { principal, what, limit, retry_after })
         };
-        let seconds: f64 = account.requests.values().map(|other| other.seconds(costs)).sum();
+        let prices = Prices::of(costs);
+        let seconds = account.seconds(&prices);
         if account.requests.len() as u64 >= u64::from(limits.max_principal_requests) {
             let limit = limits.max_principal_requests.to_string();
             let average = seconds / account.requests.len() as f64;
             return quota("requests at once", limit, average);
         }
-        let samples: u64 = account.requests.values().map(Remaining::places).sum();
+        let samples = account.samples();
         // A request of more than that is admitted if it is alone.
         if samples > 0 && samples.saturating_add(demand.samples) > limits.max_principal_samples {
             let limit = limits.max_principal_samples.to_string();
             return quota("queued samples", limit, seconds);
         }
+        let bytes: u64 = account.requests.values().map(|other| other.bytes).sum();
+        let most = limits.max_held_bytes / 2;
+        if bytes > 0 && bytes.saturating_add(demand.bytes) > most {
+            return quota("bytes of rows and inputs", most.to_string(), seconds);
+        }
         if let Some(most) = limits.max_principal_backlog {
-            let asked = Remaining::from(demand).seconds(costs);
+            let asked = Remaining::from(demand).seconds(&prices);
             let over = seconds + asked - most.as_secs_f64();
             // A request of more than that is admitted if it is alone.
             if over > 0.0 && seconds > 0.0 {
@@ -352,6 +390,28 @@ impl Ledger {
 
 impl Account {
     fn new(now: Instant) -> Self {
-        Self { requests: BTreeMap::new(), rate: EvalRate::new(now), seen: now }
+        Self { requests: BTreeMap::new(), rate: EvalRate::new(now), seen: now, lately: 0.0 }
+    }
+
+    /// Counts the samples of all requests.
+    fn samples(&self) -> u64 {
+        self.requests.values().map(|request| request.samples).sum()
+    }
+
+    /// Returns the seconds that all requests take.
+    fn seconds(&self, prices: &Prices) -> f64 {
+        self.requests.values().map(|request| request.seconds(prices)).sum()
+    }
+
+    /// Returns the seconds that the requests take that do not wait for their readers.
+    fn ready_seconds(&self, prices: &Prices) -> f64 {
+        let ready = self.requests.values().filter(|request| !request.blocked);
+        ready.map(|request| request.seconds(prices)).sum()
+    }
+
+    /// Returns the seconds that were admitted lately.
+    fn lately(&self, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.seen).as_secs_f64();
+        self.lately * (-passed / LATELY.as_secs_f64()).exp()
     }
 }

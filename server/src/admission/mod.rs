@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::cost::Costs;
 use crate::error::Error;
 use crate::principal::Principal;
-use crate::scheduler::ModelId;
+use crate::scheduler::{ModelId, Priority};
 
 mod forecast;
 
@@ -40,7 +40,7 @@ pub(crate) struct Limits {
     pub(crate) max_held_bytes: u64,
     /// Most requests of one principal at the same time.
     pub(crate) max_principal_requests: u32,
-    /// Most samples of one principal, except of blocked requests.
+    /// Most samples of one principal.
     pub(crate) max_principal_samples: u64,
     /// Most time of the device that the requests of one principal may wait for together.
     pub(crate) max_principal_backlog: Option<Duration>,
@@ -49,6 +49,9 @@ pub(crate) struct Limits {
     /// How long a stream may go without taking a whole event.
     pub(crate) stall: Duration,
 }
+
+/// Part of the queue that each principal finds free, however full it is of others.
+const EVERYONE: u64 = 64;
 
 /// Counts the work that is admitted and not yet done.
 #[derive(Debug, Clone)]
@@ -94,6 +97,7 @@ pub(crate) struct Demand {
     pub(crate) model: ModelId,
     pub(crate) samples: u64,
     pub(crate) evals: u64,
+    pub(crate) priority: Priority,
     /// Bytes of its rows and inputs.
     pub(crate) bytes: u64,
     /// When it must be done, if it is refused otherwise.
@@ -194,14 +198,12 @@ impl Admission {
         if state.draining {
             return Err(Error::Draining);
         }
-        state.check_places(limits, costs, &demand)?;
+        state.check_places(limits, costs, principal, &demand)?;
         let forecast = state.ledger.forecast(principal, &demand, costs);
         state.ledger.check_deadline(principal, &demand, costs, now)?;
         // Last, because it spends the quota of evals.
         state.ledger.check_quotas(principal, &demand, limits, costs, now)?;
-        let Demand { model, samples, evals, deadline, .. } = demand;
-        let remaining = Remaining { model, samples, evals, deadline, blocked: false };
-        let id = state.ledger.add(principal, remaining, now);
+        let id = state.ledger.add(principal, Remaining::from(&demand), costs, now);
         drop(state);
         let admission = self.clone();
         Ok((Permit { admission, id, principal: principal.clone(), _room: room }, forecast))
@@ -237,7 +239,13 @@ impl State {
     }
 
     /// Checks the places that all principals share.
-    fn check_places(&self, limits: &Limits, costs: &Costs, demand: &Demand) -> Result<(), Error> {
+    fn check_places(
+        &self,
+        limits: &Limits,
+        costs: &Costs,
+        principal: &Principal,
+        demand: &Demand,
+    ) -> Result<(), Error> {
         let full = |what, limit| {
             let retry_after = self.retry_after(costs);
             Err(Error::Full { what, limit, retry_after })
@@ -246,6 +254,11 @@ impl State {
             return full("too many requests at once", u64::from(limits.max_requests));
         }
         let samples = self.ledger.samples();
+        let own = self.ledger.samples_of(principal).saturating_add(demand.samples);
+        // However full the queue is of others, there is room for a little of everyone.
+        if own <= limits.max_queued_samples / EVERYONE {
+            return Ok(());
+        }
         // A request that is larger than the queue is admitted if it is alone.
         if samples > 0 && samples.saturating_add(demand.samples) > limits.max_queued_samples {
             return full("too many samples are queued", limits.max_queued_samples);

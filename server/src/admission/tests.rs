@@ -32,7 +32,8 @@ fn admission(limits: Limits) -> Admission {
 }
 
 fn demand(samples: u64, evals: u64) -> Demand {
-    Demand { model: 0, samples, evals, bytes: 10, deadline: None }
+    let priority = Priority::Normal;
+    Demand { model: 0, samples, evals, priority, bytes: 10, deadline: None }
 }
 
 /// Admits a request of a principal at a fixed time.
@@ -113,8 +114,31 @@ fn a_principal_cannot_fill_the_queue_of_the_others() {
     let (_other, _) = admit(&admission, 1, demand(2, 10)).unwrap();
     assert_eq!(quota(admit(&admission, 1, demand(1, 1))).0, "queued samples");
     assert!(admit(&admission, 2, demand(11, 11)).is_ok(), "it is alone");
+    // Not reading frees nothing of the quota.
     permit.set_blocked(true);
-    assert!(admit(&admission, 1, demand(8, 8)).is_ok());
+    assert_eq!(quota(admit(&admission, 1, demand(1, 1))).0, "queued samples");
+    permit.give_back(1, 5);
+    assert!(admit(&admission, 1, demand(1, 1)).is_ok());
+}
+
+#[test]
+fn however_full_the_queue_is_there_is_room_for_a_little_of_everyone() {
+    let admission = admission(Limits { max_queued_samples: 640, ..limits() });
+    let (_full, _) = admit(&admission, 1, demand(640, 640)).unwrap();
+    let (_little, _) = admit(&admission, 2, demand(10, 10)).unwrap();
+    assert_eq!(full(admit(&admission, 2, demand(1, 1))).0, 640);
+    assert_eq!(full(admit(&admission, 3, demand(11, 11))).0, 640);
+    assert!(admit(&admission, 3, demand(10, 10)).is_ok());
+}
+
+#[test]
+fn rows_and_inputs_of_a_principal_hold_at_most_half_of_the_memory() {
+    let admission = admission(Limits { max_held_bytes: 1000, ..limits() });
+    let holding = |bytes| Demand { bytes, ..demand(1, 1) };
+    let (_most, _) = admit(&admission, 1, holding(490)).unwrap();
+    assert_eq!(quota(admit(&admission, 1, holding(11))).0, "bytes of rows and inputs");
+    let (_rest, _) = admit(&admission, 1, holding(10)).unwrap();
+    assert!(admit(&admission, 2, holding(480)).is_ok());
 }
 
 #[test]
@@ -311,10 +335,11 @@ fn a_deadline_that_just_suffices_is_accepted() {
 fn work_that_is_due_later_is_not_pushed_out_of_a_share() {
     let admission = admission(limits());
     let now = Instant::now();
-    let (_other, _) = admit_at(&admission, 2, demand(1, 1), now).unwrap();
+    let (_other, _) = admit_at(&admission, 2, demand(1, 1000), now).unwrap();
     // Half of the device, and nine tenths of that: 0.9 s of work need 2 s.
     let (_late, _) = admit_at(&admission, 1, due(1, 4, now, 2.0), now).unwrap();
-    assert!(admit_at(&admission, 1, due(1, 5, now, 1.9), now).is_ok());
+    let (early, _) = admit_at(&admission, 1, due(1, 5, now, 1.9), now).unwrap();
+    drop(early);
     let (needed, available) = infeasible(admit_at(&admission, 1, due(1, 8, now, 1.9), now));
     assert!((needed - 1.2 * 2.0 / 0.9).abs() < 1e-6 && (available - 2.0).abs() < 1e-6);
     assert!(admit_at(&admission, 1, due(1, 6, now, 1.9), now).is_err());
@@ -337,17 +362,56 @@ fn work_that_is_due_earlier_counts_and_is_not_pushed_out() {
 }
 
 #[test]
-fn a_principal_is_promised_its_share_among_those_that_were_active_lately() {
+fn a_principal_is_promised_its_share_beside_what_the_others_still_take() {
     let admission = admission(limits());
     let now = Instant::now();
-    drop(admit_at(&admission, 2, demand(1, 1), now).unwrap());
+    let (mut busy, _) = admit_at(&admission, 2, demand(1, 1000), now).unwrap();
     let (needed, _) = infeasible(admit_at(&admission, 1, due(1, 90, now, 19.9), now));
-    assert!((needed - 20.0).abs() < 1e-6);
-    let later = now + Duration::from_secs(5);
-    assert!(admit_at(&admission, 1, due(1, 90, later, 10.1), later).is_ok());
-    let (_busy, _) = admit_at(&admission, 2, demand(1, 1), now).unwrap();
-    assert!(admit_at(&admission, 3, due(1, 30, later, 9.9), later).is_err());
-    assert!(admit_at(&admission, 3, due(1, 30, later, 10.1), later).is_ok());
+    assert!((needed - 20.0).abs() < 1e-6, "{needed}");
+    assert!(admit_at(&admission, 1, due(1, 90, now, 20.1), now).is_ok());
+    // After a minute without a new request, only what is left counts.
+    busy.give_back(0, 980);
+    let later = now + Duration::from_secs(60);
+    let (needed, _) = infeasible(admit_at(&admission, 3, due(1, 90, later, 12.0), later));
+    assert!((needed - 11.0 / 0.9).abs() < 0.01, "{needed}");
+}
+
+#[test]
+fn what_the_others_asked_for_lately_is_expected_again() {
+    let admission = admission(limits());
+    let now = Instant::now();
+    // A second of work in five, done already.
+    drop(admit_at(&admission, 2, demand(1, 10), now).unwrap());
+    let asked = |seconds| due(1, 45, now, seconds);
+    // 4.5 s of its own, and a fifth of the time for the other.
+    let (needed, _) = infeasible(admit_at(&admission, 1, asked(6.0), now));
+    assert!((needed - (4.5 + 1.2) / 0.9).abs() < 1e-6, "{needed}");
+    assert!(admit_at(&admission, 1, asked(6.5), now).is_ok());
+    // Who asked for next to nothing takes next to nothing.
+    let admission = self::admission(limits());
+    for other in 2..52 {
+        drop(admit_at(&admission, other, demand(1, 1), now).unwrap());
+    }
+    let late = now + Duration::from_secs(30);
+    assert!(admit_at(&admission, 1, due(1, 5, late, 0.7), late).is_ok());
+}
+
+#[test]
+fn urgent_work_without_a_deadline_counts_against_deadlines() {
+    let admission = admission(limits());
+    let now = Instant::now();
+    let (mut interactive, _) = {
+        let demand = Demand { priority: Priority::Interactive, ..demand(1, 500) };
+        admit_at(&admission, 1, demand, now).unwrap()
+    };
+    let (_normal, _) = admit_at(&admission, 1, demand(1, 500), now).unwrap();
+    let batch = Demand { priority: Priority::Batch, ..demand(1, 500) };
+    let (_batch, _) = admit_at(&admission, 1, batch, now).unwrap();
+    // Ten seconds of the first, one of the second, none of the third, and its own.
+    let (needed, _) = infeasible(admit_at(&admission, 1, due(1, 70, now, 19.9), now));
+    assert!((needed - 20.0).abs() < 1e-6, "{needed}");
+    interactive.set_blocked(true);
+    assert!(admit_at(&admission, 1, due(1, 70, now, 9.0), now).is_ok());
 }
 
 #[test]

@@ -226,6 +226,7 @@ fn demand(request: &crate::request::Request) -> Demand {
         model: request.model,
         samples: request.indices.len(),
         evals: request.evals(),
+        priority: request.priority,
         bytes: request.bytes(),
         deadline: request.deadline.and_then(fails_at),
     }

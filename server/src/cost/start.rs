@@ -66,15 +66,16 @@ pub(crate) fn measure(
         let curve = CostCurve::new(&points).fixed(fixed);
         // The machine may have changed since: it is measured again, while idle.
         let mut calibration = Calibration::new(max_batch);
-        calibration.limit(determinism.largest);
+        calibration.limit(determinism.largest.min(calibration.max()));
         let upkeep = Upkeep { calibration, determinism: determinism.clone(), entry };
         return Ok(Measurement { curve, determinism, cached: true, upkeep });
     }
     let mut calibration = Calibration::new(max_batch);
     calibrate(model, &mut calibration)?;
     let curve = calibration.curve().fixed(fixed);
-    let determinism = sweep(model, reach(&curve, calibration.max()))?;
-    calibration.limit(determinism.largest);
+    // A guided row makes a call of two even if calls should have one.
+    let determinism = sweep(model, reach(&curve, calibration.max()).max(2))?;
+    calibration.limit(determinism.largest.min(calibration.max()));
     let upkeep = Upkeep { calibration, determinism: determinism.clone(), entry };
     upkeep.keep();
     Ok(Measurement { curve, determinism, cached: false, upkeep })

@@ -24,7 +24,8 @@ const STRETCH: f64 = 2.0;
 const MARGIN: (f64, Duration, Duration) =
     (0.02, Duration::from_millis(20), Duration::from_millis(500));
 
-/// Shortest time between two estimates of when a request will be done.
+/// Shortest time between two estimates of when a request will be done, per 32 requests: each looks
+/// at all of them.
 const ETA_PAUSE: Duration = Duration::from_millis(100);
 
 /// The requests in flight and the device that advances them.
@@ -258,11 +259,12 @@ impl Core {
                 Err(error) => failed.push((pick.job, error)),
             }
         }
+        let pause = ETA_PAUSE * (self.jobs.len() / 32 + 1) as u32;
         for (id, parcel) in parcels {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             job.note_tick(tick, times.network);
             job.permit.give_back(parcel.finished.len() as u64, parcel.evals);
-            job.estimate(now, ETA_PAUSE);
+            job.estimate(now, pause);
             job.outbox.put(parcel.frames, parcel.finished, job.account);
             if job.account.samples_done == job.request.indices.len()
                 && let Some(job) = self.remove(id)

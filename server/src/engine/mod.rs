@@ -188,6 +188,9 @@ impl Engine {
             let model = *model;
             if !self.core.measure(model, &mut upkeep.calibration) {
                 self.upkeep.pop_front().into_iter().for_each(|(_, upkeep)| keep(upkeep));
+            } else {
+                // Each model has its turn, so one that never settles keeps none from it.
+                self.upkeep.rotate_left(1);
             }
         }
         let next = abort.run_until_cancelled(submissions.recv());

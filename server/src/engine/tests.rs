@@ -50,7 +50,14 @@ impl TestEngine {
         let delivery = request.watch.as_ref().map_or(Delivery::Latest, |watch| watch.delivery);
         let (outbox, reader) = outbox(delivery, self.admission.memory());
         let (samples, evals) = (request.indices.len(), request.evals());
-        let demand = Demand { model: 0, samples, evals, bytes: 0, deadline: None };
+        let demand = Demand {
+            model: 0,
+            samples,
+            evals,
+            priority: Priority::Normal,
+            bytes: 0,
+            deadline: None,
+        };
         let principal = Principal::of_address([127, 0, 0, 1].into());
         let (room, now) = (self.admission.hold(0).unwrap(), Instant::now());
         let (permit, _) = self.admission.admit(room, &principal, demand, now).unwrap();
@@ -446,7 +453,14 @@ async fn the_engine_learns_what_calls_cost_and_estimates_the_end() {
     let stats = engine.idle().await;
     // 10,000 calls of 4, at first believed to take 4 µs.
     let real = (stats.network + stats.kernel).as_secs_f64() / stats.ticks as f64;
-    let demand = Demand { model: 0, samples: 4, evals: 4, bytes: 0, deadline: None };
+    let demand = Demand {
+        model: 0,
+        samples: 4,
+        evals: 4,
+        priority: Priority::Normal,
+        bytes: 0,
+        deadline: None,
+    };
     let principal = Principal::of_address([127, 0, 0, 1].into());
     let learnt = engine.admission.forecast(&principal, &demand).compute;
     assert!(learnt > 0.3 * real, "{learnt} {real}");

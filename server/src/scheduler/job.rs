@@ -14,26 +14,26 @@ pub(crate) enum Priority {
     Interactive,
     /// In equal shares, after a first second that is urgent.
     Normal,
-    /// Never urgent, and half a minute behind from the start.
+    /// Half a minute behind from the start, and urgent only with a deadline.
     Batch,
 }
 
 impl Priority {
     /// Returns the time of the device for which a request is urgent.
-    fn urgent_for(self) -> Nanos {
+    pub(crate) fn urgent_for(self) -> Duration {
         match self {
-            Self::Interactive => 10_000_000_000,
-            Self::Normal => 1_000_000_000,
-            Self::Batch => 0,
+            Self::Interactive => Duration::from_secs(10),
+            Self::Normal => Duration::from_secs(1),
+            Self::Batch => Duration::ZERO,
         }
     }
 
     /// Returns the virtual time by which a request begins behind the clock. The clock goes on, so
     /// nothing waits for ever.
-    fn handicap(self) -> Nanos {
+    pub(crate) fn handicap(self) -> Duration {
         match self {
-            Self::Interactive | Self::Normal => 0,
-            Self::Batch => 30_000_000_000,
+            Self::Interactive | Self::Normal => Duration::ZERO,
+            Self::Batch => Duration::from_secs(30),
         }
     }
 }
@@ -85,7 +85,7 @@ impl Job {
         Self {
             principal,
             model: entry.model,
-            virtual_time: clock + entry.priority.handicap(),
+            virtual_time: clock + entry.priority.handicap().as_nanos() as Nanos,
             ready: true,
             priority: entry.priority,
             target: entry.target,
@@ -112,7 +112,7 @@ impl Job {
 
     /// Returns whether it should go before others of its principal.
     pub(super) fn is_urgent(&self) -> bool {
-        self.has_deadline || self.given < self.priority.urgent_for()
+        self.has_deadline || Duration::from_nanos(self.given) < self.priority.urgent_for()
     }
 
     /// Returns whether every sample is done.

@@ -9,10 +9,10 @@
 //! * A principal that uses less than its share goes before those that use theirs up, see
 //!   [`credit`]. So a single sample is not slowed by a job of ten thousand, and whoever asks for
 //!   more than a share gets just that.
-//! * Within a principal, urgent requests go first, by the time at which they should be done: those
-//!   with a deadline, and the first second of every other, so short requests finish early. They
-//!   take at most four fifths of what the principal is given, so nothing starves.
-//!   [`Priority`] says who is urgent for longer, and who never.
+//! * Within a principal, urgent requests go first, by priority, then by the time at which they should
+//!   be done: those with a deadline, and the first second of every other, so short requests finish
+//!   early. They take at most four fifths of what the principal is given, so nothing starves.
+//!   [`Priority`] says who is urgent for longer, and who only with a deadline.
 //! * Within a request, older samples go first and a new one begins only when all samples in flight
 //!   advance, so finished samples come early and little state is held.
 //!
@@ -20,7 +20,7 @@
 //!
 //! A pure state machine: no clock but its own, no I/O, no randomness.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::cost::CostCurve;
@@ -67,6 +67,8 @@ struct Share {
     urgent: Credit,
     /// The virtual time at which the latest pick of one of its requests began.
     clock: Nanos,
+    /// Its requests, those that wait for their readers included.
+    requests: usize,
     /// Its requests that may advance.
     ready: Vec<JobId>,
 }
@@ -105,6 +107,7 @@ impl Scheduler {
         self.forget();
         let clock = self.clock;
         let share = self.principals.entry(principal.clone()).or_insert_with(|| Share::new(clock));
+        share.requests += 1;
         share.activate(id, clock);
         self.jobs.insert(id, Job::new(principal.clone(), entry, share.clock));
     }
@@ -113,6 +116,7 @@ impl Scheduler {
     pub(crate) fn remove(&mut self, id: JobId) {
         let Some(job) = self.jobs.remove(&id) else { return };
         if let Some(share) = self.principals.get_mut(&job.principal) {
+            share.requests -= 1;
             share.ready.retain(|other| *other != id);
         }
     }
@@ -166,7 +170,7 @@ impl Scheduler {
                 continue;
             };
             let stretch = next.is_urgent.then(|| job.stretch(now, curve));
-            if !call.admits(cost, stretch) {
+            if !call.put_in(cost, stretch) {
                 break;
             }
             let (sample, begins) = job.take();
@@ -222,17 +226,12 @@ impl Scheduler {
         }
     }
 
-    /// Forgets principals without requests if there are too many: first those whose credit is full,
-    /// since they would come back with the same.
+    /// Forgets principals without requests: those whose credit is full would come back with the
+    /// same, and there are never too many of the others.
     fn forget(&mut self) {
-        if self.principals.len() < REMEMBERED {
-            return;
-        }
-        let mut has_jobs: BTreeSet<_> =
-            self.jobs.values().map(|job| job.principal.clone()).collect();
-        self.principals.retain(|name, share| has_jobs.contains(name) || !share.credit.is_full());
+        self.principals.retain(|_, share| share.requests > 0 || !share.credit.is_full());
         if self.principals.len() >= REMEMBERED {
-            self.principals.retain(|name, _| has_jobs.remove(name));
+            self.principals.retain(|_, share| share.requests > 0);
         }
     }
 }
@@ -244,6 +243,7 @@ impl Share {
             credit: Credit::default(),
             urgent: Credit::default(),
             clock: 0,
+            requests: 0,
             ready: Vec::new(),
         }
     }

@@ -3,8 +3,8 @@
 //! If only bulk work waits, a call has the smallest size with at least 95 % of the best throughput.
 //! If an urgent request is in it, others may join only as long as it would still be done in time
 //! with calls of that size: on a GPU, where the eighth sample is almost free, all of them; on a
-//! processor, where two take twice as long as one, none. Urgent requests always share a call: under
-//! more of them than the device can take, throughput counts.
+//! processor, where two take twice as long as one, none. Urgent requests always share a call: if
+//! there are more than the device can serve in time, throughput counts.
 
 use super::weight;
 use crate::cost::CostCurve;
@@ -18,6 +18,8 @@ pub(super) struct Call<'a> {
     curve: &'a CostCurve,
     evals: u32,
     samples: u32,
+    /// Evals of its urgent samples.
+    urgent: u32,
     /// Seconds that it may take at most, once it holds urgent samples.
     longest: Option<f64>,
     /// The least stretch of its urgent samples.
@@ -26,14 +28,14 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(curve: &'a CostCurve) -> Self {
-        Self { curve, evals: 0, samples: 0, longest: None, stretch: f64::INFINITY }
+        Self { curve, evals: 0, samples: 0, urgent: 0, longest: None, stretch: f64::INFINITY }
     }
 
-    /// Puts a sample in, if there is room; the first always fits.
+    /// Puts a sample in if there is room, and returns whether there was; the first always fits.
     ///
     /// * `evals`: those of its row.
     /// * `stretch`: of an urgent request, how much longer than alone its calls may take.
-    pub(super) fn admits(&mut self, evals: u32, stretch: Option<f64>) -> bool {
+    pub(super) fn put_in(&mut self, evals: u32, stretch: Option<f64>) -> bool {
         let total = self.evals + evals;
         if self.samples > 0 {
             let most = self.curve.bulk();
@@ -49,7 +51,9 @@ impl<'a> Call<'a> {
         self.samples += 1;
         if let Some(stretch) = stretch {
             self.stretch = self.stretch.min(stretch);
-            self.longest = Some(self.curve.seconds(total) * self.stretch.max(FREE));
+            self.urgent += evals;
+            let alone = self.curve.seconds(self.urgent.max(1));
+            self.longest = Some(alone * self.stretch.max(FREE));
         }
         true
     }

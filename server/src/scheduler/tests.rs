@@ -499,7 +499,7 @@ fn others_may_make_a_call_of_urgent_samples_as_long_as_those_allow_but_no_longer
     assert_eq!(curve.bulk(), 2);
     let joins = |stretch| {
         let mut call = Call::new(&curve);
-        call.admits(1, Some(stretch)) && call.admits(1, None)
+        call.put_in(1, Some(stretch)) && call.put_in(1, None)
     };
     assert!(joins(1.5));
     assert!(!joins(1.499));
@@ -508,7 +508,7 @@ fn others_may_make_a_call_of_urgent_samples_as_long_as_those_allow_but_no_longer
     let curve = CostCurve::new(&[(1, 0.0625), (2, 0.09375), (4, 0.125)]);
     let joins = |first, second, third| {
         let mut call = Call::new(&curve);
-        [first, second, third].map(|stretch| call.admits(1, stretch))
+        [first, second, third].map(|stretch| call.put_in(1, stretch))
     };
     assert_eq!(joins(Some(9.0), Some(1.1), None), [true, true, false]);
     assert_eq!(joins(Some(1.1), Some(9.0), None), [true, true, false]);
@@ -561,13 +561,20 @@ fn principals_that_left_are_forgotten_when_there_are_too_many() {
 }
 
 #[test]
-fn principals_that_left_are_remembered_while_there_is_room() {
+fn principals_that_left_are_remembered_until_their_credit_is_full() {
     let mut device = Device::linear();
-    for of in 1..=10 {
-        device.add(0, of, entry(1));
-        device.scheduler.remove(0);
+    device.add(100, 100, entry(1_000_000));
+    device.run(5.0);
+    for of in 1..=2 {
+        device.add(u64::from(of), of, entry(1));
+        device.run(0.5);
+        device.scheduler.remove(u64::from(of));
     }
-    assert_eq!(device.scheduler.principals.len(), 10);
+    device.add(101, 101, entry(1));
+    assert_eq!(device.scheduler.principals.len(), 4);
+    device.run(5.0);
+    device.add(102, 102, entry(1));
+    assert_eq!(device.scheduler.principals.len(), 3);
 }
 
 #[test]

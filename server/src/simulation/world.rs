@@ -139,6 +139,7 @@ impl World {
             model: request.model,
             samples: request.indices.len(),
             evals: request.evals(),
+            priority: request.priority,
             bytes: request.bytes(),
             deadline: fails_at.map(|deadline| deadline.at),
         };

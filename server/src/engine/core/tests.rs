@@ -47,7 +47,14 @@ impl Bench {
         let accepted = self.at(seconds);
         let (outbox, reader) = outbox(Delivery::Latest, self.admission.memory());
         let (samples, evals) = (request.indices.len(), request.evals());
-        let demand = Demand { model: 0, samples, evals, bytes: 0, deadline: None };
+        let demand = Demand {
+            model: 0,
+            samples,
+            evals,
+            priority: Priority::Normal,
+            bytes: 0,
+            deadline: None,
+        };
         let principal = Principal::of_address([127, 0, 0, of].into());
         let room = self.admission.hold(0).unwrap();
         let (permit, _) = self.admission.admit(room, &principal, demand, accepted).unwrap();
