@@ -266,9 +266,9 @@ fn png_pixels(manifest: &Manifest, data: &[u8], channels: usize) -> Result<Vec<u
         let found = color.samples();
         return Err(format!("has {found} channels (including alpha), needs {channels}"));
     }
-    // The decoder relies on whole colours, at most 256.
+    // The decoder checks that there are at most 256 colours, but relies on whole ones.
     let palette = reader.info().palette.as_ref().map_or(0, |palette| palette.len());
-    if palette > 768 || !palette.is_multiple_of(3) {
+    if !palette.is_multiple_of(3) {
         return Err(format!("is not a readable PNG: its palette has {palette} bytes"));
     }
     let mut pixels = vec![0; height * width * channels];
