@@ -1,29 +1,20 @@
 //! One graph of a package, ready to evaluate.
 
-use ddpm_package::{Comparison, Golden, Manifest, Package, tolerance};
-use ort::session::{Session, SessionInputValue};
-use ort::value::{Shape, TensorRef, ValueType};
+use ddpm_package::{Comparison, Golden, Package, tolerance};
 
-use crate::{Device, Error, Runtime};
-
-/// Rows of inputs, laid out one after another.
-#[derive(Debug, Clone, Copy)]
-pub struct Batch<'a> {
-    /// `[rows, …sample shape]`, at model scale.
-    pub sample: &'a [f32],
-    /// `[rows]`, real-valued timesteps.
-    pub timestep: &'a [f32],
-    /// `[rows]`, labels; a label equal to the number of classes means unconditional. Ignored by a
-    /// model without classes.
-    pub class_labels: &'a [i64],
-}
+use crate::form::Form;
+use crate::graph::Graph;
+use crate::{Batch, Device, Error, Runtime};
 
 /// The portable graph of a package on a device. One thread owns it: ONNX Runtime must not run one
 /// session from two threads at once.
+///
+/// On the CPU it divides the rows of a call among threads where that is faster. The outputs do not
+/// tell: their bits are the same either way, or it is not done.
 #[derive(Debug)]
 pub struct Denoiser {
-    session: Session,
-    sample_shape: Vec<usize>,
+    form: Form,
+    sample_len: usize,
     output_len: usize,
     conditional: bool,
     provider: &'static str,
@@ -34,7 +25,8 @@ impl Denoiser {
     pub const GRAPH: &'static str = "portable";
 
     /// Opens a package's portable graph, without comparing it with the golden outputs; see
-    /// [`Denoiser::check_golden`].
+    /// [`Denoiser::check_golden`]. On the CPU it runs for some 150 ms to find out how best to use
+    /// the cores.
     ///
     /// # Errors
     ///
@@ -42,18 +34,28 @@ impl Denoiser {
     /// loaded or its inputs and outputs differ from the manifest.
     pub fn open(runtime: &Runtime, device: &Device, package: &Package) -> Result<Self, Error> {
         let bytes = package.portable_graph()?;
-        let mut builder = device.session(runtime).map_err(Error::Graph)?;
-        let session =
-            builder.commit_from_memory(&bytes).map_err(|error| Error::Graph(error.to_string()))?;
         let manifest = package.manifest();
-        check_interface(&session, manifest).map_err(Error::Graph)?;
+        let session = device.session(runtime).map_err(Error::Graph)?;
+        let shared = Graph::open(session, &bytes, manifest)?;
+        let form = if device.is_cpu() {
+            Form::faster(runtime, shared, &bytes, package)
+        } else {
+            Form::Shared(shared)
+        };
         Ok(Self {
-            session,
-            sample_shape: manifest.sample_shape.clone(),
+            form,
+            sample_len: manifest.sample_len(),
             output_len: manifest.output_len(),
             conditional: !manifest.classes.is_empty(),
             provider: device.provider(),
         })
+    }
+
+    /// Returns among how many threads the rows of a call are divided, each with its own session;
+    /// 0 if one session runs them on the pool that all graphs share.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.form.lanes()
     }
 
     /// Evaluates the network on every row of a batch into `out`, `[rows,
@@ -63,29 +65,25 @@ impl Denoiser {
     ///
     /// [`Error::Run`] if the lengths do not fit or ONNX Runtime fails.
     pub fn evaluate(&mut self, batch: Batch<'_>, out: &mut Vec<f32>) -> Result<(), Error> {
-        let fault = |error: ort::Error| Error::Run(error.to_string());
+        self.check_lengths(batch)?;
+        // Not cleared first: that would fill it with zeros at every call.
+        out.resize(batch.timestep.len() * self.output_len, 0.0);
+        self.form.evaluate(batch, out)
+    }
+
+    fn check_lengths(&self, batch: Batch<'_>) -> Result<(), Error> {
         let rows = batch.timestep.len();
-        let shape: Vec<i64> = std::iter::once(rows)
-            .chain(self.sample_shape.iter().copied())
-            .map(|n| n as i64)
-            .collect();
-        let sample = TensorRef::from_array_view((shape, batch.sample)).map_err(fault)?;
-        let timestep = TensorRef::from_array_view(([rows], batch.timestep)).map_err(fault)?;
-        let mut inputs: Vec<(&str, SessionInputValue<'_>)> =
-            vec![("sample", sample.into()), ("timestep", timestep.into())];
-        if self.conditional {
-            let labels = TensorRef::from_array_view(([rows], batch.class_labels)).map_err(fault)?;
-            inputs.push(("class_labels", labels.into()));
+        let labels = if self.conditional { rows } else { batch.class_labels.len() };
+        let lengths = [
+            ("sample", batch.sample.len(), rows * self.sample_len),
+            ("class_labels", batch.class_labels.len(), labels),
+        ];
+        match lengths.into_iter().find(|(_, got, want)| got != want) {
+            None => Ok(()),
+            Some((name, got, want)) => {
+                Err(Error::Run(format!("{name} has {got} elements, {rows} timesteps need {want}")))
+            }
         }
-        let outputs = self.session.run(inputs).map_err(fault)?;
-        let (_, values) = outputs["out_sample"].try_extract_tensor::<f32>().map_err(fault)?;
-        if values.len() != rows * self.output_len {
-            let (got, want) = (values.len(), rows * self.output_len);
-            return Err(Error::Run(format!("the graph returned {got} values instead of {want}")));
-        }
-        out.clear();
-        out.extend_from_slice(values);
-        Ok(())
     }
 
     /// Compares the graph with the golden outputs of its package.
@@ -128,37 +126,5 @@ fn rows(golden: &Golden) -> Batch<'_> {
         sample: &golden.sample,
         timestep: &golden.timestep,
         class_labels: golden.class_labels.as_deref().unwrap_or_default(),
-    }
-}
-
-/// Checks a graph's inputs and outputs against the manifest.
-fn check_interface(session: &Session, manifest: &Manifest) -> Result<(), String> {
-    let sample: Vec<i64> = manifest.sample_shape.iter().map(|axis| *axis as i64).collect();
-    let mut output = sample.clone();
-    output[0] *= (manifest.output_len() / manifest.sample_len()) as i64;
-    let mut inputs = vec![("sample", sample), ("timestep", vec![])];
-    if !manifest.classes.is_empty() {
-        inputs.push(("class_labels", vec![]));
-    }
-    for (name, tail) in &inputs {
-        let found = session.inputs().iter().find(|input| input.name() == *name);
-        let found = found.ok_or_else(|| format!("it has no input {name:?}"))?;
-        check_shape(name, found.dtype(), tail)?;
-    }
-    if session.inputs().len() != inputs.len() {
-        let names: Vec<_> = session.inputs().iter().map(ort::value::Outlet::name).collect();
-        return Err(format!("it has inputs that the manifest does not promise: {names:?}"));
-    }
-    let found = session.outputs().iter().find(|output| output.name() == "out_sample");
-    let found = found.ok_or("it has no output \"out_sample\"")?;
-    check_shape("out_sample", found.dtype(), &output)
-}
-
-/// Checks that a tensor is `[batch, …tail]` with a free batch axis.
-fn check_shape(name: &str, kind: &ValueType, tail: &[i64]) -> Result<(), String> {
-    let want: Vec<i64> = std::iter::once(-1).chain(tail.iter().copied()).collect();
-    match kind.tensor_shape() {
-        Some(found) if *found == Shape::new(want.iter().copied()) => Ok(()),
-        found => Err(format!("{name:?} has the shape {found:?}, the manifest promises {want:?}")),
     }
 }

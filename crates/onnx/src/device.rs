@@ -99,6 +99,19 @@ impl Device {
         &self.reason
     }
 
+    /// Returns whether this is the CPU.
+    pub(crate) fn is_cpu(&self) -> bool {
+        self.cuda.is_none()
+    }
+
+    /// Creates a session builder whose graphs run on the CPU, and only in the thread that calls
+    /// them.
+    pub(crate) fn single_thread(runtime: &Runtime) -> Result<SessionBuilder, String> {
+        let builder = Session::builder(runtime.environment()).map_err(|error| error.to_string())?;
+        let builder = builder.with_independent_thread_pool().map_err(|error| error.to_string())?;
+        builder.with_intra_threads(1).map_err(|error| error.to_string())
+    }
+
     /// Creates a session builder whose graphs run only on this device.
     pub(crate) fn session(&self, runtime: &Runtime) -> Result<SessionBuilder, String> {
         let builder = Session::builder(runtime.environment()).map_err(|error| error.to_string())?;

@@ -21,8 +21,17 @@ pub use library::{Runtime, RuntimeOptions};
 mod device;
 pub use device::{Device, DeviceChoice};
 
+mod batch;
+pub use batch::Batch;
+
+mod graph;
+
+mod lanes;
+
+mod form;
+
 mod denoiser;
-pub use denoiser::{Batch, Denoiser};
+pub use denoiser::Denoiser;
 
 mod extractor;
 pub use extractor::Extractor;

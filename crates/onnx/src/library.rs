@@ -2,10 +2,11 @@
 
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::{env, fs};
 
 use ort::environment::{Environment, GlobalThreadPoolOptions};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{Error, disable_telemetry};
 
@@ -15,6 +16,7 @@ pub struct Runtime {
     path: PathBuf,
     version: String,
     threads: usize,
+    workers: OnceLock<Result<Arc<ThreadPool>, String>>,
 }
 
 /// How to load ONNX Runtime.
@@ -59,7 +61,8 @@ impl Runtime {
         let unusable = |reason| Error::Library { path: path.clone(), reason };
         let environment = open(&path, threads, options.spinning).map_err(unusable)?;
         let version = version(&path).map_err(unusable)?;
-        Ok(RUNTIME.get_or_init(|| Self { environment, path, version, threads }))
+        let workers = OnceLock::new();
+        Ok(RUNTIME.get_or_init(|| Self { environment, path, version, threads, workers }))
     }
 
     /// Checks that [`Runtime::load`] will find a library and can use it, without starting its
@@ -94,7 +97,8 @@ impl Runtime {
         &self.version
     }
 
-    /// Returns the number of threads in the pool that all graphs share.
+    /// Returns the number of threads that evaluate a graph: those of the pool that all graphs
+    /// share, or of the lanes among which its rows are divided.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
@@ -102,6 +106,24 @@ impl Runtime {
 
     pub(crate) fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// Returns the threads that take rows besides the calling one, for all graphs; they start when
+    /// they are first asked for.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not let them start.
+    pub(crate) fn workers(&self) -> Result<Arc<ThreadPool>, String> {
+        let start = || {
+            ThreadPoolBuilder::new()
+                .num_threads(self.threads.saturating_sub(1).max(1))
+                .thread_name(|number| format!("lane-{}", number + 1))
+                .build()
+                .map(Arc::new)
+                .map_err(|error| error.to_string())
+        };
+        self.workers.get_or_init(start).clone()
     }
 }
 
