@@ -81,7 +81,7 @@ async fn health_is_answered_during_a_flood_of_resets() {
     // An endless series of empty SETTINGS, PINGs and resets of a stream that never was.
     let frames = [
         &b"\0\0\0\x04\0\0\0\0\0"[..],
-        b"\0\0\x08\x06\0\0\0\0\012345678",
+        b"\0\0\x08\x06\0\0\0\0\x0012345678",
         b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01",
     ]
     .concat();
