@@ -10,6 +10,7 @@ use ddpm_proto::v1;
 use ddpm_proto::v1::model_service_client::ModelServiceClient;
 use ddpm_proto::v1::sampling_service_client::SamplingServiceClient;
 use ddpm_proto::v1::server_service_client::ServerServiceClient;
+use tokio::net::lookup_host;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 use tonic::Request as Call;
@@ -95,6 +96,26 @@ impl Client {
         Ok(Self { endpoint: endpoint.to_owned(), channel, options, limits, reached })
     }
 
+    /// Connects as [`Client::connect`] does, and tries again for up to 3 s while nothing answers:
+    /// a server may be restarting. A name without an address is an error at once.
+    ///
+    /// * `before_pause`: is told each error after which it tries again, and the pause.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::connect`].
+    pub async fn connect_patiently(
+        endpoint: &str,
+        options: Options,
+        before_pause: impl FnMut(&Error, Duration),
+    ) -> Result<Self, Error> {
+        let connect = async || match Self::connect(endpoint, options).await {
+            Err(error @ Error::Unreachable { .. }) if has_address(endpoint).await => Err(error),
+            final_result => Ok(final_result),
+        };
+        repeat(options.retry, || false, connect, before_pause).await?
+    }
+
     /// Lists the models of the server, sorted by name.
     ///
     /// # Errors
@@ -176,22 +197,10 @@ impl Client {
     /// The last error of `call`.
     pub async fn repeat<T>(
         &self,
-        mut call: impl AsyncFnMut() -> Result<T, Error>,
-        mut before_pause: impl FnMut(&Error, Duration),
+        call: impl AsyncFnMut() -> Result<T, Error>,
+        before_pause: impl FnMut(&Error, Duration),
     ) -> Result<T, Error> {
-        let mut backoff = Backoff::new(self.options.retry);
-        loop {
-            backoff.begins(Instant::now());
-            let error = match call().await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            let Some(pause) = backoff.pause(&error, self.is_reached(), Instant::now()) else {
-                return Err(error);
-            };
-            before_pause(&error, pause);
-            sleep(pause).await;
-        }
+        repeat(self.options.retry, || self.is_reached(), call, before_pause).await
     }
 
     /// Opens the event stream of one `Generate` call.
@@ -240,6 +249,38 @@ impl Client {
         }
         Ok(answer?.into_inner())
     }
+}
+
+/// Repeats `call` while its error may pass.
+async fn repeat<T>(
+    retry: Retry,
+    is_reached: impl Fn() -> bool,
+    mut call: impl AsyncFnMut() -> Result<T, Error>,
+    mut before_pause: impl FnMut(&Error, Duration),
+) -> Result<T, Error> {
+    let mut backoff = Backoff::new(retry);
+    loop {
+        backoff.begins(Instant::now());
+        let error = match call().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let Some(pause) = backoff.pause(&error, is_reached(), Instant::now()) else {
+            return Err(error);
+        };
+        before_pause(&error, pause);
+        sleep(pause).await;
+    }
+}
+
+/// Returns whether the host of an endpoint is an address, or a name that has one.
+async fn has_address(endpoint: &str) -> bool {
+    let Ok(endpoint) = parse_endpoint(endpoint) else { return false };
+    let Some(authority) = endpoint.uri().authority() else { return false };
+    let host = authority.host().trim_matches(['[', ']']);
+    lookup_host((host, authority.port_u16().unwrap_or(80)))
+        .await
+        .is_ok_and(|mut found| found.next().is_some())
 }
 
 /// Parses `host`, `host:port` or `http://host:port`.
@@ -309,6 +350,15 @@ mod tests {
         }
         let port = parse_endpoint("127.0.0.1:70000").unwrap_err().to_string();
         assert!(port.contains("1..=65535, got `70000`"), "{port}");
+    }
+
+    #[tokio::test]
+    async fn an_address_needs_no_name_and_a_name_may_have_no_address() {
+        for endpoint in ["127.0.0.1:9", "http://[::1]:9", "[::1]"] {
+            assert!(has_address(endpoint).await, "{endpoint}");
+        }
+        // No name has more than 63 letters between its dots.
+        assert!(!has_address(&"x".repeat(64)).await);
     }
 
     #[test]

@@ -106,13 +106,6 @@ impl Error {
         }
     }
 
-    /// Returns whether a `ddpm-server` said this. A proxy without a server behind it may refuse
-    /// too, but gives no reason.
-    pub(crate) fn is_answer(&self) -> bool {
-        matches!(self, Self::Refused(refusal)
-            if refusal.reason.is_some() || refusal.retry_after.is_some())
-    }
-
     /// Returns whether the deadline of the run is over, or too close.
     pub(crate) fn is_deadline(&self) -> bool {
         match self {
@@ -334,16 +327,6 @@ mod tests {
         let error = Error::from_status(&Status::unknown("missing grpc-status trailer"));
 
         assert!(matches!(error, Error::Interrupted(_)) && error.is_transient());
-    }
-
-    #[test]
-    fn a_proxy_that_refuses_is_no_answer_of_a_server() {
-        let proxy = Error::from_status(&Status::unavailable("no healthy upstream"));
-        let details = ErrorDetails::with_error_info("DRAINING", "ddpm", []);
-        let server = Status::with_error_details(Code::Unavailable, "draining", details);
-
-        assert!(proxy.is_transient() && !proxy.is_answer());
-        assert!(Error::from_status(&server).is_answer());
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::attempt::Attempt;
 use crate::connection::Client;
@@ -21,6 +21,7 @@ use crate::parts::parts;
 use crate::receipt::Receipt;
 use crate::request::Request;
 use crate::retry::Backoff;
+use crate::server_info::Limits;
 use crate::settings::OnDeadline;
 
 /// A run in progress. Dropping it ends the run on the server.
@@ -193,7 +194,7 @@ impl Generation {
                 self.request.deadline.and_then(|budget| Instant::now().checked_add(budget));
         }
         if self.later.is_none() {
-            let mut parts = parts(&self.request, &self.client.limits().await?)?;
+            let mut parts = parts(&self.request, &self.limits().await?)?;
             self.request = parts.pop_front().unwrap_or_else(|| self.request.clone());
             self.later = Some(parts);
         }
@@ -201,6 +202,15 @@ impl Generation {
         self.state = State::Open(Box::new(attempt));
         self.settled_before = self.done.len() + self.failed.len();
         Ok(())
+    }
+
+    /// Returns the server's limits, by the deadline.
+    async fn limits(&self) -> Result<Limits, Error> {
+        let limits = self.client.limits();
+        match self.deadline {
+            Some(end) => timeout_at(end, limits).await.unwrap_or(Err(Error::DeadlinePassed)),
+            None => limits.await,
+        }
     }
 
     /// Records what a later attempt needs, and turns an event of one stream into one

@@ -1,9 +1,10 @@
 //! When to try again: pauses that grow, and how long to go on. Time is an argument.
 //!
-//! What runs out is patience with silence. A sample refills it. A server that answers, if only to
-//! say that it drains or is full, costs none of it; nor does an open stream. A server that breaks
-//! off each time before it has made a sample does cost patience, so that a request which harms
-//! servers is not repeated without end.
+//! What runs out is patience. All time without an open stream costs it: attempts that hang, and
+//! the pauses between them, whether nothing answers or a server says that it drains or is full.
+//! An open stream costs none, and a sample refills it. A server that breaks off each time before
+//! it has made a sample does cost patience, so that a request which harms servers is not repeated
+//! without end.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
 /// How long to retry, and after which pauses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// How long to go on while nothing answers, in all since the last sample; zero: never retry.
+    /// How long to go on without an open stream, in all since the last sample, whatever the server
+    /// says meanwhile; zero: never retry.
     pub patience: Duration,
     /// Pause before the second attempt; each further pause is twice as long. All pauses vary by a
     /// quarter, and are never shorter than what the server asks for.
@@ -51,64 +53,58 @@ pub(crate) struct Backoff {
     random: fastrand::Rng,
     /// Failed attempts since the last sample.
     failures: u32,
-    /// The silences that are over, since the last sample.
-    silence: Duration,
-    /// The beginning of the present silence.
-    quiet_since: Option<Instant>,
+    /// The waits that are over, since the last sample.
+    waited: Duration,
+    /// The beginning of the present wait.
+    waiting_since: Option<Instant>,
 }
 
 impl Backoff {
     pub(crate) fn new(retry: Retry) -> Self {
         let random = retry.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Self { retry, random, failures: 0, silence: Duration::ZERO, quiet_since: None }
+        Self { retry, random, failures: 0, waited: Duration::ZERO, waiting_since: None }
     }
 
     /// Notes that an attempt begins.
     pub(crate) fn begins(&mut self, now: Instant) {
-        self.quiet_since.get_or_insert(now);
+        self.waiting_since.get_or_insert(now);
     }
 
     /// Notes an event of an open stream.
     pub(crate) fn heard(&mut self, now: Instant) {
-        let silence = self.end_silence(now);
-        self.silence += silence;
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += now.saturating_duration_since(since);
+        }
     }
 
     /// Notes that a sample arrived.
     pub(crate) fn progressed(&mut self) {
-        (self.failures, self.silence, self.quiet_since) = (0, Duration::ZERO, None);
+        (self.failures, self.waited, self.waiting_since) = (0, Duration::ZERO, None);
     }
 
     /// Returns the pause after an attempt that failed with `error`; `None` if another one would
-    /// not help, or patience is over.
+    /// not help, patience is over, or the server asks for more than what is left of it.
     ///
     /// * `reached`: whether a server ever answered at this address.
     pub(crate) fn pause(&mut self, error: &Error, reached: bool, now: Instant) -> Option<Duration> {
-        if !error.is_transient() || self.retry.patience.is_zero() {
+        if !error.is_transient() {
             return None;
         }
-        let silence = self.end_silence(now);
-        let own = if error.is_answer() {
-            self.own_pause()
-        } else {
-            self.silence += silence;
-            let patience = match reached {
-                true => self.retry.patience,
-                false => self.retry.patience.min(PATIENCE_WITH_STRANGERS),
-            };
-            let left = patience.checked_sub(self.silence).filter(|left| !left.is_zero())?;
-            // The last attempt is at the end of our patience.
-            self.own_pause().min(left)
+        self.heard(now);
+        let patience = match reached {
+            true => self.retry.patience,
+            false => self.retry.patience.min(PATIENCE_WITH_STRANGERS),
         };
-        self.failures = self.failures.saturating_add(1);
+        let left = patience.checked_sub(self.waited).filter(|left| !left.is_zero())?;
         let asked = error.retry_after().unwrap_or_default().min(LONGEST_ASKED);
-        // Waiting as we were told is no silence.
-        self.quiet_since = Some(now + asked);
-        Some(own.max(scaled(asked, 1.0 + JITTER * self.random.f64())))
-    }
-
-    fn end_silence(&mut self, now: Instant) -> Duration {
-        self.quiet_since.take().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+        if asked > left {
+            return None;
+        }
+        let pause = self.own_pause().max(scaled(asked, 1.0 + JITTER * self.random.f64()));
+        self.failures = self.failures.saturating_add(1);
+        self.waiting_since = Some(now);
+        // The last attempt is at the end of our patience.
+        Some(pause.min(left))
     }
 
     fn own_pause(&mut self) -> Duration {
@@ -185,7 +181,7 @@ mod tests {
     #[test]
     fn a_servers_pause_is_a_lower_bound() {
         let now = Instant::now();
-        for asked in [0.0, 0.1, 4.0, 600.0] {
+        for asked in [0.0, 0.1, 4.0, 200.0] {
             let pause = backoff().pause(&draining(seconds(asked)), true, now).unwrap();
 
             let (least, most) = (asked.max(0.25 * 0.75), (asked * 1.25).max(0.25 * 1.25));
@@ -194,19 +190,39 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_that_outlasts_patience_is_not_waited_for() {
+        let (mut backoff, now) = (backoff(), Instant::now());
+
+        let just = backoff.pause(&draining(Retry::default().patience), true, now);
+        assert_eq!(just, Some(Retry::default().patience));
+        let more = Retry::default().patience + Duration::from_millis(1);
+        assert_eq!(self::backoff().pause(&draining(more), true, now), None);
+    }
+
+    #[test]
     fn an_absurd_pause_of_a_server_is_cut() {
+        let mut backoff = Backoff::new(Retry { patience: Duration::MAX, ..Retry::default() });
+
         let pause =
-            backoff().pause(&draining(Duration::from_secs(u64::MAX / 2)), true, Instant::now());
+            backoff.pause(&draining(Duration::from_secs(u64::MAX / 2)), true, Instant::now());
 
         assert!(pause.unwrap() <= seconds(1.25 * 24.0 * 3600.0));
     }
 
     #[test]
-    fn a_server_that_answers_is_waited_for_without_end() {
-        let (mut backoff, mut now) = (backoff(), Instant::now());
-        for _ in 0..1000 {
-            now += backoff.pause(&draining(seconds(1.0)), true, now).unwrap();
+    fn a_server_that_answers_without_a_sample_is_waited_for_as_long_as_one_that_is_silent() {
+        let (mut backoff, start) = (backoff(), Instant::now());
+        let (mut now, mut attempts) = (start, 0);
+        while let Some(pause) = backoff.pause(&draining(seconds(1.0)), true, now) {
+            (now, attempts) = (now + pause, attempts + 1);
+            backoff.begins(now);
         }
+
+        // What was left at the end was less than the second that the server asked for.
+        let waited = now - start;
+        let patience = Retry::default().patience;
+        assert!(waited <= patience && waited > patience - seconds(1.0), "{waited:?}");
+        assert!(attempts > 20, "{attempts}");
     }
 
     #[test]
@@ -224,14 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_counted_from_the_end_of_the_pause_that_the_server_asked_for() {
-        let (mut backoff, mut now) = (backoff(), Instant::now());
-        now += backoff.pause(&draining(seconds(1000.0)), true, now).unwrap();
+    fn the_pause_that_a_server_asked_for_costs_patience() {
+        let (mut backoff, start) = (backoff(), Instant::now());
+        let pause = backoff.pause(&draining(seconds(200.0)), true, start).unwrap();
 
-        assert!(backoff.pause(&broken(), true, now).is_some());
-
-        now += Retry::default().patience;
-        assert_eq!(backoff.pause(&broken(), true, now), None);
+        assert!(backoff.pause(&broken(), true, start + pause).is_some());
+        assert_eq!(backoff.pause(&broken(), true, start + Retry::default().patience), None);
     }
 
     #[test]
@@ -272,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_hangs_is_silence() {
+    fn an_attempt_that_hangs_costs_patience() {
         let (mut backoff, now) = (backoff(), Instant::now());
         backoff.begins(now);
 

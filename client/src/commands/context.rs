@@ -1,5 +1,6 @@
 //! The options that every command takes, and calls that outlive restarts.
 
+use std::mem;
 use std::time::Duration;
 
 use ddpm_client::{Client, Compiled, Error, Limits, Model, Options, Request, Retry};
@@ -11,7 +12,7 @@ pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:50051";
 #[derive(Debug)]
 pub(crate) struct Context {
     server: String,
-    /// How long to go on while no server answers.
+    /// How long to go on without a sample while the server is away, drains or is full.
     patience: Duration,
     /// Whether to print one JSON document instead of lines.
     pub(crate) json: bool,
@@ -27,9 +28,25 @@ impl Context {
         Some(self.server.as_str()).filter(|server| *server != DEFAULT_SERVER)
     }
 
+    /// Connects to the server, also if it is restarting.
     pub(crate) async fn connect(&self) -> Result<Client, Error> {
+        let mut is_told = false;
+        let tell = |error: &Error, _| {
+            if !mem::replace(&mut is_told, true) {
+                note!("{error}; trying again, in case it is restarting");
+            }
+        };
+        Client::connect_patiently(&self.server, self.options(), tell).await
+    }
+
+    /// Connects to the server if it is there now.
+    pub(crate) async fn connect_at_once(&self) -> Result<Client, Error> {
+        Client::connect(&self.server, self.options()).await
+    }
+
+    fn options(&self) -> Options {
         let retry = Retry { patience: self.patience, ..Retry::default() };
-        Client::connect(&self.server, Options { retry, ..Options::default() }).await
+        Options { retry, ..Options::default() }
     }
 }
 

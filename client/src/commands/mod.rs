@@ -33,8 +33,8 @@ pub(crate) struct Cli {
     )]
     server: String,
 
-    /// How long to go on while the server is away: restarting, unreachable or broken. A server
-    /// that answers, but drains or is full, is waited for. 0: never ask again.
+    /// How long to go on without a sample while the server is away, restarts, drains or is full.
+    /// Time in the server's queue does not count. 0: never ask again.
     #[arg(
         long,
         env = "DDPM_RETRY_SECONDS",

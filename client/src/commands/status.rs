@@ -8,7 +8,7 @@ use super::context::Context;
 use super::output;
 
 pub(crate) async fn run(context: &Context) -> Result<ExitCode, Error> {
-    let info = context.connect().await?.server_info().await?;
+    let info = context.connect_at_once().await?.server_info().await?;
     if context.json {
         output::print_json(&info)?;
     } else {
@@ -88,6 +88,7 @@ fn per_principal(limits: &Limits) -> String {
         limits.max_principal_backlog.map(|time| format!("{:.0} s queued", time.as_secs_f64()));
     let parts = [
         count(u64::from(limits.max_principal_requests), "requests"),
+        count(limits.max_principal_queued_samples, "samples queued"),
         backlog,
         count(limits.max_principal_evals_per_minute, "evals a minute"),
     ];
@@ -124,7 +125,10 @@ mod tests {
         };
 
         assert_eq!(per_principal(&none), "no limits");
-        assert_eq!(per_principal(&all), "at most 8 requests, 60 s queued, 1000 evals a minute");
+        assert_eq!(
+            per_principal(&all),
+            "at most 8 requests, 500 samples queued, 60 s queued, 1000 evals a minute"
+        );
         assert_eq!(per_stream(&none), "no limit on how long it is not read");
         assert_eq!(per_stream(&all), "at most 30 s without an event read");
     }

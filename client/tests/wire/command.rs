@@ -310,14 +310,34 @@ fn an_unreachable_server_exits_with_4_and_advice() {
     drop(mock);
 
     for command in ["models", "status", "sample glyphs"] {
-        let output = ddpm(&server, command).current_dir(&folder).output().unwrap();
+        let mut command = ddpm(&server, command);
+        let output = command.env("DDPM_RETRY_SECONDS", "0").current_dir(&folder).output().unwrap();
 
-        assert_eq!(output.status.code(), Some(4), "{command}");
+        assert_eq!(output.status.code(), Some(4), "{command:?}");
         let sentence = format!(
             "no server at {server}: start one with `ddpm-server`, or name another with --server"
         );
         assert!(text(&output.stderr).contains(&sentence), "{}", text(&output.stderr));
     }
+}
+
+#[test]
+fn a_command_that_starts_while_the_server_restarts_waits_for_it() {
+    let (mock, folder) = (Mock::start([]), folder());
+    let address = mock.address;
+    drop(mock);
+    let restart = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(500));
+        Mock::start_at(address, [])
+    });
+
+    let server = format!("http://{address}");
+    let output = ddpm(&server, "sample glyphs -n 1").current_dir(&folder).output().unwrap();
+
+    let notes = text(&output.stderr);
+    assert!(output.status.success(), "{notes}");
+    assert_eq!(notes.matches("trying again").count(), 1, "{notes}");
+    assert_eq!(restart.join().unwrap().requests().len(), 1);
 }
 
 #[test]

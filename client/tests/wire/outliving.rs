@@ -1,11 +1,12 @@
 //! Streams that break, servers that drain, restart and are replaced, deadlines that pass.
 
+use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ddpm_client::{
-    Client, Data, Error, Event, Indices, Initial, Inpaint, Known, OnDeadline, Options, Request,
-    Retry, SharedNoise, proto as v1,
+    Client, Data, Error, Event, Indices, Initial, Inpaint, Known, OnDeadline, Request, SharedNoise,
+    proto as v1,
 };
 use h2::Reason;
 use tonic::{Code, Status};
@@ -129,17 +130,20 @@ async fn without_resuming_a_broken_stream_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_server_that_drains_is_waited_for_however_often_it_says_so() {
+async fn a_server_that_drains_is_asked_again_until_patience_is_over() {
     let refuse = |_| Script::Refuse(draining(Duration::ZERO));
-    let mock = Mock::start((0..12).map(refuse));
-    let patience = Duration::from_millis(20);
-    let retry = Retry { patience, longest_pause: Duration::from_millis(30), ..options().retry };
-    let client = Client::connect(&mock.endpoint(), Options { retry, ..options() }).await.unwrap();
-
-    let collected = client.generate_resumable(four()).collect().await.unwrap();
-
+    // Patience is half a second and the longest pause 50 ms: ten fit, a thousand do not.
+    let patient = Mock::start((0..8).map(refuse));
+    let collected = client(&patient).await.generate_resumable(four()).collect().await.unwrap();
     assert_four_samples(&collected);
-    assert_eq!(mock.requests().len(), 13);
+    assert_eq!(patient.requests().len(), 9);
+
+    let endless = Mock::start((0..1000).map(refuse));
+    let start = Instant::now();
+    let error = client(&endless).await.generate_resumable(four()).collect().await.unwrap_err();
+    assert!(matches!(error, Error::Refused(_)), "{error}");
+    assert!(start.elapsed() >= options().retry.patience);
+    assert!(start.elapsed() < options().retry.patience + Duration::from_secs(5));
 }
 
 #[tokio::test]
@@ -399,6 +403,21 @@ async fn a_deadline_ends_a_run_that_waits_and_one_whose_server_is_silent() {
         assert!(matches!(error, Error::DeadlinePassed), "{error}");
         assert!(start.elapsed() < Duration::from_secs(5));
     }
+}
+
+#[tokio::test]
+async fn a_deadline_ends_a_run_whose_server_does_not_even_say_its_limits() {
+    // The system takes the connection, and nobody reads it.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let client = Client::connect(&endpoint, options()).await.unwrap();
+    let start = Instant::now();
+    let request = four().deadline(Duration::from_millis(200));
+
+    let error = client.generate_resumable(request).collect().await.unwrap_err();
+
+    assert!(matches!(error, Error::DeadlinePassed), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
