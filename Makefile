@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip already use all cores.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup stress fuzz bench bench-train seeds agreement kills quality diffusers models \
+.PHONY: help demo test check setup-server setup schedules stress fuzz bench bench-train seeds agreement kills quality diffusers models \
     extractor dist clean
 
 # ONNX Runtime reports to its vendor unless this is set before it is loaded.
@@ -52,7 +52,11 @@ setup-server: ## Fetch ONNX Runtime into .runtime/ (24 MB): enough for server an
 setup: setup-server ## Fetch libtorch too (550 MB); with DEVICE=cuda the CUDA libraries (2.8 GB)
 	@$(if $(filter cuda,$(DEVICE)),true,tools/setup.sh trainer)
 
-stress: setup-server ## Prove the figures of docs/stress.md, within an hour (ARGS="--only NAME", --short, --help)
+schedules: setup-server ## Run the server's core through a million random schedules (DDPM_SCHEDULES)
+	@tools/preflight.sh rust c++
+	cargo test --release -p ddpm-server --lib -- --ignored --nocapture a_million_random_schedules
+
+stress: setup-server $(if $(ARGS),,schedules) ## Prove the figures of docs/stress.md, within an hour (ARGS="--only NAME", --short, --help)
 	@tools/preflight.sh rust c++
 	cargo build --release -p ddpm-server -p ddpm-client -p ddpm-tests --bins
 	@"$${CARGO_TARGET_DIR:-target}/release/stress" $(ARGS)
