@@ -1,11 +1,12 @@
 //! A request before it is decoded: how large it is, and what decoding and checking it takes.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use ddpm_diffusion::Program;
 use ddpm_proto::measure::shapes::{COMPILE_REQUEST, GENERATE_REQUEST};
 use ddpm_proto::measure::{Measured, Refusal, Shape, measure};
 use ddpm_proto::v1;
-use prost::Message;
+use prost::encoding::{DecodeContext, WireType, message, skip_field};
+use prost::{DecodeError, Message};
 
 use super::checks::SMALL_ROWS;
 use crate::error::{Error, Violation};
@@ -128,7 +129,8 @@ impl Kind {
             measured.elements(self.shape(), &path)
         };
         let own = elements("sampler.program.rows");
-        if own > 0 {
+        let is_own = outline.sampler.as_ref().is_some_and(|sampler| sampler.kind == PROGRAM);
+        if own > 0 && is_own {
             return Ok(own);
         }
         let points = elements("grid_options.timesteps") + elements("grid_options.sigmas");
@@ -141,7 +143,9 @@ impl Kind {
         let steps = if sections { steps.max(STEPS) } else { steps };
         // ddpm-torch's grid has every ⌊T/S⌋-th timestep, up to twice as many as steps.
         let torch = outline.grid == i32::from(v1::Grid::DdpmTorchLinear);
-        Ok(outline.rows(if torch { steps.saturating_mul(2) } else { steps }))
+        let rows = outline.rows(if torch { steps.saturating_mul(2) } else { steps });
+        // Rows that another sampler replaces are decoded nevertheless.
+        Ok(rows.max(own))
     }
 }
 
@@ -179,11 +183,43 @@ struct Outline {
     inpaint: Option<InpaintOutline>,
 }
 
-/// Of `Sampler`.
-#[derive(Clone, PartialEq, prost::Message)]
+/// Numbers of kinds of `Sampler`.
+const RESTART: u32 = 16;
+const PROGRAM: u32 = 21;
+
+/// Of `Sampler`. Implemented by hand: a message may set its kind several times, and the last one
+/// counts.
+#[derive(Debug, Clone, PartialEq, Default)]
 struct SamplerOutline {
-    #[prost(message, optional, tag = "16")]
-    restart: Option<v1::Restart>,
+    /// The number of the last kind.
+    kind: u32,
+    restart: v1::Restart,
+}
+
+impl Message for SamplerOutline {
+    fn encode_raw(&self, _: &mut impl BufMut) {}
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        self.kind = tag;
+        if tag == RESTART {
+            return message::merge(wire_type, &mut self.restart, buf, context);
+        }
+        skip_field(wire_type, tag, buf, context)
+    }
+
+    fn encoded_len(&self) -> usize {
+        0
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// Of `Inpaint`.
@@ -197,7 +233,8 @@ impl Outline {
     /// Estimates rows: two for each step, as often as each is resampled, and those of restarts.
     fn rows(&self, steps: u64) -> u64 {
         let sampler = self.sampler.as_ref();
-        let restarts = sampler.and_then(|sampler| sampler.restart).map_or(0, |restart| {
+        let restarts = sampler.filter(|sampler| sampler.kind == RESTART).map_or(0, |sampler| {
+            let restart = sampler.restart;
             let or = |number: u32, default| u64::from(if number == 0 { default } else { number });
             2 * or(restart.steps, 4) * or(restart.repeats, 2)
         });

@@ -51,6 +51,25 @@ fn rows_are_estimated_by_steps_resampling_restarts_and_lists() {
 }
 
 #[test]
+fn the_last_of_several_samplers_counts_and_rows_before_it_are_no_less() {
+    let steps = |sampler| GenerateRequest { num_steps: Some(20), sampler, ..Default::default() };
+    let heun = || sampler(sampler::Kind::Heun(v1::Heun {}));
+    // A message that is the concatenation of two merges them.
+    let rows = |first: Option<v1::Sampler>, last: Option<v1::Sampler>| {
+        let message = [steps(first), steps(last)].map(|request| request.encode_to_vec()).concat();
+        let kind = v1::GenerateRequest::decode(&message[..]).unwrap().sampler.unwrap().kind;
+        (Kind::Generate.size(&message, 1000).unwrap().rows, kind.unwrap())
+    };
+    assert_eq!(rows(program(1), heun()), (40, sampler::Kind::Heun(v1::Heun {})));
+    assert_eq!(rows(program(50), heun()).0, 50);
+    assert_eq!(rows(heun(), program(3)).0, 3);
+    let restart = v1::Restart { steps: 100, repeats: 100, ..Default::default() };
+    let restart = || sampler(sampler::Kind::Restart(restart));
+    assert_eq!(rows(heun(), restart()).0, 20_040);
+    assert_eq!(rows(restart(), heun()).0, 40);
+}
+
+#[test]
 fn a_request_to_compile_is_as_large_as_the_request_in_it() {
     let request = GenerateRequest { sampler: program(50), ..Default::default() };
     let message = v1::CompileRequest { request: Some(request) }.encode_to_vec();
