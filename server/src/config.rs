@@ -492,6 +492,17 @@ mod tests {
     }
 
     #[test]
+    fn a_fixed_batch_is_the_largest_too() {
+        let sizes = |args: &[&str]| {
+            let sizes = settings(args).unwrap().sizes;
+            (sizes.max, sizes.fixed)
+        };
+        assert_eq!(sizes(&[]), (None, None));
+        assert_eq!(sizes(&["--max-batch=7"]), (Some(7), None));
+        assert_eq!(sizes(&["--batch=5"]), (Some(5), Some(5)));
+    }
+
+    #[test]
     fn one_peer_gets_a_quarter_of_the_connections_unless_told_otherwise() {
         let bounds = |args: &[&str]| {
             let bounds = settings(args).unwrap().bounds;
