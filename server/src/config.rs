@@ -118,14 +118,15 @@ pub struct Args {
     /// Seconds that accepted requests have to finish after a signal; closing takes up to 4 more
     /// [default: 25].
     #[arg(long, env = "DDPM_DRAIN_SECONDS", value_name = "S")]
-    pub drain_seconds: Option<u64>,
+    pub drain_seconds: Option<u32>,
 
     /// Of these, seconds in which requests are still accepted while health checks already say
     /// NOT_SERVING, for load balancers to notice [default: 0].
     #[arg(long, env = "DDPM_DRAIN_DELAY_SECONDS", value_name = "S")]
-    pub drain_delay_seconds: Option<u64>,
+    pub drain_delay_seconds: Option<u32>,
 
-    /// Most connections [default: the limit of open files (`ulimit -n`) minus 64, at most 10000].
+    /// Most connections, each of which may hold 1 MiB of what its peer sent beside --max-memory-mib
+    /// [default: the limit of open files (`ulimit -n`) minus 64, at most 10000].
     #[arg(long, env = "DDPM_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<NonZeroU32>,
 
@@ -215,9 +216,9 @@ pub enum ConfigError {
     )]
     LongDelay {
         /// The delay, in seconds.
-        delay: u64,
+        delay: u32,
         /// The drain, in seconds.
-        drain: u64,
+        drain: u32,
     },
 }
 
@@ -228,7 +229,7 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
 const UNREAD_STATUS: Duration = Duration::from_secs(4);
 
 /// With up to 4 s for closing, this fits into the 30 s that Kubernetes gives a container.
-const DRAIN_SECONDS: u64 = 25;
+const DRAIN_SECONDS: u32 = 25;
 
 /// The largest request message: room for a program of 100,000 rows.
 const MAX_REQUEST_BYTES: u64 = 16 << 20;
@@ -319,14 +320,14 @@ fn addresses(text: &str) -> Result<Vec<SocketAddr>, ConfigError> {
 
 /// Returns the time of the drain, and how much of it requests are still accepted.
 fn drain(
-    seconds: Option<u64>,
-    delay_seconds: Option<u64>,
+    seconds: Option<u32>,
+    delay_seconds: Option<u32>,
 ) -> Result<(Duration, Duration), ConfigError> {
     let (drain, delay) = (seconds.unwrap_or(DRAIN_SECONDS), delay_seconds.unwrap_or(0));
     if delay > 0 && delay >= drain {
         return Err(ConfigError::LongDelay { delay, drain });
     }
-    Ok((Duration::from_secs(drain), Duration::from_secs(delay)))
+    Ok((Duration::from_secs(drain.into()), Duration::from_secs(delay.into())))
 }
 
 /// Returns the bounds of the transport.
@@ -390,6 +391,16 @@ mod tests {
         assert_eq!(found(Some(""), Some("/home/me")), in_home);
         assert_eq!(found(None, Some("")), None);
         assert_eq!(found(None, None), None);
+    }
+
+    #[test]
+    fn no_drain_time_is_too_long_for_the_clock() {
+        let most = u32::MAX.to_string();
+        let settings = settings(&["--drain-seconds", &most]).unwrap();
+        assert!(std::time::Instant::now().checked_add(settings.drain).is_some());
+        let longer = (u64::from(u32::MAX) + 1).to_string();
+        let args = Args::try_parse_from(["ddpm-server", "--drain-seconds", &longer]);
+        assert!(args.is_err());
     }
 
     #[test]

@@ -132,7 +132,6 @@ impl Error {
         match self {
             Self::Invalid(_) | Self::Undecodable(_) => Code::InvalidArgument,
             Self::TooLarge { .. } | Self::TooManyChecks { .. } => Code::ResourceExhausted,
-            Self::BodyTimeout { .. } => Code::DeadlineExceeded,
             Self::UnknownEncoding { .. } => Code::Unimplemented,
             Self::NotFound { .. } => Code::NotFound,
             Self::ExpectMismatch { .. } | Self::StrictUnavailable { .. } => {
@@ -140,7 +139,10 @@ impl Error {
             }
             Self::Full { .. } | Self::Quota { .. } => Code::ResourceExhausted,
             Self::Infeasible { .. } | Self::DeadlinePassed => Code::DeadlineExceeded,
-            Self::Draining | Self::Stopped | Self::ClientStalled { .. } => Code::Unavailable,
+            Self::Draining
+            | Self::Stopped
+            | Self::ClientStalled { .. }
+            | Self::BodyTimeout { .. } => Code::Unavailable,
             Self::Runtime => Code::Internal,
         }
     }
@@ -177,10 +179,7 @@ impl Error {
             Self::StrictUnavailable { why, .. } => {
                 details.add_precondition_failure_violation("STRICT", "determinism", why);
             }
-            Self::Undecodable(_)
-            | Self::TooLarge { .. }
-            | Self::BodyTimeout { .. }
-            | Self::UnknownEncoding { .. } => {}
+            Self::Undecodable(_) | Self::TooLarge { .. } | Self::UnknownEncoding { .. } => {}
             Self::Full { retry_after, .. } | Self::TooManyChecks { retry_after, .. } => {
                 details.set_retry_info(Some(*retry_after));
             }
@@ -189,7 +188,10 @@ impl Error {
                 details.set_retry_info(Some(*retry_after));
             }
             Self::Infeasible { .. } | Self::DeadlinePassed => {}
-            Self::Draining | Self::Stopped | Self::ClientStalled { .. } => {
+            Self::Draining
+            | Self::Stopped
+            | Self::ClientStalled { .. }
+            | Self::BodyTimeout { .. } => {
                 details.set_retry_info(Some(RETRY_ELSEWHERE));
             }
             Self::Runtime => {}
@@ -216,6 +218,10 @@ mod tests {
             (full, retry_after),
             (Error::Draining, Duration::from_secs(1)),
             (Error::Stopped, Duration::from_secs(1)),
+            (
+                Error::BodyTimeout { what: "its next byte", limit: retry_after },
+                Duration::from_secs(1),
+            ),
         ] {
             let status = Status::from(error);
             let retry = status.get_details_retry_info().expect("the status has a retry delay");

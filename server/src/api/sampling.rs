@@ -40,12 +40,10 @@ impl SamplingService for Sampling {
     ) -> Result<Response<Self::GenerateStream>, Status> {
         let arrived_at = Instant::now();
         let arrived = Arrived::new(Kind::Generate, request);
-        let principal = arrived.caller.principal.clone();
         self.accept(arrived).await.map(Response::new).map_err(|mut error| {
             if let Error::Infeasible { decided_in, .. } = &mut error {
                 *decided_in = arrived_at.elapsed();
             }
-            info!(%principal, reason = %error, "refused");
             error.into()
         })
     }

@@ -129,7 +129,7 @@ pub enum Ended {
 ///
 /// # Errors
 ///
-/// If the engine's thread dies.
+/// If the engine's thread dies, also while the server drains.
 pub async fn serve(loaded: Loaded, listener: TcpListener, ending: Ending) -> anyhow::Result<Ended> {
     let Loaded { settings, serving, abort, engine } = loaded;
     let (health, routes) = routes(&serving).await?;
@@ -148,7 +148,6 @@ pub async fn serve(loaded: Loaded, listener: TcpListener, ending: Ending) -> any
             (settings.drain.min(CLOSE_TIMEOUT), Duration::ZERO)
         }
     };
-    let broken = ended.is_cancelled();
     info!(seconds = drain.as_secs(), "draining");
     set_health(&health, &serving, ServingStatus::NotServing).await;
     let deadline = Instant::now() + drain;
@@ -174,11 +173,7 @@ pub async fn serve(loaded: Loaded, listener: TcpListener, ending: Ending) -> any
     abort.cancel();
     let ended = join(engine, limit(hurry)).await;
     info!("stopped");
-    anyhow::ensure!(
-        !broken,
-        "the engine's thread panicked; report this with the log above, and restart the server"
-    );
-    Ok(ended)
+    ended
 }
 
 /// Returns how long each part of closing may take.
@@ -191,9 +186,13 @@ async fn close(transport: &Transport, serving: &Serving, hurry: &CancellationTok
     let limit = limit(hurry);
     let deadline = Instant::now() + limit;
     // The engine ends its streams between two calls of the network; what it does not end in
-    // time, such as health watches, ends here.
+    // time, such as health watches, ends here. Calls of other kinds may be about to be answered.
     serving.streams.close();
-    let _ = timeout(limit / 4, serving.streams.wait()).await;
+    let calls = async {
+        serving.streams.wait().await;
+        transport.no_calls().await;
+    };
+    let _ = timeout(limit / 4, calls).await;
     transport.stop();
     transport.close(deadline.saturating_duration_since(Instant::now())).await;
 }
@@ -229,17 +228,22 @@ async fn set_health(health: &HealthReporter, serving: &Serving, status: ServingS
 }
 
 /// Waits for the engine's thread without blocking the runtime.
-async fn join(engine: thread::JoinHandle<()>, limit: Duration) -> Ended {
+///
+/// # Errors
+///
+/// If it panicked, whenever it did.
+async fn join(engine: thread::JoinHandle<()>, limit: Duration) -> anyhow::Result<Ended> {
     let joined = tokio::task::spawn_blocking(|| engine.join());
     match timeout(limit, joined).await {
-        Ok(Ok(Ok(()))) => {}
-        Ok(_) => warn!("the engine's thread panicked"),
+        Ok(Ok(Ok(()))) => Ok(Ended::Clean),
+        Ok(_) => anyhow::bail!(
+            "the engine's thread panicked; report this with the log above, and restart the server"
+        ),
         Err(_) => {
             warn!("the engine's thread is still inside a call; not waiting for it");
-            return Ended::EngineBusy;
+            Ok(Ended::EngineBusy)
         }
     }
-    Ended::Clean
 }
 
 #[cfg(test)]

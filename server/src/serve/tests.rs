@@ -19,11 +19,15 @@ use crate::runtime::{
 };
 
 /// A device that panics outside a tick, where the engine is not guarded.
-struct Deadly(HostDevice);
+struct Deadly {
+    device: HostDevice,
+    /// It waits for this first.
+    when: std::sync::mpsc::Receiver<()>,
+}
 
 impl EngineDevice for Deadly {
     fn start(&mut self, model: usize, start: SlotStart<'_>) -> Slot {
-        self.0.start(model, start)
+        self.device.start(model, start)
     }
 
     fn tick(
@@ -32,18 +36,20 @@ impl EngineDevice for Deadly {
         work: &[Work<'_>],
         outcomes: &mut Vec<Result<Outcome, RuntimeError>>,
     ) -> Result<TickTimes, RuntimeError> {
-        self.0.tick(model, work, outcomes)
+        self.device.tick(model, work, outcomes)
     }
 
     fn probe(&mut self, model: usize, evals: u32) -> Result<Duration, RuntimeError> {
-        self.0.probe(model, evals)
+        self.device.probe(model, evals)
     }
 
     fn release(&mut self, slot: Slot) {
-        self.0.release(slot);
+        self.device.release(slot);
     }
 
     fn slots(&self) -> usize {
+        // A sender that is gone says so too.
+        let _ = self.when.recv();
         panic!("deadly on purpose")
     }
 }
@@ -69,7 +75,8 @@ fn with_device(device: Box<dyn EngineDevice>) -> Loaded {
 
 #[tokio::test]
 async fn a_server_whose_engine_dies_reports_not_serving_and_ends_with_an_error() {
-    let loaded = with_device(Box::new(Deadly(Stub::default().device(2))));
+    let (_, when) = std::sync::mpsc::channel();
+    let loaded = with_device(Box::new(Deadly { device: Stub::default().device(2), when }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(serve(loaded, listener, Ending::default()));
@@ -100,6 +107,71 @@ async fn a_server_whose_engine_dies_reports_not_serving_and_ends_with_an_error()
     drop(watch);
     let error = server.await.unwrap().unwrap_err().to_string();
     assert!(error.contains("engine's thread panicked"), "{error}");
+}
+
+#[tokio::test]
+async fn an_engine_that_dies_while_the_server_drains_is_an_error_too() {
+    let (die, when) = std::sync::mpsc::channel();
+    let loaded = with_device(Box::new(Deadly { device: Stub::default().device(2), when }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (ending, admission) = (Ending::default(), loaded.serving.admission.clone());
+    let server = tokio::spawn(serve(loaded, listener, ending.clone()));
+    let channel = tonic::transport::Endpoint::new(address).unwrap().connect().await.unwrap();
+    let mut client = SamplingServiceClient::new(channel);
+    let request = GenerateRequest {
+        model: "glyphs".into(),
+        samples: Some(Samples::SampleCount(1)),
+        ..Default::default()
+    };
+    let events = client.generate(request).await.unwrap().into_inner();
+    ending.drain.cancel();
+    while !admission.counts().draining {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let began = Instant::now();
+    drop(die);
+    drop(events);
+    let error = server.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("engine's thread panicked"), "{error}");
+    // Of the 25 seconds.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_call_that_is_about_to_be_answered_is_not_cut_by_a_clean_drain() {
+    let loaded = ordinary();
+    let serving = Arc::clone(&loaded.serving);
+    let principal = Principal::of_address([127, 0, 0, 1].into());
+    let mut others = Vec::new();
+    while let Ok(turn) =
+        timeout(Duration::from_millis(100), serving.checks.turn(&principal, 1)).await
+    {
+        others.push(turn.unwrap());
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let ending = Ending::default();
+    let server = tokio::spawn(serve(loaded, listener, ending.clone()));
+    let channel = tonic::transport::Endpoint::new(address).unwrap().connect().await.unwrap();
+    let request = GenerateRequest { model: "toy".into(), ..Default::default() };
+    let mut client = SamplingServiceClient::new(channel);
+    let compiled =
+        tokio::spawn(
+            async move { client.compile(CompileRequest { request: Some(request) }).await },
+        );
+    while serving.admission.counts().bytes == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    ending.drain.cancel();
+    while !serving.admission.counts().draining {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(others);
+    drop(serving);
+    assert!(compiled.await.unwrap().is_ok());
+    assert_eq!(server.await.unwrap().unwrap(), Ended::Clean);
 }
 
 #[tokio::test]

@@ -21,8 +21,14 @@ pub(crate) struct Bounds {
     pub(crate) connection_streams: u32,
     /// Open streams in all.
     pub(crate) streams: usize,
-    /// Open streams of one peer.
-    pub(crate) peer_streams: usize,
+    /// Of these, streams that are left to [short calls](super::table::StreamKind::Short).
+    pub(crate) reserved_streams: usize,
+    /// Open streams of one principal.
+    pub(crate) principal_streams: usize,
+    /// Health watches in all: they have no end of their own.
+    pub(crate) watches: usize,
+    /// Health watches of one principal.
+    pub(crate) principal_watches: usize,
     /// Control frames that one peer may send per second, over all its connections.
     pub(crate) peer_frames: u32,
     /// How long a connection without a stream is kept.
@@ -34,7 +40,8 @@ pub(crate) struct Bounds {
     /// How long a peer may leave a piece of an answer unread before its stream is reset. A
     /// little more than what event streams wait, so that those end with a status.
     pub(crate) stall: Duration,
-    /// How long a connection without streams must have been idle to make room for a new one.
+    /// How long a connection must have had no stream, or only watches, to make room for a new
+    /// one.
     pub(crate) settled: Duration,
 }
 
@@ -46,7 +53,10 @@ impl Default for Bounds {
             peer_connections: default_peer_connections(connections),
             connection_streams: 200,
             streams: 8192,
-            peer_streams: 2048,
+            reserved_streams: 512,
+            principal_streams: 2048,
+            watches: 2048,
+            principal_watches: 256,
             peer_frames: 2000,
             idle: Duration::from_secs(300),
             greeting: Duration::from_secs(10),

@@ -17,6 +17,7 @@ use super::CallService;
 use super::place::{Host, StreamPlace};
 use super::reply::{self, Reply};
 use super::streams::Streams;
+use super::table::{Stream, StreamKind};
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::principal::Principal;
@@ -41,7 +42,8 @@ impl<S: CallService> hyper::service::Service<Request<Incoming>> for Calls<S> {
         let reading = self.streams.begin();
         let stop = self.host.shared.stop.clone();
         let memory = self.host.shared.memory.clone();
-        let prepared = self.prepare(request);
+        let (principal, path) = (self.principal(&request), request.uri().path().to_owned());
+        let prepared = self.prepare(request, &principal);
         let (service, host) = (self.service.clone(), self.host.clone());
         Box::pin(async move {
             let (response, place) = match prepared {
@@ -56,6 +58,9 @@ impl<S: CallService> hyper::service::Service<Request<Incoming>> for Calls<S> {
                 }
                 Err(error) => (Status::from(error).into_http(), None),
             };
+            if let Some(status) = Status::from_header_map(response.headers()) {
+                host.shared.refusals.note(&principal, &path, &status);
+            }
             host.answered();
             Ok(response.map(|body| Reply::new(body, reading, stop, memory, place)))
         })
@@ -66,14 +71,18 @@ type Prepared = (Request<Incoming>, Option<Deadline>, StreamPlace);
 
 impl<S> Calls<S> {
     /// Finds a place for a call, and notes in its extensions what is known of it.
-    fn prepare(&self, mut request: Request<Incoming>) -> Result<Prepared, Error> {
+    fn prepare(
+        &self,
+        mut request: Request<Incoming>,
+        principal: &Principal,
+    ) -> Result<Prepared, Error> {
         let now = Instant::now().into_std();
         let deadline = Deadline::from_headers(request.headers(), now)?;
-        let place = self.host.place()?;
-        let principal = self.principal(&request);
+        let kind = StreamKind::of_path(request.uri().path());
+        let place = self.host.place(Stream { principal: principal.clone(), kind })?;
         let connection = TcpConnectInfo { local_addr: self.local, remote_addr: Some(self.peer) };
         let extensions = request.extensions_mut();
-        extensions.insert(principal);
+        extensions.insert(principal.clone());
         extensions.insert(connection);
         if let Some(deadline) = deadline {
             extensions.insert(deadline);

@@ -14,7 +14,7 @@ use tracing::debug;
 use super::calls::Calls;
 use super::place::Host;
 use super::streams::Streams;
-use super::table::Place;
+use super::table::{ConnectionId, ConnectionTable, Place};
 use super::wire::{Wire, WireBounds};
 use super::{CallService, Connections, Shared};
 
@@ -41,7 +41,8 @@ const ERROR_RESETS: usize = 200;
 /// How long a connection that was told to go away has to do so, if it has no stream.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// The same for a connection whose place another one takes.
+/// The same for a connection whose place another one takes. Watches do not keep it, and a call
+/// that came before the peer knew only for [`LEAVE`].
 const LEAVE_FOR_ANOTHER: Duration = Duration::from_millis(100);
 
 /// Gives the place of a connection back.
@@ -53,6 +54,31 @@ struct Closed {
 impl Drop for Closed {
     fn drop(&mut self) {
         self.connections.lock().closed(self.id, Instant::now());
+    }
+}
+
+/// A connection that was told to go away.
+#[derive(Debug, Default)]
+struct Leaving {
+    /// When it is closed if it has no stream then.
+    end: Option<Instant>,
+    /// Since when another connection has waited for its place.
+    displaced: Option<Instant>,
+}
+
+impl Leaving {
+    fn displace(&mut self) {
+        let now = Instant::now();
+        *self = Self { end: Some(now + LEAVE_FOR_ANOTHER), displaced: Some(now) };
+    }
+
+    /// Returns whether it is closed now; if not, sets when to look again.
+    fn is_over(&mut self, table: &ConnectionTable, id: ConnectionId) -> bool {
+        // A call came before the peer knew, unless it does not want to know.
+        let late = self.displaced.is_some_and(|since| since.elapsed() >= LEAVE);
+        let watches = self.displaced.is_some() && table.only_watches(id);
+        self.end = Some(self.displaced.unwrap_or_else(Instant::now) + LEAVE);
+        table.streams(id) == 0 || watches || late
     }
 }
 
@@ -69,7 +95,7 @@ pub(super) async fn serve<S: CallService>(
     // An error shows again when the connection is read.
     let _ = io.set_nodelay(true);
     let host = Host::new(Arc::clone(&shared), place.id);
-    let streams = Streams::new(shared.bounds.stall);
+    let streams = Streams::new(&shared);
     let calls = Calls {
         host: host.clone(),
         streams: streams.clone(),
@@ -86,8 +112,7 @@ pub(super) async fn serve<S: CallService>(
     // Those that come later are told when their calls have been refused: by the close.
     let mut told = shared.goaway.is_cancelled();
     let mut closing = false;
-    // When it is closed if it has no stream then.
-    let mut end: Option<Instant> = None;
+    let mut leaving = Leaving::default();
     let mut look = Instant::now() + shared.bounds.idle;
     loop {
         tokio::select! {
@@ -98,26 +123,22 @@ pub(super) async fn serve<S: CallService>(
                 return;
             }
             () = shared.abort.cancelled() => return,
-            () = place.leave.cancelled(), if end.is_none() => {
-                end = Some(Instant::now() + LEAVE_FOR_ANOTHER);
-            }
+            () = place.leave.cancelled(), if leaving.displaced.is_none() => leaving.displace(),
             () = host.leaves(), if !told => told = true,
             () = shared.closing.cancelled(), if !closing => closing = true,
-            () = sleep_until(look), if end.is_none() => {
+            () = sleep_until(look), if leaving.end.is_none() => {
                 let idle_since = connections.lock().idle_since(id);
                 let since = idle_since.unwrap_or_else(Instant::now);
                 look = since + shared.bounds.idle;
                 if look > Instant::now() {
                     continue;
                 }
-                end = Some(Instant::now() + LEAVE);
+                leaving.end = Some(Instant::now() + LEAVE);
             }
-            () = sleep_until(end.unwrap_or(look)), if end.is_some() => {
-                if connections.lock().streams(id) == 0 {
+            () = sleep_until(leaving.end.unwrap_or(look)), if leaving.end.is_some() => {
+                if leaving.is_over(&connections.lock(), id) {
                     return;
                 }
-                // A call came before the peer knew.
-                end = Some(Instant::now() + LEAVE);
                 continue;
             }
         }

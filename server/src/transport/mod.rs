@@ -9,7 +9,8 @@
 //! * [`connection`]: one connection; streams, windows, headers; idle ones are told to go away;
 //! * [`calls`]: each call gets a place, its principal and its deadline;
 //! * [`body`]: a request's message is collected, decompressed and counted;
-//! * [`reply`] and [`streams`]: answers that are not read are reset; a server that stops says so.
+//! * [`reply`] and [`streams`]: answers that are not read are reset; a server that stops says so;
+//! * [`refusals`] and [`seldom`]: no peer fills the log.
 //!
 //! The end has an order too: [`Transport::go_away`] tells peers to call elsewhere, while their
 //! calls and new connections are still served; [`Transport::stop`] ends calls with a status;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,11 +53,15 @@ pub(crate) use frames::FrameWatch;
 
 mod place;
 
+mod refusals;
+use refusals::Refusals;
+
 mod reply;
 
 mod seldom;
 
 mod streams;
+use streams::Resets;
 
 mod table;
 use table::ConnectionTable;
@@ -110,7 +116,11 @@ struct Shared {
     /// Counts what waits for peers.
     memory: Memory,
     connections: Connections,
-    /// The accept loop and the connections.
+    refusals: Refusals,
+    resets: Resets,
+    /// Notified when the last stream that is no watch ends.
+    no_calls: Notify,
+    /// The accept loop, the connections and their streams.
     tasks: TaskTracker,
     /// Peers are told to call elsewhere.
     goaway: CancellationToken,
@@ -154,6 +164,9 @@ impl Transport {
             bounds,
             proxies,
             memory,
+            refusals: Refusals::default(),
+            resets: Resets::default(),
+            no_calls: Notify::new(),
             tasks: TaskTracker::new(),
             goaway: CancellationToken::new(),
             stop: CancellationToken::new(),
@@ -170,6 +183,17 @@ impl Transport {
     /// that they hear why their calls are refused.
     pub(crate) fn go_away(&self) {
         self.shared.goaway.cancel();
+    }
+
+    /// Completes when no call is open but health watches.
+    pub(crate) async fn no_calls(&self) {
+        loop {
+            let none = self.shared.no_calls.notified();
+            if self.shared.table().calls() == 0 {
+                return;
+            }
+            none.await;
+        }
     }
 
     /// Ends every open call that has nothing more to hand on with UNAVAILABLE.

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::table::ConnectionId;
+use super::table::{ConnectionId, Stream};
 use crate::error::Error;
 
 /// When to call again if too many calls are open.
@@ -24,7 +24,10 @@ pub(super) struct Host {
 
 /// Given back when the answer is over.
 #[derive(Debug)]
-pub(super) struct StreamPlace(Host);
+pub(super) struct StreamPlace {
+    host: Host,
+    stream: Stream,
+}
 
 impl Host {
     pub(super) fn new(shared: Arc<Shared>, id: ConnectionId) -> Self {
@@ -36,14 +39,14 @@ impl Host {
     /// # Errors
     ///
     /// [`Error::Full`] if too many calls are open.
-    pub(super) fn place(&self) -> Result<StreamPlace, Error> {
-        let opened = self.shared.table().open_stream(self.id);
+    pub(super) fn place(&self, stream: Stream) -> Result<StreamPlace, Error> {
+        let opened = self.shared.table().open_stream(self.id, &stream, Instant::now());
         opened.map_err(|full| Error::Full {
             what: full.what,
             limit: full.limit as u64,
             retry_after: RETRY,
         })?;
-        Ok(StreamPlace(self.clone()))
+        Ok(StreamPlace { host: self.clone(), stream })
     }
 
     /// Notes that a call was answered.
@@ -64,13 +67,16 @@ impl Host {
 
 impl Drop for StreamPlace {
     fn drop(&mut self) {
-        let Host { shared, id, .. } = &self.0;
+        let Host { shared, id, .. } = &self.host;
         let mut table = shared.table();
-        table.end_stream(*id, Instant::now());
-        let last = table.streams(*id) == 0;
+        table.end_stream(*id, &self.stream, Instant::now());
+        let (last, no_calls) = (table.streams(*id) == 0, table.calls() == 0);
         drop(table);
         if last {
-            self.0.answered();
+            self.host.answered();
+        }
+        if no_calls {
+            shared.no_calls.notify_waiters();
         }
     }
 }

@@ -5,13 +5,18 @@
 //! the task then resets the stream and frees what it held. Event streams end by themselves a
 //! little earlier, with a status; this is for those whose status is not read either.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::rt::Executor;
 use tokio::time::{Instant, sleep_until};
-use tracing::info;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info};
+
+use super::Shared;
+use super::seldom::Seldom;
 
 /// Whether a piece of a stream's answer waits for the peer.
 #[derive(Debug, Default)]
@@ -37,18 +42,45 @@ impl Reading {
     }
 }
 
+/// Counts the streams that are reset, for the log.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Resets(Arc<Mutex<Seldom>>);
+
+impl Resets {
+    fn happened(&self, stall: Duration) {
+        let seconds = stall.as_secs_f64();
+        debug!(seconds, "a stream was not read: reset");
+        let mut seldom = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = seldom.happened(Instant::now()) {
+            info!(seconds, times, "streams were not read: reset");
+        }
+    }
+}
+
 /// Runs the streams of one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     /// The stream that hyper is about to run: it runs each right after it called the service.
     next: Arc<Mutex<Option<Arc<Reading>>>>,
+    /// How long a piece of an answer may wait for the peer.
     stall: Duration,
+    resets: Resets,
+    /// Who waits for the end of all.
+    tasks: TaskTracker,
+    /// Ends all at once.
+    abort: CancellationToken,
 }
 
 impl Streams {
-    /// * `stall`: how long a piece of an answer may wait for the peer.
-    pub(super) fn new(stall: Duration) -> Self {
-        Self { next: Arc::default(), stall }
+    /// The streams of a connection of a transport.
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self {
+            next: Arc::default(),
+            stall: shared.bounds.stall,
+            resets: shared.resets.clone(),
+            tasks: shared.tasks.clone(),
+            abort: shared.abort.clone(),
+        }
     }
 
     /// Begins a stream; called by the service.
@@ -66,14 +98,18 @@ where
 {
     fn execute(&self, stream: F) {
         let reading = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let stall = self.stall;
-        tokio::spawn(async move {
-            let Some(reading) = reading else { return stream.await };
+        let Self { stall, resets, abort, .. } = self.clone();
+        self.tasks.spawn(async move {
+            let stalled = async {
+                match reading {
+                    Some(reading) => reading.stalled(stall).await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 () = stream => {}
-                () = reading.stalled(stall) => {
-                    info!(seconds = stall.as_secs_f64(), "a stream was not read: reset");
-                }
+                () = stalled => resets.happened(stall),
+                () = abort.cancelled() => {}
             }
         });
     }
@@ -84,6 +120,16 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(30);
+
+    fn streams() -> Streams {
+        Streams {
+            next: Arc::default(),
+            stall: LIMIT,
+            resets: Resets::default(),
+            tasks: TaskTracker::new(),
+            abort: CancellationToken::new(),
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_stalls_when_one_piece_waits_for_too_long() {
@@ -115,7 +161,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_a_stalled_stream_holds_is_freed() {
-        let streams = Streams::new(LIMIT);
+        let streams = streams();
         let reading = streams.begin();
         let (held, freed) = tokio::sync::oneshot::channel::<()>();
         streams.execute(async move {
@@ -126,5 +172,22 @@ mod tests {
         let start = Instant::now();
         assert!(freed.await.is_err());
         assert_eq!(start.elapsed(), LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stops_the_server_waits_for_its_streams_or_ends_them() {
+        let streams = streams();
+        streams.begin();
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        streams.execute(async move { assert!(ended.await.is_ok()) });
+        streams.tasks.close();
+        let soon = |wait| tokio::time::timeout(LIMIT, wait);
+        assert!(soon(streams.tasks.wait()).await.is_err(), "one runs");
+        end.send(()).unwrap();
+        assert!(soon(streams.tasks.wait()).await.is_ok());
+        streams.execute(std::future::pending());
+        assert!(soon(streams.tasks.wait()).await.is_err());
+        streams.abort.cancel();
+        assert!(soon(streams.tasks.wait()).await.is_ok());
     }
 }

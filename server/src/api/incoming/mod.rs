@@ -34,7 +34,7 @@ pub(crate) enum Kind {
 pub(super) struct Size {
     /// Rows that a check of it is worth.
     pub(super) work: u64,
-    /// Estimated rows of its program.
+    /// Estimated rows of its program, at most [`Program::MAX_ROWS`].
     pub(super) rows: u64,
     /// Bytes of memory that decoding takes, beside the message.
     pub(super) bytes: u64,
@@ -66,7 +66,8 @@ impl Kind {
         let max = u64::from(max_samples).max(Program::MAX_ROWS as u64) + 1;
         let measured =
             measure(self.shape(), message, max).map_err(|refusal| self.refused(refusal))?;
-        let rows = self.rows(message, &measured)?;
+        // With more, the request is refused before any are made.
+        let rows = self.rows(message, &measured)?.min(Program::MAX_ROWS as u64);
         let elements = measured.total() / ELEMENTS_PER_ROW;
         let work = rows + elements + message.len() as u64 / BYTES_PER_ROW;
         Ok(Size { work, rows, bytes: measured.bytes })
@@ -236,11 +237,11 @@ impl Outline {
         let restarts = sampler.filter(|sampler| sampler.kind == RESTART).map_or(0, |sampler| {
             let restart = sampler.restart;
             let or = |number: u32, default| u64::from(if number == 0 { default } else { number });
-            2 * or(restart.steps, 4) * or(restart.repeats, 2)
+            or(restart.steps, 4).saturating_mul(or(restart.repeats, 2)).saturating_mul(2)
         });
         let inpaint = self.inpaint.as_ref().and_then(|inpaint| inpaint.replace_x_t);
         let resampling = inpaint.map_or(1, |repaint| u64::from(repaint.resampling.max(1)));
-        (2 * steps).saturating_mul(resampling).saturating_add(restarts)
+        steps.saturating_mul(2).saturating_mul(resampling).saturating_add(restarts)
     }
 }
 

@@ -70,6 +70,31 @@ fn the_last_of_several_samplers_counts_and_rows_before_it_are_no_less() {
 }
 
 #[test]
+fn no_number_makes_a_request_larger_than_the_longest_program_or_wraps() {
+    let longest = Program::MAX_ROWS as u64;
+    let most = u32::MAX;
+    let sampler = sampler(sampler::Kind::Restart(v1::Restart {
+        steps: most,
+        repeats: most,
+        ..Default::default()
+    }));
+    let method =
+        Some(v1::inpaint::Method::ReplaceXT(v1::ReplaceXt { resampling: most, jump_length: 1 }));
+    let inpaint = Some(v1::Inpaint { method, ..Default::default() });
+    let grid = v1::Grid::DdpmTorchLinear.into();
+    let steps = GenerateRequest { num_steps: Some(most), grid, ..Default::default() };
+    for request in [
+        steps.clone(),
+        GenerateRequest { sampler, ..Default::default() },
+        GenerateRequest { inpaint, ..steps },
+    ] {
+        let size = size(&request);
+        assert_eq!(size.rows, longest);
+        assert!((longest..longest + 10).contains(&size.work), "{size:?}");
+    }
+}
+
+#[test]
 fn a_request_to_compile_is_as_large_as_the_request_in_it() {
     let request = GenerateRequest { sampler: program(50), ..Default::default() };
     let message = v1::CompileRequest { request: Some(request) }.encode_to_vec();

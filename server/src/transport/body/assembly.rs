@@ -112,7 +112,7 @@ where
 impl Bounds {
     /// Returns when the wait for the next piece ends, and what is wrong then.
     fn end(&self, began: Instant, last_byte: Instant) -> (Instant, Error) {
-        let BodyTimes { whole, pause } = self.times;
+        let BodyTimes { whole, pause, .. } = self.times;
         let (end, what, limit) = match began + whole <= last_byte + pause {
             true => (began + whole, "the whole of it", whole),
             false => (last_byte + pause, "its next byte", pause),

@@ -2,8 +2,8 @@
 //!
 //! Every method but reflection takes one message. It is collected here, within bounds on bytes,
 //! time and memory, and decompressed within the same bounds; what the service gets is one whole,
-//! uncompressed message, and the [room](MessageRoom) that it takes. What is no gRPC call gets a
-//! plain HTTP answer.
+//! uncompressed message, and the [room](MessageRoom) that it takes. Streams of reflection are
+//! bounded in bytes and time. What is no gRPC call gets a plain HTTP answer.
 
 use std::net::Ipv4Addr;
 use std::pin::Pin;
@@ -19,12 +19,12 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
-use tracing::{error, info};
+use tracing::error;
 
 use crate::admission::{Admission, Room};
 use crate::api::Checks;
 use crate::deadline::Deadline;
-use crate::error::{Error, shorten};
+use crate::error::Error;
 use crate::principal::Principal;
 
 mod assembly;
@@ -35,6 +35,9 @@ use inflate::Encoding;
 
 mod rooms;
 use rooms::{Rooms, Share};
+
+mod timed;
+use timed::Timed;
 
 /// The service whose messages may be large.
 const SAMPLING: &str = "/ddpm.v1.SamplingService/";
@@ -63,11 +66,20 @@ pub(crate) struct BodyTimes {
     pub(crate) whole: Duration,
     /// Without a byte.
     pub(crate) pause: Duration,
+    /// All messages of a reflection stream.
+    pub(crate) stream: Duration,
+    /// Without a byte of a reflection stream: a person may be at the other end.
+    pub(crate) stream_pause: Duration,
 }
 
 impl Default for BodyTimes {
     fn default() -> Self {
-        Self { whole: Duration::from_secs(30), pause: Duration::from_secs(10) }
+        Self {
+            whole: Duration::from_secs(30),
+            pause: Duration::from_secs(10),
+            stream: Duration::from_secs(600),
+            stream_pause: Duration::from_secs(60),
+        }
     }
 }
 
@@ -166,18 +178,14 @@ impl Shared {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        if is_grpc(request.uri().path()) {
-            check_http(&request)?;
-        }
+        check_http(&request)?;
         if request.uri().path().starts_with(REFLECTION) {
-            return Ok(request.map(|body| Body::new(Limited::new(body, SMALL_MESSAGE))));
+            let body = |body| Body::new(Limited::new(Timed::new(body, self.times), SMALL_MESSAGE));
+            return Ok(request.map(body));
         }
         let principal = principal(&request);
-        let path = request.uri().path().to_owned();
-        self.collect(request, &principal).await.map_err(|error| {
-            info!(%principal, path = shorten(&path), reason = %error, "refused");
-            Box::new(refusal(error))
-        })
+        let collected = self.collect(request, &principal).await;
+        collected.map_err(|error| Box::new(refusal(error)))
     }
 
     async fn collect<B>(
@@ -242,8 +250,14 @@ fn is_grpc(path: &str) -> bool {
         && parts.next().is_none()
 }
 
-/// Refuses what is no gRPC call with an answer that a browser shows.
+/// Refuses what is no gRPC call with an answer that a browser shows, and that no load balancer
+/// takes for health.
 fn check_http<B>(request: &Request<B>) -> Result<(), Box<Response<Body>>> {
+    if !is_grpc(request.uri().path()) {
+        let text = "this is a gRPC server: its methods are at /package.Service/Method, and its \
+                    health at /grpc.health.v1.Health/Check\n";
+        return Err(Box::new(plain(StatusCode::NOT_FOUND, text)));
+    }
     if request.method() != Method::POST {
         let text = "this is a gRPC method: call it with a gRPC client, such as `ddpm` or grpcurl\n";
         let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, text);

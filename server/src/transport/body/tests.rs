@@ -223,6 +223,11 @@ async fn what_is_no_grpc_call_gets_a_plain_answer() {
     }
     let request = Request::builder().method("POST").uri(GENERATE).body(Full::default()).unwrap();
     assert_eq!(answer(request).await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    for path in ["/", "/healthz", "/a/b/c"] {
+        let get = answer(Request::builder().uri(path).body(Full::default()).unwrap()).await;
+        let post = answer(call(path).body(Full::from(message(0, b""))).unwrap()).await;
+        assert_eq!([get.status(), post.status()], [StatusCode::NOT_FOUND; 2], "{path}");
+    }
     assert!(is_grpc("/a/b"));
     assert!(["", "/", "/a", "/a/", "//b", "/a/b/c", "a/b"].iter().all(|path| !is_grpc(path)));
 }
@@ -260,7 +265,8 @@ async fn dribble(pause: Duration, bytes: usize) -> (Response<Body>, Duration) {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_pauses_too_long_is_refused() {
     let (response, took) = dribble(Duration::from_millis(10_100), 0).await;
-    refused(&response, Code::DeadlineExceeded, "BODY_TIMEOUT");
+    let status = refused(&response, Code::Unavailable, "BODY_TIMEOUT");
+    assert!(status.get_details_retry_info().is_some());
     assert_eq!(took.as_secs(), 10);
     let (response, _) = dribble(Duration::from_millis(5900), 0).await;
     assert_eq!(content(response).await.len(), PREFIX);
@@ -269,7 +275,7 @@ async fn a_body_that_pauses_too_long_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_takes_too_long_as_a_whole_is_refused() {
     let (response, took) = dribble(Duration::from_millis(2900), 20).await;
-    refused(&response, Code::DeadlineExceeded, "BODY_TIMEOUT");
+    refused(&response, Code::Unavailable, "BODY_TIMEOUT");
     assert_eq!(took.as_secs(), 30);
     let (response, took) = dribble(Duration::from_millis(2900), 5).await;
     assert_eq!(content(response).await.len(), PREFIX + 5);

@@ -1,8 +1,9 @@
 //! Who is connected, and who may be. Pure; time is an input.
 //!
 //! A connection that finds the server, or its peer, at a bound takes the place of the one that
-//! has been idle for longest, those that never spoke first: that keeps health checks alive while
-//! somebody opens connections and leaves them. A peer at its own bound can only displace itself.
+//! has been idle for longest: first those that never spoke, last those that only watch health.
+//! That keeps health checks alive while somebody opens connections and leaves them. A peer at its
+//! own bound can only displace itself.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::bounds::Bounds;
 use super::tokens::{PeerTokens, TokenBucket};
 use crate::principal::Principal;
+
+mod streams;
+use streams::StreamCounts;
+pub(super) use streams::{Stream, StreamKind, TooManyStreams};
 
 /// Connections that were asked to leave and have not yet: so many more than the bound are open
 /// for a moment.
@@ -38,7 +43,7 @@ pub(super) struct ConnectionTable {
     peers: HashMap<Principal, Peer>,
     idle: Idle,
     leaving: usize,
-    streams: usize,
+    streams: StreamCounts,
 }
 
 #[derive(Debug)]
@@ -46,8 +51,10 @@ struct Connection {
     /// `None` for a trusted proxy, which the bounds of a peer spare.
     peer: Option<Principal>,
     greeted: bool,
+    /// Open streams, with the watches among them.
     streams: usize,
-    /// Since when it has had no stream.
+    watches: usize,
+    /// Since when it has had no stream, or only watches.
     idle_since: Option<Instant>,
     /// Tells the connection to make room.
     leave: CancellationToken,
@@ -57,17 +64,18 @@ struct Connection {
 struct Peer {
     connections: usize,
     leaving: usize,
-    streams: usize,
     idle: Idle,
     frames: FrameTokens,
 }
 
-/// Connections without a stream, the longest idle first.
+/// Connections without a stream other than watches, the longest idle first; those of a kind
+/// before the next kind.
 #[derive(Debug, Default)]
 struct Idle {
     /// Those that have not sent a preface and SETTINGS.
     silent: BTreeSet<(Instant, ConnectionId)>,
     greeted: BTreeSet<(Instant, ConnectionId)>,
+    watching: BTreeSet<(Instant, ConnectionId)>,
 }
 
 /// The place of a new connection.
@@ -89,16 +97,14 @@ pub(super) enum NoPlace {
     Server,
 }
 
-/// There are as many streams as the peer, or all of them, may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooManyStreams {
-    pub(super) what: &'static str,
-    pub(super) limit: usize,
-}
-
 impl Idle {
-    fn set(&mut self, greeted: bool) -> &mut BTreeSet<(Instant, ConnectionId)> {
-        if greeted { &mut self.greeted } else { &mut self.silent }
+    /// The connections of a kind like this.
+    fn set(&mut self, greeted: bool, watches: bool) -> &mut BTreeSet<(Instant, ConnectionId)> {
+        match (watches, greeted) {
+            (true, _) => &mut self.watching,
+            (false, true) => &mut self.greeted,
+            (false, false) => &mut self.silent,
+        }
     }
 
     /// Returns the connection that has been idle for longest, and since `before` at least.
@@ -106,20 +112,21 @@ impl Idle {
         let settled = |set: &BTreeSet<(Instant, ConnectionId)>| {
             set.first().copied().filter(|(since, _)| before.is_some_and(|before| *since <= before))
         };
-        settled(&self.silent).or_else(|| settled(&self.greeted)).map(|(_, id)| id)
+        let sets = [&self.silent, &self.greeted, &self.watching];
+        sets.into_iter().find_map(settled).map(|(_, id)| id)
     }
 }
 
 impl ConnectionTable {
     pub(super) fn new(bounds: Bounds) -> Self {
         Self {
+            streams: StreamCounts::new(&bounds),
             bounds,
             next: 0,
             open: HashMap::new(),
             peers: HashMap::new(),
             idle: Idle::default(),
             leaving: 0,
-            streams: 0,
         }
     }
 
@@ -165,6 +172,7 @@ impl ConnectionTable {
             peer: peer.cloned(),
             greeted: false,
             streams: 0,
+            watches: 0,
             idle_since: None,
             leave: leave.clone(),
         };
@@ -193,7 +201,8 @@ impl ConnectionTable {
 
     /// Notes that a connection has sent its preface and SETTINGS.
     pub(super) fn greeted(&mut self, id: ConnectionId) {
-        let since = self.idle_since(id);
+        let Some(connection) = self.open.get_mut(&id) else { return };
+        let since = connection.idle_since;
         self.set_idle(id, None);
         if let Some(connection) = self.open.get_mut(&id) {
             connection.greeted = true;
@@ -203,7 +212,18 @@ impl ConnectionTable {
 
     /// Returns since when a connection has had no stream; `None` while it has one.
     pub(super) fn idle_since(&self, id: ConnectionId) -> Option<Instant> {
-        self.open.get(&id).and_then(|connection| connection.idle_since)
+        let connection = self.open.get(&id).filter(|connection| connection.streams == 0);
+        connection.and_then(|connection| connection.idle_since)
+    }
+
+    /// Returns whether every open stream of a connection is a watch.
+    pub(super) fn only_watches(&self, id: ConnectionId) -> bool {
+        self.open.get(&id).is_none_or(|connection| connection.streams == connection.watches)
+    }
+
+    /// Returns the number of open streams that are no watches.
+    pub(super) fn calls(&self) -> usize {
+        self.streams.calls()
     }
 
     /// Returns the number of a connection's open streams.
@@ -215,67 +235,68 @@ impl ConnectionTable {
     ///
     /// # Errors
     ///
-    /// If its peer, or all of them, have as many streams as they may.
-    pub(super) fn open_stream(&mut self, id: ConnectionId) -> Result<(), TooManyStreams> {
-        let Self { bounds, open, peers, streams, .. } = self;
-        let Some(connection) = open.get_mut(&id) else { return Ok(()) };
-        let peer = connection.peer.as_ref().and_then(|peer| peers.get_mut(peer));
-        if peer.as_ref().is_some_and(|peer| peer.streams >= bounds.peer_streams) {
-            let what = "too many calls from this address are open";
-            return Err(TooManyStreams { what, limit: bounds.peer_streams });
-        }
-        if *streams >= bounds.streams {
-            let what = "too many calls are open";
-            return Err(TooManyStreams { what, limit: bounds.streams });
-        }
-        *streams += 1;
-        connection.streams += 1;
-        if let Some(peer) = peer {
-            peer.streams += 1;
-        }
-        self.set_idle(id, None);
+    /// If its principal, or all of them, have as many streams as they may.
+    pub(super) fn open_stream(
+        &mut self,
+        id: ConnectionId,
+        stream: &Stream,
+        now: Instant,
+    ) -> Result<(), TooManyStreams> {
+        self.streams.open(stream)?;
+        self.count_stream(id, now, |connection| {
+            connection.streams += 1;
+            connection.watches += usize::from(stream.kind == StreamKind::Watch);
+        });
         Ok(())
     }
 
-    /// Counts a stream of [`Self::open_stream`] out.
-    pub(super) fn end_stream(&mut self, id: ConnectionId, now: Instant) {
+    /// Counts a stream of [`Self::open_stream`] out, even if its connection is closed by now.
+    pub(super) fn end_stream(&mut self, id: ConnectionId, stream: &Stream, now: Instant) {
+        self.streams.end(stream);
+        self.count_stream(id, now, |connection| {
+            connection.streams -= 1;
+            connection.watches -= usize::from(stream.kind == StreamKind::Watch);
+        });
+    }
+
+    /// Changes the number of a connection's streams.
+    fn count_stream(&mut self, id: ConnectionId, now: Instant, count: impl Fn(&mut Connection)) {
+        let Some(connection) = self.open.get(&id) else { return };
+        let (before, watches) = (connection.idle_since, connection.watches > 0);
+        self.set_idle(id, None);
         let Some(connection) = self.open.get_mut(&id) else { return };
-        self.streams -= 1;
-        connection.streams -= 1;
-        let (idle, leaves) = (connection.streams == 0, connection.leave.is_cancelled());
-        if let Some(peer) = connection.peer.as_ref().and_then(|peer| self.peers.get_mut(peer)) {
-            peer.streams -= 1;
-        }
-        if idle && !leaves {
-            self.set_idle(id, Some(now));
+        count(connection);
+        let stays = !connection.leave.is_cancelled();
+        if stays && connection.streams == connection.watches {
+            // Watches that come or go make it no busier than it was.
+            let since = before.filter(|_| watches && connection.watches > 0);
+            self.set_idle(id, Some(since.unwrap_or(now)));
         }
     }
 
-    /// Forgets a connection that is closed, with the streams that it still has.
+    /// Forgets a connection that is closed; what its streams still hold counts until they end.
     pub(super) fn closed(&mut self, id: ConnectionId, now: Instant) {
         self.set_idle(id, None);
         let Some(connection) = self.open.remove(&id) else { return };
         let leaving = usize::from(connection.leave.is_cancelled());
         self.leaving -= leaving;
-        self.streams -= connection.streams;
         let Some(name) = connection.peer else { return };
         let Some(peer) = self.peers.get_mut(&name) else { return };
         peer.set_connections(peer.connections - 1);
         peer.leaving -= leaving;
-        peer.streams -= connection.streams;
         if peer.is_forgettable(now) {
             self.peers.remove(&name);
         }
     }
 
-    /// Notes since when a connection has had no stream.
+    /// Notes since when a connection has had no stream, or only watches.
     fn set_idle(&mut self, id: ConnectionId, since: Option<Instant>) {
         let Self { open, peers, idle, .. } = self;
         let Some(connection) = open.get_mut(&id) else { return };
         let before = std::mem::replace(&mut connection.idle_since, since);
         let of_peer = connection.peer.as_ref().and_then(|peer| peers.get_mut(peer));
         for idle in [Some(idle), of_peer.map(|peer| &mut peer.idle)].into_iter().flatten() {
-            let set = idle.set(connection.greeted);
+            let set = idle.set(connection.greeted, connection.watches > 0);
             if let Some(before) = before {
                 set.remove(&(before, id));
             }
@@ -298,7 +319,6 @@ impl Peer {
         Self {
             connections: 0,
             leaving: 0,
-            streams: 0,
             idle: Idle::default(),
             frames: Arc::new(Mutex::new(PeerTokens::new(TokenBucket::new(
                 frames_per_second,

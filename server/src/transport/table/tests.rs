@@ -11,7 +11,8 @@ fn table(connections: usize, peer_connections: usize) -> ConnectionTable {
         connections,
         peer_connections,
         streams: 5,
-        peer_streams: 3,
+        reserved_streams: 0,
+        principal_streams: 3,
         settled: Duration::from_secs(1),
         ..Bounds::default()
     };
@@ -20,6 +21,14 @@ fn table(connections: usize, peer_connections: usize) -> ConnectionTable {
 
 fn peer(number: u8) -> Principal {
     Principal::of_address([127, 0, 0, number].into())
+}
+
+fn stream(number: u8, kind: StreamKind) -> Stream {
+    Stream { principal: peer(number), kind }
+}
+
+fn call(number: u8) -> Stream {
+    stream(number, StreamKind::Long)
 }
 
 fn later(start: Instant, seconds: f64) -> Instant {
@@ -32,7 +41,7 @@ fn a_peer_at_its_bound_gets_no_further_connection_while_its_own_are_in_use() {
     let one = peer(1);
     for _ in 0..2 {
         let place = table.admit(Some(&one), start).unwrap();
-        table.open_stream(place.id).unwrap();
+        table.open_stream(place.id, &call(1), start).unwrap();
     }
     assert_eq!(table.admit(Some(&one), later(start, 60.0)).unwrap_err(), NoPlace::Peer);
     assert!(table.admit(Some(&peer(2)), later(start, 60.0)).is_ok());
@@ -62,7 +71,7 @@ fn a_full_server_displaces_who_never_spoke_and_then_who_has_been_idle_for_longes
         .collect();
     // The first is in use, the second and the third have spoken, the last is silent.
     table.greeted(places[0].id);
-    table.open_stream(places[0].id).unwrap();
+    table.open_stream(places[0].id, &call(0), start).unwrap();
     table.greeted(places[1].id);
     table.greeted(places[2].id);
     let displaced = |table: &mut ConnectionTable| {
@@ -76,7 +85,7 @@ fn a_full_server_displaces_who_never_spoke_and_then_who_has_been_idle_for_longes
     assert_eq!(displaced(&mut table), Ok(vec![places[1].id, places[2].id, places[3].id]));
     // What is left is in use or has just come.
     assert_eq!(displaced(&mut table), Err(NoPlace::Server));
-    table.end_stream(places[0].id, later(start, 9.0));
+    table.end_stream(places[0].id, &call(0), later(start, 9.0));
     assert!(displaced(&mut table).is_ok());
 }
 
@@ -96,22 +105,42 @@ fn only_so_many_connections_leave_at_a_time() {
 }
 
 #[test]
-fn streams_are_bounded_by_peer_and_in_all_and_given_back() {
-    let (start, mut table) = (Instant::now(), table(10, 10));
-    let ids: Vec<ConnectionId> =
-        [1, 1, 2].map(|number| table.admit(Some(&peer(number)), start).unwrap().id).into();
-    for id in [ids[0], ids[0], ids[1]] {
-        table.open_stream(id).unwrap();
+fn a_connection_that_only_watches_makes_room_after_those_that_do_nothing() {
+    let (start, mut table) = (Instant::now(), table(3, 3));
+    let places = [1, 2, 3].map(|number| table.admit(Some(&peer(number)), start).unwrap());
+    for (at, kind) in [(0, StreamKind::Watch), (1, StreamKind::Watch), (1, StreamKind::Short)] {
+        table.greeted(places[at].id);
+        let stream = stream(at as u8 + 1, kind);
+        table.open_stream(places[at].id, &stream, later(start, 1.0)).unwrap();
     }
-    assert_eq!(table.open_stream(ids[1]).unwrap_err().limit, 3);
-    table.open_stream(ids[2]).unwrap();
-    table.open_stream(ids[2]).unwrap();
-    assert_eq!(table.open_stream(ids[2]).unwrap_err().limit, 5);
-    table.end_stream(ids[1], start);
-    table.open_stream(ids[2]).unwrap();
-    // A connection takes its streams with it.
-    table.closed(ids[0], start);
-    table.open_stream(ids[1]).unwrap();
+    assert!(table.only_watches(places[0].id) && !table.only_watches(places[1].id));
+    assert_eq!(table.idle_since(places[0].id), None, "a watch keeps it while there is room");
+    assert_eq!(table.make_room(later(start, 1.5)), Some(places[2].id));
+    assert_eq!(table.make_room(later(start, 1.9)), None, "it began to watch just now");
+    // A second watch makes it no busier.
+    let watch = stream(1, StreamKind::Watch);
+    table.open_stream(places[0].id, &watch, later(start, 1.95)).unwrap();
+    table.end_stream(places[0].id, &watch, later(start, 1.99));
+    assert_eq!(table.make_room(later(start, 2.0)), Some(places[0].id));
+    assert_eq!(table.make_room(later(start, 9.0)), None);
+    table.end_stream(places[1].id, &stream(2, StreamKind::Short), later(start, 9.0));
+    assert_eq!(table.make_room(later(start, 10.0)), Some(places[1].id));
+}
+
+#[test]
+fn streams_are_counted_by_principal_whatever_their_connections_are() {
+    let (start, mut table) = (Instant::now(), table(10, 10));
+    let proxy = [(); 3].map(|()| table.admit(None, start).unwrap().id);
+    for id in [proxy[0], proxy[0], proxy[1]] {
+        table.open_stream(id, &call(1), start).unwrap();
+    }
+    assert_eq!(table.open_stream(proxy[2], &call(1), start).unwrap_err().limit, 3);
+    table.open_stream(proxy[2], &call(2), start).unwrap();
+    // What a connection's streams hold counts until they end.
+    table.closed(proxy[0], start);
+    assert!(table.open_stream(proxy[2], &call(1), start).is_err());
+    table.end_stream(proxy[0], &call(1), start);
+    table.open_stream(proxy[2], &call(1), start).unwrap();
 }
 
 #[test]
@@ -157,7 +186,7 @@ proptest! {
         steps in prop::collection::vec((0u8..5, 0usize..20, 0u64..3), 1..200),
     ) {
         let (mut now, mut table) = (Instant::now(), table(6, 3));
-        let mut places: Vec<(Place, u8, usize)> = Vec::new();
+        let mut places: Vec<(Place, u8, Vec<Stream>)> = Vec::new();
         for (action, which, seconds) in steps {
             now += Duration::from_secs(seconds);
             let at = which % places.len().max(1);
@@ -167,19 +196,27 @@ proptest! {
                     // Peer 0 is a trusted proxy.
                     let name = (number > 0).then(|| peer(number));
                     if let Ok(place) = table.admit(name.as_ref(), now) {
-                        places.push((place, number, 0));
+                        places.push((place, number, Vec::new()));
                     }
                 }
-                (2, Some((place, _, streams))) => {
-                    *streams += usize::from(table.open_stream(place.id).is_ok());
+                (2, Some((place, number, streams))) => {
+                    let kinds = [StreamKind::Watch, StreamKind::Short, StreamKind::Long];
+                    let stream = stream(*number, kinds[which % 3]);
+                    if table.open_stream(place.id, &stream, now).is_ok() {
+                        streams.push(stream);
+                    }
                 }
-                (3, Some((place, _, streams))) if *streams > 0 => {
-                    table.end_stream(place.id, now);
-                    *streams -= 1;
+                (3, Some((place, _, streams))) => {
+                    if let Some(stream) = streams.pop() {
+                        table.end_stream(place.id, &stream, now);
+                    }
                 }
                 (4, Some(_)) => {
-                    let (place, _, _) = places.swap_remove(at);
+                    let (place, _, streams) = places.swap_remove(at);
                     table.closed(place.id, now);
+                    for stream in &streams {
+                        table.end_stream(place.id, stream, now);
+                    }
                 }
                 _ => {}
             }
@@ -192,15 +229,22 @@ proptest! {
             prop_assert!(staying(None) <= 6);
             prop_assert!((1..4).all(|number| staying(Some(number)) <= 3));
             prop_assert_eq!(table.connections(), places.len());
-            let streams: usize = places.iter().map(|(_, _, streams)| streams).sum();
-            prop_assert_eq!(table.streams, streams);
-            prop_assert!(streams <= 5);
+            let streams: Vec<&Stream> = places.iter().flat_map(|(_, _, open)| open).collect();
+            let calls = streams.iter().filter(|stream| stream.kind != StreamKind::Watch);
+            prop_assert_eq!(table.calls(), calls.count());
+            prop_assert!(streams.len() <= 5);
+            let of = |number| streams.iter().filter(move |open| open.principal == peer(number));
+            prop_assert!((0..4).all(|number| of(number).count() <= 3));
         }
-        for (place, _, _) in places {
+        for (place, _, streams) in places {
+            for stream in &streams {
+                table.end_stream(place.id, stream, now);
+            }
             table.closed(place.id, now);
         }
-        prop_assert_eq!((table.connections(), table.streams, table.leaving), (0, 0, 0));
+        prop_assert_eq!((table.connections(), table.calls(), table.leaving), (0, 0, 0));
         prop_assert!(table.idle.silent.is_empty() && table.idle.greeted.is_empty());
+        prop_assert!(table.idle.watching.is_empty());
         prop_assert!(table.peers.is_empty());
     }
 }

@@ -183,7 +183,7 @@ async fn an_idle_connection_is_told_to_go_away_and_a_watch_keeps_it() {
 
 #[tokio::test]
 async fn calls_beyond_the_bound_are_refused_until_others_end() {
-    let server = Server::start(Bounds { streams: 2, ..bounds() }).await;
+    let server = Server::start(Bounds { streams: 2, reserved_streams: 0, ..bounds() }).await;
     let mut client = server.client().await;
     let watch = client.watch(everything()).await.unwrap();
     let _other = client.watch(everything()).await.unwrap();
@@ -192,6 +192,82 @@ async fn calls_beyond_the_bound_are_refused_until_others_end() {
     assert!(refused.message().contains("too many calls are open (2)"), "{refused}");
     drop(watch);
     soon(async { while !serves(&mut client).await {} }).await;
+}
+
+#[tokio::test]
+async fn health_is_answered_while_watches_take_all_they_may() {
+    let few = Bounds { streams: 6, reserved_streams: 4, principal_watches: 2, ..bounds() };
+    let server = Server::start(few).await;
+    let mut client = server.client().await;
+    let _watches =
+        [client.watch(everything()).await.unwrap(), client.watch(everything()).await.unwrap()];
+    let refused = client.watch(everything()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(refused.message().contains("health watches of this client are open (2)"), "{refused}");
+    assert!(serves(&mut client).await);
+}
+
+#[tokio::test]
+async fn connections_that_only_watch_make_room_for_others() {
+    let settled = Duration::from_millis(50);
+    let server = Server::start(Bounds { connections: 3, settled, ..bounds() }).await;
+    let mut watching = Vec::new();
+    for _ in 0..3 {
+        let mut client = server.client().await;
+        let watch = client.watch(everything()).await.unwrap();
+        watching.push((client, watch));
+    }
+    sleep(Duration::from_millis(100)).await;
+    let mut new = soon(server.client()).await;
+    assert!(soon(serves(&mut new)).await);
+    soon(server.settle(3)).await;
+}
+
+#[tokio::test]
+async fn a_displaced_connection_is_closed_whatever_it_calls() {
+    let settled = Duration::from_millis(50);
+    let server = Server::start(Bounds { connections: 1, settled, ..bounds() }).await;
+    for path in ["/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/Check"] {
+        let mut peer = server.peer().await;
+        sleep(Duration::from_millis(100)).await;
+        let _new = server.connect().await;
+        assert!(soon(peer.frame_of_kind(7)).await.is_some(), "GOAWAY");
+        // It does not obey. Without its message the call goes on.
+        peer.begin_call(1, path, &[]).await;
+        soon(peer.closed()).await;
+        soon(server.settle(1)).await;
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_an_answer_that_is_not_read_resets_its_stream() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Less than a piece: hyper hands it on, and then the end, at the first byte of window.
+    let service = tower::service_fn(|_: Request<Incoming>| async {
+        let body = http_body_util::Full::new(bytes::Bytes::from(vec![7; 8000]));
+        let trailers = async { Some(Ok(http::HeaderMap::new())) };
+        let body = http_body_util::BodyExt::with_trailers(body, trailers);
+        Ok(Response::new(tonic::body::Body::new(body)))
+    });
+    let memory = memory();
+    let bounds = Bounds { stall: Duration::from_millis(300), ..bounds() };
+    let transport = Transport::start(listener, service, bounds, None, memory.clone());
+    let connection = TcpStream::connect(address).await.unwrap();
+    // A window of one byte for every stream.
+    let mut peer = Peer::greet_with(connection, &[0, 4, 0, 0, 0, 1]).await;
+    peer.call(1, "/a/b").await;
+    assert!(soon(peer.frame_of_kind(0)).await.is_some(), "DATA of one byte");
+    assert_eq!(memory.held().readers, 8000);
+    assert_eq!(transport.shared.table().streams(0), 1);
+    assert!(soon(peer.frame_of_kind(3)).await.is_some(), "RST_STREAM");
+    soon(async {
+        while memory.held().readers > 0 || transport.shared.table().streams(0) > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

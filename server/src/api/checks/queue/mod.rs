@@ -49,7 +49,8 @@ pub(crate) struct CheckQueue {
     checks: BTreeMap<Ticket, Check>,
     waiting: usize,
     next: Ticket,
-    /// The virtual time of the check that was started last; it never goes back.
+    /// The largest virtual time, without estimates, of a principal whose check was started; it
+    /// never goes back.
     clock: f64,
     seconds_per_row: f64,
 }
@@ -60,8 +61,10 @@ type Place = (u64, Ticket);
 /// The checks of a principal.
 #[derive(Debug, Default)]
 struct Line {
-    /// Virtual time, in seconds.
+    /// Virtual time: what its checks took, in seconds.
     time: f64,
+    /// What the checks that run should take, in seconds.
+    charged: f64,
     /// When its last check ended, in seconds.
     idle_since: f64,
     running: usize,
@@ -167,16 +170,18 @@ impl CheckQueue {
             false => !line.small.is_empty(),
         };
         let waiting = self.principals.iter().filter(|(_, line)| startable(line));
-        let (principal, _) = waiting.min_by(|(_, a), (_, b)| a.time.total_cmp(&b.time))?;
+        let (principal, _) = waiting.min_by(|(_, a), (_, b)| a.due().total_cmp(&b.due()))?;
         let principal = principal.clone();
         let line = self.principals.get_mut(&principal)?;
         let place = if any_size { line.first()? } else { *line.small.first()? };
         let check = self.checks.get_mut(&place.1)?;
         line.side(check.rows).remove(&place);
+        // An estimate is given back, the clock is not: else who asks for much, and is refused,
+        // would set everybody else behind itself.
         self.clock = self.clock.max(line.time);
         check.runs = true;
         check.charged = check.rows as f64 * self.seconds_per_row;
-        line.time += check.charged;
+        line.charged += check.charged;
         line.running += 1;
         self.waiting -= 1;
         match any_size {
@@ -213,8 +218,10 @@ impl CheckQueue {
             false => self.running -= 1,
         }
         if let Some(line) = self.principals.get_mut(&check.principal) {
-            line.time += seconds - check.charged;
+            line.time += seconds;
             line.running -= 1;
+            // Sums of fractions leave a rest.
+            line.charged = if line.running > 0 { line.charged - check.charged } else { 0.0 };
             line.idle_since = now;
         }
         if check.rows > 0 {
@@ -260,6 +267,11 @@ impl Line {
 
     fn is_idle(&self) -> bool {
         self.waiting() == 0 && self.running == 0
+    }
+
+    /// Its virtual time when the checks that run are over, as far as one can tell.
+    fn due(&self) -> f64 {
+        self.time + self.charged
     }
 
     /// The time by which it is ahead of the others, less the time since.

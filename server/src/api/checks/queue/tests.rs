@@ -66,6 +66,27 @@ fn what_a_check_took_counts_and_not_what_was_estimated() {
 }
 
 #[test]
+fn an_estimate_that_is_far_too_high_buys_no_precedence() {
+    let mut queue = CheckQueue::new(2);
+    let own = [push(&mut queue, 0.0, 1, u64::MAX), push(&mut queue, 0.0, 1, u64::MAX)];
+    for ticket in own {
+        assert_eq!(queue.start(), Some(ticket));
+    }
+    // Its line is never idle.
+    let next = push(&mut queue, 0.002, 1, 5000);
+    for ticket in own {
+        queue.finish(0.002, ticket, 0.001);
+    }
+    assert_eq!(queue.start(), Some(next));
+    push(&mut queue, 0.002, 1, 5000);
+    queue.finish(0.003, next, 0.001);
+    let running = push(&mut queue, 0.003, 3, 5000);
+    assert_eq!(queue.start(), Some(running));
+    let other = push(&mut queue, 0.003, 2, 5000);
+    assert_eq!(queue.start(), Some(other), "it took nothing, the first took 3 ms");
+}
+
+#[test]
 fn within_a_principal_the_smallest_goes_first_until_a_larger_one_has_waited() {
     let mut queue = CheckQueue::new(1);
     let running = push(&mut queue, 0.0, 1, 1);
