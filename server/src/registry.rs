@@ -185,6 +185,7 @@ fn load_model(
     let LoadOptions { runtime, device, fingerprint, sizes, cache_dir } = options;
     let mut denoiser = Denoiser::open(runtime, device, package)?;
     let golden = denoiser.check_golden(package)?;
+    let graph = format!("{}, lanes: {}", Denoiser::GRAPH, denoiser.lanes());
     let manifest = package.manifest().clone();
     let digest = package.digest().to_string();
     let padding = if device.provider() == "cuda" { Padding::PowerOfTwo } else { Padding::None };
@@ -199,7 +200,7 @@ fn load_model(
     let key = Key {
         fingerprint: (*fingerprint).to_owned(),
         package: digest.clone(),
-        graph: Denoiser::GRAPH.to_owned(),
+        graph,
         max_batch: sizes.max,
     };
     let entry = cache_dir.map(|folder| CacheEntry::new(folder, key));

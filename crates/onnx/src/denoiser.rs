@@ -9,8 +9,8 @@ use crate::{Batch, Device, Error, Runtime};
 /// The portable graph of a package on a device. One thread owns it: ONNX Runtime must not run one
 /// session from two threads at once.
 ///
-/// On the CPU it divides the rows of a call among threads where that is faster. The outputs do not
-/// tell: their bits are the same either way, or it is not done.
+/// On the CPU it divides the rows of a call among threads where that is faster, and only if the
+/// outputs of the golden inputs have the same bits either way (those of the embedded models do).
 #[derive(Debug)]
 pub struct Denoiser {
     form: Form,
@@ -25,8 +25,8 @@ impl Denoiser {
     pub const GRAPH: &'static str = "portable";
 
     /// Opens a package's portable graph, without comparing it with the golden outputs; see
-    /// [`Denoiser::check_golden`]. On the CPU it runs for some 150 ms to find out how best to use
-    /// the cores.
+    /// [`Denoiser::check_golden`]. On the CPU it runs the graph for a fraction of a second, to find
+    /// out how best to use the cores.
     ///
     /// # Errors
     ///

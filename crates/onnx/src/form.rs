@@ -1,19 +1,20 @@
 //! How a graph uses the cores: which of two forms is faster is measured, not known.
 //!
 //! * **Shared**: one session, whose operators share the runtime's pool of threads. Best for large
-//!   networks, and for those so small that waking a thread takes longer than they do.
-//! * **Lanes**: each thread takes its rows through the whole network. Best in between.
+//!   networks.
+//! * **Lanes**: each thread takes its rows through the whole network. Best for small ones; where
+//!   rows take less than waking a thread does, one thread takes them all.
 //!
 //! Samples must not depend on a measurement: lanes are used only where both forms give the same
-//! bits.
+//! bits for the golden inputs.
 
-use std::time::Instant;
-
-use ddpm_package::{Golden, Manifest, Package};
+use ddpm_package::Package;
 use tracing::{debug, warn};
 
+use crate::examples::Examples;
 use crate::graph::Graph;
 use crate::lanes::Lanes;
+use crate::timing::{SIZES, Side, compare, grain, is_large};
 use crate::{Batch, Error, Runtime};
 
 /// A graph, ready to use the cores in one of two ways.
@@ -32,25 +33,24 @@ impl Form {
     /// * `bytes`: the ONNX file.
     pub(crate) fn faster(
         runtime: &Runtime,
-        shared: Graph,
+        mut shared: Graph,
         bytes: &[u8],
         package: &Package,
     ) -> Self {
         let Some(count) = Lanes::count(bytes.len(), runtime.threads()) else {
             return Self::Shared(shared);
         };
-        let mut shared = Self::Shared(shared);
         let better =
-            Lanes::open(runtime, bytes, package.manifest(), count).map(Self::Lanes).and_then(
-                |mut lanes| Ok(is_better(&mut lanes, &mut shared, package)?.then_some(lanes)),
-            );
+            Lanes::open(runtime, bytes, package.manifest(), count).and_then(|mut lanes| {
+                Ok(is_better(&mut lanes, &mut shared, package)?.then_some(lanes))
+            });
         match better {
-            Ok(Some(lanes)) => lanes,
-            Ok(None) => shared,
+            Ok(Some(lanes)) => Self::Lanes(lanes),
+            Ok(None) => Self::Shared(shared),
             Err(error) => {
                 let model = &package.manifest().name;
                 warn!(model, %error, "rows are not divided among threads");
-                shared
+                Self::Shared(shared)
             }
         }
     }
@@ -78,122 +78,35 @@ impl Form {
     }
 }
 
-/// Numbers of rows that are compared and timed.
-const SIZES: [usize; 2] = [1, 8];
-/// What the better form may take of the other's time, summed over the sizes.
-const GAIN: f64 = 0.95;
-/// Time for a measurement, in seconds, unless fewer than the least rounds fit into it.
-const TIME: f64 = 0.15;
-/// Fewest rounds that count, so that a busy machine does not decide.
-const MIN_ROUNDS: u32 = 4;
-/// Most rounds that count.
-const MAX_ROUNDS: u32 = 100;
-/// Seconds of a first round from which a network counts as large: its operators use the cores well,
-/// and a measurement would take too long.
-const LARGE: f64 = 0.25;
-
-/// Returns whether lanes have the bits of the shared pool and are faster.
-fn is_better(lanes: &mut Form, shared: &mut Form, package: &Package) -> Result<bool, Error> {
+/// Returns whether lanes have the bits of the shared pool and are faster; sets their grain.
+fn is_better(lanes: &mut Lanes, shared: &mut Graph, package: &Package) -> Result<bool, Error> {
     let model = &package.manifest().name;
     let examples = Examples::new(&package.golden()?, package.manifest());
+    let mut on_shared = |rows| examples.time(rows, |batch, out| shared.evaluate(batch, out));
+    if is_large(|| on_shared(1))? {
+        debug!(model, "rows are not divided among threads: the network is large");
+        return Ok(false);
+    }
     for rows in SIZES {
-        if !same_bits(&examples.outputs(lanes, rows)?, &examples.outputs(shared, rows)?) {
+        let ours = examples.outputs(rows, |batch, out| lanes.evaluate(batch, out))?;
+        let theirs = examples.outputs(rows, |batch, out| shared.evaluate(batch, out))?;
+        if !same_bits(&ours, &theirs) {
             debug!(model, rows, "rows are not divided among threads: bits would differ");
             return Ok(false);
         }
     }
-    let mut out = vec![0.0; examples.output_len * SIZES[1]];
-    let mut forms = [shared, lanes];
-    let best = fastest(|form, rows| {
-        let out = &mut out[..rows * examples.output_len];
-        let start = Instant::now();
-        forms[form].evaluate(examples.batch(rows), out)?;
-        Ok(start.elapsed().as_secs_f64())
+    lanes.set_grain(usize::MAX);
+    let grain = grain(|rows| examples.time(rows, |batch, out| lanes.evaluate(batch, out)))?;
+    lanes.set_grain(grain);
+    let seconds = compare(|side, rows| {
+        examples.time(rows, |batch, out| match side {
+            Side::Shared => shared.evaluate(batch, out),
+            Side::Lanes => lanes.evaluate(batch, out),
+        })
     })?;
-    let better = best.is_some_and(|[shared, lanes]| sum(lanes) <= GAIN * sum(shared));
-    debug!(model, better, ?best, "seconds of [[1, 8] rows on the shared pool, [1, 8] in lanes]");
-    Ok(better)
-}
-
-fn sum(seconds: [f64; 2]) -> f64 {
-    seconds.into_iter().sum()
-}
-
-/// Returns the least seconds of a call, by form and size; `None` if the network is too large to
-/// measure. The forms take turns, so that what else the machine does meets both.
-///
-/// * `time`: calls a form, 0 or 1, on a number of rows and returns the seconds.
-fn fastest(
-    mut time: impl FnMut(usize, usize) -> Result<f64, Error>,
-) -> Result<Option<[[f64; 2]; 2]>, Error> {
-    let mut round = || -> Result<[[f64; 2]; 2], Error> {
-        let mut seconds = [[0.0; 2]; 2];
-        for (size, rows) in SIZES.into_iter().enumerate() {
-            for (form, seconds) in seconds.iter_mut().enumerate() {
-                seconds[size] = time(form, rows)?;
-            }
-        }
-        Ok(seconds)
-    };
-    // The first round finds cold caches, so it does not count.
-    let mut spent: f64 = round()?.into_iter().map(sum).sum();
-    if spent > LARGE {
-        return Ok(None);
-    }
-    let mut best = [[f64::INFINITY; 2]; 2];
-    for number in 0..MAX_ROUNDS {
-        if number >= MIN_ROUNDS && spent >= TIME {
-            break;
-        }
-        let seconds = round()?;
-        spent += seconds.into_iter().map(sum).sum::<f64>();
-        for (best, seconds) in best.iter_mut().flatten().zip(seconds.into_iter().flatten()) {
-            *best = best.min(seconds);
-        }
-    }
-    Ok(Some(best))
-}
-
-/// The golden inputs of a package, repeated to the largest size.
-struct Examples {
-    sample: Vec<f32>,
-    timestep: Vec<f32>,
-    class_labels: Vec<i64>,
-    sample_len: usize,
-    output_len: usize,
-}
-
-impl Examples {
-    fn new(golden: &Golden, manifest: &Manifest) -> Self {
-        let sample_len = manifest.sample_len();
-        let rows = || (0..golden.count).cycle().take(SIZES[1]);
-        let labels = golden.class_labels.as_deref().unwrap_or_default();
-        Self {
-            sample: rows()
-                .flat_map(|row| &golden.sample[row * sample_len..][..sample_len])
-                .copied()
-                .collect(),
-            timestep: rows().map(|row| golden.timestep[row]).collect(),
-            class_labels: rows().filter_map(|row| labels.get(row)).copied().collect(),
-            sample_len,
-            output_len: manifest.output_len(),
-        }
-    }
-
-    fn batch(&self, rows: usize) -> Batch<'_> {
-        let all = Batch {
-            sample: &self.sample,
-            timestep: &self.timestep,
-            class_labels: &self.class_labels,
-        };
-        all.rows(0..rows, self.sample_len)
-    }
-
-    fn outputs(&self, form: &mut Form, rows: usize) -> Result<Vec<f32>, Error> {
-        let mut out = vec![0.0; rows * self.output_len];
-        form.evaluate(self.batch(rows), &mut out)?;
-        Ok(out)
-    }
+    let divided = seconds.favour_lanes();
+    debug!(model, divided, grain, ?seconds, "seconds of 1 and of 8 rows");
+    Ok(divided)
 }
 
 fn same_bits(a: &[f32], b: &[f32]) -> bool {
@@ -207,69 +120,61 @@ mod tests {
     use super::*;
     use crate::{Device, DeviceChoice, RuntimeOptions};
 
-    const SHARED: usize = 0;
-
-    #[test]
-    fn the_fastest_of_several_rounds_counts_and_the_first_does_not() {
-        let mut calls = 0;
-        let best = fastest(|form, rows| {
-            calls += 1;
-            let round = (calls - 1) / 4;
-            Ok(match (round, form, rows) {
-                (0, ..) => 1e-9,
-                (3, SHARED, 1) => 1e-3,
-                (2, _, 8) => 5e-3,
-                _ => 20e-3,
-            })
-        });
-        assert_eq!(best.unwrap(), Some([[1e-3, 5e-3], [20e-3, 5e-3]]));
+    fn embedded(model: &str) -> Package {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+        Package::open(&models.join(model)).unwrap()
     }
 
-    #[test]
-    fn a_measurement_ends_after_its_time_but_not_before_its_least_rounds() {
-        let rounds = |seconds| {
-            let mut calls = 0;
-            let mut time = |_, _| {
-                calls += 1;
-                Ok(seconds)
-            };
-            fastest(&mut time).unwrap();
-            calls / 4
-        };
-        // 4 calls of 5 ms a round; the first of the 8 that take 0.15 s does not count.
-        assert_eq!(rounds(5e-3), 8);
-        assert_eq!(rounds(50e-3), 1 + MIN_ROUNDS);
-        assert_eq!(rounds(1e-6), 1 + MAX_ROUNDS);
+    fn runtime() -> &'static Runtime {
+        Runtime::load(&RuntimeOptions { threads: Some(2), ..RuntimeOptions::default() }).unwrap()
     }
 
-    #[test]
-    fn a_large_network_is_not_measured() {
-        assert_eq!(fastest(|_, _| Ok(0.26 / 4.0)).unwrap(), None);
-        assert!(fastest(|_, _| Ok(0.24 / 4.0)).unwrap().is_some());
+    fn shared(package: &Package) -> Graph {
+        let device = Device::choose(runtime(), DeviceChoice::Cpu).unwrap();
+        let (session, bytes) = (device.session(runtime()), package.portable_graph().unwrap());
+        Graph::open(session.unwrap(), &bytes, package.manifest()).unwrap()
+    }
+
+    fn lanes(package: &Package, count: usize) -> Lanes {
+        let bytes = package.portable_graph().unwrap();
+        Lanes::open(runtime(), &bytes, package.manifest(), count).unwrap()
+    }
+
+    fn examples(package: &Package) -> Examples {
+        Examples::new(&package.golden().unwrap(), package.manifest())
     }
 
     #[test]
     fn both_forms_have_the_same_bits() {
-        let options = RuntimeOptions { threads: Some(2), ..RuntimeOptions::default() };
-        let runtime = Runtime::load(&options).unwrap();
-        let device = Device::choose(runtime, DeviceChoice::Cpu).unwrap();
         for model in ["toy", "glyphs"] {
-            let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
-            let package = Package::open(&models.join(model)).unwrap();
-            let (bytes, manifest) = (package.portable_graph().unwrap(), package.manifest());
-            let session = device.session(runtime).unwrap();
-            let mut shared = Form::Shared(Graph::open(session, &bytes, manifest).unwrap());
-            let examples = Examples::new(&package.golden().unwrap(), manifest);
-            for count in 1..=3 {
-                let lanes = Lanes::open(runtime, &bytes, manifest, count).unwrap();
-                let mut lanes = Form::Lanes(lanes);
+            let package = embedded(model);
+            let (mut shared, examples) = (shared(&package), examples(&package));
+            for (count, grain) in [(1, 1), (2, 1), (3, 1), (3, 2), (2, usize::MAX)] {
+                let mut lanes = lanes(&package, count);
+                lanes.set_grain(grain);
                 for rows in 1..=8 {
-                    let want = examples.outputs(&mut shared, rows).unwrap();
-                    let got = examples.outputs(&mut lanes, rows).unwrap();
-                    assert!(same_bits(&got, &want), "{model}: {rows} rows in {count} lanes");
+                    let want = examples.outputs(rows, |batch, out| shared.evaluate(batch, out));
+                    let got = examples.outputs(rows, |batch, out| lanes.evaluate(batch, out));
+                    let same = same_bits(&got.unwrap(), &want.unwrap());
+                    assert!(same, "{model}: {rows} rows in {count} lanes");
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_error_of_onnx_runtime_in_any_lane_is_reported() {
+        let package = embedded("glyphs");
+        let mut lanes = lanes(&package, 2);
+        let mut evaluate =
+            |examples: Examples| examples.outputs(8, |batch, out| lanes.evaluate(batch, out));
+        for row in [0, 7] {
+            let mut golden = package.golden().unwrap();
+            golden.class_labels.as_mut().unwrap()[row] = 1_000_000;
+            let got = evaluate(Examples::new(&golden, package.manifest()));
+            assert!(matches!(got, Err(Error::Run(text)) if text.contains("1000000")), "row {row}");
+        }
+        assert!(evaluate(examples(&package)).is_ok());
     }
 
     #[test]

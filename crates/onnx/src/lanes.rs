@@ -23,6 +23,7 @@ pub(crate) struct Lanes {
     graphs: Vec<Graph>,
     workers: Arc<ThreadPool>,
     sample_len: usize,
+    grain: usize,
 }
 
 impl Lanes {
@@ -53,7 +54,13 @@ impl Lanes {
             Graph::open(builder, bytes, manifest)
         };
         let graphs = (0..count).map(open).collect::<Result<_, _>>()?;
-        Ok(Self { graphs, workers, sample_len: manifest.sample_len() })
+        Ok(Self { graphs, workers, sample_len: manifest.sample_len(), grain: 1 })
+    }
+
+    /// Sets the fewest rows that a lane gets while others get some too; at first 1. Waking a thread
+    /// for less would take longer than the rows.
+    pub(crate) fn set_grain(&mut self, rows: usize) {
+        self.grain = rows.max(1);
     }
 
     /// Returns the number of lanes.
@@ -71,7 +78,8 @@ impl Lanes {
     pub(crate) fn evaluate(&mut self, batch: Batch<'_>, out: &mut [f32]) -> Result<(), Error> {
         let rows = batch.timestep.len();
         let sample_len = self.sample_len;
-        divide(&self.workers, &mut self.graphs, rows, out, |graph, share, out| {
+        let lanes = (rows / self.grain).clamp(1, self.graphs.len());
+        divide(&self.workers, &mut self.graphs[..lanes], rows, out, |graph, share, out| {
             graph.evaluate(batch.rows(share, sample_len), out)
         })
     }

@@ -28,6 +28,10 @@ mod graph;
 
 mod lanes;
 
+mod timing;
+
+mod examples;
+
 mod form;
 
 mod denoiser;
