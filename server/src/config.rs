@@ -25,7 +25,7 @@ use crate::transport::{Bounds, default_connections, default_peer_connections};
 #[derive(Debug, Clone, Default, clap::Parser)]
 #[command(name = "ddpm-server", version)]
 pub struct Args {
-    /// Address to listen on, such as 127.0.0.1:50051, [::1]:50051 or localhost:50051; port 0
+    /// Address to listen on, such as 127.0.0.1:50051, 0.0.0.0:50051 or localhost:50051; port 0
     /// picks a free one [default: 127.0.0.1:50051].
     #[arg(long, env = "DDPM_LISTEN", value_name = "HOST:PORT")]
     pub listen: Option<String>,
