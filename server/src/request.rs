@@ -42,12 +42,15 @@ impl Request {
         (count > 0).then(|| self.class_labels[(index % count) as usize])
     }
 
-    /// Returns the bytes of memory that its rows and inputs take.
+    /// Returns the bytes of memory that its rows and inputs take, with the copies of its lists: the
+    /// engine and the stream have a request each, and the receipt has labels too.
     pub(crate) fn bytes(&self) -> u64 {
         let rows = size_of_val(self.program.rows());
         let known = self.known.as_ref().map_or(0, |known| known.image.len() + known.mask.len());
         let elements = (self.initial.elements() + known) * size_of::<f32>();
-        let lists = size_of_val(&self.class_labels[..]) + self.indices.bytes();
+        let watched = self.watch.as_ref().map_or(0, |watch| size_of_val(&watch.indices[..]));
+        let labels = size_of_val(&self.class_labels[..]);
+        let lists = 3 * labels + 2 * (self.indices.bytes() + watched);
         (rows + elements + lists) as u64
     }
 
@@ -203,6 +206,8 @@ impl Indices {
 
 #[cfg(test)]
 mod tests {
+    use ddpm_diffusion::{Label, Row};
+
     use super::*;
 
     #[test]
@@ -233,6 +238,32 @@ mod tests {
         assert_eq!(between.state(4), Some(to));
         assert_eq!(between.state(5), Some(from));
         assert_eq!(Initial::Noise.state(3), None);
+    }
+
+    #[test]
+    fn lists_count_as_often_as_they_are_held() {
+        let label = Label { step: 1, num_steps: 1, ends_step: true, noise_level: 0.0 };
+        let row = Row { label, ..Row::at(0.0) };
+        let request = Request {
+            request_id: String::new(),
+            model: 0,
+            program: Arc::new(Program::new(vec![row]).unwrap()),
+            program_digest: String::new(),
+            seed: 0,
+            indices: Indices::new(vec![(0, 1)]).unwrap(),
+            class_labels: vec![],
+            initial: Arc::new(Initial::Noise),
+            known: None,
+            watch: None,
+            priority: Priority::Normal,
+            deadline: None,
+        };
+        let labels = Request { class_labels: vec![0; 1000], ..request.clone() };
+        assert_eq!(labels.bytes() - request.bytes(), 3 * 4 * 1000);
+        let ranges = (0..1000).map(|at| (2 * at, 1)).collect();
+        let ranges = Request { indices: Indices::new(ranges).unwrap(), ..request.clone() };
+        // Two pairs of numbers for a range.
+        assert_eq!(ranges.bytes() - request.bytes(), 2 * 999 * 32);
     }
 
     #[test]

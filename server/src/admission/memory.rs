@@ -1,10 +1,12 @@
 //! The memory that requests hold: messages while they arrive and are checked, rows and inputs while
 //! they run, and what waits for their readers.
 //!
-//! All of it counts against one limit. Readers share half of it: what one may hold falls as the
+//! All of it counts against one limit, a part of which is set aside for small messages and for
+//! programs that are remembered. Readers share half of it: what one may hold falls as the
 //! free part does (dynamic thresholds, Choudhury & Hahne 1998), so many that are behind can
 //! neither fill the memory nor stop those that read.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Most bytes that may wait for one reader.
@@ -20,6 +22,8 @@ pub(crate) struct Memory(Arc<Pool>);
 #[derive(Debug)]
 struct Pool {
     limit: u64,
+    /// Bytes of the limit that are for something else.
+    aside: AtomicU64,
     held: Mutex<Held>,
 }
 
@@ -30,6 +34,8 @@ pub(crate) struct Held {
     pub(crate) requests: u64,
     /// By what waits for readers.
     pub(crate) readers: u64,
+    /// By small messages, in memory set aside.
+    pub(crate) small: u64,
 }
 
 /// There is no room for so many bytes.
@@ -54,7 +60,22 @@ pub(crate) struct Unread {
 
 impl Memory {
     pub(crate) fn new(limit: u64) -> Self {
-        Self(Arc::new(Pool { limit, held: Mutex::default() }))
+        Self(Arc::new(Pool { limit, aside: AtomicU64::new(0), held: Mutex::default() }))
+    }
+
+    /// Sets bytes of the limit aside, for ever.
+    pub(crate) fn set_aside(&self, bytes: u64) {
+        self.0.aside.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes what small messages hold of the bytes set aside.
+    pub(crate) fn set_small(&self, bytes: u64) {
+        self.lock().small = bytes;
+    }
+
+    /// Returns the bytes that are not set aside.
+    fn usable(&self) -> u64 {
+        self.0.limit.saturating_sub(self.0.aside.load(Ordering::Relaxed))
     }
 
     /// Returns the bytes in use.
@@ -95,7 +116,7 @@ impl Memory {
 
 impl Held {
     pub(crate) fn total(self) -> u64 {
-        self.requests + self.readers
+        self.requests + self.readers + self.small
     }
 }
 
@@ -106,10 +127,11 @@ impl Room {
     ///
     /// [`NoRoom`].
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), NoRoom> {
-        let limit = self.memory.0.limit;
+        let limit = self.memory.usable();
         let mut held = self.memory.lock();
         let is_alone = held.requests == self.bytes;
-        if !is_alone && held.total().saturating_add(bytes) > limit {
+        let used = held.requests + held.readers;
+        if !is_alone && used.saturating_add(bytes) > limit {
             return Err(NoRoom { limit });
         }
         held.requests = held.requests.saturating_add(bytes);
@@ -197,7 +219,7 @@ mod tests {
         first.shrink_to(900);
         assert_eq!(first.bytes(), 300, "shrinking does not grow");
         drop(second);
-        assert_eq!(memory.held(), Held { requests: 300, readers: 0 });
+        assert_eq!(memory.held(), Held { requests: 300, readers: 0, small: 0 });
         drop(first);
         assert_eq!(memory.held(), Held::default());
     }
@@ -213,6 +235,20 @@ mod tests {
         assert!(memory.hold(1000).is_err());
         drop(small);
         assert!(memory.hold(1001).is_ok());
+    }
+
+    #[test]
+    fn what_is_set_aside_is_a_part_of_the_limit_and_what_it_holds_is_counted() {
+        let memory = Memory::new(1000);
+        memory.set_aside(100);
+        memory.set_aside(25);
+        let _first = memory.hold(800).unwrap();
+        let _second = memory.hold(75).unwrap();
+        assert_eq!(memory.hold(1).unwrap_err(), NoRoom { limit: 875 });
+        memory.set_small(100);
+        assert_eq!(memory.held().total(), 975);
+        memory.set_small(0);
+        assert_eq!(memory.held().total(), 875);
     }
 
     #[test]
@@ -235,7 +271,7 @@ mod tests {
         assert_eq!(memory.reader_limit(), 50);
         let part = unread.split(150);
         assert_eq!((part.bytes(), unread.bytes()), (150, 250));
-        assert_eq!(memory.held(), Held { requests: 0, readers: 400 });
+        assert_eq!(memory.held(), Held { requests: 0, readers: 400, small: 0 });
         let _first = memory.hold(600).unwrap();
         let _second = memory.hold(600).unwrap();
         assert!(memory.hold(1).is_err());

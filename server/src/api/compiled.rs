@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::faults::Faults;
 use super::recipe::{self, Asked, InitialKind};
+use crate::admission::Admission;
 use crate::registry::Model;
 use crate::scheduler::ModelId;
 
@@ -55,11 +56,10 @@ struct Kept {
 }
 
 impl CompiledCache {
-    /// Makes an empty cache.
-    ///
-    /// * `max_held_bytes`: the memory limit of the server, of which it takes a small share.
-    pub(crate) fn new(max_held_bytes: u64) -> Self {
-        let max_bytes = MAX_BYTES.min(max_held_bytes / SHARE_OF_LIMIT);
+    /// Makes an empty cache, and sets a small share of the memory limit aside for it.
+    pub(crate) fn new(admission: &Admission) -> Self {
+        let max_bytes = MAX_BYTES.min(admission.limits().max_held_bytes / SHARE_OF_LIMIT);
+        admission.memory().set_aside(max_bytes);
         Self { max_bytes, kept: Mutex::default() }
     }
 

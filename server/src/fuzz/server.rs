@@ -26,14 +26,15 @@ pub(super) fn serving() -> Serving {
     let network = Box::new(Stub::default().device(2));
     let (engine, _thread) = EngineHandle::start(network, costs.clone(), vec![], stop.clone())
         .expect("a thread can be started");
+    let admission = Admission::new(small(), costs.clone());
     Serving {
         registry: Registry::embedded().expect("they are in the binary"),
         engine,
-        admission: Admission::new(small(), costs.clone()),
         costs,
         stop,
         checks: Checks::new(1),
-        compiled: CompiledCache::new(small().max_held_bytes),
+        compiled: CompiledCache::new(&admission),
+        admission,
         streams: TaskTracker::new(),
         fingerprint: "fingerprint".into(),
         onnxruntime_version: runtime.version().into(),

@@ -78,14 +78,15 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
     let abort = CancellationToken::new();
     let host = Box::new(HostDevice::new(networks));
     let (engine, thread) = EngineHandle::start(host, costs.clone(), upkeep, abort.clone())?;
+    let admission = Admission::new(settings.limits, costs.clone());
     let serving = Serving {
         registry,
         engine,
-        admission: Admission::new(settings.limits, costs.clone()),
         costs,
         stop: abort.clone(),
         checks: Checks::new(max_concurrent_checks()),
-        compiled: CompiledCache::new(settings.limits.max_held_bytes),
+        compiled: CompiledCache::new(&admission),
+        admission,
         streams: TaskTracker::new(),
         fingerprint,
         onnxruntime_version: runtime.version().into(),

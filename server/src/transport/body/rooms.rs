@@ -2,8 +2,8 @@
 //!
 //! What a client announced is not yet sent, and what it sent may never become a request. So
 //! bodies may take three quarters of the memory limit, those of one principal half of it, and
-//! the first 64 KiB of each come out of an eighth above the limit: small requests, health checks
-//! among them, find a way in while the limit is full of half messages.
+//! the first 64 KiB of each come out of an eighth of the limit that is set aside: small requests,
+//! health checks among them, find a way in while the rest is full of half messages.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,9 @@ use crate::principal::Principal;
 
 /// Bytes of each body that come out of the small room.
 const SMALL: u64 = 64 << 10;
+
+/// Part of the memory limit that is the small room.
+const SMALL_PART: u64 = 8;
 
 /// Pause before a body is sent again: others end, or are cut off, at any time.
 const RETRY: Duration = Duration::from_secs(1);
@@ -37,7 +40,7 @@ struct Counts {
     principals: HashMap<Principal, Held>,
 }
 
-/// Bytes in the small room, and under the memory limit.
+/// Bytes in the small room, and in what is left of the memory limit.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Held {
     small: u64,
@@ -55,13 +58,21 @@ pub(super) struct Share {
 }
 
 impl Rooms {
+    /// Sets the small room aside.
     pub(super) fn new(admission: Admission) -> Self {
+        admission.memory().set_aside(admission.limits().max_held_bytes / SMALL_PART);
         Self(Arc::new(Inner { admission, counts: Mutex::default() }))
     }
 
     /// Returns the memory of a body that begins: none yet.
     pub(super) fn share(&self, principal: Principal) -> Share {
         Share { rooms: self.clone(), principal, held: Held::default(), room: None }
+    }
+
+    fn remove(&self, principal: &Principal, held: Held) {
+        let mut counts = self.lock();
+        counts.remove(principal, held);
+        self.0.admission.memory().set_small(counts.total.small);
     }
 
     fn limit(&self) -> u64 {
@@ -98,6 +109,7 @@ impl Share {
             }
         }
         counts.add(&self.principal, Held { small, large });
+        rooms.0.admission.memory().set_small(counts.total.small);
         self.held.small += small;
         self.held.large += large;
         Ok(())
@@ -114,7 +126,7 @@ impl Share {
             room.shrink_to(self.held.large);
         }
         let freed = Held { small: small_freed, large: large_freed };
-        self.rooms.lock().remove(&self.principal, freed);
+        self.rooms.remove(&self.principal, freed);
     }
 
     /// Moves all of it under the memory limit, for a request that is checked.
@@ -132,14 +144,14 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.rooms.lock().remove(&self.principal, self.held);
+        self.rooms.remove(&self.principal, self.held);
     }
 }
 
 impl Counts {
     /// Whether the small room takes `bytes` more, of which one principal gets half.
     fn has_small(&self, principal: &Principal, bytes: u64, limit: u64) -> bool {
-        let max = limit / 8;
+        let max = limit / SMALL_PART;
         self.total.small + bytes <= max && self.of(principal).small + bytes <= max / 2
     }
 
@@ -223,7 +235,7 @@ mod tests {
         let _b = body(&rooms, 1, fits).unwrap();
         assert!(matches!(body(&rooms, 1, SMALL + 1), Err(Error::Full { .. })));
         let _c = body(&rooms, 2, fits).unwrap();
-        assert_eq!(held(&rooms).2, 48 * MIB);
+        assert_eq!(held(&rooms).2, 48 * MIB + 3 * SMALL);
     }
 
     #[test]
@@ -233,19 +245,25 @@ mod tests {
         let _three = [1, 2, 3].map(|who| body(&rooms, who, fits).unwrap());
         let refused = body(&rooms, 4, SMALL + 1).unwrap_err();
         assert!(matches!(refused, Error::Full { limit, .. } if limit == 48 * MIB), "{refused}");
-        assert_eq!(held(&rooms), (3 * SMALL, 48 * MIB, 48 * MIB), "a refusal holds nothing");
+        assert_eq!(
+            held(&rooms),
+            (3 * SMALL, 48 * MIB, 48 * MIB + 3 * SMALL),
+            "a refusal holds nothing"
+        );
     }
 
     #[test]
     fn small_bodies_find_a_way_in_while_the_limit_is_full() {
         let rooms = rooms(MIB);
-        let _all = rooms.0.admission.hold(MIB).unwrap();
+        let most = MIB / SMALL_PART * (SMALL_PART - 1);
+        let _all = rooms.0.admission.hold(most).unwrap();
+        assert!(rooms.0.admission.hold(1).is_err(), "an eighth is set aside");
         // An eighth is room for two, of which one principal gets one.
         let _one = body(&rooms, 1, SMALL).unwrap();
         assert!(body(&rooms, 1, SMALL).is_err());
         let _two = body(&rooms, 2, SMALL).unwrap();
         assert!(body(&rooms, 3, 1).is_err());
-        assert_eq!(held(&rooms), (2 * SMALL, 0, MIB));
+        assert_eq!(held(&rooms), (2 * SMALL, 0, most + 2 * SMALL));
     }
 
     #[test]
@@ -262,11 +280,11 @@ mod tests {
     fn memory_shrinks_from_the_limit_first_and_is_freed_with_the_body() {
         let rooms = rooms(64 * MIB);
         let mut share = body(&rooms, 1, SMALL + 100).unwrap();
-        assert_eq!(held(&rooms), (SMALL, 100, 100));
+        assert_eq!(held(&rooms), (SMALL, 100, SMALL + 100));
         share.shrink_to(SMALL + 30);
-        assert_eq!(held(&rooms), (SMALL, 30, 30));
+        assert_eq!(held(&rooms), (SMALL, 30, SMALL + 30));
         share.shrink_to(7);
-        assert_eq!(held(&rooms), (7, 0, 0));
+        assert_eq!(held(&rooms), (7, 0, 7));
         share.grow_to(SMALL + 5).unwrap();
         drop(share);
         assert_eq!(held(&rooms), (0, 0, 0));
