@@ -312,7 +312,7 @@ pub(crate) async fn collect_pieces(
 ) -> Result<Bytes, Error> {
     let frames = pieces.into_iter().map(|piece| Ok::<_, BoxError>(http_body::Frame::data(piece)));
     let body = http_body_util::StreamBody::new(tokio_stream::iter(frames));
-    let share = Rooms::new(admission.clone()).share(Principal::of_address([127, 0, 0, 1].into()));
+    let share = Rooms::of(admission.clone()).share(Principal::of_address([127, 0, 0, 1].into()));
     let bounds = assembly::Bounds { max, times: BodyTimes::default(), deadline: None };
     let encoding =
         HeaderValue::from_str(encoding).map_err(|error| Error::Undecodable(error.to_string()))?;

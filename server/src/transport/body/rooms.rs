@@ -58,9 +58,14 @@ pub(super) struct Share {
 }
 
 impl Rooms {
-    /// Sets the small room aside.
+    /// Sets the small room aside, for ever.
     pub(super) fn new(admission: Admission) -> Self {
         admission.memory().set_aside(admission.limits().max_held_bytes / SMALL_PART);
+        Self::of(admission)
+    }
+
+    /// Counts in a small room that is set aside already.
+    pub(super) fn of(admission: Admission) -> Self {
         Self(Arc::new(Inner { admission, counts: Mutex::default() }))
     }
 
