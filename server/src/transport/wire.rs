@@ -3,7 +3,7 @@
 //! Three things end a connection with an error: no greeting in time, a frame or header block that
 //! stays incomplete, and writing that does not go on. A peer that sends more control frames than
 //! it may is read more slowly. That is no error here, but what waits to be read may be its answer
-//! to a PING of ours: if it stays so far ahead for the time of the keep-alive, it is taken for gone.
+//! to a PING of ours: if it stays so far ahead for the time of the keep-alive, it counts as gone.
 
 use std::future::Future;
 use std::io;
