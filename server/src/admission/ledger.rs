@@ -17,7 +17,8 @@ pub(super) type RequestId = u64;
 /// Principals that are remembered for their quota of evals.
 const REMEMBERED: usize = 4096;
 
-/// What principals asked for is expected again at the same rate: a mean that forgets over this time.
+/// What principals asked for is expected again at the same rate: a mean that forgets over this
+/// time.
 const LATELY: Duration = Duration::from_secs(5);
 
 /// Part of the time until a deadline that may be promised: calls do not take equally long.

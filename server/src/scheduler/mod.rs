@@ -9,10 +9,10 @@
 //! * A principal that uses less than its share goes before those that use theirs up, see
 //!   [`credit`]. So a single sample is not slowed by a job of ten thousand, and whoever asks for
 //!   more than a share gets just that.
-//! * Within a principal, urgent requests go first, by priority, then by the time at which they should
-//!   be done: those with a deadline, and the first second of every other, so short requests finish
-//!   early. They take at most four fifths of what the principal is given, so nothing starves.
-//!   [`Priority`] says who is urgent for longer, and who only with a deadline.
+//! * Within a principal, urgent requests go first, by priority, then by the time at which they
+//!   should be done: those with a deadline, and the first second of every other, so short requests
+//!   finish early. They take at most four fifths of what the principal is given, so nothing
+//!   starves. [`Priority`] says who is urgent for longer, and who only with a deadline.
 //! * Within a request, older samples go first and a new one begins only when all samples in flight
 //!   advance, so finished samples come early and little state is held.
 //!

@@ -284,9 +284,9 @@ impl World {
         Ok(())
     }
 
-    /// Checks that nobody who reads waits for too long. A principal has a share among at most three,
-    /// give or take two seconds of credit of each; a request has a share of a fifth of that at
-    /// least, half a minute late if it is of priority `Batch`.
+    /// Checks that nobody who reads waits for too long. A principal has a share among at most
+    /// three, give or take two seconds of credit of each; a request has a share of a fifth of
+    /// that at least, half a minute late if it is of priority `Batch`.
     fn check_waits(&self) -> Result<(), String> {
         let open = self.clients.values().filter(|client| client.is_open());
         let requests = open.clone().count() as f64;

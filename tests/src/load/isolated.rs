@@ -20,8 +20,8 @@ pub struct Isolated(BTreeMap<(u32, bool), (f64, f64)>);
 /// Steps at which times are measured; the others lie on the line through the two.
 const STEPS: [u32; 2] = [10, 50];
 
-/// Runs of one sample, of which the median counts; the more samples, the fewer, since many in one run
-/// even out.
+/// Runs of one sample, of which the median counts; the more samples, the fewer, since many in
+/// one run even out.
 const RUNS: u32 = 5;
 
 impl Isolated {
