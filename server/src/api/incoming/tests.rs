@@ -51,7 +51,7 @@ fn rows_are_estimated_by_steps_resampling_restarts_and_lists() {
 }
 
 #[test]
-fn numbers_beyond_every_limit_are_the_most_work_and_not_the_least() {
+fn numbers_beyond_every_limit_are_as_much_work_as_the_longest_program() {
     let resampling = v1::ReplaceXt { resampling: u32::MAX, jump_length: 1 };
     let method = Some(v1::inpaint::Method::ReplaceXT(resampling));
     let inpaint = Some(v1::Inpaint { method, ..Default::default() });
@@ -61,7 +61,7 @@ fn numbers_beyond_every_limit_are_the_most_work_and_not_the_least() {
     let sampler = sampler(sampler::Kind::Restart(restart));
     let restart = GenerateRequest { sampler, ..Default::default() };
     for request in [repaint, restart] {
-        assert_eq!(size(&request).work, u64::MAX);
+        assert_eq!(size(&request).work, Program::MAX_ROWS as u64);
     }
 }
 
