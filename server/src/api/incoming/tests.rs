@@ -51,6 +51,21 @@ fn rows_are_estimated_by_steps_resampling_restarts_and_lists() {
 }
 
 #[test]
+fn numbers_beyond_every_limit_are_as_much_work_as_the_longest_program() {
+    let resampling = v1::ReplaceXt { resampling: u32::MAX, jump_length: 1 };
+    let method = Some(v1::inpaint::Method::ReplaceXT(resampling));
+    let inpaint = Some(v1::Inpaint { method, ..Default::default() });
+    let num_steps = Some(u32::MAX);
+    let repaint = GenerateRequest { num_steps, inpaint, ..Default::default() };
+    let restart = v1::Restart { steps: u32::MAX, repeats: u32::MAX, ..Default::default() };
+    let sampler = sampler(sampler::Kind::Restart(restart));
+    let restart = GenerateRequest { sampler, ..Default::default() };
+    for request in [repaint, restart] {
+        assert_eq!(size(&request).work, Program::MAX_ROWS as u64);
+    }
+}
+
+#[test]
 fn the_last_of_several_samplers_counts_and_rows_before_it_are_no_less() {
     let steps = |sampler| GenerateRequest { num_steps: Some(20), sampler, ..Default::default() };
     let heun = || sampler(sampler::Kind::Heun(v1::Heun {}));
