@@ -34,6 +34,7 @@ test: check ## Run everything: formatting, lints, documentation, all tests, the 
 	cargo build --workspace --bins
 	DDPM_BINARIES="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug" \
 	    cargo test --workspace --no-fail-fast --features ddpm-tests/exporter
+	folder="$${CARGO_TARGET_DIR:-target}/debug"; "$$folder/stress" --short --only cancels,second --binaries "$$folder"
 	@tools/setup.sh python tests/python/requirements.txt
 	python3 tests/python/test_client.py
 	@$(MAKE) --no-print-directory diffusers

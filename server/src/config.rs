@@ -226,7 +226,7 @@ pub enum ConfigError {
 const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
 
 /// How long after the stall time a stream is reset whose status is not read either.
-const UNREAD_STATUS: Duration = Duration::from_secs(4);
+const UNREAD_STATUS: Duration = Duration::from_secs(2);
 
 /// With up to 4 s for closing, this fits into the 30 s that Kubernetes gives a container.
 const DRAIN_SECONDS: u32 = 25;
@@ -499,7 +499,7 @@ mod tests {
         assert_eq!((bounds.connection_streams, bounds.peer_frames), (4, 2));
         assert_eq!([limits.stall, bounds.idle].map(|it| it.as_secs()), [5, 6]);
         // Streams end with a status before the transport resets them.
-        assert_eq!(bounds.stall, Duration::from_secs(9));
+        assert_eq!(bounds.stall, Duration::from_secs(7));
     }
 
     #[test]

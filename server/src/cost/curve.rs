@@ -109,7 +109,7 @@ impl CostCurve {
         let mut curve = Self { points: kept, level: 0.0, chosen: 0, fixed: None, blocks };
         curve.pool();
         curve.points.iter_mut().for_each(|point| point.measured = point.seconds);
-        curve.chosen = curve.smallest_with(GOOD_THROUGHPUT);
+        curve.chosen = curve.smallest_with(GOOD_THROUGHPUT, LONGEST_CALL);
         curve
     }
 
@@ -251,27 +251,28 @@ impl CostCurve {
     }
 
     /// Returns the best throughput among calls that are short enough, in evals per second.
-    fn best_throughput(&self) -> f64 {
-        let short = 0..self.short_calls(LONGEST_CALL);
+    fn best_throughput(&self, longest: f64) -> f64 {
+        let short = 0..self.short_calls(longest);
         short.map(|at| self.throughput(at)).fold(0.0, f64::max)
     }
 
     /// Returns the position of the smallest size with a share of the best throughput, at most 1.
-    fn smallest_with(&self, share: f64) -> usize {
-        let least = share * self.best_throughput();
-        let mut short = 0..self.short_calls(LONGEST_CALL);
+    fn smallest_with(&self, share: f64, longest: f64) -> usize {
+        let least = share * self.best_throughput(longest);
+        let mut short = 0..self.short_calls(longest);
         short.find(|at| self.throughput(*at) >= least).unwrap_or(0)
     }
 
     /// Chooses the size for bulk work anew if the chosen one has become too long, too slow, or
     /// larger than it need be.
     fn choose(&mut self) {
-        let short = self.chosen < self.short_calls(LONGEST_CALL * HYSTERESIS);
-        let least = GOOD_THROUGHPUT * self.best_throughput();
+        let longest = LONGEST_CALL * HYSTERESIS;
+        let short = self.chosen < self.short_calls(longest);
+        let least = GOOD_THROUGHPUT * self.best_throughput(LONGEST_CALL);
         let fast = self.throughput(self.chosen) * HYSTERESIS >= least;
-        let needed = self.smallest_with(GOOD_THROUGHPUT * HYSTERESIS) >= self.chosen;
+        let needed = self.smallest_with(GOOD_THROUGHPUT * HYSTERESIS, longest) >= self.chosen;
         if !(short && fast && needed) {
-            self.chosen = self.smallest_with(GOOD_THROUGHPUT);
+            self.chosen = self.smallest_with(GOOD_THROUGHPUT, LONGEST_CALL);
         }
     }
 }

@@ -61,7 +61,7 @@ impl Default for Bounds {
             idle: Duration::from_secs(300),
             greeting: Duration::from_secs(10),
             frame: Duration::from_secs(10),
-            stall: Duration::from_secs(34),
+            stall: Duration::from_secs(32),
             settled: Duration::from_secs(1),
         }
     }
