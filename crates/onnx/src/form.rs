@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use crate::examples::Examples;
 use crate::graph::Graph;
 use crate::lanes::Lanes;
-use crate::timing::{SIZES, Side, compare, grain, is_large};
+use crate::timing::{MOST_ROWS, OneLane, SIZES, Side, compare, is_large};
 use crate::{Batch, Error, Runtime};
 
 /// A graph, ready to use the cores in one of two ways.
@@ -96,16 +96,18 @@ fn is_better(lanes: &mut Lanes, shared: &mut Graph, package: &Package) -> Result
         }
     }
     lanes.set_grain(usize::MAX);
-    let grain = grain(|rows| examples.time(rows, |batch, out| lanes.evaluate(batch, out)))?;
-    lanes.set_grain(grain);
+    let one =
+        OneLane::measure(|rows| examples.time(rows, |batch, out| lanes.evaluate(batch, out)))?;
+    lanes.set_grain(one.grain());
     let seconds = compare(|side, rows| {
         examples.time(rows, |batch, out| match side {
             Side::Shared => shared.evaluate(batch, out),
             Side::Lanes => lanes.evaluate(batch, out),
         })
     })?;
-    let divided = seconds.favour_lanes();
-    debug!(model, divided, grain, ?seconds, "seconds of 1 and of 8 rows");
+    let used = lanes.used(MOST_ROWS);
+    let divided = seconds.favour_lanes(one.seconds(MOST_ROWS.div_ceil(used)), used);
+    debug!(model, divided, ?one, ?seconds, "seconds of 1 and of 8 rows");
     Ok(divided)
 }
 

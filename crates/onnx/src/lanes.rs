@@ -63,6 +63,11 @@ impl Lanes {
         self.grain = rows.max(1);
     }
 
+    /// Returns how many lanes take a share of a number of rows.
+    pub(crate) fn used(&self, rows: usize) -> usize {
+        (rows / self.grain).clamp(1, self.graphs.len())
+    }
+
     /// Returns the number of lanes.
     pub(crate) fn len(&self) -> usize {
         self.graphs.len()
@@ -78,7 +83,7 @@ impl Lanes {
     pub(crate) fn evaluate(&mut self, batch: Batch<'_>, out: &mut [f32]) -> Result<(), Error> {
         let rows = batch.timestep.len();
         let sample_len = self.sample_len;
-        let lanes = (rows / self.grain).clamp(1, self.graphs.len());
+        let lanes = self.used(rows);
         divide(&self.workers, &mut self.graphs[..lanes], rows, out, |graph, share, out| {
             graph.evaluate(batch.rows(share, sample_len), out)
         })
