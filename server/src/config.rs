@@ -471,7 +471,7 @@ mod tests {
         assert_eq!([settings.drain, settings.drain_delay].map(seconds), [25, 0]);
         let bounds = settings.bounds;
         assert_eq!((bounds.connection_streams, bounds.peer_frames), (200, 2000));
-        assert_eq!([bounds.idle, bounds.stall].map(seconds), [300, 34]);
+        assert_eq!([bounds.idle, bounds.stall].map(seconds), [300, 32]);
         assert!(settings.proxies.is_none());
     }
 
