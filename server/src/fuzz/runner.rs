@@ -17,6 +17,9 @@ const BESIDE: u64 = 256 << 10;
 /// Longest time of the processor for one input.
 const SLOW: Duration = Duration::from_secs(2);
 
+/// Most bytes of an input that others are made from: changes lengthen inputs, and those again.
+const MAX_PARENT: usize = 64 << 10;
+
 /// Inputs that are changed further.
 const MAX_POOL: usize = 4096;
 
@@ -114,7 +117,7 @@ impl Pool {
     fn add(&mut self, input: Vec<u8>, ways: Vec<String>) {
         let count = self.ways.len();
         self.ways.extend(ways.iter().cloned());
-        if self.ways.len() > count && self.inputs.len() < MAX_POOL {
+        if self.ways.len() > count && self.inputs.len() < MAX_POOL && input.len() <= MAX_PARENT {
             self.inputs.push((input, ways));
         }
     }
