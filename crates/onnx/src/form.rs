@@ -46,7 +46,8 @@ impl Form {
             });
         match better {
             Ok(Some(lanes)) => Self::Lanes(lanes),
-            Ok(None) => Self::Shared(shared),
+            // The golden check says what is wrong with a package.
+            Ok(None) | Err(Error::Package(_)) => Self::Shared(shared),
             Err(error) => {
                 let model = &package.manifest().name;
                 warn!(model, %error, "rows are not divided among threads");
