@@ -146,16 +146,25 @@ impl Outbox {
     /// Adds the results of one call of the network.
     pub(crate) fn put(&self, frames: Vec<Frame>, finished: Vec<Finished>, account: Account) {
         let mut contents = self.0.lock();
-        let mut due = 0;
-        for frame in frames {
-            due += contents.put_frame(frame);
+        let (mut due, mut replaced) = (0, 0);
+        // Counted once: all requests share the count.
+        let frame_bytes: u64 = frames.iter().map(Frame::bytes).sum();
+        let sample_bytes: u64 = finished.iter().map(Finished::bytes).sum();
+        contents.unread.grow(frame_bytes + sample_bytes);
+        match contents.delivery {
+            Delivery::Latest => {
+                replaced = frames.into_iter().map(|frame| contents.put_latest(frame)).sum();
+            }
+            Delivery::All => {
+                due += frame_bytes;
+                contents.queued.extend(frames);
+            }
         }
-        for sample in finished {
-            let bytes = sample.bytes();
-            contents.unread.grow(bytes);
-            due += bytes;
-            contents.finished.push_back(sample);
+        if replaced > 0 {
+            drop(contents.unread.split(replaced));
         }
+        due += sample_bytes;
+        contents.finished.extend(finished);
         contents.account = account;
         contents.has_news = true;
         drop(contents);
@@ -184,22 +193,14 @@ impl Outbox {
 }
 
 impl Contents {
-    /// Adds a frame; returns the bytes that must be delivered.
-    fn put_frame(&mut self, frame: Frame) -> u64 {
-        let bytes = frame.bytes();
-        self.unread.grow(bytes);
-        match self.delivery {
-            Delivery::Latest => {
-                if let Some(older) = self.latest.insert((frame.index, frame.kind), frame) {
-                    self.skipped += 1;
-                    drop(self.unread.split(older.bytes()));
-                }
-                0
+    /// Keeps a frame as the latest of its sample; returns the bytes of the one that it replaced.
+    fn put_latest(&mut self, frame: Frame) -> u64 {
+        match self.latest.insert((frame.index, frame.kind), frame) {
+            Some(older) => {
+                self.skipped += 1;
+                older.bytes()
             }
-            Delivery::All => {
-                self.queued.push_back(frame);
-                bytes
-            }
+            None => 0,
         }
     }
 

@@ -148,11 +148,11 @@ impl Job {
         }
     }
 
-    /// Charges a row.
-    pub(super) fn charge(&mut self, part: Nanos, evals: u32) {
-        self.given += part;
-        self.virtual_time += part;
-        self.evals_left = self.evals_left.saturating_sub(u64::from(evals));
+    /// Charges rows.
+    pub(super) fn charge(&mut self, given: Nanos, evals: u64) {
+        self.given += given;
+        self.virtual_time += given;
+        self.evals_left = self.evals_left.saturating_sub(evals);
     }
 
     /// Returns how much longer than alone its calls may take so that it is done in time: 1 if it

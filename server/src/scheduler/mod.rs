@@ -188,19 +188,23 @@ impl Scheduler {
         let fair = nanos(seconds / active.max(1) as f64);
         self.principals.values_mut().for_each(|share| share.credit.earn(fair));
         let total: f64 = picks.iter().map(|(_, cost)| weight(*cost)).sum();
-        for (pick, cost) in picks {
+        let part = |cost: u32| nanos(seconds * weight(cost) / total);
+        for run in picks.chunk_by(|(one, _), (next, _)| one.job == next.job) {
+            let ((pick, _), Some((_, last))) = (run[0], run.last()) else { continue };
             let Some(job) = self.jobs.get_mut(&pick.job) else { continue };
             let Some(share) = self.principals.get_mut(&job.principal) else { continue };
-            let part = nanos(seconds * weight(*cost) / total);
-            self.clock = self.clock.max(share.virtual_time);
-            share.virtual_time += part;
-            share.credit.spend(part);
-            share.urgent.earn(part);
+            let given: Nanos = run.iter().map(|(_, cost)| part(*cost)).sum();
+            // When its last pick began.
+            let before_last = given - part(*last);
+            self.clock = self.clock.max(share.virtual_time + before_last);
+            share.virtual_time += given;
+            share.credit.spend(given);
+            share.urgent.earn(given);
             if job.is_urgent() {
-                share.urgent.spend(part);
+                share.urgent.spend(given);
             }
-            share.clock = share.clock.max(job.virtual_time);
-            job.charge(part, *cost);
+            share.clock = share.clock.max(job.virtual_time + before_last);
+            job.charge(given, run.iter().map(|(_, cost)| u64::from(*cost)).sum());
         }
     }
 
