@@ -85,6 +85,14 @@ fn judge(records: &[Record], done: u64, verdict: &mut Verdict) {
         format!("{:.1} % of {} of {}", 100.0 * share, accepted.len(), records.len()),
         share >= 0.99 && !accepted.is_empty(),
     );
+    let missed = accepted.iter().filter(|record| !makes(record)).map(|record| {
+        let shape = &record.planned.shape;
+        let allowed = record.planned.deadline.unwrap_or_default();
+        let (samples, steps, end) = (shape.samples, shape.steps, record.end - record.sent);
+        format!("{samples}x{steps} in {:.2} of {:.2} s", end.as_secs_f64(), allowed.as_secs_f64())
+    });
+    let missed: Vec<String> = missed.collect();
+    verdict.note(format!("accepted and missed: {}", missed.join(", ")));
     let useful: u64 = made.iter().map(|record| record.planned.shape.evals()).sum();
     let wasted = done.saturating_sub(useful) as f64 / done as f64;
     verdict.line(

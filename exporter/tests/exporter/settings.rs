@@ -333,7 +333,7 @@ fn presets_and_the_template_are_printed_and_written() {
 fn the_doctor_says_what_works_and_how_to_fix_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let printed = ok(&mut exporter(&["doctor", "--dir", text(folder.path())]));
-    for line in ["libtorch", "2.11.0", "onnxruntime", "threads", "disk", "both engines"] {
+    for line in ["libtorch", "2.11.0", "onnxruntime", "threads", "disk", "space", "both engines"] {
         assert!(printed.contains(line), "{line}: {printed}");
     }
     let json = ok(&mut exporter(&["doctor", "--json", "--dir", text(folder.path())]));

@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 /// Runs a command that must succeed.
 pub(crate) fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", stderr(&output));
+    assert!(output.status.success(), "{command:?}: {}\n{}", stderr(&output), stdout(&output));
     output
 }
 

@@ -74,12 +74,13 @@ impl Order {
 
     /// Charges the request that is next, and its principal, for a row.
     pub(super) fn charge(&mut self, part: Nanos) {
-        let Some(Reverse((uses_up, virtual_time, queue))) = self.principals.pop() else { return };
-        self.principals.push(Reverse((uses_up, virtual_time + part, queue)));
-        let queue = &mut self.queues[queue];
-        if let Some(Reverse(Place::Fair(virtual_time, job))) = queue.peek().copied() {
-            queue.pop();
-            queue.push(Reverse(Place::Fair(virtual_time + part, job)));
+        let Some(mut principal) = self.principals.peek_mut() else { return };
+        let Reverse((_, of_principal, queue)) = &mut *principal;
+        *of_principal += part;
+        if let Some(mut place) = self.queues[*queue].peek_mut()
+            && let Reverse(Place::Fair(of_request, _)) = &mut *place
+        {
+            *of_request += part;
         }
     }
 }

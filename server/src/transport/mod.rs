@@ -24,7 +24,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -160,7 +160,10 @@ impl Transport {
         memory: Memory,
     ) -> Self {
         let shared = Arc::new(Shared {
-            connections: Connections(Arc::new(Mutex::new(ConnectionTable::new(bounds.clone())))),
+            connections: Connections(Arc::new(Mutex::new(ConnectionTable::new(
+                bounds.clone(),
+                Instant::now(),
+            )))),
             bounds,
             proxies,
             memory,

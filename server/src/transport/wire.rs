@@ -4,6 +4,7 @@
 //! stays incomplete, and writing that does not go on. A peer that sends more control frames than
 //! it may is read more slowly. That is no error here, but what waits to be read may be its answer
 //! to a PING of ours: if it stays so far ahead for the time of the keep-alive, it counts as gone.
+//! And however much has come, connections are read in turns.
 
 use std::future::Future;
 use std::io;
@@ -20,9 +21,21 @@ use super::frames::FrameWatch;
 use super::table::FrameTokens;
 use super::tokens::{PeerTokens, TokenBucket};
 
+/// Most bytes that are read of a connection before the others have their turn: a fraction of a
+/// millisecond of work.
+const TURN_BYTES: usize = 64 << 10;
+
+/// Most frames that are read of a connection before the others have their turn. The whole price of
+/// a read counts, and a read of control frames is short.
+const TURN_FRAMES: f64 = 16.0;
+
+/// Bytes of a read while frames come that carry nothing: some ten of them.
+const SHORT_READ: usize = 1 << 10;
+
 /// A connection whose peer is watched.
 pub(super) struct Wire<T> {
     io: T,
+    turn: ReadTurn,
     watch: FrameWatch,
     /// What pays for the peer's frames; `None` if nobody counts them.
     tokens: Option<(FrameTokens, TokenBucket)>,
@@ -36,6 +49,44 @@ pub(super) struct Wire<T> {
     blocked: Option<Instant>,
     reads: Timer,
     writes: Timer,
+}
+
+/// What is left of a connection's turn: one that has much to read, and is always ready, would keep
+/// the thread for itself.
+#[derive(Debug, Clone, Copy)]
+struct ReadTurn {
+    bytes: usize,
+    frames: f64,
+    /// Bytes of the next read.
+    next: usize,
+}
+
+impl ReadTurn {
+    const NEW: Self = Self { bytes: TURN_BYTES, frames: TURN_FRAMES, next: TURN_BYTES };
+
+    fn is_over(self) -> bool {
+        self.bytes == 0 || self.frames <= 0.0
+    }
+
+    /// Begins the next one. What the peer sends now decides how it is read then.
+    fn renew(&mut self) {
+        *self = Self { next: self.next, ..Self::NEW };
+    }
+
+    /// Returns the bytes that may be read next.
+    fn room(self) -> usize {
+        self.next.min(self.bytes)
+    }
+
+    /// Counts a read with its price in frames.
+    fn take(&mut self, bytes: usize, price: f64) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.frames -= price;
+        self.next = match price > TURN_FRAMES / 4.0 {
+            true => SHORT_READ,
+            false => (2 * self.next).min(TURN_BYTES),
+        };
+    }
 }
 
 /// How long things may take.
@@ -87,6 +138,7 @@ impl<T> Wire<T> {
         });
         Self {
             io,
+            turn: ReadTurn::NEW,
             watch: FrameWatch::new(),
             tokens,
             on_greeting: Some(Box::new(on_greeting)),
@@ -121,6 +173,7 @@ impl<T> Wire<T> {
     fn note(&mut self, bytes: &[u8]) {
         let now = Instant::now();
         let price = self.watch.read(bytes, now);
+        self.turn.take(bytes.len(), price);
         if let Some((peer, own)) = &mut self.tokens
             && price > 0.0
         {
@@ -169,15 +222,26 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
     ) -> Poll<io::Result<()>> {
         let wire = &mut *self;
         ready!(wire.poll_tokens(cx));
-        let before = buffer.filled().len();
-        match Pin::new(&mut wire.io).poll_read(cx, buffer) {
+        if wire.turn.is_over() {
+            wire.turn.renew();
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let room = wire.turn.room().min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        match Pin::new(&mut wire.io).poll_read(cx, &mut part) {
             Poll::Ready(Ok(())) => {
-                wire.note(&buffer.filled()[before..]);
+                wire.note(part.filled());
+                let read = part.filled().len();
+                buffer.advance(read);
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             // Only now: what has come must be read before a peer is called slow.
-            Poll::Pending => wire.poll_patience(cx).map(Err),
+            Poll::Pending => {
+                wire.turn.renew();
+                wire.poll_patience(cx).map(Err)
+            }
         }
     }
 }
@@ -220,10 +284,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex};
+    use std::task::{Wake, Waker};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::super::frames::tests::{frame, greeting};
+    use super::super::tokens::SharedTokens;
     use super::*;
 
     const PING: u8 = 6;
@@ -242,7 +308,10 @@ mod tests {
     }
 
     fn tokens(rate: f64) -> FrameTokens {
-        Arc::new(Mutex::new(PeerTokens::new(TokenBucket::new(rate, 2.0 * rate, Instant::now()))))
+        let now = Instant::now();
+        let server = Arc::new(Mutex::new(SharedTokens::new(1e9, 1e9, now)));
+        let connections = SharedTokens::new(rate, 2.0 * rate, now);
+        Arc::new(Mutex::new(PeerTokens::new(connections, server, now)))
     }
 
     /// Reads until the connection ends; returns how, and after how long.
@@ -347,5 +416,58 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(29)).await;
             peer.read_exact(&mut [0; 10]).await.unwrap();
         });
+    }
+
+    /// Whether a task was woken.
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Polls a connection that has much to read until it leaves the thread to others; returns the
+    /// bytes that were read.
+    fn one_turn(wire: &mut Wire<DuplexStream>) -> usize {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        let mut read = 0;
+        loop {
+            let mut bytes = [0; 8192];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut *wire).poll_read(&mut cx, &mut buffer) {
+                Poll::Ready(result) => result.unwrap(),
+                Poll::Pending => break,
+            }
+            read += buffer.filled().len();
+        }
+        assert!(woken.0.load(Ordering::Relaxed), "it goes on after the others");
+        read
+    }
+
+    #[tokio::test]
+    async fn connections_are_read_in_turns_however_much_has_come() {
+        const DATA: u8 = 0;
+        let (mut peer, mut wire) = wire(None);
+        let body: Vec<u8> = (0..20).flat_map(|_| frame(DATA, 0, 16_384)).collect();
+        peer.write_all(&[greeting(), body].concat()).await.unwrap();
+        for _ in 0..4 {
+            assert_eq!(one_turn(&mut wire), TURN_BYTES);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_turn_is_short_while_frames_come_that_carry_nothing() {
+        let (mut peer, mut wire) = wire(None);
+        let ping = frame(PING, 0, 8);
+        peer.write_all(&[greeting(), ping.repeat(10_000)].concat()).await.unwrap();
+        one_turn(&mut wire);
+        for _ in 0..10 {
+            let pings = one_turn(&mut wire) / ping.len();
+            assert!((16..80).contains(&pings), "{pings}");
+        }
     }
 }

@@ -81,16 +81,23 @@ pub(super) fn memory() -> Result<String, String> {
     }
 }
 
-/// Checks that a folder can be written to, and how much space is free.
+/// Checks that a folder can be written to.
 pub(super) fn disk(dir: &Path) -> Result<String, String> {
     let place = dir.display();
-    tempfile::tempfile_in(dir)
-        .map_err(|cause| format!("{place} cannot be written to: {cause}; name another --dir"))?;
-    let found = statvfs(dir).map_err(|cause| format!("{place}: {cause}"))?;
+    match tempfile::tempfile_in(dir) {
+        Ok(_) => Ok(format!("{place} can be written to")),
+        Err(cause) => Err(format!("{place} cannot be written to: {cause}; name another --dir")),
+    }
+}
+
+/// Measures the free disk space of a folder.
+pub(super) fn space(dir: &Path) -> Result<String, String> {
+    let place = dir.display();
+    let found = statvfs(dir).map_err(|cause| format!("{place}: {cause}; name another --dir"))?;
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     if free < ENOUGH_DISK {
         return Err(format!(
-            "{} free at {place}: free some space, or name another --dir",
+            "{} free at {place}: train small networks, free some space, or name another --dir",
             HumanBytes(free)
         ));
     }

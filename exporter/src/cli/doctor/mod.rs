@@ -117,6 +117,8 @@ impl Args {
             Finding::required("onnxruntime", self.onnx_runtime()),
             Finding::optional("memory", machine::memory()),
             Finding::required("disk", machine::disk(&dir)),
+            // A toy's run takes a few MB: little space is no reason to fail.
+            Finding::optional("space", machine::space(&dir)),
             Finding::required("self-test", self_test::run(&self.runtime_options())),
         ]
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bounds::Bounds;
-use super::tokens::{PeerTokens, TokenBucket};
+use super::tokens::{PeerTokens, ServerTokens, SharedTokens};
 use crate::principal::Principal;
 
 mod streams;
@@ -23,8 +23,11 @@ pub(super) use streams::{Stream, StreamKind, TooManyStreams};
 /// for a moment.
 const MAX_LEAVING: usize = 32;
 
-/// Seconds' worth of frames that a peer may send at once.
+/// Seconds' worth of frames that a peer, or all of them together, may send at once.
 const FRAME_BURST_SECONDS: f64 = 2.0;
+
+/// How many times the frames of one peer all peers may send together.
+const PEERS_AT_FULL_RATE: f64 = 10.0;
 
 /// Peers without a connection that are remembered before all are looked through.
 const MAX_FORGOTTEN_LATE: usize = 1024;
@@ -44,6 +47,10 @@ pub(super) struct ConnectionTable {
     idle: Idle,
     leaving: usize,
     streams: StreamCounts,
+    /// What pays for the frames of all peers.
+    frames: ServerTokens,
+    /// Peers with a connection.
+    connected: usize,
 }
 
 #[derive(Debug)]
@@ -118,8 +125,11 @@ impl Idle {
 }
 
 impl ConnectionTable {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    pub(super) fn new(bounds: Bounds, now: Instant) -> Self {
+        let frames = frame_tokens(PEERS_AT_FULL_RATE * f64::from(bounds.peer_frames), now);
         Self {
+            frames: Arc::new(Mutex::new(frames)),
+            connected: 0,
             streams: StreamCounts::new(&bounds),
             bounds,
             next: 0,
@@ -161,12 +171,15 @@ impl ConnectionTable {
         let id = self.next;
         self.next += 1;
         let frames = peer.map(|peer| {
-            let rate = f64::from(self.bounds.peer_frames);
+            let frames = frame_tokens(f64::from(self.bounds.peer_frames), now);
+            let server = Arc::clone(&self.frames);
             let entry = self.peers.entry(peer.clone());
-            let known = entry.or_insert_with(|| Peer::new(rate, now));
+            let known = entry.or_insert_with(|| Peer::new(PeerTokens::new(frames, server, now)));
             known.set_connections(known.connections + 1);
+            self.connected += usize::from(known.connections == 1);
             Arc::clone(&known.frames)
         });
+        self.share_frames();
         let leave = CancellationToken::new();
         let connection = Connection {
             peer: peer.cloned(),
@@ -284,9 +297,17 @@ impl ConnectionTable {
         let Some(peer) = self.peers.get_mut(&name) else { return };
         peer.set_connections(peer.connections - 1);
         peer.leaving -= leaving;
+        self.connected -= usize::from(peer.connections == 0);
         if peer.is_forgettable(now) {
             self.peers.remove(&name);
         }
+        self.share_frames();
+    }
+
+    /// Divides the frames of all among the peers that have a connection.
+    fn share_frames(&self) {
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.set_sharers(self.connected);
     }
 
     /// Notes since when a connection has had no stream, or only watches.
@@ -313,18 +334,18 @@ impl ConnectionTable {
     }
 }
 
+/// Returns full tokens for frames, with a burst.
+fn frame_tokens(rate: f64, now: Instant) -> SharedTokens {
+    SharedTokens::new(rate, FRAME_BURST_SECONDS * rate, now)
+}
+
 impl Peer {
-    fn new(frames_per_second: f64, now: Instant) -> Self {
-        let burst = FRAME_BURST_SECONDS * frames_per_second;
+    fn new(frames: PeerTokens) -> Self {
         Self {
             connections: 0,
             leaving: 0,
             idle: Idle::default(),
-            frames: Arc::new(Mutex::new(PeerTokens::new(TokenBucket::new(
-                frames_per_second,
-                burst,
-                now,
-            )))),
+            frames: Arc::new(Mutex::new(frames)),
         }
     }
 

@@ -16,7 +16,7 @@ fn table(connections: usize, peer_connections: usize) -> ConnectionTable {
         settled: Duration::from_secs(1),
         ..Bounds::default()
     };
-    ConnectionTable::new(bounds)
+    ConnectionTable::new(bounds, Instant::now())
 }
 
 fn peer(number: u8) -> Principal {
