@@ -138,8 +138,8 @@ pub struct Args {
     #[arg(long, env = "DDPM_MAX_STREAMS", value_name = "N")]
     pub max_streams: Option<NonZeroU32>,
 
-    /// HTTP/2 control frames per second that are read from one address; more wait
-    /// [default: 2000].
+    /// HTTP/2 control frames per second that are read from one address, 8 KiB of messages counting
+    /// as one; ten times as many from all; more wait [default: 2000].
     #[arg(long, env = "DDPM_PEER_FRAMES_PER_SECOND", value_name = "N")]
     pub peer_frames_per_second: Option<NonZeroU32>,
 

@@ -13,7 +13,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::server::principal;
 
 /// Health checks a second; every second one comes over a connection of its own.
-const CHECKS: f64 = 25.0;
+const CHECKS: f64 = 50.0;
 
 /// Requests for one sample a second.
 const SAMPLES: f64 = 12.0;

@@ -29,7 +29,8 @@ pub(crate) struct Bounds {
     pub(crate) watches: usize,
     /// Health watches of one principal.
     pub(crate) principal_watches: usize,
-    /// Control frames that one peer may send per second, over all its connections.
+    /// Control frames that one peer may send per second, over all its connections, or 8 KiB of
+    /// anything for each.
     pub(crate) peer_frames: u32,
     /// How long a connection without a stream is kept.
     pub(crate) idle: Duration,

@@ -32,7 +32,7 @@ const CONTROL_FRAME: f64 = 1.0;
 /// Price of a frame that comes with the flow of data.
 const FLOW_FRAME: f64 = 0.1;
 
-/// A DATA frame of this many bytes and more costs nothing: its payload is its price.
+/// A DATA frame of this many bytes and more costs nothing as a frame: its bytes have a price.
 const SMALL_DATA_BYTES: usize = 256;
 
 /// Bytes of headers that cost as much as a frame: they are decompressed.

@@ -21,12 +21,16 @@ use super::frames::FrameWatch;
 use super::table::FrameTokens;
 use super::tokens::{PeerTokens, TokenBucket};
 
+/// Bytes that cost as much as a frame: what is sent is copied, measured and decoded, and a peer that
+/// sends without pause would take a core for that.
+const BYTES_PER_FRAME: f64 = 8192.0;
+
 /// Most bytes that are read of a connection before the others have their turn: a fraction of a
 /// millisecond of work.
 const TURN_BYTES: usize = 64 << 10;
 
-/// Most frames that are read of a connection before the others have their turn. The whole price of
-/// a read counts, and a read of control frames is short.
+/// Most frames that are read of a connection before the others have their turn: all of a read
+/// count, and a read of control frames is short.
 const TURN_FRAMES: f64 = 16.0;
 
 /// Bytes of a read while frames come that carry nothing: some ten of them.
@@ -78,11 +82,11 @@ impl ReadTurn {
         self.next.min(self.bytes)
     }
 
-    /// Counts a read with its price in frames.
-    fn take(&mut self, bytes: usize, price: f64) {
+    /// Counts a read and its frames.
+    fn take(&mut self, bytes: usize, frames: f64) {
         self.bytes = self.bytes.saturating_sub(bytes);
-        self.frames -= price;
-        self.next = match price > TURN_FRAMES / 4.0 {
+        self.frames -= frames;
+        self.next = match frames > TURN_FRAMES / 4.0 {
             true => SHORT_READ,
             false => (2 * self.next).min(TURN_BYTES),
         };
@@ -172,12 +176,10 @@ impl<T> Wire<T> {
     /// Follows what was read.
     fn note(&mut self, bytes: &[u8]) {
         let now = Instant::now();
-        let price = self.watch.read(bytes, now);
-        self.turn.take(bytes.len(), price);
-        if let Some((peer, own)) = &mut self.tokens
-            && price > 0.0
-        {
-            lock(peer).pay(own, price, now);
+        let frames = self.watch.read(bytes, now);
+        self.turn.take(bytes.len(), frames);
+        if let Some((peer, own)) = &mut self.tokens {
+            lock(peer).pay(own, frames + bytes.len() as f64 / BYTES_PER_FRAME, now);
         }
         if self.watch.greeted()
             && let Some(tell) = self.on_greeting.take()
@@ -286,12 +288,13 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::task::{Wake, Waker};
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, DuplexStream, duplex};
 
     use super::super::frames::tests::{frame, greeting};
     use super::super::tokens::SharedTokens;
     use super::*;
 
+    const DATA: u8 = 0;
     const PING: u8 = 6;
     const HEADERS: u8 = 1;
     const CONTINUATION: u8 = 9;
@@ -385,6 +388,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn messages_beyond_the_burst_are_read_at_the_rate_too() {
+        let (mut peer, wire) = wire(Some(tokens(100.0)));
+        let data = frame(DATA, 0, 16_384).repeat(200);
+        let (ended, ()) = tokio::join!(end(wire), async {
+            peer.write_all(&[greeting(), data].concat()).await.unwrap();
+            drop(peer);
+        });
+        ended.0.unwrap();
+        // 400 times 8 KiB: 200 at once, and the next at 100 per second.
+        let seconds = ended.1.as_secs_f64();
+        assert!((1.9..2.1).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_pause_for_tokens_is_no_slowness_of_the_peer() {
         let tokens = tokens(1.0);
         let (mut peer, mut wire) = wire(Some(Arc::clone(&tokens)));
@@ -450,7 +467,6 @@ mod tests {
 
     #[tokio::test]
     async fn connections_are_read_in_turns_however_much_has_come() {
-        const DATA: u8 = 0;
         let (mut peer, mut wire) = wire(None);
         let body: Vec<u8> = (0..20).flat_map(|_| frame(DATA, 0, 16_384)).collect();
         peer.write_all(&[greeting(), body].concat()).await.unwrap();
@@ -469,5 +485,43 @@ mod tests {
             let pings = one_turn(&mut wire) / ping.len();
             assert!((16..80).contains(&pings), "{pings}");
         }
+    }
+
+    #[test]
+    fn reads_are_short_while_frames_come_and_long_again_after_them() {
+        let mut turn = ReadTurn::NEW;
+        turn.take(100, 4.0);
+        assert_eq!(turn.room(), TURN_BYTES - 100, "four frames are no flood");
+        turn.take(100, 4.1);
+        assert_eq!(turn.room(), SHORT_READ);
+        turn.renew();
+        assert_eq!(turn.room(), SHORT_READ, "in the next turn too");
+        turn.take(SHORT_READ, 0.0);
+        assert_eq!(turn.room(), 2 * SHORT_READ);
+        turn.take(TURN_BYTES - SHORT_READ, 0.0);
+        assert!(turn.is_over());
+        turn.renew();
+        turn.take(1, 15.9);
+        assert!(!turn.is_over());
+        turn.take(1, 0.1);
+        assert!(turn.is_over());
+    }
+
+    #[tokio::test]
+    async fn what_is_written_arrives_when_it_is_flushed_and_so_does_the_end() {
+        let (mut peer, io) = duplex(64);
+        let mut wire = Wire::new(BufWriter::new(io), BOUNDS, None, || {});
+        assert!(wire.is_write_vectored());
+        let parts = [io::IoSlice::new(b"one, "), io::IoSlice::new(b"two")];
+        assert_eq!(wire.write_vectored(&parts).await.unwrap(), 8);
+        wire.flush().await.unwrap();
+        let mut arrived = [0; 8];
+        peer.read_exact(&mut arrived).await.unwrap();
+        assert_eq!(&arrived, b"one, two");
+        wire.write_all(b"three").await.unwrap();
+        wire.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        peer.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"three");
     }
 }

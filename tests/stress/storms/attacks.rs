@@ -58,7 +58,7 @@ async fn attack(
     verdict: &mut Verdict,
 ) -> anyhow::Result<()> {
     let rounds = options.pick(2, 1);
-    let length = Duration::from_secs(options.pick(4, 4));
+    let length = Duration::from_secs(options.pick(6, 4));
     let descriptors = server.descriptors()?;
     let (mut quiet, mut attacked, mut did) = (Waits::default(), Waits::default(), String::new());
     for round in 0..rounds {
