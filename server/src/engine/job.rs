@@ -133,8 +133,9 @@ impl Job {
         outcome: Outcome,
         parcel: &mut Parcels,
     ) -> Option<u32> {
-        let sample = self.samples[&position];
-        let row = self.row(sample.row);
+        let sample = self.samples.get_mut(&position)?;
+        let rows = self.request.program.rows();
+        let row = &rows[sample.row];
         let (label, evals) = (row.label, row.evals.count() as u64);
         let mut show = |kind, values: Option<Vec<f32>>| {
             parcel.frames.extend(values.map(|values| Frame {
@@ -157,9 +158,8 @@ impl Job {
             self.samples.remove(&position);
             return None;
         }
-        let next = sample.row + 1;
-        self.samples.insert(position, Sample { row: next, ..sample });
-        Some(self.row(next).evals.count() as u32)
+        sample.row += 1;
+        Some(rows[sample.row].evals.count() as u32)
     }
 
     /// Counts a call that it took part in.

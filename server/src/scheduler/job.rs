@@ -142,8 +142,12 @@ impl Job {
     pub(super) fn put_back(&mut self, sample: u64, next_cost: Option<u32>) {
         self.in_call -= 1;
         if let Some(cost) = next_cost {
-            // Samples are reported in any order; the oldest stays first.
-            let place = self.running.partition_point(|(other, _)| *other < sample);
+            // Samples are reported in any order, as a rule in theirs; the oldest stays first.
+            let is_last = self.running.back().is_none_or(|(last, _)| *last < sample);
+            let place = match is_last {
+                true => self.running.len(),
+                false => self.running.partition_point(|(other, _)| *other < sample),
+            };
             self.running.insert(place, (sample, cost));
         }
     }

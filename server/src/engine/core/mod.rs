@@ -248,17 +248,25 @@ impl Core {
     fn deliver(&mut self, plan: &Plan, tick: u64, times: TickTimes, now: Instant) {
         let mut parcels: BTreeMap<JobId, Parcels> = BTreeMap::new();
         let mut failed = Vec::new();
-        for (pick, outcome) in plan.picks.iter().zip(self.outcomes.drain(..)) {
-            let Some(job) = self.jobs.get_mut(&pick.job) else { continue };
-            match outcome {
-                Ok(outcome) => {
-                    let parcel = parcels.entry(pick.job).or_default();
-                    let next_cost = job.advance(pick.sample, outcome, parcel);
-                    self.scheduler.advanced(*pick, next_cost);
+        let mut outcomes = self.outcomes.drain(..);
+        for run in plan.picks.chunk_by(|one, next| one.job == next.job) {
+            let of_run = outcomes.by_ref().take(run.len());
+            let Some(job) = self.jobs.get_mut(&run[0].job) else {
+                of_run.for_each(drop);
+                continue;
+            };
+            let parcel = parcels.entry(run[0].job).or_default();
+            for (pick, outcome) in run.iter().zip(of_run) {
+                match outcome {
+                    Ok(outcome) => {
+                        let next_cost = job.advance(pick.sample, outcome, parcel);
+                        self.scheduler.advanced(*pick, next_cost);
+                    }
+                    Err(error) => failed.push((pick.job, error)),
                 }
-                Err(error) => failed.push((pick.job, error)),
             }
         }
+        drop(outcomes);
         let pause = ETA_PAUSE * (self.jobs.len() / 32 + 1) as u32;
         for (id, parcel) in parcels {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
