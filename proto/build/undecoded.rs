@@ -7,6 +7,9 @@ use tonic_prost_build::manual::{Builder, Method, Service, ServiceBuilder};
 
 use super::bare;
 
+/// Methods whose answers are large: they encode them where there is room.
+const ENCODED: [&str; 1] = ["Compile"];
+
 /// Writes `ddpm.v1.SERVICE.rs` for each service.
 pub(super) fn generate(descriptors: &FileDescriptorSet) {
     let services = descriptors.file.iter().filter(|file| file.package() == "ddpm.v1");
@@ -15,12 +18,16 @@ pub(super) fn generate(descriptors: &FileDescriptorSet) {
         .map(|service| {
             let builder = Service::builder().package("ddpm.v1").name(service.name());
             let methods = service.method.iter().map(|method| {
+                let (answer, codec) = match ENCODED.contains(&method.name()) {
+                    true => ("prost::bytes::Bytes".to_owned(), "EncodedCodec"),
+                    false => (format!("crate::v1::{}", bare(method.output_type())), "BytesCodec"),
+                };
                 let builder = Method::builder()
                     .name(method.name().to_snake_case())
                     .route_name(method.name())
                     .input_type("prost::bytes::Bytes")
-                    .output_type(format!("crate::v1::{}", bare(method.output_type())))
-                    .codec_path("crate::undecoded::BytesCodec");
+                    .output_type(answer)
+                    .codec_path(format!("crate::undecoded::{codec}"));
                 match method.server_streaming() {
                     true => builder.server_streaming().build(),
                     false => builder.build(),

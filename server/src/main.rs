@@ -4,6 +4,7 @@ use std::future::pending;
 use std::io::{ErrorKind, IsTerminal, stderr};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use ddpm_console::LossyStderr;
 use ddpm_server::config::{Args, Settings};
@@ -69,6 +70,9 @@ fn start(args: Args) -> (u8, Ended) {
     result.unwrap_or_else(|error| failed(&error, FAILED))
 }
 
+/// Signals that come closer together are one.
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
+
 /// Listens on the first address that this machine has.
 async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<TcpListener> {
     let mut failed = None;
@@ -77,7 +81,14 @@ async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<TcpListener> {
             Ok(listener) => return Ok(listener),
             Err(error) => {
                 let absent = error.kind() == ErrorKind::AddrNotAvailable;
-                failed = Some(anyhow::anyhow!("cannot listen on {address}: {error}"));
+                let remedy = match error.kind() {
+                    ErrorKind::AddrInUse => {
+                        "; another server may be running: name another --listen"
+                    }
+                    ErrorKind::PermissionDenied => "; ports below 1024 may need more rights",
+                    _ => "",
+                };
+                failed = Some(anyhow::anyhow!("cannot listen on {address}: {error}{remedy}"));
                 if !absent {
                     break;
                 }
@@ -177,11 +188,18 @@ impl Signals {
     }
 
     /// Waits for one that means a person's impatience, and returns the exit code of a program that
-    /// it ends. SIGHUP does not: shells send it twice, and systemd right after SIGTERM.
+    /// it ends. SIGHUP does not: shells send it twice, and systemd right after SIGTERM. Neither does
+    /// one right after the first: `timeout` sends to the program, and then to its group.
     async fn second(&mut self) -> u8 {
-        tokio::select! {
-            _ = self.interrupt.recv() => 130,
-            _ = self.terminate.recv() => 143,
+        let first = Instant::now();
+        loop {
+            let code = tokio::select! {
+                _ = self.interrupt.recv() => 130,
+                _ = self.terminate.recv() => 143,
+            };
+            if first.elapsed() >= SAME_SIGNAL {
+                return code;
+            }
         }
     }
 }

@@ -146,6 +146,9 @@ pub(crate) struct Indices {
 }
 
 impl Indices {
+    /// Most bytes that [`Indices::new`] takes for a range: as it came, and sorted.
+    pub(crate) const BYTES_PER_RANGE: usize = 2 * size_of::<(u64, u64)>();
+
     /// Creates the set from ranges (first index, count).
     ///
     /// # Errors

@@ -54,6 +54,9 @@ pub(crate) struct Cli {
 }
 
 const EXAMPLES: &str = "\
+Exit codes: 0 done, 1 something is missing or could not be written, 2 usage, 4 server unreachable,
+5 refused, 128 plus the number of a signal.
+
 Examples:
   ddpm models
   ddpm sample MODEL --count 16 --seed 7

@@ -439,6 +439,27 @@ fn an_interrupt_exits_with_130_and_leaves_whole_files_only() {
 }
 
 #[test]
+fn an_interrupt_keeps_what_has_come_and_says_how_to_draw_the_rest() {
+    let (mock, folder) = (Mock::start([Script::HangAfter(3)]), folder());
+    let child = ddpm(&mock.endpoint(), "sample glyphs -n 4 --seed 1 --format npy")
+        .current_dir(&folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It shows no sign of samples that it holds in memory.
+    thread::sleep(Duration::from_secs(2));
+
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+
+    let output = child.wait_with_output().unwrap();
+    let (report, notes) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(130), "{notes}");
+    assert!(files(&folder.path().join("samples")).keys().eq(["glyphs-1-partial.npy"]), "{report}");
+    assert!(notes.contains("add --seed 1 --indices 2-3"), "{notes}");
+}
+
+#[test]
 fn a_reader_that_leaves_early_is_not_an_error() {
     let mock = Mock::start([]);
     let mut child = ddpm(&mock.endpoint(), "models")

@@ -15,6 +15,9 @@ const MOST_PER_READER: u64 = 16 << 20;
 /// Part of the free memory of readers that one of them may hold.
 const READER_PART: u64 = 8;
 
+/// Part of the free memory of readers that one answer may take.
+const ANSWER_PART: u64 = 4;
+
 /// Bytes held by all requests together. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Memory(Arc<Pool>);
@@ -100,6 +103,23 @@ impl Memory {
         let mut unread = Unread { memory: self.clone(), bytes: 0 };
         unread.grow(bytes);
         unread
+    }
+
+    /// Counts an answer before it is made as a whole; it waits for its reader until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRoom`] if it is more than a quarter of what readers may still hold, unless none of them
+    /// holds anything: answers that nobody reads leave room for those who read.
+    pub(crate) fn answer(&self, bytes: u64) -> Result<Unread, NoRoom> {
+        let limit = self.0.limit / 2;
+        let mut held = self.lock();
+        let free = limit.saturating_sub(held.readers);
+        if held.readers > 0 && bytes > free / ANSWER_PART {
+            return Err(NoRoom { limit });
+        }
+        held.readers += bytes;
+        Ok(Unread { memory: self.clone(), bytes })
     }
 
     /// Returns how many bytes may wait for one reader now; with more, its request pauses.
@@ -205,6 +225,21 @@ impl Drop for Unread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_takes_a_quarter_of_what_readers_may_still_hold_or_comes_alone() {
+        let memory = Memory::new(800);
+        let alone = memory.answer(900).unwrap();
+        assert_eq!(memory.held().readers, 900);
+        assert_eq!(memory.answer(1).unwrap_err(), NoRoom { limit: 400 });
+        drop(alone);
+        let first = memory.answer(100).unwrap();
+        assert!(memory.answer(76).is_err());
+        let second = memory.answer(75).unwrap();
+        assert!(memory.answer(57).is_err());
+        drop((first, second));
+        assert_eq!(memory.held().total(), 0);
+    }
 
     #[test]
     fn a_room_grows_to_the_limit_and_frees_what_it_holds() {

@@ -51,7 +51,13 @@ pub(crate) fn made_bytes(serving: &Serving, message: &v1::GenerateRequest, rows:
     // Some samplers have three rows a step, and inpainting adds two: twice the estimate.
     let rows = if own { rows.min(max) } else { rows.saturating_mul(2).min(max) * ROW_COPIES };
     let rows = rows * size_of::<Row>() as u64;
-    rows + (tensors().count() * (size_of::<Vec<f32>>() + sample) + file) as u64
+    let ranges = match &message.samples {
+        Some(v1::generate_request::Samples::IndexRanges(ranges)) => {
+            ranges.ranges.len() * Indices::BYTES_PER_RANGE
+        }
+        _ => 0,
+    };
+    rows + (tensors().count() * (size_of::<Vec<f32>>() + sample) + file + ranges) as u64
 }
 
 /// The parts of a request, each checked by itself.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use ddpm_proto::convert::rows_to_proto;
 use ddpm_proto::undecoded::sampling_service_server::SamplingService;
 use ddpm_proto::v1;
+use prost::Message;
 use tokio::time::timeout_at;
 use tonic::{Request, Response, Status};
 use tracing::{error, info};
@@ -16,7 +17,7 @@ use super::Serving;
 use super::generate::{self, Checked};
 use super::incoming::Kind;
 use super::stream::{EventStream, Events, Patience};
-use crate::admission::{Demand, Room};
+use crate::admission::{Admission, Demand, Room, Unread};
 use crate::deadline::Deadline;
 use crate::engine::Submission;
 use crate::error::Error;
@@ -58,13 +59,12 @@ impl SamplingService for Sampling {
         Ok(Response::new(self.priced(&checked, &principal)))
     }
 
-    async fn compile(
-        &self,
-        request: Request<Bytes>,
-    ) -> Result<Response<v1::CompileResponse>, Status> {
+    async fn compile(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
         let arrived = Arrived::new(Kind::Compile, request);
-        let (response, _room) = self.check(arrived, |checked| compiled(&checked)).await?;
-        Ok(Response::new(response))
+        let admission = self.0.admission.clone();
+        let encode = move |checked| answer(&admission, &compiled(&checked));
+        let (answer, _room) = self.check(arrived, encode).await?;
+        Ok(Response::new(answer?))
     }
 }
 
@@ -228,6 +228,29 @@ fn demand(request: &crate::request::Request) -> Demand {
         bytes: request.bytes(),
         deadline: request.deadline.and_then(fails_at),
     }
+}
+
+/// An encoded answer, which counts as long as it waits for its reader.
+struct Answer {
+    bytes: Vec<u8>,
+    _unread: Unread,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Encodes an answer in memory that is counted.
+///
+/// # Errors
+///
+/// [`Error::Full`].
+fn answer(admission: &Admission, response: &impl Message) -> Result<Bytes, Error> {
+    let unread = admission.memory().answer(response.encoded_len() as u64);
+    let unread = unread.map_err(|no_room| admission.no_room(no_room))?;
+    Ok(Bytes::from_owner(Answer { bytes: response.encode_to_vec(), _unread: unread }))
 }
 
 /// Describes a checked request without running it.

@@ -63,7 +63,7 @@ struct Outcome {
 }
 
 /// Bytes of memory.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Memory {
     /// What was held at the memory limit.
     reserved: u64,

@@ -144,3 +144,26 @@ fn check_accepted(checked: &Checked) {
         let _ = (request.class_label(index), request.initial.state(index));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ddpm_proto::v1;
+    use prost::Message;
+
+    use super::super::runner::BESIDE;
+    use super::*;
+
+    #[test]
+    fn memory_is_reserved_for_as_many_index_ranges_as_may_come() {
+        let range = v1::IndexRange { first: 2, count: 9 };
+        let ranges = v1::IndexRanges { ranges: vec![range; 100_000] };
+        let message = v1::GenerateRequest {
+            model: "glyphs".to_owned(),
+            samples: Some(v1::generate_request::Samples::IndexRanges(ranges)),
+            ..Default::default()
+        };
+        let Outcome { memory, .. } =
+            Requests::new().run(&[vec![0], message.encode_to_vec()].concat());
+        assert!(memory.taken <= memory.reserved + BESIDE, "{memory:?}");
+    }
+}

@@ -12,7 +12,7 @@ use super::corpus::{Corpus, MAX_INPUT};
 use super::{Outcome, Target};
 
 /// Bytes that reading may take beyond what is reserved: messages of errors, tables of decoders.
-const BESIDE: u64 = 256 << 10;
+pub(super) const BESIDE: u64 = 256 << 10;
 
 /// Longest time of the processor for one input.
 const SLOW: Duration = Duration::from_secs(2);

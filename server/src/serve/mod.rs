@@ -166,7 +166,8 @@ pub async fn serve(loaded: Loaded, listener: TcpListener, ending: Ending) -> any
     };
     let drained = hurry.run_until_cancelled(timeout_at(deadline, drained)).await;
     if !matches!(drained, Some(Ok(()))) {
-        warn!("the drain time is over; ending open streams");
+        let why = if drained.is_none() { "in a hurry" } else { "the drain time is over" };
+        warn!(streams = serving.streams.len(), "{why}; ending open streams");
         abort.cancel();
     }
     close(&transport, &serving, hurry).await;

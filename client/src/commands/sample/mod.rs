@@ -17,6 +17,7 @@ use self::gallery::Gallery;
 use self::progress::Display;
 use super::context::{Context, compile, describe, limits};
 use super::output;
+use crate::stop;
 
 pub(crate) use self::args::{Args, FileFormat};
 pub(crate) use self::plan::{InterpolationOutputs, Plan, default_count};
@@ -48,7 +49,8 @@ async fn actual_steps(client: &Client, request: &Request) -> Result<u32, Error> 
     Ok(compiled.program.rows().last().map_or(0, |row| row.label.num_steps))
 }
 
-/// Runs a plan, writes its files and prints a report of them, also if an error ends the run.
+/// Runs a plan, writes its files and prints a report of them, also if an error or a signal ends the
+/// run.
 pub(crate) async fn sample(
     context: &Context,
     client: &Client,
@@ -56,7 +58,12 @@ pub(crate) async fn sample(
 ) -> Result<ExitCode, Error> {
     let has_parts = plan.has_parts();
     let mut gallery = Gallery::new(plan);
-    let result = fill(client, &mut gallery).await;
+    // What follows waits for nothing, so the program does not end under it.
+    let (result, stopped) = tokio::select! {
+        biased;
+        result = fill(client, &mut gallery) => (result, None),
+        code = stop::signalled() => (Err(Error::Interrupted("stopped".to_owned())), Some(code)),
+    };
     let report = match &result {
         Ok(completed) => gallery.report(Some(*completed)),
         Err(error) => gallery.abandon(error),
@@ -67,6 +74,9 @@ pub(crate) async fn sample(
         if let Some(advice) = report.advice().filter(|_| has_parts) {
             note!("{advice}");
         }
+    }
+    if let Some(code) = stopped {
+        return Ok(ExitCode::from(code));
     }
     let completed = result?;
     let whole = completed.failed == 0 && completed.unfinished == 0;
