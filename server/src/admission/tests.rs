@@ -387,6 +387,10 @@ fn what_the_others_asked_for_lately_is_expected_again() {
     let (needed, _) = infeasible(admit_at(&admission, 1, asked(6.0), now));
     assert!((needed - (4.5 + 1.2) / 0.9).abs() < 1e-6, "{needed}");
     assert!(admit_at(&admission, 1, asked(6.5), now).is_ok());
+    // Five seconds later, it is expected at an e-th of that rate.
+    let later = now + Duration::from_secs(5);
+    let (needed, _) = infeasible(admit_at(&admission, 1, due(1, 45, later, 5.0), later));
+    assert!((needed - (4.5 + (-1.0f64).exp()) / 0.9).abs() < 1e-6, "{needed}");
     // Who asked for next to nothing takes next to nothing.
     let admission = self::admission(limits());
     for other in 2..52 {

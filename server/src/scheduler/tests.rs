@@ -516,6 +516,18 @@ fn others_may_make_a_call_of_urgent_samples_as_long_as_those_allow_but_no_longer
 }
 
 #[test]
+fn what_urgent_samples_allow_follows_from_the_evals_of_all_of_them() {
+    // A call takes 10 ms and 1 ms for each eval.
+    let sizes = [1, 2, 4, 6, 8, 16, 32, 64];
+    let curve = CostCurve::new(&sizes.map(|size| (size, 0.010 + 0.001 * f64::from(size))));
+    let mut call = Call::new(&curve);
+    assert!(call.put_in(2, Some(1.2)) && call.put_in(2, Some(1.2)));
+    // Four evals take 14 ms, and may take 16.8: six take 16, and seven take 17.
+    assert!(call.put_in(2, None));
+    assert!(!call.put_in(1, None));
+}
+
+#[test]
 fn guided_rows_cost_two_and_always_fit_alone() {
     let guided = Entry { first_cost: 2, ..entry(4) };
     for (batch, picks) in [(5, 2), (4, 2), (1, 1)] {
@@ -544,6 +556,60 @@ fn two_models_never_share_a_call_and_share_the_time_of_the_device() {
     device.run(50.0);
     let (slow, fast) = (device.seconds_of([0]), device.seconds_of([1]));
     assert!((slow / fast - 1.0).abs() < 0.05, "{slow} {fast}");
+}
+
+#[test]
+fn samples_that_are_reported_in_any_order_advance_oldest_first() {
+    let mut device = Device::flat(4);
+    device.add(0, 1, entry(4));
+    let picks = device.plan().unwrap().picks;
+    for sample in [2, 0, 3, 1] {
+        device.scheduler.advanced(picks[sample], Some(1));
+    }
+    let next: Vec<u64> = device.plan().unwrap().picks.iter().map(|pick| pick.sample).collect();
+    assert_eq!(next, [0, 1, 2, 3]);
+}
+
+#[test]
+fn what_a_call_takes_is_earned_in_equal_parts_by_all_that_could_advance() {
+    let mut device = Device::flat(1);
+    let (one, other) = (principal(1), principal(2));
+    device.add(0, 1, entry(1));
+    device.add(1, 2, entry(1));
+    let mut credits = [Credit::default(); 2];
+    for _ in 0..7 {
+        let [job] = device.call()[..] else { panic!("calls have one sample") };
+        credits.iter_mut().for_each(|credit| credit.earn(500_000));
+        credits[job as usize].spend(1_000_000);
+        let of = |principal| device.scheduler.principals[principal].credit;
+        assert_eq!([of(&one), of(&other)], credits);
+    }
+}
+
+#[test]
+fn the_clock_is_where_the_last_pick_of_a_call_began() {
+    let mut device = Device::flat(4);
+    device.add(0, 1, entry(4));
+    device.call();
+    // The call takes four milliseconds, one for each sample.
+    assert_eq!(device.scheduler.clock, 3_000_000);
+    assert_eq!(device.scheduler.principals[&principal(1)].clock, 3_000_000);
+}
+
+#[test]
+fn requests_go_on_however_many_principals_are_forgotten() {
+    let mut device = Device::flat(1);
+    device.add(0, 0, entry(1));
+    // Each has used credit, so none is forgotten before there are too many.
+    for number in 1..=REMEMBERED as u32 {
+        let principal = Principal::of_address((number << 8).to_be_bytes().into());
+        device.scheduler.add(JobId::from(number), &principal, entry(1));
+        device.scheduler.principals.get_mut(&principal).unwrap().credit.spend(1_000_000);
+        device.scheduler.remove(JobId::from(number));
+    }
+    device.add(9999, 2, entry(1));
+    assert!(device.scheduler.principals.len() < 10);
+    assert!(device.scheduler.principals.contains_key(&principal(0)), "it has a request");
 }
 
 #[test]
