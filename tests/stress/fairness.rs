@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ddpm_tests::load::{Mix, Outcome, Record, Shape, load, open_loop, quantile};
+use ddpm_tests::load::{Mix, Outcome, Planned, Record, Shape, load, open_loop, quantile};
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 
@@ -36,6 +36,9 @@ struct Start {
     kept: f64,
     unexpected: usize,
 }
+
+/// Parts of a measurement.
+const PARTS: u32 = 4;
 
 /// Measures both promises on several starts of the server, every second one while other processes
 /// use all cores.
@@ -100,38 +103,60 @@ async fn beside_a_job(options: &Options, server: &Server, number: u64) -> anyhow
     let mut large = job();
     large.runs().await?;
     sleep(Duration::from_secs(1)).await;
-    let before = throughput(&observer, calibration).await?;
+    let speed = throughput(&observer, calibration).await?;
     drop(large);
     idle(&observer).await?;
 
-    let rate = SHARE * before / f64::from(STEPS);
-    let plan = Mix::only(1, STEPS).plan(rate, length, options.seed + number);
-    let alone = open_loop(&clients, &plan).await;
+    let rate = SHARE * speed / f64::from(STEPS);
+    let plan = in_parts(Mix::only(1, STEPS).plan(rate, length, options.seed + number), length);
+    let mut alone = Vec::new();
+    for part in &plan {
+        alone.extend(open_loop(&clients, part).await);
+    }
     idle(&observer).await?;
 
     let mut large = job();
     large.runs().await?;
     sleep(Duration::from_secs(1)).await;
-    let (counted, from) = (load(&observer).await?.evals, Instant::now());
-    let beside = open_loop(&clients, &plan).await;
-    let (done, time) = (load(&observer).await?.evals - counted, from.elapsed().as_secs_f64());
-    let after = throughput(&observer, calibration).await?;
+    let (mut beside, mut kept, mut rest) = (Vec::new(), 0.0, 0.0);
+    let mut before = throughput(&observer, calibration).await?;
+    for part in &plan {
+        let (counted, from) = (load(&observer).await?.evals, Instant::now());
+        let records = open_loop(&clients, part).await;
+        let (done, time) = (load(&observer).await?.evals - counted, from.elapsed().as_secs_f64());
+        let after = throughput(&observer, calibration).await?;
+        let clients_evals = records.iter().map(|record| record.evals).sum::<u64>() as f64;
+        kept += done as f64 - clients_evals;
+        // What the job gets when nobody else asks, right before and right after.
+        rest += f64::midpoint(before, after) * time - clients_evals;
+        beside.extend(records);
+        before = after;
+    }
     drop(large);
     idle(&observer).await?;
 
-    // What the job gets when nobody else asks, before and after: the machine's speed drifts.
-    let capacity = f64::midpoint(before, after) * time;
-    let clients_evals: u64 = beside.iter().map(|record| record.evals).sum();
-    let kept = (done - clients_evals) as f64 / (capacity - clients_evals as f64);
     let unexpected = |records: &[Record]| {
         records.iter().filter(|record| record.outcome != Outcome::Completed).count()
     };
     Ok(Start {
         alone: p99(&alone),
         beside: p99(&beside),
-        kept,
+        kept: kept / rest,
         unexpected: unexpected(&alone) + unexpected(&beside),
     })
+}
+
+/// Cuts a plan into parts that each begin at once: in between, the machine's speed is measured,
+/// which drifts.
+fn in_parts(plan: Vec<Planned>, length: Duration) -> Vec<Vec<Planned>> {
+    let part = length / PARTS;
+    let mut parts = vec![Vec::new(); PARTS as usize];
+    for planned in plan {
+        let number = (planned.at.div_duration_f64(part) as usize).min(parts.len() - 1);
+        let at = planned.at.saturating_sub(part * number as u32);
+        parts[number].push(Planned { at, ..planned });
+    }
+    parts
 }
 
 fn p99(records: &[Record]) -> f64 {
