@@ -10,6 +10,9 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{TestServer, glyphs};
 
+/// After this time, a signal is a second one.
+const LATER: Duration = Duration::from_millis(150);
+
 /// Sends requests until the server refuses them as draining: a signal takes a moment.
 async fn draining(client: &Client) -> Refusal {
     loop {
@@ -66,9 +69,25 @@ async fn a_second_signal_stops_at_once() {
     let _running = client.generate(endless).await.unwrap();
     server.signal("TERM");
     draining(&client).await;
+    tokio::time::sleep(LATER).await;
     server.signal("TERM");
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(143), "{log}");
+}
+
+#[tokio::test]
+async fn a_signal_that_is_sent_twice_drains() {
+    let server = TestServer::start(&["--drain-seconds", "600"]);
+    let client = server.client().await;
+    let slow = Request::new("glyphs", Indices::first(24)).num_steps(100);
+    let mut running = client.generate(slow).await.unwrap();
+    assert!(matches!(running.next().await.unwrap(), Some(Event::Accepted(_))));
+    // As `timeout` does: to the program, and to its group.
+    server.signal("TERM");
+    server.signal("TERM");
+    assert_eq!(running.collect().await.unwrap().samples.len(), 24);
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
 }
 
 #[tokio::test]
@@ -80,6 +99,7 @@ async fn a_second_signal_ends_streams_as_stopped() {
     assert!(matches!(running.next().await.unwrap(), Some(Event::Accepted(_))));
     server.signal("TERM");
     draining(&client).await;
+    tokio::time::sleep(LATER).await;
     server.signal("INT");
     let start = Instant::now();
     match running.collect().await {

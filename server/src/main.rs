@@ -188,8 +188,8 @@ impl Signals {
     }
 
     /// Waits for one that means a person's impatience, and returns the exit code of a program that
-    /// it ends. SIGHUP does not: shells send it twice, and systemd right after SIGTERM. Neither does
-    /// one right after the first: `timeout` sends to the program, and then to its group.
+    /// it ends. SIGHUP does not: shells send it twice, and systemd right after SIGTERM. Neither
+    /// does one right after the first: `timeout` sends to the program, and then to its group.
     async fn second(&mut self) -> u8 {
         let first = Instant::now();
         loop {

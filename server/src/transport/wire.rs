@@ -21,8 +21,8 @@ use super::frames::FrameWatch;
 use super::table::FrameTokens;
 use super::tokens::{PeerTokens, TokenBucket};
 
-/// Bytes that cost as much as a frame: what is sent is copied, measured and decoded, and a peer that
-/// sends without pause would take a core for that.
+/// Bytes that cost as much as a frame: what is sent is copied, measured and decoded, and a peer
+/// that sends without pause would take a core for that.
 const BYTES_PER_FRAME: f64 = 8192.0;
 
 /// Most bytes that are read of a connection before the others have their turn: a fraction of a
