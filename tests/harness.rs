@@ -98,6 +98,14 @@ impl TestServer {
         assert!(sent.expect("kill exists").success());
     }
 
+    /// Sends a signal, and again a moment later: one process does both, so that the moment is short
+    /// however busy the machine is.
+    pub(crate) fn signal_twice(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &format!("{kill}; sleep 0.01; {kill}")]).status();
+        assert!(sent.expect("sh exists").success());
+    }
+
     /// Waits for the server to end; returns its status and log.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = wait_for(&mut self.child);

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use ddpm_client::{Client, Code, Delivery, Error, Event, Frames, Indices, Refusal, Request, Watch};
+use ddpm_client::{
+    Client, Code, Delivery, Error, Event, Frames, Generation, Indices, Refusal, Request, Watch,
+};
 
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -25,13 +27,19 @@ async fn draining(client: &Client) -> Refusal {
     }
 }
 
+/// Begins a request of 24 samples that takes a while.
+async fn accepted(client: &Client) -> Generation {
+    let slow = Request::new("glyphs", Indices::first(24)).num_steps(100);
+    let mut running = client.generate(slow).await.unwrap();
+    assert!(matches!(running.next().await.unwrap(), Some(Event::Accepted(_))));
+    running
+}
+
 #[tokio::test]
 async fn accepted_requests_are_finished_and_new_ones_are_refused() {
     let server = TestServer::start(&["--drain-seconds", "600"]);
     let client = server.client().await;
-    let slow = Request::new("glyphs", Indices::first(24)).num_steps(100);
-    let mut running = client.generate(slow).await.unwrap();
-    assert!(matches!(running.next().await.unwrap(), Some(Event::Accepted(_))));
+    let running = accepted(&client).await;
     server.signal("TERM");
 
     let refusal = draining(&client).await;
@@ -79,12 +87,9 @@ async fn a_second_signal_stops_at_once() {
 async fn a_signal_that_is_sent_twice_drains() {
     let server = TestServer::start(&["--drain-seconds", "600"]);
     let client = server.client().await;
-    let slow = Request::new("glyphs", Indices::first(24)).num_steps(100);
-    let mut running = client.generate(slow).await.unwrap();
-    assert!(matches!(running.next().await.unwrap(), Some(Event::Accepted(_))));
+    let running = accepted(&client).await;
     // As `timeout` does: to the program, and to its group.
-    server.signal("TERM");
-    server.signal("TERM");
+    server.signal_twice("TERM");
     assert_eq!(running.collect().await.unwrap().samples.len(), 24);
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log}");

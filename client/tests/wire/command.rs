@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -441,19 +441,25 @@ fn an_interrupt_exits_with_130_and_leaves_whole_files_only() {
 #[test]
 fn an_interrupt_keeps_what_has_come_and_says_how_to_draw_the_rest() {
     let (mock, folder) = (Mock::start([Script::HangAfter(3)]), folder());
-    let child = ddpm(&mock.endpoint(), "sample glyphs -n 4 --seed 1 --format npy")
+    let mut child = ddpm(&mock.endpoint(), "sample glyphs -n 4 --seed 1 --format npy")
         .current_dir(&folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It shows no sign of samples that it holds in memory.
-    thread::sleep(Duration::from_secs(2));
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut notes = String::new();
+    while !notes.contains("accepted") {
+        assert_ne!(stderr.read_line(&mut notes).unwrap(), 0, "{notes}");
+    }
+    // Two samples come with it, and nothing shows that they are held.
+    thread::sleep(Duration::from_secs(1));
 
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
 
+    stderr.read_to_string(&mut notes).unwrap();
     let output = child.wait_with_output().unwrap();
-    let (report, notes) = (text(&output.stdout), text(&output.stderr));
+    let report = text(&output.stdout);
     assert_eq!(output.status.code(), Some(130), "{notes}");
     assert!(files(&folder.path().join("samples")).keys().eq(["glyphs-1-partial.npy"]), "{report}");
     assert!(notes.contains("add --seed 1 --indices 2-3"), "{notes}");
