@@ -255,7 +255,7 @@ impl Ledger {
     /// Within a principal the earliest deadline goes first, and what is urgent of requests without
     /// one may go before: so at each deadline, all of that must fit into the principal's share of
     /// the time. The others share what they still take, and what they will ask for if they go on as
-    /// they did lately.
+    /// they did lately. The call in flight comes before all of them.
     ///
     /// # Errors
     ///
@@ -270,9 +270,11 @@ impl Ledger {
         let Some(deadline) = demand.deadline else { return Ok(()) };
         let prices = Prices::of(costs);
         let asked = Remaining::from(demand);
+        let call = self.longest_call(costs);
         let check = |work: f64, by: Instant| {
             let available = by.saturating_duration_since(now);
-            let needed = self.with_others(principal, work, available, &prices, now) / PROMISED;
+            let shared = self.with_others(principal, work, available, &prices, now);
+            let needed = call + shared / PROMISED;
             if needed <= available.as_secs_f64() {
                 return Ok(());
             }
@@ -289,6 +291,18 @@ impl Ledger {
         check(due(deadline).max(asked.alone(costs)), deadline)?;
         let later = own().filter_map(|other| other.deadline.filter(|other| *other > deadline));
         later.into_iter().try_for_each(|other| check(due(other), other))
+    }
+
+    /// Returns the seconds of the longest call that may be in flight, which nobody can stop; 0 if
+    /// there are no requests.
+    fn longest_call(&self, costs: &Costs) -> f64 {
+        let costs = costs.lock();
+        let requests = self.accounts.values().flat_map(|account| account.requests.values());
+        let calls = requests.filter(|request| !request.blocked).map(|request| {
+            let curve = &costs[request.model];
+            curve.seconds(curve.bulk())
+        });
+        calls.fold(0.0, f64::max)
     }
 
     /// Returns the seconds until a principal has been given `work` seconds.

@@ -23,7 +23,7 @@ use ledger::{Ledger, Remaining, RequestId};
 
 mod memory;
 use memory::NoRoom;
-pub(crate) use memory::{Memory, Room, Unread};
+pub(crate) use memory::{Memory, Room, SMALL_BYTES, SMALL_PART, Small, Unread};
 
 mod quota;
 
@@ -166,6 +166,18 @@ impl Admission {
             return Err(Error::Draining);
         }
         self.0.memory.hold(bytes).map_err(|no_room| self.no_room(no_room))
+    }
+
+    /// As [`Admission::hold`], for a message that needed no memory but the small room.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Draining`].
+    pub(crate) fn hold_small(&self, message: Small) -> Result<Room, Error> {
+        if self.lock().draining {
+            return Err(Error::Draining);
+        }
+        Ok(self.0.memory.hold_small(message))
     }
 
     /// Describes a lack of memory, with the time after which to retry.

@@ -23,6 +23,11 @@
 //! * calls with a relative noise of σ leave a noise of 0.2 σ in the level, and 0.14 σ in the
 //!   ratio of two sizes, which decides about [`CostCurve::bulk`].
 //!
+//! A size that is not used would never be corrected, and a time in which the machine was busy would
+//! be held against those that were used in it. So one call of [`TRY_EVERY`] tries the next larger or
+//! smaller size than the chosen one. The level is known from the other calls, so the two gains are
+//! swapped for it; and the sizes beyond, which are not tried, keep their distance to it.
+//!
 //! What is read is the isotonic regression of r_i. The error is taken against r itself: against
 //! what is read, two sizes whose true order is the other way round would drift apart for ever.
 
@@ -34,6 +39,9 @@ const GOOD_THROUGHPUT: f64 = 0.95;
 
 /// By what factor another size must be better before it replaces the chosen one.
 const HYSTERESIS: f64 = 1.05;
+
+/// One call of so many has a size next to the chosen one.
+const TRY_EVERY: u32 = 16;
 
 /// Largest log ratio by which one call can surprise.
 const CLIP: f64 = 0.3;
@@ -56,6 +64,8 @@ pub(crate) struct CostCurve {
     chosen: usize,
     /// The size of every call that can be filled, if the operator decided it.
     fixed: Option<u32>,
+    /// Calls that were recorded.
+    calls: u32,
     /// Scratch space of the regression, kept so that recording allocates nothing.
     blocks: Vec<Block>,
 }
@@ -84,6 +94,13 @@ impl Block {
     }
 }
 
+/// A size next to the chosen one.
+#[derive(Debug, Clone, Copy)]
+enum Try {
+    Larger,
+    Smaller,
+}
+
 /// A place among the points: `share` of the way from point `left` to the next.
 struct Place {
     left: usize,
@@ -106,7 +123,7 @@ impl CostCurve {
             kept.push(Point { size: 1, measured, offset: 0.0, seconds: measured });
         }
         let blocks = Vec::with_capacity(kept.len());
-        let mut curve = Self { points: kept, level: 0.0, chosen: 0, fixed: None, blocks };
+        let mut curve = Self { points: kept, level: 0.0, chosen: 0, fixed: None, calls: 0, blocks };
         curve.pool();
         curve.points.iter_mut().for_each(|point| point.measured = point.seconds);
         curve.chosen = curve.smallest_with(GOOD_THROUGHPUT, LONGEST_CALL);
@@ -150,6 +167,29 @@ impl CostCurve {
         self.fixed.unwrap_or(self.points[self.chosen].size)
     }
 
+    /// Returns the size of the next call for bulk work, in evals: [`CostCurve::bulk`], or now and
+    /// then the next larger or smaller size that was measured, in turns.
+    pub(crate) fn call_size(&self) -> u32 {
+        if let (None, Some(tried)) = (self.fixed, self.tries()) {
+            let at = match tried {
+                Try::Larger => self.chosen.checked_add(1),
+                Try::Smaller => self.chosen.checked_sub(1),
+            };
+            let point = at.and_then(|at| self.points.get(at));
+            if let Some(point) = point.filter(|point| point.seconds <= LONGEST_CALL) {
+                return point.size;
+            }
+        }
+        self.bulk()
+    }
+
+    /// Returns what the next call tries.
+    fn tries(&self) -> Option<Try> {
+        let (turn, call) = (self.calls / TRY_EVERY, self.calls % TRY_EVERY);
+        let tried = if turn.is_multiple_of(2) { Try::Larger } else { Try::Smaller };
+        (call == TRY_EVERY - 1).then_some(tried)
+    }
+
     /// Decides [`CostCurve::bulk`], whatever calls cost.
     #[must_use]
     pub(crate) fn fixed(self, size: Option<u32>) -> Self {
@@ -175,11 +215,30 @@ impl CostCurve {
         let believed = self.interpolate(evals, |point| self.believed(point));
         let error = (seconds.max(SHORTEST_CALL) / believed).ln().clamp(-CLIP, CLIP);
         let Place { left, share } = self.place(evals);
-        self.level += LEVEL_GAIN * error;
-        self.points[left].offset += OFFSET_GAIN * (1.0 - share) * error;
-        if let Some(right) = self.points.get_mut(left + 1) {
-            right.offset += OFFSET_GAIN * share * error;
+        let tried = self.tries().filter(|_| self.fixed.is_none());
+        let chosen = self.points[self.chosen].size;
+        let (larger, smaller) = match tried {
+            Some(Try::Larger) => (evals > chosen, false),
+            Some(Try::Smaller) => (false, evals < chosen),
+            None => (false, false),
+        };
+        let gains = (LEVEL_GAIN, OFFSET_GAIN);
+        let (level, offset) = if larger || smaller { (gains.1, gains.0) } else { gains };
+        self.level += level * error;
+        let (before, from) = self.points.split_at_mut(left);
+        let (first, last) = (offset * (1.0 - share) * error, offset * share * error);
+        from[0].offset += first;
+        if let Some(right) = from.get_mut(1) {
+            right.offset += last;
         }
+        if larger {
+            let along = if share > 0.0 { last } else { first };
+            from.iter_mut().skip(2).for_each(|point| point.offset += along);
+        }
+        if smaller {
+            before.iter_mut().for_each(|point| point.offset += first);
+        }
+        self.calls = self.calls.wrapping_add(1);
         self.pool();
         self.choose();
     }
@@ -533,6 +592,60 @@ mod tests {
         }
         assert_close(curve.seconds(1), 0.010, 0.02);
         assert_close(curve.seconds(2), 0.012, 0.02);
+    }
+
+    #[test]
+    fn one_call_of_16_has_the_next_larger_or_smaller_size() {
+        let mut curve = curve(|size| 0.001 * (1.0 + size));
+        let mut sizes = Vec::new();
+        for _ in 0..64 {
+            let size = curve.call_size();
+            curve.record(size, 0.001 * (1.0 + f64::from(size)));
+            sizes.push(size);
+        }
+        let tried: Vec<_> = sizes.iter().enumerate().filter(|(_, size)| **size != 12).collect();
+        assert_eq!(tried, [(15, &16), (31, &8), (47, &16), (63, &8)]);
+        let mut fixed = curve.fixed(Some(7));
+        (0..64).for_each(|_| {
+            assert_eq!(fixed.call_size(), 7);
+            fixed.record(7, 0.01);
+        });
+    }
+
+    #[test]
+    fn no_size_is_tried_that_is_too_long_or_was_not_measured() {
+        let measured = [(1, 0.1), (2, 0.11), (4, LONGEST_CALL + 0.1)];
+        let mut curve = CostCurve::new(&measured);
+        let mut single = CostCurve::new(&[(1, 0.1)]);
+        for _ in 0..64 {
+            assert!(curve.call_size() <= 2);
+            curve.record(2, 0.11);
+            assert_eq!(single.call_size(), 1);
+            single.record(1, 0.1);
+        }
+    }
+
+    #[test]
+    fn what_a_busy_machine_made_of_the_curve_is_put_right_while_serving() {
+        let truth = |size: u32| 0.001 * (1.0 + f64::from(size));
+        let serve = |curve: &mut CostCurve, calls: usize, others: fn(usize) -> f64| {
+            for call in 0..calls {
+                let size = curve.call_size();
+                curve.record(size, others(call) * truth(size));
+            }
+        };
+        // Measured while others computed, the large sizes most of all: the smallest seemed best.
+        let mut curve = curve(|size| 0.001 * (1.0 + size) * size.sqrt());
+        assert_eq!(curve.bulk(), 1);
+        serve(&mut curve, 3_000, |_| 1.0);
+        assert!((8..=16).contains(&curve.bulk()), "{}", curve.bulk());
+        // Others come and go: nothing is held against the size in use.
+        for _ in 0..100 {
+            serve(&mut curve, 200, |_| 1.0);
+            serve(&mut curve, 30, |_| 5.0);
+        }
+        serve(&mut curve, 1_000, |_| 1.0);
+        assert!(curve.bulk() >= 8, "{}", curve.bulk());
     }
 
     #[test]

@@ -159,6 +159,8 @@ impl Scheduler {
         let mut call = Call::new(curve);
         let mut picks = Vec::new();
         let mut exhausted = Vec::new();
+        // The same for all samples of a request.
+        let mut stretch: Option<(JobId, f64)> = None;
         while let Some(next) = order.first() {
             let Some(job) = self.jobs.get_mut(&next.job).filter(|job| job.model == model) else {
                 order.skip();
@@ -169,8 +171,10 @@ impl Scheduler {
                 order.skip();
                 continue;
             };
-            let stretch = next.is_urgent.then(|| job.stretch(now, curve));
-            if !call.put_in(cost, stretch) {
+            if next.is_urgent && stretch.is_none_or(|(of, _)| of != next.job) {
+                stretch = Some((next.job, job.stretch(now, curve)));
+            }
+            if !call.put_in(cost, stretch.filter(|_| next.is_urgent).map(|(_, stretch)| stretch)) {
                 break;
             }
             let (sample, begins) = job.take();

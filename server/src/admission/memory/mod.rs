@@ -1,13 +1,19 @@
 //! The memory that requests hold: messages while they arrive and are checked, rows and inputs while
 //! they run, and what waits for their readers.
 //!
-//! All of it counts against one limit, a part of which is set aside for small messages and for
+//! All of it counts against one limit, a part of which is set aside for [small] requests and for
 //! programs that are remembered. Readers share half of it: what one may hold falls as the
 //! free part does (dynamic thresholds, Choudhury & Hahne 1998), so many that are behind can
 //! neither fill the memory nor stop those that read.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::principal::Principal;
+
+mod small;
+pub(crate) use small::{SMALL_BYTES, SMALL_PART, Small};
 
 /// Most bytes that may wait for one reader.
 const MOST_PER_READER: u64 = 16 << 20;
@@ -27,7 +33,14 @@ struct Pool {
     limit: u64,
     /// Bytes of the limit that are for something else.
     aside: AtomicU64,
-    held: Mutex<Held>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: Held,
+    /// Bytes in the small room, of each principal that holds some.
+    small: HashMap<Principal, u64>,
 }
 
 /// Bytes in use.
@@ -37,7 +50,7 @@ pub(crate) struct Held {
     pub(crate) requests: u64,
     /// By what waits for readers.
     pub(crate) readers: u64,
-    /// By small messages, in memory set aside.
+    /// By small requests, in memory set aside.
     pub(crate) small: u64,
 }
 
@@ -51,7 +64,10 @@ pub(crate) struct NoRoom {
 #[derive(Debug)]
 pub(crate) struct Room {
     memory: Memory,
+    /// Without those in the small room.
     bytes: u64,
+    /// Takes what finds no room otherwise.
+    small: Option<Small>,
 }
 
 /// Bytes that wait for a reader; freed on drop.
@@ -63,17 +79,12 @@ pub(crate) struct Unread {
 
 impl Memory {
     pub(crate) fn new(limit: u64) -> Self {
-        Self(Arc::new(Pool { limit, aside: AtomicU64::new(0), held: Mutex::default() }))
+        Self(Arc::new(Pool { limit, aside: AtomicU64::new(0), state: Mutex::default() }))
     }
 
     /// Sets bytes of the limit aside, for ever.
     pub(crate) fn set_aside(&self, bytes: u64) {
         self.0.aside.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Notes what small messages hold of the bytes set aside.
-    pub(crate) fn set_small(&self, bytes: u64) {
-        self.lock().small = bytes;
     }
 
     /// Returns the bytes that are not set aside.
@@ -83,7 +94,7 @@ impl Memory {
 
     /// Returns the bytes in use.
     pub(crate) fn held(&self) -> Held {
-        *self.lock()
+        self.lock().held
     }
 
     /// Holds bytes for a request. A larger request than the limit is admitted if it is alone.
@@ -92,9 +103,17 @@ impl Memory {
     ///
     /// [`NoRoom`].
     pub(crate) fn hold(&self, bytes: u64) -> Result<Room, NoRoom> {
-        let mut room = Room { memory: self.clone(), bytes: 0 };
+        let mut room = Room { memory: self.clone(), bytes: 0, small: None };
         room.grow(bytes)?;
         Ok(room)
+    }
+
+    /// Holds what a small message holds for the request that it becomes, and what that request
+    /// needs beyond, in the small room if there is no other.
+    pub(crate) fn hold_small(&self, message: Small) -> Room {
+        let mut room = Room { memory: self.clone(), bytes: 0, small: None };
+        room.take_over(message);
+        room
     }
 
     /// Counts bytes that wait for a reader. They are there already, so nothing is refused: ask
@@ -113,7 +132,7 @@ impl Memory {
     /// holds anything: answers that nobody reads leave room for those who read.
     pub(crate) fn answer(&self, bytes: u64) -> Result<Unread, NoRoom> {
         let limit = self.0.limit / 2;
-        let mut held = self.lock();
+        let held = &mut self.lock().held;
         let free = limit.saturating_sub(held.readers);
         if held.readers > 0 && bytes > free / ANSWER_PART {
             return Err(NoRoom { limit });
@@ -129,8 +148,8 @@ impl Memory {
         (free / READER_PART).min(MOST_PER_READER)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -141,29 +160,45 @@ impl Held {
 }
 
 impl Room {
-    /// Holds more bytes; on an error it holds what it held.
+    /// Holds more bytes, in the small room if there is no other; on an error it holds what it held.
     ///
     /// # Errors
     ///
     /// [`NoRoom`].
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), NoRoom> {
+        let Err(no_room) = self.grow_large(bytes) else { return Ok(()) };
+        let grown = self.small.as_mut().is_some_and(|small| small.grow(bytes));
+        if grown { Ok(()) } else { Err(no_room) }
+    }
+
+    fn grow_large(&mut self, bytes: u64) -> Result<(), NoRoom> {
         let limit = self.memory.usable();
-        let mut held = self.memory.lock();
+        let held = &mut self.memory.lock().held;
         let is_alone = held.requests == self.bytes;
         let used = held.requests + held.readers;
         if !is_alone && used.saturating_add(bytes) > limit {
             return Err(NoRoom { limit });
         }
         held.requests = held.requests.saturating_add(bytes);
-        drop(held);
         self.bytes = self.bytes.saturating_add(bytes);
         Ok(())
     }
 
-    /// Gives back what is held above `bytes`.
+    /// Takes bytes of the small room over, and leaves them there only if there is no other.
+    pub(crate) fn take_over(&mut self, mut small: Small) {
+        if self.grow_large(small.bytes()).is_ok() {
+            small.shrink_to(0);
+        }
+        self.small = Some(small);
+    }
+
+    /// Gives back what is held above `bytes`, in the small room first.
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
+        if let Some(small) = &mut self.small {
+            small.shrink_to(bytes.saturating_sub(self.bytes));
+        }
         let freed = self.bytes.saturating_sub(bytes);
-        self.memory.lock().requests -= freed;
+        self.memory.lock().held.requests -= freed;
         self.bytes -= freed;
     }
 
@@ -173,7 +208,7 @@ impl Room {
     ///
     /// [`NoRoom`].
     pub(crate) fn resize(&mut self, bytes: u64) -> Result<(), NoRoom> {
-        match bytes.checked_sub(self.bytes) {
+        match bytes.checked_sub(self.bytes()) {
             Some(more) => self.grow(more),
             None => {
                 self.shrink_to(bytes);
@@ -183,9 +218,8 @@ impl Room {
     }
 
     /// Returns the bytes that it holds.
-    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes + self.small.as_ref().map_or(0, Small::bytes)
     }
 }
 
@@ -198,7 +232,7 @@ impl Drop for Room {
 impl Unread {
     /// Counts more bytes.
     pub(crate) fn grow(&mut self, bytes: u64) {
-        self.memory.lock().readers += bytes;
+        self.memory.lock().held.readers += bytes;
         self.bytes += bytes;
     }
 
@@ -218,7 +252,7 @@ impl Unread {
 
 impl Drop for Unread {
     fn drop(&mut self) {
-        self.memory.lock().readers -= self.bytes;
+        self.memory.lock().held.readers -= self.bytes;
     }
 }
 
@@ -280,9 +314,10 @@ mod tests {
         let _first = memory.hold(800).unwrap();
         let _second = memory.hold(75).unwrap();
         assert_eq!(memory.hold(1).unwrap_err(), NoRoom { limit: 875 });
-        memory.set_small(100);
-        assert_eq!(memory.held().total(), 975);
-        memory.set_small(0);
+        let mut small = memory.small(Principal::of_address([127, 0, 0, 1].into()));
+        assert!(small.grow(60));
+        assert_eq!(memory.held().total(), 935);
+        drop(small);
         assert_eq!(memory.held().total(), 875);
     }
 
