@@ -1,12 +1,12 @@
 //! A request in flight: its samples, what it has cost, and what it waits for.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use ddpm_diffusion::{Noise, Row};
 
 use super::Submission;
 use super::core::last_moment;
+use super::in_flight::InFlight;
 use crate::admission::Permit;
 use crate::outbox::{Account, Finished, Frame, FrameKind, Outbox};
 use crate::request::Request;
@@ -21,7 +21,7 @@ pub(super) struct Job {
     pub(super) permit: Permit,
     pub(super) account: Account,
     /// Samples in flight, by their position in the request.
-    pub(super) samples: HashMap<u64, Sample>,
+    pub(super) samples: InFlight<Sample>,
     accepted: Instant,
     /// When it ends, done or not.
     ends: Option<Instant>,
@@ -59,7 +59,7 @@ impl Job {
             outbox,
             permit,
             account: Account::default(),
-            samples: HashMap::new(),
+            samples: InFlight::default(),
             accepted,
             ends,
             blocked_since: None,
@@ -95,7 +95,7 @@ impl Job {
 
     /// Notes that a sample has begun.
     pub(super) fn begun(&mut self, position: u64, slot: Slot, index: u64, now: Instant) {
-        self.samples.insert(position, Sample { slot, index, row: 0 });
+        self.samples.begin(position, Sample { slot, index, row: 0 });
         if self.account.samples_begun == 0 {
             self.account.queue_time = now.saturating_duration_since(self.accepted);
         }
@@ -108,7 +108,7 @@ impl Job {
 
     /// Returns the work of the device for one sample.
     pub(super) fn work(&self, pick: &Pick) -> Work<'_> {
-        let sample = self.samples[&pick.sample];
+        let sample = *self.samples.get(pick.sample).expect("picked samples are in flight");
         let row = self.row(sample.row);
         let label = row.label;
         let shown = label.ends_step.then_some(self.request.watch.as_ref()).flatten();
@@ -133,7 +133,7 @@ impl Job {
         outcome: Outcome,
         parcel: &mut Parcels,
     ) -> Option<u32> {
-        let sample = self.samples.get_mut(&position)?;
+        let sample = self.samples.get_mut(position)?;
         let rows = self.request.program.rows();
         let row = &rows[sample.row];
         let (label, evals) = (row.label, row.evals.count() as u64);
@@ -155,7 +155,7 @@ impl Job {
             let values = values.iter().all(|value| value.is_finite()).then_some(values);
             parcel.finished.push(Finished { index: sample.index, values });
             self.account.samples_done += 1;
-            self.samples.remove(&position);
+            self.samples.end(position);
             return None;
         }
         sample.row += 1;

@@ -37,6 +37,8 @@ use crate::scheduler::ModelId;
 mod core;
 pub(crate) use self::core::{Core, Turn};
 
+mod in_flight;
+
 mod job;
 
 mod stats;

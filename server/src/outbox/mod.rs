@@ -143,8 +143,10 @@ pub(crate) fn outbox(delivery: Delivery, memory: &Memory) -> (Outbox, Reader) {
 }
 
 impl Outbox {
-    /// Adds the results of one call of the network.
+    /// Adds the results of one call of the network. An account alone wakes no reader, or a stream
+    /// without previews would wake its thread at every call: readers look for it themselves.
     pub(crate) fn put(&self, frames: Vec<Frame>, finished: Vec<Finished>, account: Account) {
+        let wakes = !frames.is_empty() || !finished.is_empty();
         let mut contents = self.0.lock();
         let (mut due, mut replaced) = (0, 0);
         // Counted once: all requests share the count.
@@ -169,7 +171,9 @@ impl Outbox {
         contents.has_news = true;
         drop(contents);
         self.0.due.fetch_add(due, Ordering::Relaxed);
-        self.0.changed.notify_one();
+        if wakes {
+            self.0.changed.notify_one();
+        }
     }
 
     /// Ends the stream after the current contents.
@@ -193,6 +197,12 @@ impl Outbox {
 }
 
 impl Contents {
+    /// Returns whether there is more to take than the account.
+    fn delivers(&self) -> bool {
+        let frames = !self.latest.is_empty() || !self.queued.is_empty();
+        frames || !self.finished.is_empty() || self.end.is_some()
+    }
+
     /// Keeps a frame as the latest of its sample; returns the bytes of the one that it replaced.
     fn put_latest(&mut self, frame: Frame) -> u64 {
         match self.latest.insert((frame.index, frame.kind), frame) {
@@ -269,20 +279,24 @@ impl Drop for Outbox {
 }
 
 impl Reader {
-    /// Waits for contents, and takes a part of them. Cancel safe.
+    /// Waits for frames, samples or the end, and takes a part of them. Cancel safe.
     pub(crate) async fn take(&mut self) -> Parcel {
         loop {
-            if let Some(parcel) = self.try_take() {
+            if let Some(parcel) = self.take_if(Contents::delivers) {
                 return parcel;
             }
             self.0.changed.notified().await;
         }
     }
 
-    /// Takes a part of the contents; `None` if there is nothing new.
+    /// Takes a part of the contents; `None` if nothing is new, not even the account.
     pub(crate) fn try_take(&mut self) -> Option<Parcel> {
+        self.take_if(|contents| contents.has_news)
+    }
+
+    fn take_if(&mut self, condition: impl FnOnce(&Contents) -> bool) -> Option<Parcel> {
         let mut contents = self.0.lock();
-        if !contents.has_news {
+        if !condition(&contents) {
             return None;
         }
         let (parcel, due) = contents.take();

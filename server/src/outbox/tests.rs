@@ -97,13 +97,26 @@ async fn samples_come_after_the_previews_that_were_made_before_them() {
 }
 
 #[tokio::test]
-async fn a_reader_waits_until_something_is_put() {
+async fn a_reader_waits_until_something_is_delivered() {
+    for contents in [(vec![frame(0, 1)], vec![]), (vec![], vec![sample(0, 1)])] {
+        let (outbox, mut reader) = outbox(Delivery::Latest, &memory());
+        let waiting = tokio::spawn(async move { reader.take().await.account.ticks });
+        tokio::task::yield_now().await;
+        outbox.put(vec![], vec![], Account { ticks: 2, ..Account::default() });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "an account wakes nobody");
+        outbox.put(contents.0, contents.1, Account { ticks: 3, ..Account::default() });
+        assert_eq!(waiting.await.unwrap(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_looks_for_it_finds_the_account() {
     let (outbox, mut reader) = outbox(Delivery::Latest, &memory());
-    let waiting = tokio::spawn(async move { reader.take().await.account.ticks });
-    tokio::task::yield_now().await;
-    assert!(!waiting.is_finished());
-    outbox.put(vec![], vec![], Account { ticks: 3, ..Account::default() });
-    assert_eq!(waiting.await.unwrap(), 3);
+    assert!(reader.try_take().is_none());
+    outbox.put(vec![], vec![], Account { ticks: 2, ..Account::default() });
+    assert_eq!(reader.try_take().map(|parcel| parcel.account.ticks), Some(2));
+    assert!(reader.try_take().is_none());
 }
 
 #[tokio::test]

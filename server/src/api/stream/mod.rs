@@ -7,10 +7,10 @@
 //! task ends, and the engine forgets the request before its next call.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ddpm_proto::v1::generate_event::Event;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
@@ -92,8 +92,16 @@ impl EventStream {
         self.send(accepted, None).await?;
         loop {
             let mut parcel = tokio::select! {
-                parcel = reader.take() => parcel,
+                biased;
                 () = self.events.closed() => return Err(Ending::ClientLeft),
+                parcel = reader.take() => parcel,
+                () = sleep_until(self.last_progress + PROGRESS_PAUSE) => {
+                    let Some(parcel) = reader.try_take() else {
+                        self.last_progress = Instant::now();
+                        continue;
+                    };
+                    parcel
+                }
             };
             let (account, end) = (parcel.account, parcel.end.take());
             self.send_parcel(parcel).await?;

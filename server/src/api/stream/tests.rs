@@ -219,6 +219,28 @@ async fn a_stream_that_is_not_read_ends_after_the_stall_time_and_frees_what_it_h
 }
 
 #[tokio::test(start_paused = true)]
+async fn progress_is_told_ten_times_per_second_while_there_is_some() {
+    let (outbox, reader) = outbox(Delivery::Latest, &Memory::new(1 << 20));
+    let mut stream = start(checked(Encoding::RawF32, 1), reader);
+    assert!(matches!(next(&mut stream).await, Ok(Event::Accepted(_))));
+    let calls = tokio::spawn(async move {
+        for ticks in 1..100 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            outbox.put(vec![], vec![], Account { ticks, ..Account::default() });
+        }
+        // Nothing more happens for a while.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        outbox.end(Ok(()));
+    });
+    let mut told = 0;
+    while let Event::Progress(_) = next(&mut stream).await.unwrap() {
+        told += 1;
+    }
+    assert_eq!(told, 5, "in half a second");
+    calls.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_stream_that_takes_an_event_in_each_stall_time_goes_on() {
     let (outbox, reader, checked, memory) = busy(5);
     outbox.end(Ok(()));

@@ -180,7 +180,7 @@ impl Core {
     fn remove(&mut self, id: JobId) -> Option<Job> {
         self.scheduler.remove(id);
         let mut job = self.jobs.remove(&id)?;
-        for (_, sample) in job.samples.drain() {
+        for sample in job.samples.drain() {
             self.device.release(sample.slot);
         }
         Some(job)
