@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip already use all cores.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup schedules stress fuzz bench bench-train seeds agreement kills quality diffusers models \
+.PHONY: help demo test check setup-server setup python schedules stress fuzz bench bench-train seeds agreement kills quality diffusers models \
     extractor dist clean
 
 # ONNX Runtime reports to its vendor unless this is set before it is loaded.
@@ -37,6 +37,7 @@ test: check ## Run everything: formatting, lints, documentation, all tests, the 
 	folder="$${CARGO_TARGET_DIR:-target}/debug"; "$$folder/stress" --short --only cancels,second --binaries "$$folder"
 	@tools/setup.sh python tests/python/requirements.txt
 	python3 tests/python/test_client.py
+	python3 tests/python/test_package.py
 	@$(MAKE) --no-print-directory diffusers
 
 check: setup ## Check formatting, lints, documentation and licences, without running tests
@@ -52,6 +53,11 @@ setup-server: ## Fetch ONNX Runtime into .runtime/ (24 MB): enough for server an
 
 setup: setup-server ## Fetch libtorch too (550 MB); with DEVICE=cuda the CUDA libraries (2.8 GB)
 	@$(if $(filter cuda,$(DEVICE)),true,tools/setup.sh trainer)
+
+python: ## Build the Python client, client/python, into dist/python/: a wheel and an sdist
+	@tools/preflight.sh python
+	@tools/setup.sh python tests/python/requirements.txt
+	@python3 tools/python_package.py dist/python
 
 schedules: setup-server ## Run the server's core through a million random schedules (DDPM_SCHEDULES)
 	@tools/preflight.sh rust c++

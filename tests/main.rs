@@ -17,6 +17,7 @@
 //! * `variables`: empty variables count as unset;
 //! * `privacy`: no program reports to anybody;
 //! * `command`: the `ddpm` command against the real server;
+//! * `terminal`: samples form on a terminal, and what is left without one;
 //! * `noise`: x_T over the wire is the documented noise;
 //! * `samplers`: every sampler works, and all of them share calls;
 //! * `toys`: every kind of network with every sampler that suits it;
@@ -59,6 +60,8 @@ mod variables;
 mod privacy;
 
 mod command;
+
+mod terminal;
 
 mod noise;
 

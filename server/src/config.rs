@@ -7,6 +7,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ddpm_console::at_least_one;
 use ddpm_onnx::DeviceChoice;
 use http::HeaderName;
 
@@ -45,6 +46,7 @@ pub struct Args {
 
     /// Threads for models on the CPU [default: one per core].
     #[arg(long, env = "DDPM_THREADS", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroUsize>)]
     pub threads: Option<NonZeroUsize>,
 
     /// Let idle model threads spin before they sleep: faster on a dedicated
@@ -55,11 +57,13 @@ pub struct Args {
     /// Most network evaluations per call; up to there, the server chooses by what calls
     /// cost [default: 1024].
     #[arg(long, env = "DDPM_MAX_BATCH", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub max_batch: Option<NonZeroU32>,
 
     /// Network evaluations in every call that can be filled, whatever calls cost, and
     /// whoever waits [default: chosen call by call].
     #[arg(long, env = "DDPM_BATCH", value_name = "N", conflicts_with = "max_batch")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub batch: Option<NonZeroU32>,
 
     /// Folder that keeps measurements from one start to the next [default:
@@ -69,50 +73,60 @@ pub struct Args {
 
     /// Most samples per request [default: 100000].
     #[arg(long, env = "DDPM_MAX_SAMPLES", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub max_samples: Option<NonZeroU32>,
 
     /// Most network evaluations per request, over all its samples
     /// [default: 100000000].
     #[arg(long, env = "DDPM_MAX_EVALS", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub max_evals: Option<NonZeroU32>,
 
     /// Most samples waiting or in flight over all requests, except those whose readers
     /// are behind [default: 1000000].
     #[arg(long, env = "DDPM_MAX_QUEUE", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub max_queue: Option<NonZeroU32>,
 
     /// Most requests at the same time [default: 1024].
     #[arg(long, env = "DDPM_MAX_REQUESTS", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub max_requests: Option<NonZeroU32>,
 
     /// Most memory for all requests together, in MiB: messages, rows and inputs, and
     /// what waits for readers [default: 1024].
     #[arg(long, env = "DDPM_MAX_MEMORY_MIB", value_name = "MIB")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub max_memory_mib: Option<NonZeroU32>,
 
     /// Most requests of one principal at the same time [default: a quarter of
     /// --max-requests].
     #[arg(long, env = "DDPM_PRINCIPAL_MAX_REQUESTS", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub principal_max_requests: Option<NonZeroU32>,
 
     /// Most samples of one principal waiting or in flight, except those whose readers are
     /// behind [default: half of --max-queue].
     #[arg(long, env = "DDPM_PRINCIPAL_MAX_SAMPLES", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub principal_max_samples: Option<NonZeroU32>,
 
     /// Most time of the device that the requests of one principal may wait for
     /// together, in seconds [default: no limit].
     #[arg(long, env = "DDPM_PRINCIPAL_MAX_SECONDS", value_name = "S")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub principal_max_seconds: Option<NonZeroU32>,
 
     /// Most network evaluations that one principal may ask for per minute
     /// [default: no limit].
     #[arg(long, env = "DDPM_PRINCIPAL_MAX_EVALS", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub principal_max_evals: Option<NonZeroU32>,
 
     /// Seconds that a stream may go without taking a whole event before it ends
     /// [default: 30].
     #[arg(long, env = "DDPM_STALL_SECONDS", value_name = "S")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub stall_seconds: Option<NonZeroU32>,
 
     /// Seconds that accepted requests have to finish after a signal; closing takes up to 4 more
@@ -128,23 +142,28 @@ pub struct Args {
     /// Most connections, each of which may hold 1 MiB of what its peer sent beside --max-memory-mib
     /// [default: the limit of open files (`ulimit -n`) minus 64, at most 10000].
     #[arg(long, env = "DDPM_MAX_CONNECTIONS", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub max_connections: Option<NonZeroU32>,
 
     /// Most connections from one address [default: a quarter of --max-connections].
     #[arg(long, env = "DDPM_MAX_PEER_CONNECTIONS", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub max_peer_connections: Option<NonZeroU32>,
 
     /// Most calls at the same time on one connection [default: 200].
     #[arg(long, env = "DDPM_MAX_STREAMS", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub max_streams: Option<NonZeroU32>,
 
     /// HTTP/2 control frames per second that are read from one address, 8 KiB of messages counting
     /// as one; ten times as many from all; more wait [default: 2000].
     #[arg(long, env = "DDPM_PEER_FRAMES_PER_SECOND", value_name = "N")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub peer_frames_per_second: Option<NonZeroU32>,
 
     /// Seconds until a connection without a call is told to go away [default: 300].
     #[arg(long, env = "DDPM_IDLE_SECONDS", value_name = "S")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub idle_seconds: Option<NonZeroU32>,
 
     /// Address of a proxy that names whom it speaks for; repeat it, or separate with commas.

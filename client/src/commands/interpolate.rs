@@ -15,6 +15,7 @@ use ddpm_client::{
     Client, Compiled, Data, Error, Format, Indices, Initial, Model, ModelKind, Program, Request,
     Sampler, SharedNoise,
 };
+use ddpm_console::at_least_one;
 use ddpm_diffusion::{Evals, Label, Mix, Row};
 
 use super::context::{Context, compile, describe};
@@ -88,7 +89,7 @@ pub(crate) struct Args {
 
     /// Enlarge strip and animations: each pixel becomes K x K [default: samples are
     /// at least 64 pixels wide].
-    #[arg(long, value_name = "K", help_heading = WRITE)]
+    #[arg(long, value_name = "K", help_heading = WRITE, value_parser = at_least_one::<NonZeroU32>)]
     scale: Option<NonZeroU32>,
 }
 

@@ -10,6 +10,7 @@ mod output;
 mod program;
 mod sample;
 mod status;
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -59,6 +60,7 @@ Exit codes: 0 done, 1 something is missing or could not be written, 2 usage, 4 s
 
 Examples:
   ddpm models
+  ddpm watch MODEL --count 16 --steps 50
   ddpm sample MODEL --count 16 --seed 7
   ddpm sample MODEL --sampler dpm++:order=3 --steps 20 --label 3 --gif
   ddpm sample MODEL --image drawing.png --strength 0.6
@@ -72,6 +74,8 @@ Examples:
 enum Command {
     /// Draw samples and write them as pictures, animations or arrays.
     Sample(Box<sample::Args>),
+    /// Watch samples form in the terminal.
+    Watch(Box<watch::Args>),
     /// Say what samples would cost and when they would be done, without drawing them.
     Estimate(Box<estimate::Args>),
     /// Show the rows that a run would apply; with --json, in the form that `ddpm sample
@@ -93,6 +97,7 @@ impl Cli {
         let context = Context::new(self.server, self.retry_seconds, self.json);
         match self.command {
             Command::Sample(args) => sample::run(&context, &args).await,
+            Command::Watch(args) => watch::run(&context, &args).await,
             Command::Estimate(args) => estimate::run(&context, &args).await,
             Command::Program(args) => program::run(&context, &args).await,
             Command::Encode(args) => encode::run(&context, &args).await,

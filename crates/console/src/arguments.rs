@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::str::FromStr;
 
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Command, Parser};
@@ -14,6 +15,16 @@ use clap::{Arg, ArgAction, Command, Parser};
 pub fn parse<A: Parser>() -> A {
     let matches = adapt(A::command(), &|name| env::var_os(name)).get_matches();
     A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Parses the value of a flag that counts something: the standard parser's message for 0 is about
+/// types.
+///
+/// # Errors
+///
+/// If it is no whole number, or less than 1.
+pub fn at_least_one<N: FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| format!("give a whole number from 1 to {}", u32::MAX))
 }
 
 /// * `variable`: returns the value of a variable.
@@ -36,6 +47,8 @@ fn adapt_argument(argument: Arg, variable: &impl Fn(&OsStr) -> Option<OsString>)
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use clap::{CommandFactory, FromArgMatches};
 
     use super::*;
@@ -78,5 +91,14 @@ mod tests {
         let command = adapt(Flags::command(), &set);
         let switch = command.get_arguments().find(|argument| argument.get_id() == "switch");
         assert_eq!(switch.unwrap().get_env(), Some(OsStr::new("DDPM_TEST_SWITCH")));
+    }
+
+    #[test]
+    fn a_count_is_a_whole_number_from_1() {
+        assert_eq!(at_least_one::<NonZeroU32>("7"), Ok(NonZeroU32::MIN.saturating_add(6)));
+        for text in ["0", "-1", "1.5", "many", "", "4294967296"] {
+            let error = at_least_one::<NonZeroU32>(text).unwrap_err();
+            assert_eq!(error, "give a whole number from 1 to 4294967295", "{text}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What the programs have in common on a command line.
 //!
-//! * [`parse`]: arguments and environment variables;
+//! * [`parse`], [`at_least_one`]: arguments and environment variables;
 //! * [`ignores_hangup`]: whether the program outlives its terminal;
 //! * [`print()`]: results go to stdout, and whoever asked for them hears if they are lost;
 //! * [`note!`]: everything else goes to stderr, a whole line per write. Notes never fail work: if
@@ -10,7 +10,7 @@
 //! * [`LossyStderr`]: stderr for loggers that would stop at an error.
 
 mod arguments;
-pub use arguments::parse;
+pub use arguments::{at_least_one, parse};
 
 mod signals;
 pub use signals::ignores_hangup;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ddpm_console::note;
+use ddpm_console::{at_least_one, note};
 use ddpm_torch::distributed::{GroupError, Launch};
 use ddpm_training::distributed::Team;
 use tch::Device;
@@ -25,6 +25,7 @@ pub(super) struct DistributedArgs {
 
     /// Seconds after which a silent rank counts as lost [default: 1800].
     #[arg(long, value_name = "SECONDS", requires = "distributed", help_heading = "Distributed")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     dist_timeout: Option<NonZeroU32>,
 }
 

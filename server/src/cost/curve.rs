@@ -24,8 +24,8 @@
 //!   ratio of two sizes, which decides about [`CostCurve::bulk`].
 //!
 //! A size that is not used would never be corrected, and a time in which the machine was busy would
-//! be held against those that were used in it. So one call of [`TRY_EVERY`] tries the next larger or
-//! smaller size than the chosen one. The level is known from the other calls, so the two gains are
+//! be held against those that were used in it. So one call of [`TRY_EVERY`] tries the next larger
+//! or smaller size than the chosen one. The level is known from the other calls, so the two gains are
 //! swapped for it; and the sizes beyond, which are not tried, keep their distance to it.
 //!
 //! What is read is the isotonic regression of r_i. The error is taken against r itself: against

@@ -23,6 +23,8 @@ pub(crate) struct Bounds {
     pub(crate) streams: usize,
     /// Of these, streams that are left to [short calls](super::table::StreamKind::Short).
     pub(crate) reserved_streams: usize,
+    /// And streams that are left to principals with few.
+    pub(crate) streams_for_few: usize,
     /// Open streams of one principal.
     pub(crate) principal_streams: usize,
     /// Health watches in all: they have no end of their own.
@@ -55,6 +57,7 @@ impl Default for Bounds {
             connection_streams: 200,
             streams: 8192,
             reserved_streams: 512,
+            streams_for_few: 1024,
             principal_streams: 2048,
             watches: 2048,
             principal_watches: 256,

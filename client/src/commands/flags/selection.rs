@@ -3,12 +3,14 @@
 use std::num::NonZeroU32;
 
 use ddpm_client::{Error, Indices, Model};
+use ddpm_console::at_least_one;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SelectionFlags {
     /// Number of samples: the indices 0 to N - 1 [default: 16 pictures, 1000 points, or
     /// the number of inputs of --image or --initial].
     #[arg(long, short = 'n', value_name = "N", conflicts_with = "indices")]
+    #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub(crate) count: Option<NonZeroU32>,
 
     /// Only the samples with these indices, such as 0-63,70.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use ddpm_client::{Error, Frames, files};
+use ddpm_console::at_least_one;
 
 use crate::commands::flags::{EditingFlags, SamplingFlags, SelectionFlags, ServingFlags};
 
@@ -67,12 +68,12 @@ pub(crate) struct Output {
     pub(crate) frames: Frames,
 
     /// Show every N-th step [default: at most 60 frames].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU32>)]
     pub(crate) every: Option<NonZeroU32>,
 
     /// Enlarge grids and animations: each pixel becomes K x K [default: samples are
     /// at least 64 pixels wide].
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = at_least_one::<NonZeroU32>)]
     pub(crate) scale: Option<NonZeroU32>,
 }
 

@@ -44,7 +44,7 @@ async fn plan(client: &Client, args: &Args) -> Result<Plan, Error> {
 
 /// Returns the actual number of steps: samplers that restart have more than requested,
 /// and a run that starts from a picture has fewer.
-async fn actual_steps(client: &Client, request: &Request) -> Result<u32, Error> {
+pub(crate) async fn actual_steps(client: &Client, request: &Request) -> Result<u32, Error> {
     let compiled = compile(client, request).await?;
     Ok(compiled.program.rows().last().map_or(0, |row| row.label.num_steps))
 }

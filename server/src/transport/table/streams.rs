@@ -1,7 +1,8 @@
 //! How many streams are open, in all and of each principal. Pure.
 //!
 //! A watch has no end of its own, and a request may take minutes. So the first have a bound of
-//! their own, and some streams are left to calls that end within the time of a body.
+//! their own, and some streams are left to calls that end within the time of a body, and to
+//! principals with few: they find a way in while others hold all they can get.
 
 use std::collections::HashMap;
 
@@ -10,6 +11,9 @@ use crate::principal::Principal;
 
 /// One principal may have one of so many of the reserved streams.
 const SHARES_OF_RESERVE: usize = 4;
+
+/// A principal with fewer streams has few.
+const FEW: usize = 8;
 
 /// What is counted of a stream.
 #[derive(Debug, Clone)]
@@ -62,6 +66,7 @@ pub(super) struct StreamCounts {
 struct Limits {
     all: usize,
     reserved: usize,
+    reserved_for_few: usize,
     principal: usize,
     watches: usize,
     principal_watches: usize,
@@ -101,6 +106,7 @@ impl StreamCounts {
         let limits = Limits {
             all: bounds.streams,
             reserved: bounds.reserved_streams,
+            reserved_for_few: bounds.streams_for_few,
             principal: bounds.principal_streams,
             watches: bounds.watches,
             principal_watches: bounds.principal_watches,
@@ -151,8 +157,12 @@ impl Limits {
             below(all.watches, self.watches, "too many health watches are open")?;
         }
         let share = self.reserved.div_ceil(SHARES_OF_RESERVE);
-        let reserve = kind == StreamKind::Short && own.short < share;
-        let limit = if reserve { self.all } else { self.all.saturating_sub(self.reserved) };
+        let left_to_others = match kind {
+            StreamKind::Short if own.short < share => 0,
+            StreamKind::Long if own.streams < FEW => self.reserved,
+            _ => self.reserved + self.reserved_for_few,
+        };
+        let limit = self.all.saturating_sub(left_to_others);
         below(all.streams, limit, "too many calls are open")
     }
 }
@@ -165,6 +175,7 @@ mod tests {
         StreamCounts::new(&Bounds {
             streams: 20,
             reserved_streams: 8,
+            streams_for_few: 0,
             principal_streams: 10,
             watches: 6,
             principal_watches: 4,
@@ -216,6 +227,22 @@ mod tests {
             assert_eq!(opened, 2, "a quarter of eight");
         }
         assert_eq!(fill(&mut counts, 7, StreamKind::Short), (0, 20));
+    }
+
+    #[test]
+    fn principals_with_few_streams_find_one_when_all_others_are_taken() {
+        let bounds = Bounds { streams: 60, streams_for_few: 20, ..Bounds::default() };
+        let mut counts =
+            StreamCounts::new(&Bounds { reserved_streams: 10, principal_streams: 40, ..bounds });
+        // 60 without the 10 for short calls and the 20 for principals with few.
+        assert_eq!(fill(&mut counts, 1, StreamKind::Long), (30, 30));
+        assert_eq!(fill(&mut counts, 2, StreamKind::Long), (8, 30), "then it has many");
+        assert_eq!(fill(&mut counts, 3, StreamKind::Watch).0, 0, "they have no end");
+        assert_eq!(fill(&mut counts, 3, StreamKind::Long), (8, 30));
+        assert_eq!(fill(&mut counts, 4, StreamKind::Long), (4, 50));
+        counts.end(&stream(2, StreamKind::Long));
+        assert_eq!(fill(&mut counts, 2, StreamKind::Long), (1, 30));
+        assert_eq!(fill(&mut counts, 5, StreamKind::Short).0, 3, "a quarter of ten");
     }
 
     #[test]

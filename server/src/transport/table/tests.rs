@@ -12,6 +12,7 @@ fn table(connections: usize, peer_connections: usize) -> ConnectionTable {
         peer_connections,
         streams: 5,
         reserved_streams: 0,
+        streams_for_few: 0,
         principal_streams: 3,
         settled: Duration::from_secs(1),
         ..Bounds::default()

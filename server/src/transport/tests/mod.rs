@@ -183,7 +183,9 @@ async fn an_idle_connection_is_told_to_go_away_and_a_watch_keeps_it() {
 
 #[tokio::test]
 async fn calls_beyond_the_bound_are_refused_until_others_end() {
-    let server = Server::start(Bounds { streams: 2, reserved_streams: 0, ..bounds() }).await;
+    let server =
+        Server::start(Bounds { streams: 2, reserved_streams: 0, streams_for_few: 0, ..bounds() })
+            .await;
     let mut client = server.client().await;
     let watch = client.watch(everything()).await.unwrap();
     let _other = client.watch(everything()).await.unwrap();
@@ -196,7 +198,13 @@ async fn calls_beyond_the_bound_are_refused_until_others_end() {
 
 #[tokio::test]
 async fn health_is_answered_while_watches_take_all_they_may() {
-    let few = Bounds { streams: 6, reserved_streams: 4, principal_watches: 2, ..bounds() };
+    let few = Bounds {
+        streams: 6,
+        reserved_streams: 4,
+        streams_for_few: 0,
+        principal_watches: 2,
+        ..bounds()
+    };
     let server = Server::start(few).await;
     let mut client = server.client().await;
     let _watches =
