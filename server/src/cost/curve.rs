@@ -23,10 +23,10 @@
 //! * calls with a relative noise of σ leave a noise of 0.2 σ in the level, and 0.14 σ in the
 //!   ratio of two sizes, which decides about [`CostCurve::bulk`].
 //!
-//! A size that is not used would never be corrected, and a time in which the machine was busy would
-//! be held against those that were used in it. So one call of [`TRY_EVERY`] tries the next larger
-//! or smaller size than the chosen one. The level is known from the other calls, so the two gains are
-//! swapped for it; and the sizes beyond, which are not tried, keep their distance to it.
+//! A size that is not used would never be corrected, and a time in which the machine was busy
+//! would be held against those that were used in it. So one call of [`TRY_EVERY`] tries the next
+//! larger or smaller size than the chosen one. The level is known from the other calls, so the two
+//! gains are swapped for it; and the sizes beyond, which are not tried, keep their distance to it.
 //!
 //! What is read is the isotonic regression of r_i. The error is taken against r itself: against
 //! what is read, two sizes whose true order is the other way round would drift apart for ever.
