@@ -37,6 +37,7 @@ test: check ## Run everything: formatting, lints, documentation, all tests, the 
 	folder="$${CARGO_TARGET_DIR:-target}/debug"; "$$folder/stress" --short --only cancels,second --binaries "$$folder"
 	@tools/setup.sh python tests/python/requirements.txt
 	python3 tests/python/test_client.py
+	@tools/setup.sh python tests/python/notebook.txt
 	python3 tests/python/test_package.py
 	@$(MAKE) --no-print-directory diffusers
 

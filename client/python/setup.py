@@ -13,7 +13,7 @@ from setuptools.command.sdist import sdist
 
 HERE = Path(__file__).resolve().parent
 COPY = HERE / "proto" / "ddpm" / "v1"
-CHECKOUT = HERE.parents[1] / "proto" / "ddpm" / "v1"
+CHECKOUT = HERE.parent.parent / "proto" / "ddpm" / "v1"
 
 
 def contract():

@@ -296,11 +296,15 @@ impl Ledger {
     /// Returns the seconds of the longest call that may be in flight, which nobody can stop; 0 if
     /// there are no requests.
     fn longest_call(&self, costs: &Costs) -> f64 {
-        let costs = costs.lock();
         let requests = self.accounts.values().flat_map(|account| account.requests.values());
-        let calls = requests.filter(|request| !request.blocked).map(|request| {
-            let curve = &costs[request.model];
-            curve.seconds(curve.bulk())
+        let mut samples: BTreeMap<ModelId, u64> = BTreeMap::new();
+        for request in requests {
+            *samples.entry(request.model).or_default() += request.places();
+        }
+        let costs = costs.lock();
+        let calls = samples.into_iter().map(|(model, samples)| {
+            let curve = &costs[model];
+            curve.seconds(samples.min(u64::from(curve.bulk())) as u32)
         });
         calls.fold(0.0, f64::max)
     }

@@ -172,12 +172,12 @@ impl Admission {
     ///
     /// # Errors
     ///
-    /// [`Error::Draining`].
+    /// [`Error::Full`] or [`Error::Draining`].
     pub(crate) fn hold_small(&self, message: Small) -> Result<Room, Error> {
         if self.lock().draining {
             return Err(Error::Draining);
         }
-        Ok(self.0.memory.hold_small(message))
+        self.0.memory.hold_small(message).map_err(|no_room| self.no_room(no_room))
     }
 
     /// Describes a lack of memory, with the time after which to retry.

@@ -24,9 +24,10 @@
 //!   ratio of two sizes, which decides about [`CostCurve::bulk`].
 //!
 //! A size that is not used would never be corrected, and a time in which the machine was busy
-//! would be held against those that were used in it. So one call of [`TRY_EVERY`] tries the next
-//! larger or smaller size than the chosen one. The level is known from the other calls, so the two
-//! gains are swapped for it; and the sizes beyond, which are not tried, keep their distance to it.
+//! would be held against those that were used in it. So one call of [`TRY_EVERY`] tries a larger or
+//! smaller size than the chosen one. For a tried call the two gains are swapped: the other calls
+//! tell the level, so its surprise belongs to its own size, unless the level is behind just then.
+//! The sizes beyond it are not tried, and keep their distance to it.
 //!
 //! What is read is the isotonic regression of r_i. The error is taken against r itself: against
 //! what is read, two sizes whose true order is the other way round would drift apart for ever.
@@ -40,8 +41,13 @@ const GOOD_THROUGHPUT: f64 = 0.95;
 /// By what factor another size must be better before it replaces the chosen one.
 const HYSTERESIS: f64 = 1.05;
 
-/// One call of so many has a size next to the chosen one.
+/// One call of so many has a size near the chosen one.
 const TRY_EVERY: u32 = 16;
+/// Every second larger one is so many measured sizes away.
+const FAR: usize = 4;
+
+/// Log ratio by which the level may be behind for a tried call to say something about its size.
+const BEHIND: f64 = 0.2;
 
 /// Largest log ratio by which one call can surprise.
 const CLIP: f64 = 0.3;
@@ -66,6 +72,8 @@ pub(crate) struct CostCurve {
     fixed: Option<u32>,
     /// Calls that were recorded.
     calls: u32,
+    /// By how much the latest call surprised that tried nothing: how far the level is behind.
+    lag: f64,
     /// Scratch space of the regression, kept so that recording allocates nothing.
     blocks: Vec<Block>,
 }
@@ -123,7 +131,8 @@ impl CostCurve {
             kept.push(Point { size: 1, measured, offset: 0.0, seconds: measured });
         }
         let blocks = Vec::with_capacity(kept.len());
-        let mut curve = Self { points: kept, level: 0.0, chosen: 0, fixed: None, calls: 0, blocks };
+        let mut curve =
+            Self { points: kept, level: 0.0, chosen: 0, fixed: None, calls: 0, lag: 0.0, blocks };
         curve.pool();
         curve.points.iter_mut().for_each(|point| point.measured = point.seconds);
         curve.chosen = curve.smallest_with(GOOD_THROUGHPUT, LONGEST_CALL);
@@ -168,10 +177,13 @@ impl CostCurve {
     }
 
     /// Returns the size of the next call for bulk work, in evals: [`CostCurve::bulk`], or now and
-    /// then the next larger or smaller size that was measured, in turns.
+    /// then a larger or the next smaller size that was measured, in turns.
     pub(crate) fn call_size(&self) -> u32 {
         if let (None, Some(tried)) = (self.fixed, self.tries()) {
+            // Next to each other, sizes may differ by less than what makes another one the chosen.
+            let far = (self.calls / TRY_EVERY).is_multiple_of(4);
             let at = match tried {
+                Try::Larger if far => Some((self.chosen + FAR).min(self.points.len() - 1)),
                 Try::Larger => self.chosen.checked_add(1),
                 Try::Smaller => self.chosen.checked_sub(1),
             };
@@ -223,7 +235,14 @@ impl CostCurve {
             None => (false, false),
         };
         let gains = (LEVEL_GAIN, OFFSET_GAIN);
-        let (level, offset) = if larger || smaller { (gains.1, gains.0) } else { gains };
+        let (level, offset) = match (larger || smaller, self.lag <= BEHIND) {
+            (true, true) => (gains.1, gains.0),
+            (true, false) => (gains.0, 0.0),
+            (false, _) => {
+                self.lag = error.abs();
+                gains
+            }
+        };
         self.level += level * error;
         let (before, from) = self.points.split_at_mut(left);
         let (first, last) = (offset * (1.0 - share) * error, offset * share * error);
@@ -233,7 +252,8 @@ impl CostCurve {
         }
         if larger {
             let along = if share > 0.0 { last } else { first };
-            from.iter_mut().skip(2).for_each(|point| point.offset += along);
+            let beyond = 1 + usize::from(share > 0.0);
+            from.iter_mut().skip(beyond).for_each(|point| point.offset += along);
         }
         if smaller {
             before.iter_mut().for_each(|point| point.offset += first);
@@ -595,7 +615,7 @@ mod tests {
     }
 
     #[test]
-    fn one_call_of_16_has_the_next_larger_or_smaller_size() {
+    fn one_call_of_16_has_a_larger_or_smaller_size() {
         let mut curve = curve(|size| 0.001 * (1.0 + size));
         let mut sizes = Vec::new();
         for _ in 0..64 {
@@ -604,12 +624,28 @@ mod tests {
             sizes.push(size);
         }
         let tried: Vec<_> = sizes.iter().enumerate().filter(|(_, size)| **size != 12).collect();
-        assert_eq!(tried, [(15, &16), (31, &8), (47, &16), (63, &8)]);
+        assert_eq!(tried, [(15, &24), (31, &8), (47, &16), (63, &8)]);
         let mut fixed = curve.fixed(Some(7));
         (0..64).for_each(|_| {
             assert_eq!(fixed.call_size(), 7);
             fixed.record(7, 0.01);
         });
+    }
+
+    #[test]
+    fn the_sizes_beyond_a_tried_one_keep_their_distance_to_it() {
+        let truth = |size: f64| 0.001 * (1.0 + size);
+        // 12 is the chosen one; 14 lies half way between 12 and 16.
+        for (calls, tried, moved) in [(47, 16, [16, 24]), (31, 8, [1, 8]), (47, 14, [16, 24])] {
+            let mut curve = curve(truth);
+            (0..calls).for_each(|_| curve.record(12, truth(12.0)));
+            let before = curve.clone();
+            curve.record(tried, 1.2 * truth(f64::from(tried)));
+            let change = |size| (curve.seconds(size) / before.seconds(size)).ln();
+            let changes = moved.map(change);
+            assert!((changes[0] - changes[1]).abs() < 1e-9, "{tried}: {changes:?}");
+            assert!(changes[0] > 0.006, "{tried}: {changes:?}");
+        }
     }
 
     #[test]

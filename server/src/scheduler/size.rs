@@ -25,7 +25,7 @@ pub(super) struct Call<'a> {
 }
 
 /// The urgent samples of a call.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Urgent {
     evals: u32,
     /// The least of them.
@@ -54,9 +54,13 @@ impl<'a> Call<'a> {
         self.evals = total;
         self.samples += 1;
         if let Some(stretch) = stretch {
-            let urgent = self.urgent.get_or_insert_default();
-            let least = if urgent.evals > 0 { urgent.stretch.min(stretch) } else { stretch };
-            *urgent = Urgent { evals: urgent.evals + evals, stretch: least, longest: None };
+            let none = Urgent { evals: 0, stretch: f64::INFINITY, longest: None };
+            let urgent = self.urgent.get_or_insert(none);
+            *urgent = Urgent {
+                evals: urgent.evals + evals,
+                stretch: urgent.stretch.min(stretch),
+                longest: None,
+            };
         }
         true
     }

@@ -23,7 +23,7 @@ pub(crate) struct Bounds {
     pub(crate) streams: usize,
     /// Of these, streams that are left to [short calls](super::table::StreamKind::Short).
     pub(crate) reserved_streams: usize,
-    /// And streams that are left to principals with few.
+    /// And streams that are left to principals with few open streams.
     pub(crate) streams_for_few: usize,
     /// Open streams of one principal.
     pub(crate) principal_streams: usize,

@@ -28,7 +28,7 @@ class AsyncClient:
     """A connection to a server; arguments as of :class:`ddpm.Client`. Make it inside of the loop that uses it."""
 
     def __init__(self, target: str | None = None, *, patience: float = 300.0, channel: Any = None) -> None:
-        self.target = address(target)
+        self.target = address(target) if channel is None else target or "the channel's target"
         self.patience = patience
         self._channel = channel or grpc.aio.insecure_channel(self.target, options=CHANNEL_OPTIONS)
         self._sampling = sampling_pb2_grpc.SamplingServiceStub(self._channel)
@@ -140,7 +140,9 @@ class AsyncStream:
             try:
                 await self._advance()
             except DdpmError as error:
-                self._failed(error)
+                # Closing breaks the stream too.
+                if not self._closed:
+                    self._failed(error)
         return self._events.popleft()
 
     async def __aenter__(self) -> AsyncStream:
@@ -169,11 +171,20 @@ class AsyncStream:
     async def _advance(self) -> None:
         if self._call is None:
             await asyncio.sleep(max(0.0, self._next_attempt - time.monotonic()))
+            # A stream that was closed meanwhile asks for nothing more.
+            if self._closed:
+                return
             self._backoff.begins(time.monotonic())
             self._call = self._generate(self._run.next_request(), timeout=left(self._deadline))
         opened = self._run.opened
         try:
             message = await self._call.read()
+        except asyncio.CancelledError:
+            # Whoever stops waiting cancels the call; the next read asks for what is missing.
+            self._call = None
+            if self._closed:
+                return
+            raise
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, opened=opened, target=self._target) from None
         if message is grpc.aio.EOF:
@@ -184,6 +195,10 @@ class AsyncStream:
         if self._call is not None:
             self._call.cancel()
             self._call = None
-        interruption = after(error, self._run, self._backoff, self._deadline)
+        try:
+            interruption = after(error, self._run, self._backoff, self._deadline)
+        except DdpmError:
+            self._closed = True
+            raise
         self._next_attempt = time.monotonic() + interruption.pause
         self._events.append(interruption)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,7 +60,7 @@ class Client:
     """
 
     def __init__(self, target: str | None = None, *, patience: float = 300.0, channel: grpc.Channel | None = None) -> None:
-        self.target = address(target)
+        self.target = address(target) if channel is None else target or "the channel's target"
         self.patience = patience
         self._channel = channel or grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
         self._sampling = sampling_pb2_grpc.SamplingServiceStub(self._channel)
@@ -183,7 +184,7 @@ class Stream:
         self._call: Any = None
         self._events: deque[Event] = deque()
         self._next_attempt = 0.0
-        self._closed = False
+        self._close = threading.Event()
 
     @property
     def receipt(self) -> v1.Receipt | None:
@@ -205,12 +206,14 @@ class Stream:
 
     def __next__(self) -> Event:
         while not self._events:
-            if self._closed or self._run.completed is not None:
+            if self._close.is_set() or self._run.completed is not None:
                 raise StopIteration
             try:
                 self._advance()
             except DdpmError as error:
-                self._failed(error)
+                # Closing breaks the stream too.
+                if not self._close.is_set():
+                    self._failed(error)
         return self._events.popleft()
 
     def __enter__(self) -> Stream:
@@ -224,7 +227,7 @@ class Stream:
 
     def close(self) -> None:
         """Ends the run; the server stops computing it before its next call of the network."""
-        self._closed = True
+        self._close.set()
         if self._call is not None:
             self._call.cancel()
 
@@ -243,7 +246,9 @@ class Stream:
         """Reads one event of the open stream, or opens one."""
         now = time.monotonic()
         if self._call is None:
-            time.sleep(max(0.0, self._next_attempt - now))
+            # A stream that is closed meanwhile asks for nothing more.
+            if self._close.wait(max(0.0, self._next_attempt - now)):
+                return
             self._backoff.begins(time.monotonic())
             self._call = self._generate(self._run.next_request(), timeout=left(self._deadline))
         opened = self._run.opened
@@ -260,7 +265,11 @@ class Stream:
         if self._call is not None:
             self._call.cancel()
             self._call = None
-        interruption = after(error, self._run, self._backoff, self._deadline)
+        try:
+            interruption = after(error, self._run, self._backoff, self._deadline)
+        except DdpmError:
+            self._close.set()
+            raise
         self._next_attempt = time.monotonic() + interruption.pause
         self._events.append(interruption)
 

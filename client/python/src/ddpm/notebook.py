@@ -9,7 +9,7 @@ import numpy as np
 
 from ddpm.client import Stream
 from ddpm.events import Accepted, Completed, Event, Finished, Interruption, Preview, Progress
-from ddpm.samples import Collector, Samples, picture, png
+from ddpm.samples import Collector, Samples, extent_of, picture, png
 
 
 class _Canvas:
@@ -18,14 +18,20 @@ class _Canvas:
     def __init__(self, indices: Iterable[int]) -> None:
         self._places = {index: place for place, index in enumerate(indices)}
         self._values: np.ndarray | None = None
+        self._extent = 0.0
 
     def put(self, indices: np.ndarray, values: np.ndarray) -> None:
         if self._values is None:
             self._values = np.zeros((len(self._places), *values.shape[1:]), values.dtype)
         self._values[[self._places[index] for index in indices.tolist()]] = values
+        if values.ndim == 2:
+            # The plane should seldom move under the points.
+            extent = extent_of(self._values)
+            if not 0.6 * self._extent <= extent <= self._extent:
+                self._extent = extent
 
     def png(self) -> bytes | None:
-        return None if self._values is None else png(picture(self._values))
+        return None if self._values is None else png(picture(self._values, extent=self._extent))
 
 
 def watch(stream: Stream) -> Samples:

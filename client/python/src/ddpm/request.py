@@ -17,6 +17,9 @@ from ddpm.v1 import sampling_pb2 as v1
 #: A name, ``(name, options)``, or a message of the contract.
 SamplerLike = Union[str, tuple[str, Mapping[str, Any]], v1.Sampler]
 
+#: Most samples of a run: each is remembered until it has come.
+_MOST_SAMPLES = 10_000_000
+
 _DTYPES = {"uint8": v1.FORMAT_RAW_U8, "float32": v1.FORMAT_RAW_F32}
 
 
@@ -129,12 +132,12 @@ def _set_indices(request: v1.GenerateRequest, count: int | None, indices: Iterab
     if indices is not None:
         wanted = [_whole("indices", index, 0, 2**64 - 2) for index in indices]
         if len(set(wanted)) != len(wanted):
-            raise RequestError("indices: each may stand there once")
+            raise RequestError("indices: each may appear only once")
         if not wanted:
             raise RequestError("indices: name at least one")
         request.index_ranges.CopyFrom(ranges(wanted))
     elif count is not None or request.WhichOneof("samples") is None:
-        request.sample_count = _whole("count", 1 if count is None else count, 0, 2**32 - 1)
+        request.sample_count = _whole("count", 1 if count is None else count, 0, _MOST_SAMPLES)
 
 
 def _whole(name: str, value: Any, least: int, most: int) -> int:
@@ -144,7 +147,7 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
     except (TypeError, ValueError, OverflowError):
         exact = False
     if not exact or isinstance(value, bool) or not least <= whole <= most:
-        raise RequestError(f"{name}: {value!r} is no whole number from {least} to {most}")
+        raise RequestError(f"{name}: {value!r} is not a whole number from {least} to {most}")
     return whole
 
 

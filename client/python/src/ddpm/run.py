@@ -122,6 +122,8 @@ class Run:
     def _previews(self, message: v1.Previews) -> Iterator[Event]:
         skipped = message.skipped
         for preview in message.previews:
+            if preview.kind not in _KINDS:
+                raise ProtocolError("got a preview of a kind that this client does not know: install a newer one")
             yield Preview(
                 kind=_KINDS[preview.kind],
                 step=preview.step,
@@ -140,7 +142,9 @@ class Run:
             raise ProtocolError("the server violates ddpm.v1: the number of digests is not that of the samples")
         if not message.total_bytes:
             return _cut(packed)
-        (index,) = packed.indices
+        if len(packed.indices) != 1:
+            raise ProtocolError("the server violates ddpm.v1: a part of a sample comes with another one")
+        index = packed.indices[0]
         part = self._parts.setdefault(index, bytearray())
         if len(part) != message.offset or not packed.data:
             raise ProtocolError(f"the server violates ddpm.v1: a part of sample {index} is missing")
@@ -157,8 +161,10 @@ class Run:
         for index, piece, digest in zip(packed.indices, pieces, message.sha256):
             if hashlib.sha256(piece).digest() != digest:
                 raise Damaged(f"sample {index} arrived damaged: its SHA-256 does not match")
-            self._settle(index)
         values = _stack(packed, pieces)
+        # Only now: whatever is wrong above, all of them can be asked for again.
+        for index in packed.indices:
+            self._settle(index)
         self._samples += len(pieces)
         yield Finished(indices=_indices(packed.indices), values=values)
 
@@ -211,8 +217,7 @@ def _stack(packed: v1.Packed, pieces: list[bytes]) -> np.ndarray:
     """Returns samples as one array."""
     dtype = _DTYPES.get(packed.format)
     if dtype is None:
-        name = v1.Format.Name(packed.format)
-        raise ProtocolError(f"{name} is no array: pass dtype='uint8' or 'float32'")
+        raise ProtocolError(f"format {packed.format} is not an array: pass dtype='uint8' or 'float32'")
     shape = tuple(packed.shape)
     if any(len(piece) != math.prod(shape) * dtype.itemsize for piece in pieces):
         raise ProtocolError(f"the server violates ddpm.v1: a sample has not the shape {shape}")

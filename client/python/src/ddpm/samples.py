@@ -17,11 +17,11 @@ from ddpm.v1 import sampling_pb2 as v1
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Pixels of the side of a picture of points.
-_POINTS_SIDE = 256
+#: Cells along each side of a picture of points, and the pixels of each.
+_CELLS, _CELL_PIXELS = 64, 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Samples:
     """Samples in the order in which they were asked for. ``numpy.asarray`` of it is :attr:`values`."""
 
@@ -41,6 +41,11 @@ class Samples:
     def seed(self) -> int | None:
         """The key of all noise."""
         return None if self.receipt is None else self.receipt.seed
+
+    def __repr__(self) -> str:
+        name = "" if self.receipt is None else f" of {self.receipt.model}, seed {self.seed}"
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"<Samples: {len(self)}{name}, values {self.values.shape} of {self.values.dtype}{failed}>"
 
     def __len__(self) -> int:
         return len(self.values)
@@ -84,14 +89,17 @@ def pixels(values: np.ndarray) -> np.ndarray:
     return np.clip(np.round(scaled), 0, 255).astype(np.uint8)
 
 
-def picture(values: np.ndarray, columns: int | None = None) -> np.ndarray:
+def picture(values: np.ndarray, columns: int | None = None, extent: float | None = None) -> np.ndarray:
     """Returns samples as one picture, (height, width, 3) of ``uint8``.
 
     Images are laid out in rows, in a square unless ``columns`` says otherwise, and enlarged by a whole factor if they
-    are small. Points become their density, from -3.5 to 3.5 in both directions.
+    are small. Points become their density, from -``extent`` to ``extent`` in both directions: where almost all of
+    them are, if it is None.
     """
     if values.ndim == 2:
-        return _density(values)
+        return _density(values, extent_of(values) if extent is None else extent)
+    if len(values) == 0:
+        raise ValueError("there are no samples to show")
     images = pixels(values)
     count, height, width, channels = images.shape
     if channels == 1:
@@ -105,13 +113,19 @@ def picture(values: np.ndarray, columns: int | None = None) -> np.ndarray:
     return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def _density(points: np.ndarray) -> np.ndarray:
-    range_ = [[-3.5, 3.5], [-3.5, 3.5]]
+def extent_of(points: np.ndarray) -> float:
+    """Returns how far a picture must reach to show the points, but for a few that are far away."""
+    finite = np.abs(points[np.isfinite(points)])
+    return 1.25 * float(np.quantile(finite, 0.99)) if finite.size and finite.any() else 1.0
+
+
+def _density(points: np.ndarray, extent: float) -> np.ndarray:
+    reach = [[-extent, extent], [-extent, extent]]
     # Rows of a picture count down, y counts up.
-    counts, _, _ = np.histogram2d(-points[:, 1], points[:, 0], bins=_POINTS_SIDE, range=range_)
+    counts, _, _ = np.histogram2d(-points[:, 1], points[:, 0], bins=_CELLS, range=reach)
     shade = np.log1p(counts) / max(np.log1p(counts).max(), 1e-9)
     grey = (255 * (1 - shade)).astype(np.uint8)
-    return np.stack([grey] * 3, axis=-1)
+    return np.stack([grey.repeat(_CELL_PIXELS, axis=0).repeat(_CELL_PIXELS, axis=1)] * 3, axis=-1)
 
 
 def png(image: np.ndarray) -> bytes:

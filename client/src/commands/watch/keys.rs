@@ -17,7 +17,7 @@ pub(super) const HELP: &str =
 /// How often the thread looks whether it is still needed.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Inputs that wait; more are lost, as by somebody who leans on a key.
+/// Inputs that may wait; more are dropped, as when a key is held down.
 const WAITING: usize = 32;
 
 /// What came from the terminal.

@@ -49,6 +49,8 @@ struct Lines {
     kind: ddpm_client::PreviewKind,
     history: History,
     told: BTreeSet<u32>,
+    /// Samples that will reach no further step.
+    failed: usize,
     receipt: Option<Receipt>,
 }
 
@@ -60,6 +62,7 @@ impl Lines {
             kind: watched.kind,
             history: History::new(&watched.indices),
             told: BTreeSet::new(),
+            failed: 0,
             receipt: None,
         }
     }
@@ -80,6 +83,7 @@ impl Lines {
                 self.steps()
             }
             Event::SampleError(error) => {
+                self.failed += 1;
                 let told = json!({"event": "failed", "sample": &error});
                 self.line(&told, &format!("sample {} failed: {}", error.index, error.message))
             }
@@ -92,7 +96,8 @@ impl Lines {
     fn steps(&mut self) -> String {
         let mut lines = String::new();
         for step in self.history.steps() {
-            let reached = || self.history.exactly_at(self.kind, step) == self.watched;
+            let all = self.watched.saturating_sub(self.failed);
+            let reached = || self.history.exactly_at(self.kind, step) >= all;
             if self.told.contains(&step) || !reached() {
                 continue;
             }

@@ -46,7 +46,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "KIND", help_heading = "What to show")]
     show: Option<PreviewKind>,
 
-    /// Show every N-th step [default: at most 100 of them].
+    /// Show every N-th step; all that are shown are kept in memory [default: at most 100 steps and
+    /// 256 MiB].
     #[arg(long, value_name = "N", help_heading = "What to show")]
     #[arg(value_parser = at_least_one::<NonZeroU32>)]
     every: Option<NonZeroU32>,

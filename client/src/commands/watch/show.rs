@@ -8,6 +8,8 @@ use ddpm_client::{
     Client, Completed, Data, Error, Event, Generation, ModelKind, PreviewKind, Progress, Sample,
 };
 use ddpm_console::quoted;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Watched;
@@ -20,6 +22,9 @@ use crate::stop;
 
 /// Pause between two drawings.
 const FRAME: Duration = Duration::from_millis(33);
+
+/// Events that wait to be looked at.
+const WAITING: usize = 64;
 
 /// Steps whose points stay as a trail.
 const TRAIL: usize = 6;
@@ -37,17 +42,47 @@ enum Ended {
 
 /// Shows the run until somebody quits.
 pub(super) async fn run(client: &Client, watched: Watched) -> Result<ExitCode, Error> {
-    let mut generation = client.generate_resumable(watched.request.clone());
+    let mut events = Events::start(client.generate_resumable(watched.request.clone()));
     let mut viewing = Viewing::new(watched);
     let ended = {
         let mut screen = Screen::open().map_err(terminal_error)?;
         let mut inputs = Inputs::listen().map_err(terminal_error)?;
-        view(&mut screen, &mut inputs, &mut generation, &mut viewing).await
+        view(&mut screen, &mut inputs, &mut events, &mut viewing).await
     };
+    drop(events);
     output::print(&viewing.farewell())?;
     match ended? {
         Ended::Signal(code) => Ok(ExitCode::from(code)),
         Ended::Quit => Ok(if viewing.is_flawed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }),
+    }
+}
+
+/// The events of a run, read by a task of its own: the next one is waited for however often the
+/// screen is drawn meanwhile. The run ends when this is dropped.
+struct Events {
+    events: mpsc::Receiver<Result<Event, Error>>,
+    _reader: JoinSet<()>,
+}
+
+impl Events {
+    fn start(mut generation: Generation) -> Self {
+        let (sender, events) = mpsc::channel(WAITING);
+        let mut reader = JoinSet::new();
+        reader.spawn(async move {
+            while let Some(event) = generation.next().await.transpose() {
+                let is_error = event.is_err();
+                if sender.send(event).await.is_err() || is_error {
+                    return;
+                }
+            }
+        });
+        Self { events, _reader: reader }
+    }
+
+    /// Waits for the next event.
+    async fn next(&mut self) -> Result<Event, Error> {
+        let ended = || Error::Interrupted("it ended without `completed`".to_owned());
+        self.events.recv().await.unwrap_or_else(|| Err(ended()))
     }
 }
 
@@ -58,7 +93,7 @@ fn terminal_error(source: std::io::Error) -> Error {
 async fn view(
     screen: &mut Screen,
     inputs: &mut Inputs,
-    generation: &mut Generation,
+    events: &mut Events,
     viewing: &mut Viewing,
 ) -> Result<Ended, Error> {
     let mut frames = interval(FRAME);
@@ -85,13 +120,10 @@ async fn view(
                     screen.show(&viewing.content()?).map_err(terminal_error)?;
                 }
             }
-            event = generation.next(), if viewing.is_running() => match event? {
-                Some(event) => {
-                    viewing.take(event);
-                    changed = true;
-                }
-                None => return Err(Error::Interrupted("it ended without `completed`".to_owned())),
-            },
+            event = events.next(), if viewing.is_running() => {
+                viewing.take(event?);
+                changed = true;
+            }
         }
     }
 }
@@ -218,8 +250,9 @@ impl Viewing {
         let trail = before.iter().flat_map(|step| points(&self.history.at(self.kind, *step)));
         let trail: Vec<[f32; 2]> = trail.collect();
         let now = points(shown);
-        // Of all steps: the plane must not move under the points.
-        let all = self.history.extent(self.kind);
+        // Of all noisy samples: the plane must not move under the points, and early predictions are
+        // far away.
+        let all = self.history.extent(PreviewKind::Xt);
         Looks::Points { now, trail, bound: f64::from(all.max(1.0)) * 1.05 }
     }
 

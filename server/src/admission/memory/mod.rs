@@ -41,6 +41,8 @@ struct State {
     held: Held,
     /// Bytes in the small room, of each principal that holds some.
     small: HashMap<Principal, u64>,
+    /// Those of requests, in all.
+    small_requests: u64,
 }
 
 /// Bytes in use.
@@ -108,12 +110,23 @@ impl Memory {
         Ok(room)
     }
 
-    /// Holds what a small message holds for the request that it becomes, and what that request
-    /// needs beyond, in the small room if there is no other.
-    pub(crate) fn hold_small(&self, message: Small) -> Room {
+    /// Takes the bytes of a small message over for the request that it becomes. They stay in the
+    /// small room only if nothing else is free, as do those that the request needs later.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRoom`] if requests hold as much of the small room as they may.
+    pub(crate) fn hold_small(&self, message: Small) -> Result<Room, NoRoom> {
         let mut room = Room { memory: self.clone(), bytes: 0, small: None };
-        room.take_over(message);
-        room
+        let mut small = message;
+        match room.grow_large(small.bytes()) {
+            Ok(()) => small.shrink_to(0),
+            Err(no_room) if !small.become_request() => return Err(no_room),
+            Err(_) => {}
+        }
+        small.become_request();
+        room.small = Some(small);
+        Ok(room)
     }
 
     /// Counts bytes that wait for a reader. They are there already, so nothing is refused: ask
@@ -160,7 +173,7 @@ impl Held {
 }
 
 impl Room {
-    /// Holds more bytes, in the small room if there is no other; on an error it holds what it held.
+    /// Holds more bytes, a small request also in the small room; on an error it holds what it held.
     ///
     /// # Errors
     ///
@@ -182,14 +195,6 @@ impl Room {
         held.requests = held.requests.saturating_add(bytes);
         self.bytes = self.bytes.saturating_add(bytes);
         Ok(())
-    }
-
-    /// Takes bytes of the small room over, and leaves them there only if there is no other.
-    pub(crate) fn take_over(&mut self, mut small: Small) {
-        if self.grow_large(small.bytes()).is_ok() {
-            small.shrink_to(0);
-        }
-        self.small = Some(small);
     }
 
     /// Gives back what is held above `bytes`, in the small room first.

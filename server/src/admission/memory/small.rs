@@ -1,7 +1,8 @@
 //! Memory of small requests.
 //!
-//! An eighth of the limit is set aside for them, of which one principal gets half: they find a way
-//! in, and are served, while the rest is full of large messages.
+//! An eighth of the limit is set aside for them, of which one principal gets at most half: they
+//! find a way in, and are served, while the rest is full of large messages. Requests, which may run
+//! for long, hold at most half of it, so that messages always find the other half.
 
 use super::Memory;
 use crate::principal::Principal;
@@ -18,12 +19,14 @@ pub(crate) struct Small {
     memory: Memory,
     principal: Principal,
     bytes: u64,
+    /// Whether it is a request, and no message any more.
+    is_request: bool,
 }
 
 impl Memory {
     /// Returns what a request of a principal holds in the small room: nothing yet.
     pub(crate) fn small(&self, principal: Principal) -> Small {
-        Small { memory: self.clone(), principal, bytes: 0 }
+        Small { memory: self.clone(), principal, bytes: 0, is_request: false }
     }
 }
 
@@ -35,10 +38,12 @@ impl Small {
         let own = state.small.get(&self.principal).copied().unwrap_or(0);
         let fits = self.bytes.saturating_add(bytes) <= SMALL_BYTES
             && own + bytes <= most / 2
-            && state.held.small + bytes <= most;
+            && state.held.small + bytes <= most
+            && (!self.is_request || state.small_requests + bytes <= most / 2);
         if fits && bytes > 0 {
             state.small.insert(self.principal.clone(), own + bytes);
             state.held.small += bytes;
+            state.small_requests += if self.is_request { bytes } else { 0 };
             drop(state);
             self.bytes += bytes;
         }
@@ -48,7 +53,19 @@ impl Small {
     /// Takes all that it holds.
     pub(crate) fn take(&mut self) -> Self {
         let bytes = std::mem::take(&mut self.bytes);
-        Self { memory: self.memory.clone(), principal: self.principal.clone(), bytes }
+        let (memory, principal) = (self.memory.clone(), self.principal.clone());
+        Self { memory, principal, bytes, is_request: self.is_request }
+    }
+
+    /// Makes it that of a request, if requests may hold so much.
+    pub(super) fn become_request(&mut self) -> bool {
+        let mut state = self.memory.lock();
+        let fits = state.small_requests + self.bytes <= self.memory.0.limit / SMALL_PART / 2;
+        if fits && !self.is_request {
+            state.small_requests += self.bytes;
+            self.is_request = true;
+        }
+        fits
     }
 
     /// Gives back what is held beyond `bytes`.
@@ -60,6 +77,7 @@ impl Small {
         self.bytes -= freed;
         let mut state = self.memory.lock();
         state.held.small -= freed;
+        state.small_requests -= if self.is_request { freed } else { 0 };
         if let Some(own) = state.small.get_mut(&self.principal) {
             *own -= freed;
             if *own == 0 {
@@ -124,7 +142,7 @@ mod tests {
         let (memory, all) = full();
         let mut message = small(&memory, 1);
         assert!(message.grow(100));
-        let mut room = memory.hold_small(message);
+        let mut room = memory.hold_small(message).unwrap();
         assert_eq!((room.bytes(), memory.held().small), (100, 100));
         room.grow(50).unwrap();
         assert_eq!((room.bytes(), memory.held().small), (150, 150));
@@ -138,17 +156,40 @@ mod tests {
         assert_eq!(memory.held(), Held { requests: 20, readers: 0, small: 0 });
         let mut message = small(&memory, 1);
         assert!(message.grow(100));
-        let other = memory.hold_small(message);
+        let other = memory.hold_small(message).unwrap();
         assert_eq!(memory.held(), Held { requests: 120, readers: 0, small: 0 });
         drop((room, other));
         assert_eq!(memory.held(), Held::default());
     }
 
     #[test]
+    fn requests_leave_half_of_the_small_room_to_messages() {
+        let (memory, all) = full();
+        // Half of an eighth of an MiB is one request of 64 KiB.
+        let mut first = small(&memory, 1);
+        assert!(first.grow(SMALL_BYTES - 1));
+        let mut first = memory.hold_small(first).unwrap();
+        let mut second = small(&memory, 2);
+        assert!(second.grow(2));
+        let limit = MIB / SMALL_PART * (SMALL_PART - 1);
+        assert_eq!(memory.hold_small(second).unwrap_err(), NoRoom { limit });
+        assert_eq!(memory.held().small, SMALL_BYTES - 1, "a refusal holds nothing");
+        first.grow(1).unwrap();
+        let mut empty = memory.hold_small(small(&memory, 2)).unwrap();
+        assert!(empty.grow(1).is_err());
+        let mut message = small(&memory, 3);
+        assert!(message.grow(SMALL_BYTES), "messages find the other half");
+        drop(first);
+        empty.grow(1).unwrap();
+        drop((all, empty, message));
+        assert_eq!((memory.held(), memory.lock().small_requests), (Held::default(), 0));
+    }
+
+    #[test]
     fn a_request_that_is_not_small_finds_no_way_in() {
         let (memory, _all) = full();
         let limit = MIB / SMALL_PART * (SMALL_PART - 1);
-        let mut room = memory.hold_small(small(&memory, 1));
+        let mut room = memory.hold_small(small(&memory, 1)).unwrap();
         room.grow(SMALL_BYTES).unwrap();
         assert_eq!(room.grow(1), Err(NoRoom { limit }));
         assert_eq!(room.resize(SMALL_BYTES + 1), Err(NoRoom { limit }));

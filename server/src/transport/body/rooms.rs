@@ -118,12 +118,12 @@ impl Share {
     ///
     /// # Errors
     ///
-    /// [`Error::Draining`], if it is small.
+    /// As [`Admission::hold`]; a large one was refused earlier if the server drains.
     pub(super) fn into_room(mut self) -> Result<Room, Error> {
         let admission = &self.rooms.0.admission;
         let small = self.small.take();
         let Some(mut room) = self.room.take() else { return admission.hold_small(small) };
-        room.take_over(small);
+        room.grow(small.bytes()).map_err(|full| admission.no_room(full))?;
         Ok(room)
     }
 }

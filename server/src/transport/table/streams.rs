@@ -2,7 +2,7 @@
 //!
 //! A watch has no end of its own, and a request may take minutes. So the first have a bound of
 //! their own, and some streams are left to calls that end within the time of a body, and to
-//! principals with few: they find a way in while others hold all they can get.
+//! principals with few open: they find a way in while others hold all they can get.
 
 use std::collections::HashMap;
 
@@ -160,7 +160,9 @@ impl Limits {
         let left_to_others = match kind {
             StreamKind::Short if own.short < share => 0,
             StreamKind::Long if own.streams < FEW => self.reserved,
-            _ => self.reserved + self.reserved_for_few,
+            StreamKind::Short | StreamKind::Long | StreamKind::Watch => {
+                self.reserved + self.reserved_for_few
+            }
         };
         let limit = self.all.saturating_sub(left_to_others);
         below(all.streams, limit, "too many calls are open")

@@ -249,3 +249,35 @@ proptest! {
         prop_assert!(table.peers.is_empty());
     }
 }
+
+#[test]
+fn a_connection_that_leaves_takes_no_place_of_its_peer_nor_of_the_server() {
+    for (connections, peer_connections, number) in [(10, 2, 1), (2, 10, 7)] {
+        let (start, mut table) = (Instant::now(), table(connections, peer_connections));
+        let first = table.admit(Some(&peer(1)), start).unwrap();
+        let second = table.admit(Some(&peer(number)), start).unwrap();
+        let third = table.admit(Some(&peer(1)), later(start, 2.0)).unwrap();
+        assert!(first.leave.is_cancelled() && !second.leave.is_cancelled());
+        table.closed(second.id, later(start, 3.0));
+        // The first is still there, but leaves: there is room for one more.
+        let fourth = table.admit(Some(&peer(1)), later(start, 5.0)).unwrap();
+        assert!(!third.leave.is_cancelled(), "{connections} {peer_connections}");
+        let _fifth = table.admit(Some(&peer(1)), later(start, 8.0)).unwrap();
+        assert!(third.leave.is_cancelled() && !fourth.leave.is_cancelled());
+    }
+}
+
+#[test]
+fn a_connection_is_idle_since_its_last_stream_ended() {
+    let (start, mut table) = (Instant::now(), table(10, 10));
+    let place = table.admit(Some(&peer(1)), start).unwrap();
+    assert_eq!((table.streams(place.id), table.idle_since(place.id)), (0, Some(start)));
+    for _ in 0..2 {
+        table.open_stream(place.id, &call(1), later(start, 1.0)).unwrap();
+    }
+    assert_eq!((table.streams(place.id), table.idle_since(place.id)), (2, None));
+    table.end_stream(place.id, &call(1), later(start, 2.0));
+    assert_eq!((table.streams(place.id), table.idle_since(place.id)), (1, None));
+    table.end_stream(place.id, &call(1), later(start, 3.0));
+    assert_eq!((table.streams(place.id), table.idle_since(place.id)), (0, Some(later(start, 3.0))));
+}
