@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
@@ -12,9 +11,9 @@ import grpc
 import grpc.aio
 
 from ddpm import request as requests
-from ddpm.client import CHANNEL_OPTIONS, UNARY_SECONDS, address, after, labels, left, note
+from ddpm.client import CHANNEL_OPTIONS, UNARY_SECONDS, StreamState, address, labels, left, note
 from ddpm.errors import DdpmError, Interrupted, from_rpc
-from ddpm.events import Completed, Event
+from ddpm.events import Event
 from ddpm.retry import Backoff
 from ddpm.run import Run
 from ddpm.samples import Collector, Samples
@@ -102,47 +101,20 @@ class AsyncClient:
             raise from_rpc(error, opened=False, target=self.target) from None
 
 
-class AsyncStream:
+class AsyncStream(StreamState):
     """The events of a run, as :class:`ddpm.Stream`."""
-
-    def __init__(
-        self, generate: Callable[..., Any], run: Run, backoff: Backoff, target: str, timeout: float | None
-    ) -> None:
-        self._generate, self._run, self._backoff, self._target = generate, run, backoff, target
-        self._deadline = None if timeout is None else time.monotonic() + timeout
-        self._call: Any = None
-        self._events: deque[Event] = deque()
-        self._next_attempt = 0.0
-        self._closed = False
-
-    @property
-    def receipt(self) -> v1.Receipt | None:
-        """As :attr:`ddpm.Stream.receipt`."""
-        return self._run.receipt
-
-    @property
-    def completed(self) -> Completed | None:
-        """What the run took; None before its end."""
-        return self._run.completed
-
-    @property
-    def missing(self) -> list[int]:
-        """As :attr:`ddpm.Stream.missing`."""
-        return self._run.missing
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
     async def __anext__(self) -> Event:
         while not self._events:
-            if self._closed or self._run.completed is not None:
+            if self._close.is_set() or self._run.completed is not None:
                 raise StopAsyncIteration
             try:
                 await self._advance()
             except DdpmError as error:
-                # Closing breaks the stream too.
-                if not self._closed:
-                    self._failed(error)
+                self._failed(error)
         return self._events.popleft()
 
     async def __aenter__(self) -> AsyncStream:
@@ -150,12 +122,6 @@ class AsyncStream:
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
-
-    def close(self) -> None:
-        """As :meth:`ddpm.Stream.close`."""
-        self._closed = True
-        if self._call is not None:
-            self._call.cancel()
 
     async def collect(self) -> Samples:
         """As :meth:`ddpm.Stream.collect`."""
@@ -172,7 +138,7 @@ class AsyncStream:
         if self._call is None:
             await asyncio.sleep(max(0.0, self._next_attempt - time.monotonic()))
             # A stream that was closed meanwhile asks for nothing more.
-            if self._closed:
+            if self._close.is_set():
                 return
             self._backoff.begins(time.monotonic())
             self._call = self._generate(self._run.next_request(), timeout=left(self._deadline))
@@ -182,7 +148,7 @@ class AsyncStream:
         except asyncio.CancelledError:
             # Whoever stops waiting cancels the call; the next read asks for what is missing.
             self._call = None
-            if self._closed:
+            if self._close.is_set():
                 return
             raise
         except grpc.aio.AioRpcError as error:
@@ -190,15 +156,3 @@ class AsyncStream:
         if message is grpc.aio.EOF:
             raise Interrupted("the stream ended before it was complete")
         self._events.extend(note(self._backoff, self._run.take(message)))
-
-    def _failed(self, error: DdpmError) -> None:
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
-        try:
-            interruption = after(error, self._run, self._backoff, self._deadline)
-        except DdpmError:
-            self._closed = True
-            raise
-        self._next_attempt = time.monotonic() + interruption.pause
-        self._events.append(interruption)

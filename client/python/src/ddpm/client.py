@@ -169,12 +169,8 @@ def labels(model: models_v1.Model, classes: Sequence[int | str]) -> list[int]:
     return [names.index(label) if isinstance(label, str) else label for label in classes]
 
 
-class Stream:
-    """The events of a run, in order: an iterator, and a context manager that ends the run.
-
-    It survives broken streams and restarts of the server: what is missing is asked for again, see
-    :class:`ddpm.Interruption`.
-    """
+class StreamState:
+    """What the streams of both clients know of a run."""
 
     def __init__(
         self, generate: Callable[..., Any], run: Run, backoff: Backoff, target: str, timeout: float | None
@@ -184,6 +180,7 @@ class Stream:
         self._call: Any = None
         self._events: deque[Event] = deque()
         self._next_attempt = 0.0
+        # Set from any thread; ends the pause before an attempt.
         self._close = threading.Event()
 
     @property
@@ -201,6 +198,36 @@ class Stream:
         """Indices that have neither arrived nor failed."""
         return self._run.missing
 
+    def close(self) -> None:
+        """Ends the run; the server stops computing it before its next call of the network."""
+        self._close.set()
+        if self._call is not None:
+            self._call.cancel()
+
+    def _failed(self, error: DdpmError) -> None:
+        """Plans the next attempt, or raises the error."""
+        # Closing breaks the stream too.
+        if self._close.is_set():
+            return
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        try:
+            interruption = after(error, self._run, self._backoff, self._deadline)
+        except DdpmError:
+            self._close.set()
+            raise
+        self._next_attempt = time.monotonic() + interruption.pause
+        self._events.append(interruption)
+
+
+class Stream(StreamState):
+    """The events of a run, in order: an iterator, and a context manager that ends the run.
+
+    It survives broken streams and restarts of the server: what is missing is asked for again, see
+    :class:`ddpm.Interruption`.
+    """
+
     def __iter__(self) -> Iterator[Event]:
         return self
 
@@ -211,9 +238,7 @@ class Stream:
             try:
                 self._advance()
             except DdpmError as error:
-                # Closing breaks the stream too.
-                if not self._close.is_set():
-                    self._failed(error)
+                self._failed(error)
         return self._events.popleft()
 
     def __enter__(self) -> Stream:
@@ -224,12 +249,6 @@ class Stream:
 
     def __del__(self) -> None:
         self.close()
-
-    def close(self) -> None:
-        """Ends the run; the server stops computing it before its next call of the network."""
-        self._close.set()
-        if self._call is not None:
-            self._call.cancel()
 
     def collect(self) -> Samples:
         """Reads to the end and returns the samples that came meanwhile."""
@@ -259,19 +278,6 @@ class Stream:
         except grpc.RpcError as error:
             raise from_rpc(error, opened=opened, target=self._target) from None
         self._events.extend(note(self._backoff, self._run.take(message)))
-
-    def _failed(self, error: DdpmError) -> None:
-        """Plans the next attempt, or raises the error."""
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
-        try:
-            interruption = after(error, self._run, self._backoff, self._deadline)
-        except DdpmError:
-            self._close.set()
-            raise
-        self._next_attempt = time.monotonic() + interruption.pause
-        self._events.append(interruption)
 
 
 def left(deadline: float | None) -> float | None:
