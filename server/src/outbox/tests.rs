@@ -138,3 +138,26 @@ async fn an_outbox_notices_a_dropped_reader_and_frees_what_it_held() {
     drop(outbox);
     assert_eq!(memory.held().readers, 0);
 }
+
+/// Counts how often a task is woken.
+#[derive(Default)]
+struct Wakes(AtomicU64);
+
+impl std::task::Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn an_account_alone_wakes_no_reader_and_a_sample_does() {
+    let (outbox, mut reader) = outbox(Delivery::Latest, &memory());
+    let wakes = Arc::new(Wakes::default());
+    let waker = std::task::Waker::from(Arc::clone(&wakes));
+    let mut taking = std::pin::pin!(reader.take());
+    assert!(taking.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    outbox.put(vec![], vec![], Account::default());
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+    outbox.put(vec![], vec![sample(0, 1)], Account::default());
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+}
