@@ -186,14 +186,19 @@ class Watching(WithServer):
         self.assertEqual((type(events[0]), type(events[-1])), (ddpm.Accepted, ddpm.Completed))
         self.assertTrue(all(np.array_equal(last[index], done[index]) for index in range(3)))
 
+    def wait_for_requests(self, count):
+        """Wait until the server works on `count` requests: it learns a little later that a stream was closed."""
+        end = time.monotonic() + 10
+        while self.client.server_info().load.requests != count and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual(self.client.server_info().load.requests, count)
+
     def test_a_stream_that_is_closed_frees_the_server(self):
+        self.wait_for_requests(0)
         with self.client.stream("glyphs", 64, steps=1000) as stream:
             next(stream)
             self.assertEqual(self.client.server_info().load.requests, 1)
-        end = time.monotonic() + 10
-        while self.client.server_info().load.requests and time.monotonic() < end:
-            time.sleep(0.05)
-        self.assertEqual(self.client.server_info().load.requests, 0)
+        self.wait_for_requests(0)
         self.assertEqual(list(stream), [])
 
     def test_a_stream_that_another_thread_closes_just_ends(self):
