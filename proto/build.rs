@@ -43,10 +43,10 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// `read` and `write`, between `Sampler.kind` and the fields of its messages by name; see
-/// `convert/sampler.rs`, which includes them.
+/// `read` and `write`, between `Sampler.kind` and the fields of its messages by name, and `codes`,
+/// the numbers of enums; see `convert/sampler.rs`, which includes them.
 fn sampler_conversion(descriptors: &FileDescriptorSet) -> Result<String, Failure> {
-    let (mut read, mut write) = (String::new(), String::new());
+    let (mut read, mut write, mut codes) = (String::new(), String::new(), String::new());
     for kind in &message(descriptors, "Sampler")?.field {
         let (field, variant) = (kind.name(), camel_case(kind.name()));
         if NO_SAMPLERS.contains(&field) {
@@ -59,6 +59,10 @@ fn sampler_conversion(descriptors: &FileDescriptorSet) -> Result<String, Failure
             let (from, to) = option_conversion(descriptors, field, option)?;
             writeln!(values, "            ({name:?}, {from}),")?;
             writeln!(fields, "            {name}: {to},")?;
+            if option.r#type() == Type::Enum {
+                let names = value_names(enumeration(descriptors, option.type_name())?)?;
+                writeln!(codes, "        ({field:?}, {name:?}) => &{names:?},")?;
+            }
         }
         let message = options.name();
         let used = if options.field.is_empty() { "_" } else { "message" };
@@ -83,6 +87,12 @@ fn sampler_conversion(descriptors: &FileDescriptorSet) -> Result<String, Failure
              Some(match field {{\n{write}        \
                  _ => return None,\n    \
              }})\n\
+         }}\n\n\
+         /// The numbers of the values of an option's enum, by name; empty if it is none.\n\
+         fn codes(field: &str, option: &str) -> &'static [(i32, &'static str)] {{\n    \
+             match (field, option) {{\n{codes}        \
+                 _ => &[],\n    \
+             }}\n\
          }}\n"
     ))
 }

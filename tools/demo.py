@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Serves the two embedded models, draws samples of both into demo/, and keeps serving.
+"""Serves the two embedded models and the page, draws samples of both into demo/, and keeps serving.
 
 With DEMO_ONCE=1 it stops the server after drawing.
 """
@@ -31,6 +31,7 @@ def main():
     end_on_signals()
     client = checkout.binary("ddpm", "release")
     with start() as server:
+        print(f"Watch: open {server.url}/ in a browser.")
         print(f"ddpm-server listens on {server.url}; its log is {shown(server.log)}")
         for model, flags in DRAWINGS.items():
             draw(client, server, model, flags.split())
@@ -74,7 +75,7 @@ def draw(client, server, model, flags):
 
 
 def keep_serving(client, server):
-    print("The server keeps running until Ctrl-C. Try in another terminal:")
+    print(f"The server keeps running until Ctrl-C. Watch at {server.url}/, or try in another terminal:")
     # Omits the client's default.
     where = "" if server.address == "{}:{}".format(*PREFERRED) else f" --server {server.url}"
     for command in ("sample glyphs --label 3 --count 16 --gif", "sample toy --steps 20", "status"):

@@ -13,6 +13,7 @@ use http::HeaderName;
 
 use crate::principal::TrustedProxies;
 use crate::transport::{Bounds, default_connections, default_peer_connections};
+use crate::web::{Hosts, WebRules};
 
 /// Serves reverse diffusion over gRPC, batching single denoising steps across
 /// requests.
@@ -176,6 +177,21 @@ pub struct Args {
     #[arg(long, env = "DDPM_PRINCIPAL_HEADER", value_name = "NAME")]
     pub principal_header: Option<HeaderName>,
 
+    /// Serve gRPC over HTTP/2 alone: no page, no gRPC-web, no HTTP/1.1.
+    #[arg(long, env = "DDPM_NO_PAGE")]
+    #[arg(conflicts_with_all = ["allow_host", "cors_origin"])]
+    pub no_page: bool,
+
+    /// Name under which browsers may open the page, beside loopback and the address that they
+    /// reach, such as denoise.example; repeat it, or separate with commas.
+    #[arg(long, env = "DDPM_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
+    pub allow_host: Vec<String>,
+
+    /// Origin, such as https://studio.example, whose scripts may call over gRPC-web; repeat it, or
+    /// separate with commas [default: the page's alone].
+    #[arg(long, env = "DDPM_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    pub cors_origin: Vec<Origin>,
+
     /// Allow an address that other machines can reach, without encryption or tokens.
     #[arg(long, env = "DDPM_INSECURE")]
     pub insecure: bool,
@@ -197,7 +213,10 @@ pub struct Settings {
     pub(crate) drain_delay: Duration,
     pub(crate) bounds: Bounds,
     pub(crate) proxies: Option<TrustedProxies>,
+    pub(crate) web: Option<WebRules>,
 }
+
+pub use crate::web::Origin;
 
 pub(crate) use crate::admission::Limits;
 use crate::cost::Sizes;
@@ -273,6 +292,13 @@ impl Settings {
         }
         let (drain, delay) = drain(args.drain_seconds, args.drain_delay_seconds)?;
         let (bounds, proxies) = (bounds(&args), proxies(&args)?);
+        let web = (!args.no_page).then(|| WebRules {
+            hosts: Hosts::new(
+                args.allow_host,
+                listen.iter().any(|address| address.ip().is_unspecified()),
+            ),
+            origins: args.cors_origin,
+        });
         let number = |value: Option<NonZeroU32>, default| value.map_or(default, NonZeroU32::get);
         let seconds = |value: NonZeroU32| Duration::from_secs(u64::from(value.get()));
         let max_requests = number(args.max_requests, 1024);
@@ -313,6 +339,7 @@ impl Settings {
             drain_delay: delay,
             bounds,
             proxies,
+            web,
         })
     }
 }
@@ -492,6 +519,7 @@ mod tests {
         assert_eq!((bounds.connection_streams, bounds.peer_frames), (200, 2000));
         assert_eq!([bounds.idle, bounds.stall].map(seconds), [300, 32]);
         assert!(settings.proxies.is_none());
+        assert!(settings.web.is_some());
     }
 
     #[test]

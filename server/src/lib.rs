@@ -30,6 +30,8 @@ pub use serve::serve;
 
 mod transport;
 
+mod web;
+
 mod principal;
 
 mod deadline;

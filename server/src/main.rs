@@ -122,7 +122,7 @@ fn start_logging() -> WorkerGuard {
 /// Serves until a signal; returns the exit code.
 async fn run(loaded: serve::Loaded, listener: TcpListener) -> anyhow::Result<(u8, Ended)> {
     let mut signals = Signals::new()?;
-    announce(listener.local_addr()?, loaded.example());
+    announce(listener.local_addr()?, loaded.example(), loaded.has_page());
     let ending = Ending::default();
     let signalled = tokio::spawn({
         let ending = ending.clone();
@@ -142,9 +142,13 @@ async fn run(loaded: serve::Loaded, listener: TcpListener) -> anyhow::Result<(u8
 }
 
 /// Prints the address to stdout, since requests are now accepted.
-fn announce(address: SocketAddr, model: &str) {
+fn announce(address: SocketAddr, model: &str, page: bool) {
+    let page = match page {
+        true => format!("watch: open http://{address}/ in a browser\n"),
+        false => String::new(),
+    };
     let text = format!(
-        "listening on http://{address}\n\
+        "listening on http://{address}\n{page}\
          try: ddpm sample {model} --server http://{address} --count 16 --gif\n"
     );
     // Serve even if nobody reads stdout.

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use ddpm_tests::report::Verdict;
 use sha2::{Digest, Sha256};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -15,7 +16,6 @@ use tokio::time::{sleep, timeout};
 use crate::job::saturation;
 use crate::options::Options;
 use crate::relay::Relay;
-use crate::report::Verdict;
 use crate::server::{Server, Setup, free_port};
 
 /// Indices whose bytes are compared with those of an undisturbed run.
@@ -138,7 +138,7 @@ impl Replicas {
 /// Kills the replica that serves, again and again, within one job.
 pub(crate) async fn kills(options: &Options) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
-    let (kills, samples, seconds) = options.pick((50, 10_000, 200.0), (5, 1000, 25.0));
+    let (kills, samples, seconds) = options.pick((50, 10_000, 280.0), (5, 1000, 35.0));
     let mut replicas = Replicas::start(options, 25).await?;
     let work = replicas.work(samples, seconds).await?;
     let mut run = Run::start(options, replicas.relay.address, work, "kills", None)?;

@@ -6,7 +6,7 @@
 //! kind does not use is a fault, not ignored.
 
 mod sampler;
-pub use sampler::{SamplerChoice, sampler_from_proto, sampler_to_proto};
+pub use sampler::{SamplerChoice, sampler_from_proto, sampler_info, sampler_to_proto};
 
 mod grid;
 pub use grid::{grid_from_proto, grid_to_proto};

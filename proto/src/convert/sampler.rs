@@ -1,10 +1,10 @@
 //! Samplers with their options.
 //!
-//! The build script writes `read` and `write` from the contract: they know the fields of each
+//! The build script writes `read`, `write` and `codes` from the contract: they know the fields of each
 //! message by name, as [`ddpm_diffusion`] knows the options of each sampler.
 
 use ddpm_diffusion::Sampler;
-use ddpm_diffusion::samplers::{OptionInfo, Value};
+use ddpm_diffusion::samplers::{Allowed, OptionInfo, Value};
 
 use super::Fault;
 use crate::v1;
@@ -58,6 +58,52 @@ fn named_sampler(kind: &Kind) -> Result<Sampler, Fault> {
 pub fn sampler_to_proto(sampler: Sampler) -> v1::Sampler {
     let kind = write(sampler.field(), &sampler.options());
     v1::Sampler { kind: Some(kind.expect("the contract has every sampler with its options")) }
+}
+
+/// Describes a sampler and its options.
+///
+/// * `default_num_steps`: steps of a run that names none.
+#[must_use]
+pub fn sampler_info(sampler: Sampler, default_num_steps: usize) -> v1::SamplerInfo {
+    let field = sampler.field();
+    let option = |option: &OptionInfo| v1::SamplerOption {
+        name: option.name.into(),
+        field: option.field.clone(),
+        allowed: Some(allowed(field, option)),
+    };
+    v1::SamplerInfo {
+        name: sampler.name().into(),
+        field: field.into(),
+        options: sampler.options().iter().map(option).collect(),
+        default_num_steps: default_num_steps as u32,
+        encodes: sampler.encodes(),
+        single_step: sampler.is_one_step(),
+    }
+}
+
+/// What an option may be on the wire, where a choice may be a flag.
+fn allowed(field: &str, option: &OptionInfo) -> v1::sampler_option::Allowed {
+    use v1::sampler_option::Allowed as Wire;
+    match (&option.allowed, option.wire_value) {
+        (_, Value::Flag(default)) => Wire::Flag(v1::FlagDefault { default }),
+        (Allowed::Number(range), Value::Number(default)) => {
+            Wire::Number(v1::NumberRange { min: *range.start(), max: *range.end(), default })
+        }
+        (Allowed::Count(range), Value::Count(default)) => {
+            Wire::Count(v1::CountRange { min: *range.start(), max: *range.end(), default })
+        }
+        (_, default) => {
+            let codes = codes(field, &option.field).iter();
+            let choice = |(value, name): &(i32, &str)| v1::Choice {
+                name: (*name).into(),
+                value: *value,
+            };
+            Wire::Choice(v1::Choices {
+                choices: codes.map(choice).collect(),
+                default: default.to_string(),
+            })
+        }
+    }
 }
 
 /// Reads a count; 0 is the default.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ddpm_diffusion::samplers::{Allowed, Ddpm, Heun};
+use ddpm_diffusion::samplers::{Allowed, Ddpm, Heun, Value};
 use ddpm_diffusion::{
     Clip, GridSpec, Guidance, Inpaint, Parameterisation, Prediction, Program, Recipe, Sampler,
     Schedule, Variance,
@@ -36,6 +36,51 @@ fn every_sampler_comes_back_with_its_options() {
         let back = sampler_from_proto(sampler_to_proto(sampler));
         assert_eq!(back, Ok(SamplerChoice::Sampler(sampler)));
     }
+}
+
+#[test]
+fn every_option_is_described_with_values_that_come_back() {
+    use v1::sampler_option::Allowed as Wire;
+    for sampler in Sampler::ALL {
+        let info = sampler_info(sampler, 7);
+        assert_eq!((info.name.as_str(), info.default_num_steps), (sampler.name(), 7));
+        assert_eq!(info.options.len(), sampler.options().len(), "{}", info.name);
+        for (option, own) in info.options.iter().zip(sampler.options()) {
+            let name = format!("{}.{}", info.field, option.field);
+            match option.allowed.as_ref().expect("it allows something") {
+                Wire::Number(range) => {
+                    assert!((range.min..=range.max).contains(&range.default), "{name}");
+                }
+                Wire::Count(range) => {
+                    assert!((range.min..=range.max).contains(&range.default), "{name}");
+                }
+                Wire::Flag(flag) => assert_eq!(own.wire_value, Value::Flag(flag.default), "{name}"),
+                Wire::Choice(choices) => {
+                    assert!(choices.choices.len() > 1, "{name}");
+                    let names: Vec<&str> =
+                        choices.choices.iter().map(|choice| choice.name.as_str()).collect();
+                    let Allowed::Choice(own) = own.allowed else { panic!("{name}") };
+                    assert_eq!(names, own, "{name}");
+                    let known = choices.default.is_empty() || names.contains(&&*choices.default);
+                    assert!(known, "{name}: {}", choices.default);
+                    assert!(choices.choices.iter().all(|choice| choice.value > 0), "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_choice_is_described_by_the_numbers_of_its_enum() {
+    let info = sampler_info("ddim".parse().expect("a sampler"), 50);
+    let Some(v1::sampler_option::Allowed::Choice(rule)) = &info.options[1].allowed else {
+        panic!("{info:?}");
+    };
+    let choices: Vec<(&str, i32)> =
+        rule.choices.iter().map(|choice| (choice.name.as_str(), choice.value)).collect();
+    let (recompute, keep) = (v1::DdimClipRule::RecomputeEps, v1::DdimClipRule::KeepEps);
+    assert_eq!(choices, [("recompute-eps", recompute as i32), ("keep-eps", keep as i32)]);
+    assert_eq!(rule.default, "recompute-eps");
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Services {
         Self {
             sampling: SamplingServiceServer::new(sampling::Sampling(shared()))
                 .max_decoding_message_size(max),
-            models: ModelServiceServer::new(models::Models(shared())),
+            models: ModelServiceServer::new(models::Models::new(shared())),
             server: ServerServiceServer::new(server_info::Server(shared())),
         }
     }

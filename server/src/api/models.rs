@@ -4,20 +4,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ddpm_diffusion::{Process, Recipe, Sampler, Start};
 use ddpm_onnx::Denoiser;
-use ddpm_package::Kind;
-use ddpm_proto::convert::{grid_to_proto, sampler_to_proto};
+use ddpm_package::{Defaults, Kind, RequestedSampler, SamplingRequest};
+use ddpm_proto::convert::{grid_to_proto, sampler_info, sampler_to_proto};
 use ddpm_proto::undecoded::model_service_server::ModelService;
 use ddpm_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::Serving;
 use super::incoming::decode;
-use crate::cost::{CostCurve, Costs};
+use crate::cost::CostCurve;
 use crate::registry::Model;
 
 /// Lists the models.
-pub(crate) struct Models(pub(super) Arc<Serving>);
+pub(crate) struct Models {
+    serving: Arc<Serving>,
+    /// By id, without what changes.
+    described: Vec<v1::Model>,
+}
+
+impl Models {
+    pub(super) fn new(serving: Arc<Serving>) -> Self {
+        let described = serving.registry.models().iter().map(describe).collect();
+        Self { serving, described }
+    }
+
+    /// Describes a model as it is now.
+    fn now(&self, model: &Model) -> v1::Model {
+        let call_costs = self.serving.costs.with(model.id, call_costs);
+        v1::Model { call_costs, ..self.described[model.id].clone() }
+    }
+}
 
 #[tonic::async_trait]
 impl ModelService for Models {
@@ -26,8 +44,8 @@ impl ModelService for Models {
         request: Request<Bytes>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
         decode::<v1::ListModelsRequest>(request.into_inner())?;
-        let models = self.0.registry.models().iter();
-        let models = models.map(|model| describe(model, &self.0.costs)).collect();
+        let models = self.serving.registry.models().iter();
+        let models = models.map(|model| self.now(model)).collect();
         Ok(Response::new(v1::ListModelsResponse { models }))
     }
 
@@ -36,12 +54,12 @@ impl ModelService for Models {
         request: Request<Bytes>,
     ) -> Result<Response<v1::GetModelResponse>, Status> {
         let request: v1::GetModelRequest = decode(request.into_inner())?;
-        let model = self.0.registry.find(&request.model, &request.version)?;
-        Ok(Response::new(v1::GetModelResponse { model: Some(describe(model, &self.0.costs)) }))
+        let model = self.serving.registry.find(&request.model, &request.version)?;
+        Ok(Response::new(v1::GetModelResponse { model: Some(self.now(model)) }))
     }
 }
 
-fn describe(model: &Model, costs: &Costs) -> v1::Model {
+fn describe(model: &Model) -> v1::Model {
     let manifest = &model.manifest;
     let default = &manifest.default_sampler;
     let kind = match manifest.kind {
@@ -65,9 +83,37 @@ fn describe(model: &Model, costs: &Costs) -> v1::Model {
         default_grid: default_grid.into(),
         default_grid_options,
         strict: model.determinism.strict,
-        call_costs: costs.with(model.id, call_costs),
+        call_costs: Vec::new(),
         graph: Denoiser::GRAPH.into(),
+        alphas_cumprod: match &model.network.process {
+            Process::Discrete(schedule) => schedule.alphas_cumprod().to_vec(),
+            Process::Edm(_) | Process::Flow => Vec::new(),
+        },
+        edm: match model.network.process {
+            Process::Edm(edm) => Some(v1::EdmNoise {
+                sigma_min: edm.sigma_min,
+                sigma_max: edm.sigma_max,
+                sigma_data: edm.sigma_data,
+            }),
+            Process::Discrete(_) | Process::Flow => None,
+        },
+        samplers: samplers(model),
     }
+}
+
+/// Describes the samplers that a model can run: those whose default run compiles.
+fn samplers(model: &Model) -> Vec<v1::SamplerInfo> {
+    let defaults = Defaults::from_manifest(&model.manifest, &model.network);
+    let info = |sampler: Sampler| {
+        let request = RequestedSampler::Named(sampler);
+        let request = SamplingRequest { sampler: request, ..SamplingRequest::default() };
+        let recipe = defaults.recipe(&request).ok()?;
+        let start = if sampler.encodes() { Start::State } else { Start::Noise };
+        let recipe = Recipe { start, ..recipe };
+        recipe.compile(&model.network).ok()?;
+        Some(sampler_info(sampler, recipe.num_steps))
+    };
+    Sampler::ALL.into_iter().filter_map(info).collect()
 }
 
 /// Returns the cost of calls of 1, 2, 4, … evals up to the largest.
@@ -79,4 +125,34 @@ fn call_costs(curve: &CostCurve) -> Vec<v1::CallCost> {
         Some(v1::CallCost { evals, time: time.try_into().ok() })
     };
     powers.chain([largest]).filter_map(cost).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Registry;
+
+    fn described(name: &str) -> v1::Model {
+        let registry = Registry::embedded().unwrap();
+        describe(registry.find(name, "").unwrap())
+    }
+
+    #[test]
+    fn a_model_says_how_its_data_becomes_noise() {
+        let model = described("toy");
+        assert_eq!(model.alphas_cumprod.len(), model.timesteps as usize);
+        let falls = model.alphas_cumprod.windows(2).all(|pair| pair[0] > pair[1]);
+        assert!(falls && model.alphas_cumprod.iter().all(|it| (0.0..1.0).contains(it)));
+        assert!(model.edm.is_none());
+    }
+
+    #[test]
+    fn a_model_lists_the_samplers_that_it_can_run() {
+        let model = described("glyphs");
+        let find = |name: &str| model.samplers.iter().find(|info| info.name == name);
+        assert_eq!(find("ddim").unwrap().default_num_steps, model.default_num_steps);
+        assert_eq!(find("ddpm").unwrap().default_num_steps, model.timesteps);
+        assert!(find("ddim-inverse").unwrap().encodes);
+        assert!(find("ddim").unwrap().single_step && !find("unipc").unwrap().single_step);
+    }
 }

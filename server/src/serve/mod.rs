@@ -44,6 +44,12 @@ impl Loaded {
     pub fn example(&self) -> &str {
         self.serving.registry.models().first().map_or("MODEL", |model| &model.manifest.name)
     }
+
+    /// Returns whether browsers get the page.
+    #[must_use]
+    pub fn has_page(&self) -> bool {
+        self.settings.web.is_some()
+    }
 }
 
 /// Loads ONNX Runtime and the models, and starts the engine.
@@ -137,7 +143,14 @@ pub async fn serve(loaded: Loaded, listener: TcpListener, ending: Ending) -> any
     let bodies = BodyLayer::new(&serving.admission, &serving.checks, BodyTimes::default());
     let service = transport::service(routes, &bodies);
     let memory = serving.admission.memory().clone();
-    let transport = Transport::start(listener, service, settings.bounds, settings.proxies, memory);
+    let transport = Transport::start(
+        listener,
+        service,
+        settings.bounds,
+        settings.proxies,
+        settings.web,
+        memory,
+    );
 
     let ended = serving.engine.ended();
     let (drain, delay) = tokio::select! {

@@ -5,13 +5,15 @@ use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
+use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
+use tower::Service;
 
 use super::CallService;
 use super::place::{Host, StreamPlace};
@@ -22,24 +24,43 @@ use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::principal::Principal;
 
-/// The service of one connection.
+/// The calls of one connection.
+#[derive(Clone)]
 pub(super) struct Calls<S> {
     pub(super) host: Host,
     pub(super) streams: Streams,
     pub(super) peer: SocketAddr,
     pub(super) local: Option<SocketAddr>,
+    /// Whether the connection has one answer after the other, as HTTP/1.1 has.
+    pub(super) in_turn: bool,
     pub(super) service: TowerToHyperService<S>,
 }
 
-type Answer = Response<Reply<tonic::body::Body, Option<StreamPlace>>>;
+/// The body of an answer.
+pub(super) type AnswerBody = Reply<Body, Option<StreamPlace>>;
 
-impl<S: CallService> hyper::service::Service<Request<Incoming>> for Calls<S> {
+pub(super) type Answer = Response<AnswerBody>;
+
+pub(super) type AnswerFuture = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+impl<S: CallService> Service<Request<Body>> for Calls<S> {
     type Response = Answer;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+    type Future = AnswerFuture;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let reading = self.streams.begin();
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> AnswerFuture {
+        self.answer(request)
+    }
+}
+
+impl<S: CallService> Calls<S> {
+    /// Answers a call. It has begun when this returns, before the answer is awaited.
+    pub(super) fn answer(&self, request: Request<Body>) -> AnswerFuture {
+        let reading = self.streams.begin(self.in_turn);
         let stop = self.host.shared.stop.clone();
         let memory = self.host.shared.memory.clone();
         let (principal, path) = (self.principal(&request), request.uri().path().to_owned());
@@ -67,13 +88,13 @@ impl<S: CallService> hyper::service::Service<Request<Incoming>> for Calls<S> {
     }
 }
 
-type Prepared = (Request<Incoming>, Option<Deadline>, StreamPlace);
+type Prepared = (Request<Body>, Option<Deadline>, StreamPlace);
 
 impl<S> Calls<S> {
     /// Finds a place for a call, and notes in its extensions what is known of it.
     fn prepare(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<Body>,
         principal: &Principal,
     ) -> Result<Prepared, Error> {
         let now = Instant::now().into_std();
@@ -90,7 +111,7 @@ impl<S> Calls<S> {
         Ok((request, deadline, place))
     }
 
-    fn principal(&self, request: &Request<Incoming>) -> Principal {
+    fn principal(&self, request: &Request<Body>) -> Principal {
         let peer = self.peer.ip();
         match &self.host.shared.proxies {
             Some(proxies) if proxies.contains(peer) => proxies.principal(peer, request.headers()),

@@ -4,14 +4,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
+use super::bounds::Bounds;
 use super::calls::Calls;
+use super::front::Front;
 use super::place::Host;
 use super::streams::Streams;
 use super::table::{ConnectionId, ConnectionTable, Place};
@@ -27,6 +29,10 @@ const WINDOW_BYTES: u32 = 1 << 20;
 
 /// Most bytes of headers of one request.
 const HEADER_BYTES: u32 = 16 << 10;
+
+/// Most bytes that a connection of HTTP/1.1 holds of what was read, a head among them, or is to be
+/// written.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Most bytes that the connection takes of one stream before the peer has taken them: all streams
 /// of all connections may hold as many, so it is as little as keeps a socket busy.
@@ -96,18 +102,23 @@ pub(super) async fn serve<S: CallService>(
     let _ = io.set_nodelay(true);
     let host = Host::new(Arc::clone(&shared), place.id);
     let streams = Streams::new(&shared);
+    let local = io.local_addr().ok();
     let calls = Calls {
         host: host.clone(),
         streams: streams.clone(),
         peer,
-        local: io.local_addr().ok(),
+        local,
+        in_turn: false,
         service: TowerToHyperService::new(service),
     };
+    let web = shared.web.clone();
     let (greeted, id) = (Connections::clone(&connections), place.id);
     let bounds = WireBounds::from(&shared.bounds);
     let wire = Wire::new(io, bounds, place.frames, move || greeted.lock().greeted(id));
-    let builder = builder(streams, shared.bounds.connection_streams);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), calls));
+    let builder = builder(streams.clone(), &shared.bounds, web.is_some());
+    let front = Front { web, local, calls };
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), front));
+    let mut stalled = pin!(streams.stalled_in_turn());
 
     // Those that come later are told when their calls have been refused: by the close.
     let mut told = shared.goaway.is_cancelled();
@@ -123,6 +134,7 @@ pub(super) async fn serve<S: CallService>(
                 return;
             }
             () = shared.abort.cancelled() => return,
+            () = &mut stalled => return,
             () = place.leave.cancelled(), if leaving.displaced.is_none() => leaving.displace(),
             () = host.leaves(), if !told => told = true,
             () = shared.closing.cancelled(), if !closing => closing = true,
@@ -146,13 +158,15 @@ pub(super) async fn serve<S: CallService>(
     }
 }
 
-fn builder(streams: Streams, max_streams: u32) -> Builder<Streams> {
+/// * `web`: whether HTTP/1.1 is spoken too.
+fn builder(streams: Streams, bounds: &Bounds, web: bool) -> Builder<Streams> {
     let mut builder = Builder::new(streams);
     builder
+        .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
-        .max_concurrent_streams(max_streams)
+        .max_concurrent_streams(bounds.connection_streams)
         .max_header_list_size(HEADER_BYTES)
         .max_pending_accept_reset_streams(UNSEEN_RESETS)
         .max_local_error_reset_streams(ERROR_RESETS)
@@ -160,4 +174,10 @@ fn builder(streams: Streams, max_streams: u32) -> Builder<Streams> {
         .initial_connection_window_size(WINDOW_BYTES)
         .max_send_buf_size(SEND_BYTES);
     builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Between two requests too.
+        .header_read_timeout(bounds.frame)
+        .max_buf_size(BUFFER_BYTES);
+    if web { builder } else { builder.http2_only() }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// What a client sends first.
-const PREFACE_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const FRAME_HEAD_BYTES: usize = 9;
 
@@ -64,7 +64,7 @@ impl Expects {
 impl FrameWatch {
     pub(crate) fn new() -> Self {
         Self {
-            expects: Expects::Preface { left: PREFACE_BYTES },
+            expects: Expects::Preface { left: PREFACE.len() },
             greeted: false,
             in_header_block: false,
             since: None,

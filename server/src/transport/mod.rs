@@ -1,12 +1,13 @@
-//! Connections: taken within bounds, served over HTTP/2, and ended in order.
+//! Connections: taken within bounds, served over HTTP/2 or HTTP/1.1, and ended in order.
 //!
 //! What a peer can do to others is bounded here before any service sees it:
 //!
 //! * [`accept`]: connections in all and of each peer; descriptors that run out;
 //! * [`table`]: who is connected, and who makes room; streams in all and of each peer;
-//! * [`wire`]: silent connections, half frames, floods of frames (by [`frames`] and [`tokens`]),
+//! * [`wire`]: silent connections, half frames, floods of frames (by [`watch`] and [`tokens`]),
 //!   peers that take nothing;
 //! * [`connection`]: one connection; streams, windows, headers; idle ones are told to go away;
+//! * [`front`]: what browsers may ask for; gRPC-web;
 //! * [`calls`]: each call gets a place, its principal and its deadline;
 //! * [`body`]: a request's message is collected, decompressed and counted;
 //! * [`reply`] and [`streams`]: answers that are not read are reset; a server that stops says so;
@@ -21,17 +22,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::body::Body;
 use tonic::service::Routes;
 use tower::{Layer, Service};
 
 use crate::admission::Memory;
 use crate::principal::TrustedProxies;
+use crate::web::{GateLayer, WebRules};
 
 mod accept;
 
@@ -47,9 +49,13 @@ mod calls;
 
 mod connection;
 
+mod front;
+
 mod frames;
 #[cfg(test)]
 pub(crate) use frames::FrameWatch;
+
+mod lines;
 
 mod place;
 
@@ -68,13 +74,15 @@ use table::ConnectionTable;
 
 mod tokens;
 
+mod watch;
+
 mod wire;
 
 /// What answers calls.
 pub(crate) trait CallService:
     Service<
-        Request<Incoming>,
-        Response = Response<tonic::body::Body>,
+        Request<Body>,
+        Response = Response<Body>,
         Error = Infallible,
         Future: Send,
     > + Clone
@@ -86,8 +94,8 @@ pub(crate) trait CallService:
 
 impl<S> CallService for S where
     S: Service<
-            Request<Incoming>,
-            Response = Response<tonic::body::Body>,
+            Request<Body>,
+            Response = Response<Body>,
             Error = Infallible,
             Future: Send,
         > + Clone
@@ -99,7 +107,7 @@ impl<S> CallService for S where
 
 /// Puts what all calls go through in front of the services.
 pub(crate) fn service(routes: Routes, bodies: &BodyLayer) -> impl CallService {
-    bodies.layer(routes.prepare())
+    GateLayer.layer(bodies.layer(routes.prepare()))
 }
 
 /// Connections and the listener they come from.
@@ -113,6 +121,8 @@ pub(crate) struct Transport {
 struct Shared {
     bounds: Bounds,
     proxies: Option<TrustedProxies>,
+    /// `None` if browsers may not call.
+    web: Option<Arc<WebRules>>,
     /// Counts what waits for peers.
     memory: Memory,
     connections: Connections,
@@ -151,12 +161,14 @@ impl Connections {
 impl Transport {
     /// Starts to accept and serve connections.
     ///
+    /// * `web`: what browsers may ask for; `None`: nothing.
     /// * `memory`: what waits for peers counts against it.
     pub(crate) fn start(
         listener: TcpListener,
         service: impl CallService,
         bounds: Bounds,
         proxies: Option<TrustedProxies>,
+        web: Option<WebRules>,
         memory: Memory,
     ) -> Self {
         let shared = Arc::new(Shared {
@@ -166,6 +178,7 @@ impl Transport {
             )))),
             bounds,
             proxies,
+            web: web.map(Arc::new),
             memory,
             refusals: Refusals::default(),
             resets: Resets::default(),

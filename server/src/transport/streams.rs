@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::rt::Executor;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,11 +58,21 @@ impl Resets {
     }
 }
 
+/// The answer that a connection of HTTP/1.1 writes.
+#[derive(Debug, Default)]
+struct InTurn {
+    reading: Mutex<Option<Arc<Reading>>>,
+    /// Notified when the next one begins.
+    begun: Notify,
+}
+
 /// Runs the streams of one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     /// The stream that hyper is about to run: it runs each right after it called the service.
     next: Arc<Mutex<Option<Arc<Reading>>>>,
+    /// The answer in turn, where the connection itself writes one after the other.
+    in_turn: Arc<InTurn>,
     /// How long a piece of an answer may wait for the peer.
     stall: Duration,
     resets: Resets,
@@ -76,6 +87,7 @@ impl Streams {
     pub(super) fn new(shared: &Shared) -> Self {
         Self {
             next: Arc::default(),
+            in_turn: Arc::default(),
             stall: shared.bounds.stall,
             resets: shared.resets.clone(),
             tasks: shared.tasks.clone(),
@@ -84,11 +96,37 @@ impl Streams {
     }
 
     /// Begins a stream; called by the service.
-    pub(super) fn begin(&self) -> Arc<Reading> {
+    ///
+    /// * `in_turn`: whether the connection itself writes the answer, rather than a task that hyper
+    ///   is about to run.
+    pub(super) fn begin(&self, in_turn: bool) -> Arc<Reading> {
         let reading = Arc::new(Reading::default());
-        let next = Some(Arc::clone(&reading));
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        let place = if in_turn { &self.in_turn.reading } else { &self.next };
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&reading));
+        if in_turn {
+            self.in_turn.begun.notify_one();
+        }
         reading
+    }
+
+    /// Completes when a piece of the answer in turn has waited for too long.
+    pub(super) async fn stalled_in_turn(&self) {
+        loop {
+            let reading = self.in_turn.reading.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let stalled = async {
+                match reading {
+                    Some(reading) => reading.stalled(self.stall).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                () = stalled => {
+                    self.resets.happened(self.stall);
+                    return;
+                }
+                () = self.in_turn.begun.notified() => {}
+            }
+        }
     }
 }
 
@@ -124,6 +162,7 @@ mod tests {
     fn streams() -> Streams {
         Streams {
             next: Arc::default(),
+            in_turn: Arc::default(),
             stall: LIMIT,
             resets: Resets::default(),
             tasks: TaskTracker::new(),
@@ -162,7 +201,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_stalled_stream_holds_is_freed() {
         let streams = streams();
-        let reading = streams.begin();
+        let reading = streams.begin(false);
         let (held, freed) = tokio::sync::oneshot::channel::<()>();
         streams.execute(async move {
             let _held = held;
@@ -175,9 +214,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_answer_in_turn_stalls_when_its_own_piece_waits_for_too_long() {
+        let streams = streams();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        tokio::join!(
+            async {
+                streams.stalled_in_turn().await;
+                assert_eq!(start.elapsed().as_secs(), 80);
+            },
+            async {
+                sleep_until(at(5)).await;
+                streams.begin(true).set_waiting(Some(at(5)));
+                // The next answer begins in time; what the first waited for does not count.
+                sleep_until(at(30)).await;
+                let second = streams.begin(true);
+                sleep_until(at(50)).await;
+                second.set_waiting(Some(at(50)));
+            }
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_stops_the_server_waits_for_its_streams_or_ends_them() {
         let streams = streams();
-        streams.begin();
+        streams.begin(false);
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         streams.execute(async move { assert!(ended.await.is_ok()) });
         streams.tasks.close();

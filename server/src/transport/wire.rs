@@ -17,9 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::bounds::Bounds;
-use super::frames::FrameWatch;
 use super::table::FrameTokens;
 use super::tokens::{PeerTokens, TokenBucket};
+use super::watch::Watch;
 
 /// Bytes that cost as much as a frame: what is sent is copied, measured and decoded, and a peer
 /// that sends without pause would take a core for that.
@@ -40,7 +40,7 @@ const SHORT_READ: usize = 1 << 10;
 pub(super) struct Wire<T> {
     io: T,
     turn: ReadTurn,
-    watch: FrameWatch,
+    watch: Watch,
     /// What pays for the peer's frames; `None` if nobody counts them.
     tokens: Option<(FrameTokens, TokenBucket)>,
     /// Told once, when the peer has greeted.
@@ -96,7 +96,7 @@ impl ReadTurn {
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WireBounds {
-    /// The preface and SETTINGS.
+    /// The preface and SETTINGS, or the head of a request of HTTP/1.1.
     pub(super) greeting: Duration,
     /// One frame, or one header block.
     pub(super) frame: Duration,
@@ -143,7 +143,7 @@ impl<T> Wire<T> {
         Self {
             io,
             turn: ReadTurn::NEW,
-            watch: FrameWatch::new(),
+            watch: Watch::new(),
             tokens,
             on_greeting: Some(Box::new(on_greeting)),
             bounds,
@@ -191,7 +191,7 @@ impl<T> Wire<T> {
     /// Waits for the time at which the peer is too slow.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let (deadline, what) = match (self.watch.greeted(), self.watch.incomplete_since()) {
-            (false, _) => (self.opened + self.bounds.greeting, "sent no HTTP/2 greeting"),
+            (false, _) => (self.opened + self.bounds.greeting, "began no request"),
             (true, Some(since)) => (since + self.bounds.frame, "sent half a frame"),
             (true, None) => return Poll::Pending,
         };

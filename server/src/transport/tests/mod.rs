@@ -16,9 +16,12 @@ use tonic_health::server::HealthReporter;
 use super::*;
 use crate::deadline::Deadline;
 use crate::principal::Principal;
+use crate::web::Hosts;
 
 mod peer;
 use peer::Peer;
+
+mod web;
 
 /// A health service behind the transport.
 struct Server {
@@ -29,17 +32,29 @@ struct Server {
 
 impl Server {
     async fn start(bounds: Bounds) -> Self {
-        Self::start_behind(bounds, None).await
+        Self::start_with(bounds, None, Some(rules())).await
     }
 
     async fn start_behind(bounds: Bounds, proxies: Option<TrustedProxies>) -> Self {
+        Self::start_with(bounds, proxies, Some(rules())).await
+    }
+
+    async fn start_without_web(bounds: Bounds) -> Self {
+        Self::start_with(bounds, None, None).await
+    }
+
+    async fn start_with(
+        bounds: Bounds,
+        proxies: Option<TrustedProxies>,
+        web: Option<WebRules>,
+    ) -> Self {
         let (health, service) = tonic_health::server::health_reporter();
         health.set_service_status("", ServingStatus::Serving).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Routes::default().add_service(service);
         let service = super::service(routes, &body::tests::layer());
-        let transport = Transport::start(listener, service, bounds, proxies, memory());
+        let transport = Transport::start(listener, service, bounds, proxies, web, memory());
         Self { transport, address, _health: health }
     }
 
@@ -67,6 +82,10 @@ impl Server {
             sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+fn rules() -> WebRules {
+    WebRules { hosts: Hosts::new(vec![], false), origins: vec![] }
 }
 
 fn memory() -> Memory {
@@ -253,7 +272,7 @@ async fn the_end_of_an_answer_that_is_not_read_resets_its_stream() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     // Less than a piece: hyper hands it on, and then the end, at the first byte of window.
-    let service = tower::service_fn(|_: Request<Incoming>| async {
+    let service = tower::service_fn(|_: Request<Body>| async {
         let body = http_body_util::Full::new(bytes::Bytes::from(vec![7; 8000]));
         let trailers = async { Some(Ok(http::HeaderMap::new())) };
         let body = http_body_util::BodyExt::with_trailers(body, trailers);
@@ -261,7 +280,7 @@ async fn the_end_of_an_answer_that_is_not_read_resets_its_stream() {
     });
     let memory = memory();
     let bounds = Bounds { stall: Duration::from_millis(300), ..bounds() };
-    let transport = Transport::start(listener, service, bounds, None, memory.clone());
+    let transport = Transport::start(listener, service, bounds, None, Some(rules()), memory.clone());
     let connection = TcpStream::connect(address).await.unwrap();
     // A window of one byte for every stream.
     let mut peer = Peer::greet_with(connection, &[0, 4, 0, 0, 0, 1]).await;
@@ -330,7 +349,7 @@ async fn every_call_says_whom_it_is_for_where_from_and_until_when() {
     let header = http::HeaderName::from_static("x-user");
     let proxies = TrustedProxies::new(&[IpAddr::from([127, 0, 0, 2])], header);
     let (seen, mut calls) = tokio::sync::mpsc::unbounded_channel();
-    let service = tower::service_fn(move |request: Request<Incoming>| {
+    let service = tower::service_fn(move |request: Request<Body>| {
         let extensions = request.extensions();
         let principal = extensions.get::<Principal>().map(ToString::to_string);
         let remote = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
@@ -338,7 +357,7 @@ async fn every_call_says_whom_it_is_for_where_from_and_until_when() {
         seen.send((principal.unwrap(), remote.unwrap(), deadline)).unwrap();
         std::future::ready(Ok(tonic::Status::ok("").into_http()))
     });
-    let _transport = Transport::start(listener, service, bounds(), Some(proxies), memory());
+    let _transport = Transport::start(listener, service, bounds(), Some(proxies), Some(rules()), memory());
     for (from, principal) in [([127, 0, 0, 1], "127.0.0.1"), ([127, 0, 0, 2], "ada")] {
         let endpoint = Endpoint::new(format!("http://{address}")).unwrap();
         let endpoint = endpoint.local_address(Some(IpAddr::from(from)));

@@ -1,0 +1,115 @@
+//! Browsers, by hand: HTTP/1.1 and gRPC-web over real sockets.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+/// Sends bytes over a new connection and reads until the server closes it.
+async fn exchange(server: &Server, request: &str) -> String {
+    let mut connection = server.connect().await;
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A reset closes it too.
+    let _ = soon(connection.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn get(path: &str, host: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")
+}
+
+/// A gRPC-web call with an empty message.
+fn call(path: &str, headers: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: 5\r\n\
+         content-type: application/grpc-web+proto\r\n{headers}\r\n\0\0\0\0\0"
+    )
+}
+
+#[tokio::test]
+async fn the_page_is_served_over_http_1() {
+    let server = Server::start(bounds()).await;
+    let answer = exchange(&server, &get("/", "127.0.0.1:1")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("content-security-policy: default-src 'none'"), "{answer}");
+    assert!(answer.contains("<!doctype html>"), "{answer}");
+    let answer = exchange(&server, &get("/nothing", "127.0.0.1:1")).await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_name_that_was_made_to_resolve_to_this_machine_gets_nothing() {
+    let server = Server::start(bounds()).await;
+    let answer = exchange(&server, &get("/", "evil.example")).await;
+    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    assert!(answer.contains("--allow-host evil.example"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_call_over_grpc_web_ends_with_its_status_in_the_form_of_the_web() {
+    let server = Server::start(bounds()).await;
+    let answer = exchange(&server, &call("/ddpm.v1.Nothing/Here", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("content-type: application/grpc-web+proto"), "{answer}");
+    assert!(answer.contains("grpc-status: 12"), "{answer}");
+    let refused = exchange(&server, &call("/ddpm.v1.X/Y", "grpc-timeout: soon\r\n")).await;
+    assert!(refused.contains("content-type: application/grpc-web+proto"), "{refused}");
+    assert!(refused.contains("grpc-status: 3"), "{refused}");
+    let health = exchange(&server, &call("/grpc.health.v1.Health/Check", "")).await;
+    assert!(health.starts_with("HTTP/1.1 415 "), "{health}");
+}
+
+#[tokio::test]
+async fn scripts_of_other_sites_get_nothing() {
+    let server = Server::start(bounds()).await;
+    let evil = "origin: http://evil.example\r\n";
+    let answer = exchange(&server, &call("/ddpm.v1.ModelService/ListModels", evil)).await;
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert!(!answer.contains("access-control"), "{answer}");
+}
+
+#[tokio::test]
+async fn half_a_head_closes_its_connection_however_it_drips() {
+    let soon = Duration::from_millis(300);
+    let server = Server::start(Bounds { greeting: soon, frame: soon, ..bounds() }).await;
+    let mut connection = server.connect().await;
+    connection.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(20) {
+        if connection.write_all(b"a: b\r\n").await.is_err() {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    server.settle(0).await;
+}
+
+#[tokio::test]
+async fn a_connection_without_a_further_request_is_closed() {
+    let server = Server::start(Bounds { frame: Duration::from_millis(200), ..bounds() }).await;
+    let mut connection = server.connect().await;
+    connection.write_all(b"GET /page/style.css HTTP/1.1\r\nhost: [::1]\r\n\r\n").await.unwrap();
+    closed(connection).await;
+    server.settle(0).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_is_read_at_the_rate_of_control_frames() {
+    let server = Server::start(Bounds { peer_frames: 1000, ..bounds() }).await;
+    let head = "HEAD / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    let flood = head.repeat(4000) + &get("/", "127.0.0.1");
+    let began = Instant::now();
+    let answer = exchange(&server, &flood).await;
+    assert_eq!(answer.matches("HTTP/1.1 200 ").count(), 4001);
+    // 2,000 at once, then 1,000 per second.
+    assert!(began.elapsed() > Duration::from_millis(1500), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_without_a_page_speaks_http_2_alone() {
+    let server = Server::start_without_web(bounds()).await;
+    let answer = exchange(&server, &get("/", "127.0.0.1")).await;
+    assert!(!answer.contains("HTTP/1.1 200"), "{answer}");
+    assert!(serves(&mut server.client().await).await);
+}

@@ -1,0 +1,103 @@
+//! Follows what a peer sends, whichever version of HTTP it speaks. Pure; time is an input.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::frames::{FrameWatch, PREFACE};
+use super::lines::LineWatch;
+
+/// Follows one connection from its first byte.
+#[derive(Debug)]
+pub(super) enum Watch {
+    /// So far, the peer has sent so many bytes of the preface of HTTP/2.
+    Undecided(FrameWatch, usize),
+    Http2(FrameWatch),
+    Http1(LineWatch),
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        Self::Undecided(FrameWatch::new(), 0)
+    }
+
+    /// Returns whether the peer has sent what begins a connection: the preface and SETTINGS, or the
+    /// head of a request.
+    pub(super) fn greeted(&self) -> bool {
+        match self {
+            Self::Undecided(..) => false,
+            Self::Http2(frames) => frames.greeted(),
+            Self::Http1(lines) => lines.greeted(),
+        }
+    }
+
+    /// Returns when the first byte of the frame or header block came that is incomplete. Heads of
+    /// HTTP/1.1 have a limit where they are parsed.
+    pub(super) fn incomplete_since(&self) -> Option<Instant> {
+        match self {
+            Self::Undecided(frames, _) | Self::Http2(frames) => frames.incomplete_since(),
+            Self::Http1(_) => None,
+        }
+    }
+
+    /// Does not count a pause in which we did not read.
+    pub(super) fn excuse(&mut self, pause: Duration) {
+        match self {
+            Self::Undecided(frames, _) | Self::Http2(frames) => frames.excuse(pause),
+            Self::Http1(_) => {}
+        }
+    }
+
+    /// Follows bytes that were read at `now`; returns their price, in control frames.
+    pub(super) fn read(&mut self, bytes: &[u8], now: Instant) -> f64 {
+        if let Self::Undecided(frames, matched) = self {
+            let expected = &PREFACE[*matched..];
+            let common = bytes.iter().zip(expected).take_while(|(a, b)| a == b).count();
+            *matched += common;
+            let frames = std::mem::replace(frames, FrameWatch::new());
+            *self = match (common < bytes.len(), *matched == PREFACE.len()) {
+                (_, true) => Self::Http2(frames),
+                (false, false) => Self::Undecided(frames, *matched),
+                (true, false) => Self::Http1(LineWatch::default()),
+            };
+        }
+        match self {
+            Self::Undecided(frames, _) | Self::Http2(frames) => frames.read(bytes, now),
+            Self::Http1(lines) => lines.read(bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frames::tests::{frame, greeting};
+    use super::*;
+
+    #[test]
+    fn http_2_is_known_by_its_preface_however_it_is_cut() {
+        for step in [1, 5, 100] {
+            let mut watch = Watch::new();
+            for bytes in greeting().chunks(step) {
+                watch.read(bytes, Instant::now());
+            }
+            assert!(matches!(watch, Watch::Http2(_)) && watch.greeted(), "{step}");
+            let price = watch.read(&frame(6, 0, 8), Instant::now());
+            assert!((price - 1.0).abs() < 1e-9, "{price}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_http_1_even_if_it_begins_like_the_preface() {
+        for head in ["GET / HTTP/1.1\r\n\r\n", "PRINT / HTTP/1.1\r\n\r\n", "PRI * HTTP/1\r\n\r\n"] {
+            for step in [1, 3, 100] {
+                let mut watch = Watch::new();
+                let mut price = 0.0;
+                for bytes in head.as_bytes().chunks(step) {
+                    price += watch.read(bytes, Instant::now());
+                }
+                assert!(matches!(watch, Watch::Http1(_)) && watch.greeted(), "{head:?} {step}");
+                assert!((price - 1.02).abs() < 1e-9, "{head:?} {step}: {price}");
+            }
+        }
+    }
+}
