@@ -9,6 +9,7 @@ import {
   fromBinary, toJson,
 } from '../vendor/connect.js';
 import {milliseconds} from './wire.js';
+import {counted} from './words.js';
 
 /** @typedef {{number: number, name: string}} EnumValue */
 
@@ -28,6 +29,12 @@ export class Refusal extends Error {
     this.sentence = sentence;
     this.violations = violations;
     this.retryAfterMs = retryAfterMs;
+  }
+
+  /** When to come back, in words; empty if the server does not say. */
+  get later() {
+    if (this.retryAfterMs === undefined) return '';
+    return ` Come back in ${counted(Math.max(1, Math.ceil(this.retryAfterMs / 1000)), 'second')}.`;
   }
 
   /** Whether no server answered, or the connection broke. */
@@ -131,7 +138,7 @@ export class Contract {
     const violations = bad.map((/** @type {any} */ one) => ({field: one.field, description: one.description}));
     const retryAfterMs = milliseconds(retry?.retryDelay);
     const reason = info?.reason ?? '';
-    return new Refusal(code, reason, sentence(code, reason, failure.rawMessage, retryAfterMs), violations, retryAfterMs);
+    return new Refusal(code, reason, sentence(reason, failure.rawMessage), violations, retryAfterMs);
   }
 
   /**
@@ -163,13 +170,11 @@ function codeName(code) {
   return name.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase();
 }
 
-/** What a refusal means, by its reason; the server's own words follow. */
+/** What a refusal means, by its reason, where the server's own words do not begin with it. */
 const MEANINGS = new Map([
   ['QUEUE_FULL', 'The server is full.'],
   ['TOO_MANY_CHECKS', 'The server is full.'],
   ['QUOTA_EXCEEDED', 'Your share of this server is used up.'],
-  ['DRAINING', 'The server is shutting down.'],
-  ['STOPPED', 'The server was stopped.'],
   ['CLIENT_STALLED', 'This page did not read fast enough.'],
   ['MODEL_NOT_FOUND', 'The server no longer has this model.'],
   ['EXPECT_MISMATCH', 'The server changed since this run began, so the rest may differ: generate all again.'],
@@ -178,15 +183,11 @@ const MEANINGS = new Map([
 ]);
 
 /**
- * @param {string} code
  * @param {string} reason
  * @param {string} said by the server
- * @param {number | undefined} retryAfterMs
  */
-function sentence(code, reason, said, retryAfterMs) {
-  const meaning = MEANINGS.get(reason) ?? (code === 'INVALID_ARGUMENT' ? 'The server refused the settings.' : 'The server refused.');
+function sentence(reason, said) {
+  const meaning = MEANINGS.get(reason);
   const words = said ? `${said[0].toUpperCase()}${said.slice(1).replace(/\.$/, '')}.` : '';
-  const seconds = retryAfterMs === undefined ? undefined : Math.max(1, Math.ceil(retryAfterMs / 1000));
-  const later = seconds === undefined ? '' : `Come back in ${seconds} second${seconds === 1 ? '' : 's'}.`;
-  return [meaning, words, later].filter((part) => part !== '').join(' ');
+  return [meaning, words].filter(Boolean).join(' ') || 'The server refused.';
 }

@@ -173,7 +173,7 @@ class Page {
   #refused(refusal, isOther) {
     const unplaced = this.#controls.showViolations(refusal.violations, isOther);
     const rest = unplaced.map(({field, description}) => `${field}: ${description}`).join('; ');
-    const sentence = refusal.violations.length > 0 ? `The server refused${isOther ? ' run B' : ''}: ${rest || 'what is wrong is marked'}.` : refusal.sentence;
+    const sentence = refusal.violations.length > 0 ? `The server refused${isOther ? ' run B' : ''}: ${rest || 'what is wrong is marked'}.` : refusal.sentence + refusal.later;
     announce(sentence, {isUrgent: true});
     if (refusal.reason !== 'MODEL_NOT_FOUND') return;
     setError(isOther ? 'model-b' : 'model', 'is no longer on this server');

@@ -59,9 +59,12 @@ impl Small {
 
     /// Makes it that of a request, if requests may hold so much.
     pub(super) fn become_request(&mut self) -> bool {
+        if self.is_request {
+            return true;
+        }
         let mut state = self.memory.lock();
         let fits = state.small_requests + self.bytes <= self.memory.0.limit / SMALL_PART / 2;
-        if fits && !self.is_request {
+        if fits {
             state.small_requests += self.bytes;
             self.is_request = true;
         }
@@ -195,5 +198,31 @@ mod tests {
         assert_eq!(room.resize(SMALL_BYTES + 1), Err(NoRoom { limit }));
         assert_eq!(room.bytes(), SMALL_BYTES, "it holds what it held");
         assert!(memory.hold(1).is_err());
+    }
+
+    #[test]
+    fn requests_hold_exactly_half_of_the_small_room_and_are_counted_once() {
+        let memory = Memory::new(2 * MIB);
+        let mut requests = [1, 2].map(|who| small(&memory, who));
+        assert!(requests.iter_mut().all(|it| it.grow(SMALL_BYTES) && it.become_request()));
+        let mut third = small(&memory, 3);
+        assert!(third.grow(1));
+        assert!(!third.become_request(), "two of them hold the half already");
+        requests[0].shrink_to(SMALL_BYTES - 1);
+        assert!(third.become_request());
+        // To ask again changes nothing.
+        assert!(third.become_request());
+        assert_eq!(memory.lock().small_requests, 2 * SMALL_BYTES);
+        drop((requests, third));
+        assert_eq!(memory.lock().small_requests, 0);
+    }
+
+    #[test]
+    fn nothing_is_held_for_nothing() {
+        let memory = Memory::new(2 * MIB);
+        assert!(small(&memory, 1).grow(0));
+        let empty = small(&memory, 1);
+        assert!(memory.lock().small.is_empty());
+        drop(empty);
     }
 }
