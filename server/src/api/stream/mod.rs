@@ -34,6 +34,12 @@ pub(crate) use script::Script;
 /// Shortest time between two progress events.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
+/// Longest time between two looks for progress while there is none.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest time without an event: browsers and proxies end streams that say nothing for a minute.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
 /// How long a stream may go on once the server stops.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -65,6 +71,9 @@ pub(crate) struct EventStream {
     script: Script,
     started: Instant,
     last_progress: Instant,
+    last_event: Instant,
+    /// How far the request was at last.
+    account: Account,
 }
 
 impl EventStream {
@@ -80,7 +89,15 @@ impl EventStream {
         let now = Instant::now();
         let script = Script::new(checked);
         let accepted = script.accepted(forecast);
-        let mut stream = Self { events, patience, script, started: now, last_progress: now };
+        let mut stream = Self {
+            events,
+            patience,
+            script,
+            started: now,
+            last_progress: now,
+            last_event: now,
+            account: Account::default(),
+        };
         tasks.spawn(async move {
             let ending = stream.run(accepted, reader).await;
             stream.end(ending.err());
@@ -91,27 +108,40 @@ impl EventStream {
     async fn run(&mut self, accepted: Event, mut reader: Reader) -> Result<(), Ending> {
         self.send(accepted, None).await?;
         loop {
-            let mut parcel = tokio::select! {
-                biased;
-                () = self.events.closed() => return Err(Ending::ClientLeft),
-                parcel = reader.take() => parcel,
-                () = sleep_until(self.last_progress + PROGRESS_PAUSE) => {
-                    let Some(parcel) = reader.try_take() else {
-                        self.last_progress = Instant::now();
-                        continue;
-                    };
-                    parcel
-                }
-            };
-            let (account, end) = (parcel.account, parcel.end.take());
+            let mut parcel = self.next(&mut reader).await?;
+            self.account = parcel.account;
+            let end = parcel.end.take();
             self.send_parcel(parcel).await?;
             match end {
-                None => self.report_progress(&account).await?,
+                None => self.report_progress().await?,
                 Some(Ok(())) => {
-                    let completed = self.script.completed(&account);
+                    let completed = self.script.completed(&self.account);
                     return self.send(completed, None).await;
                 }
                 Some(Err(error)) => return Err(Ending::Failed(error)),
+            }
+        }
+    }
+
+    /// Waits for the next parcel, and says now and then that the stream lives.
+    async fn next(&mut self, reader: &mut Reader) -> Result<Parcel, Ending> {
+        // Progress alone wakes nobody, so it is looked for: less and less often while there is none.
+        let mut pause = PROGRESS_PAUSE;
+        let mut look = self.last_progress + pause;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.events.closed() => return Err(Ending::ClientLeft),
+                parcel = reader.take() => return Ok(parcel),
+                () = sleep_until(look) => {}
+            }
+            if let Some(parcel) = reader.try_take() {
+                return Ok(parcel);
+            }
+            pause = (2 * pause).min(LONGEST_PAUSE);
+            look = Instant::now() + pause;
+            if self.last_event.elapsed() >= HEARTBEAT {
+                self.report_progress().await?;
             }
         }
     }
@@ -139,7 +169,10 @@ impl EventStream {
         tokio::select! {
             biased;
             sent = timeout(*stall, self.events.send(message, unread)) => match sent {
-                Ok(sent) => Ok(sent?),
+                Ok(sent) => {
+                    self.last_event = Instant::now();
+                    Ok(sent?)
+                }
                 Err(_) => Err(Ending::Failed(Error::ClientStalled { stall: *stall })),
             },
             () = stopped => Err(Ending::Failed(Error::Stopped)),
@@ -164,12 +197,12 @@ impl EventStream {
         }
     }
 
-    async fn report_progress(&mut self, account: &Account) -> Result<(), Ending> {
+    async fn report_progress(&mut self) -> Result<(), Ending> {
         if self.last_progress.elapsed() < PROGRESS_PAUSE {
             return Ok(());
         }
         self.last_progress = Instant::now();
-        self.send(self.script.progress(account), None).await
+        self.send(self.script.progress(&self.account), None).await
     }
 
     /// Encodes a parcel and counts the samples that fail on the way.

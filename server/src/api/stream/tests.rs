@@ -328,3 +328,24 @@ async fn accepted_tells_the_forecast_and_completed_what_is_unfinished() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_waits_says_now_and_then_that_it_lives() {
+    let (outbox, reader) = outbox(Delivery::Latest, &Memory::new(1 << 30));
+    let mut stream = start(checked(Encoding::RawF32, 7), reader);
+    let began = Instant::now();
+    assert!(matches!(next(&mut stream).await.unwrap(), Event::Accepted(_)));
+    for heartbeat in 1..=4 {
+        let Event::Progress(progress) = next(&mut stream).await.unwrap() else { panic!("no progress") };
+        assert_eq!((progress.samples_waiting, progress.evals_done), (7, 0));
+        let seconds = began.elapsed().as_secs_f64();
+        let due = 15.0 * f64::from(heartbeat);
+        assert!((due..due + 1.1 * f64::from(heartbeat)).contains(&seconds), "{seconds}");
+    }
+    let account = Account { samples_begun: 2, evals: 9, ..Account::default() };
+    outbox.put(vec![], vec![], account);
+    let before = Instant::now();
+    let Event::Progress(progress) = next(&mut stream).await.unwrap() else { panic!("no progress") };
+    assert_eq!((progress.samples_running, progress.evals_done), (2, 9));
+    assert!(before.elapsed() <= Duration::from_secs(1), "{:?}", before.elapsed());
+}
