@@ -294,7 +294,7 @@ impl Settings {
         let (bounds, proxies) = (bounds(&args), proxies(&args)?);
         let web = (!args.no_page).then(|| WebRules {
             hosts: Hosts::new(
-                args.allow_host,
+                &args.allow_host,
                 listen.iter().any(|address| address.ip().is_unspecified()),
             ),
             origins: args.cors_origin,

@@ -176,7 +176,7 @@ const MEANINGS = new Map([
   ['TOO_MANY_CHECKS', 'The server is full.'],
   ['QUOTA_EXCEEDED', 'Your share of this server is used up.'],
   ['CLIENT_STALLED', 'This page did not read fast enough.'],
-  ['MODEL_NOT_FOUND', 'The server no longer has this model.'],
+  ['MODEL_NOT_FOUND', 'The server no longer has this model: reload the page to see which it has.'],
   ['EXPECT_MISMATCH', 'The server changed since this run began, so the rest may differ: generate all again.'],
   ['RUNTIME_FAILED', 'The server failed; its log has the cause.'],
   ['MESSAGE_TOO_LARGE', 'The request is too large: use a smaller picture or fewer of them.'],

@@ -32,6 +32,8 @@ class Page {
   #settings;
   /** Whether the person chose what is noised. */
   #hasOwnSource = false;
+  /** The picture that was dropped in last. @type {Uint8Array | undefined} */
+  #uploaded;
 
   /**
    * @param {Contract} contract
@@ -75,7 +77,9 @@ class Page {
     byId('cancel').addEventListener('click', () => this.#scene.asked.forEach((run) => run.cancel()));
     byId('copy-link').addEventListener('click', () => this.#copyLink());
     byId('use-sample').addEventListener('click', () => this.#useSample(this.#scene.enlarged.index));
-    byId('show').addEventListener('change', () => this.#changed('setting'));
+    byId('show').addEventListener('change', () => {
+      if (this.#settings) this.#writeLink({...this.#settings, show: this.#scene.timeline.show});
+    });
     addEventListener('hashchange', () => this.open());
   }
 
@@ -227,10 +231,18 @@ class Page {
       this.#forward.setModel(this.#controls.model);
       this.#hasOwnSource = false;
     }
-    const {picture} = this.#controls.upload;
-    if (picture && !this.#controls.upload.picture) this.#hasOwnSource = false;
+    this.#takeUpload();
     this.#writeLink(this.#controls.read(this.#scene.timeline.show));
     this.#scene.invalidate();
+  }
+
+  /** A picture of the person's own is what they noise. */
+  #takeUpload() {
+    const {picture} = this.#controls.upload;
+    if (picture === this.#uploaded) return;
+    this.#uploaded = picture;
+    this.#hasOwnSource = picture !== undefined;
+    if (picture) this.#forward.setSource({picture});
   }
 
   /** @param {Settings} settings */

@@ -13,6 +13,8 @@ import {RAW_F32, milliseconds} from './wire.js';
 
 /** @typedef {'waiting' | 'running' | 'interrupted' | 'done' | 'cancelled' | 'failed'} RunState */
 
+/** Milliseconds of reading after which the page may draw: what has arrived already comes without a pause. */
+const SLICE_MS = 10;
 /** Milliseconds without an event after which the server is asked whether it is still there. */
 const SILENCE_MS = 8000;
 
@@ -143,8 +145,13 @@ export class Run {
   /** @param {Watch} watch */
   async #read(watch) {
     let sequence = 0n;
+    let sliceEnd = performance.now() + SLICE_MS;
     for await (const message of this.#contract.sampling.generate(this.#next(), {signal: watch.signal})) {
       watch.heard();
+      if (performance.now() > sliceEnd) {
+        await drawing();
+        sliceEnd = performance.now() + SLICE_MS;
+      }
       if (message.sequence !== sequence) throw new Refusal('INTERNAL', '', 'An event of the stream is missing: use a server and a page of the same version.');
       sequence += 1n;
       this.#backoff.heard(performance.now());
@@ -328,6 +335,14 @@ function ownRefusal(error) {
   if (error instanceof Refusal) return error;
   return new Refusal('INTERNAL', '', `The page failed: ${error instanceof Error ? error.message : error}.`);
 }
+
+/**
+ * Lets the page draw.
+ * @returns {Promise<void>}
+ */
+const drawing = () => new Promise((resolve) => {
+  setTimeout(resolve);
+});
 
 /**
  * @param {number} milliseconds

@@ -95,9 +95,9 @@ function running(runs, slowest, sharing) {
 
 /** @param {Run} run */
 function interrupted(run) {
-  const seconds = Math.max(0, run.retryAt - performance.now());
+  const seconds = Math.ceil((run.retryAt - performance.now()) / 1000);
   const missing = run.accepted ? `${counted(run.missing, 'sample')} still missing` : 'nothing received yet';
-  return `Interrupted: ${missing} · asking again ${seconds > 300 ? `in ${duration(seconds)}` : 'now'}`;
+  return `Interrupted: ${missing} · asking again ${seconds > 1 ? `in ${seconds} s` : 'now'}`;
 }
 
 /** @param {Run[]} runs */

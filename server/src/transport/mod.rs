@@ -80,12 +80,8 @@ mod wire;
 
 /// What answers calls.
 pub(crate) trait CallService:
-    Service<
-        Request<Body>,
-        Response = Response<Body>,
-        Error = Infallible,
-        Future: Send,
-    > + Clone
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
     + Send
     + Sync
     + 'static
@@ -93,12 +89,8 @@ pub(crate) trait CallService:
 }
 
 impl<S> CallService for S where
-    S: Service<
-            Request<Body>,
-            Response = Response<Body>,
-            Error = Infallible,
-            Future: Send,
-        > + Clone
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
         + Send
         + Sync
         + 'static

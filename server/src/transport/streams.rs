@@ -112,7 +112,8 @@ impl Streams {
     /// Completes when a piece of the answer in turn has waited for too long.
     pub(super) async fn stalled_in_turn(&self) {
         loop {
-            let reading = self.in_turn.reading.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let reading =
+                self.in_turn.reading.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let stalled = async {
                 match reading {
                     Some(reading) => reading.stalled(self.stall).await,

@@ -204,7 +204,7 @@ fn accepts_gzip(asked: &HeaderMap) -> bool {
 /// Whether the browser has this content already.
 fn is_known(asked: &HeaderMap, tag: &str) -> bool {
     let known = asked.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let mut tags = known.unwrap_or("").split(',').map(|known| known.trim());
+    let mut tags = known.unwrap_or("").split(',').map(str::trim);
     tags.any(|known| known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
@@ -215,6 +215,7 @@ mod tests {
     use std::path::Path;
 
     use http_body_util::BodyExt;
+    use prost_types::{DescriptorProto, FileDescriptorProto};
 
     use super::*;
 
@@ -309,12 +310,12 @@ mod tests {
     #[test]
     fn the_contract_names_our_services_and_the_details_of_errors() {
         let set = FileDescriptorSet::decode(contract()).unwrap();
-        let names: Vec<&str> = set.file.iter().map(|file| file.name()).collect();
+        let names: Vec<&str> = set.file.iter().map(FileDescriptorProto::name).collect();
         for name in ["ddpm/v1/sampling.proto", "google/protobuf/duration.proto"] {
             assert_eq!(names.iter().filter(|known| **known == name).count(), 1, "{names:?}");
         }
         let messages = set.file.iter().flat_map(|file| &file.message_type);
-        let names: Vec<&str> = messages.map(|message| message.name()).collect();
+        let names: Vec<&str> = messages.map(DescriptorProto::name).collect();
         for name in ["BadRequest", "RetryInfo", "ErrorInfo", "QuotaFailure", "GenerateEvent"] {
             assert!(names.contains(&name), "{names:?}");
         }

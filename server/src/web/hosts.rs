@@ -20,7 +20,7 @@ impl Hosts {
     /// * `named`: names that the operator gave, without ports.
     /// * `any_address`: whether the server listens on every address of the machine, so that it
     ///   cannot know them all.
-    pub(crate) fn new(named: Vec<String>, any_address: bool) -> Self {
+    pub(crate) fn new(named: &[String], any_address: bool) -> Self {
         let named = named.iter().map(|name| canonical(name)).collect();
         Self { named, any_address }
     }
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn loopback_and_the_address_of_the_connection_are_ours_whatever_the_port() {
-        let hosts = Hosts::new(vec![], false);
+        let hosts = Hosts::new(&[], false);
         for host in
             ["127.0.0.1:50051", "127.0.0.1", "[::1]:8080", "[::1]", "LocalHost:1", "192.168.1.5:9"]
         {
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn names_that_the_operator_gave_are_ours() {
-        let hosts = Hosts::new(vec!["Denoise.Example".into(), "10.0.0.7".into()], false);
+        let hosts = Hosts::new(&["Denoise.Example".into(), "10.0.0.7".into()], false);
         for host in ["denoise.example", "DENOISE.example.:443", "10.0.0.7:50051"] {
             assert!(ours(&hosts, host), "{host}");
         }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn any_address_but_no_name_is_ours_if_it_listens_on_all() {
-        let hosts = Hosts::new(vec![], true);
+        let hosts = Hosts::new(&[], true);
         assert!(ours(&hosts, "10.1.2.3:50051"));
         assert!(!ours(&hosts, "evil.example:50051"));
     }

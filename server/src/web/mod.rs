@@ -19,9 +19,9 @@ mod hosts;
 pub(crate) use hosts::Hosts;
 
 mod origins;
-use origins::preflight;
 pub use origins::Origin;
 pub(crate) use origins::add_cors;
+use origins::preflight;
 
 mod files;
 
@@ -154,7 +154,7 @@ mod tests {
 
     fn rules() -> WebRules {
         let origins = vec!["http://other.example".parse().unwrap()];
-        WebRules { hosts: Hosts::new(vec!["denoise.example".into()], false), origins }
+        WebRules { hosts: Hosts::new(&["denoise.example".into()], false), origins }
     }
 
     /// Says what a request over HTTP/1.1 to 127.0.0.1:50051 is.

@@ -96,8 +96,15 @@ mod tests {
         let origin: Origin = "HTTPS://Studio.example".parse().unwrap();
         assert!(origin.is(&HeaderValue::from_static("https://studio.example")));
         for bad in [
-            "*", "null", "", "studio.example", "ftp://a.example", "http://a.example/page",
-            "http://a.example/", "http://me@a.example", "http://",
+            "*",
+            "null",
+            "",
+            "studio.example",
+            "ftp://a.example",
+            "http://a.example/page",
+            "http://a.example/",
+            "http://me@a.example",
+            "http://",
         ] {
             let error = bad.parse::<Origin>().unwrap_err();
             assert!(error.contains("https://studio.example"), "{bad}: {error}");

@@ -336,7 +336,9 @@ async fn a_stream_that_waits_says_now_and_then_that_it_lives() {
     let began = Instant::now();
     assert!(matches!(next(&mut stream).await.unwrap(), Event::Accepted(_)));
     for heartbeat in 1..=4 {
-        let Event::Progress(progress) = next(&mut stream).await.unwrap() else { panic!("no progress") };
+        let Event::Progress(progress) = next(&mut stream).await.unwrap() else {
+            panic!("no progress")
+        };
         assert_eq!((progress.samples_waiting, progress.evals_done), (7, 0));
         let seconds = began.elapsed().as_secs_f64();
         let due = 15.0 * f64::from(heartbeat);

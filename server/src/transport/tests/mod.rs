@@ -85,7 +85,7 @@ impl Server {
 }
 
 fn rules() -> WebRules {
-    WebRules { hosts: Hosts::new(vec![], false), origins: vec![] }
+    WebRules { hosts: Hosts::new(&[], false), origins: vec![] }
 }
 
 fn memory() -> Memory {
@@ -280,7 +280,8 @@ async fn the_end_of_an_answer_that_is_not_read_resets_its_stream() {
     });
     let memory = memory();
     let bounds = Bounds { stall: Duration::from_millis(300), ..bounds() };
-    let transport = Transport::start(listener, service, bounds, None, Some(rules()), memory.clone());
+    let transport =
+        Transport::start(listener, service, bounds, None, Some(rules()), memory.clone());
     let connection = TcpStream::connect(address).await.unwrap();
     // A window of one byte for every stream.
     let mut peer = Peer::greet_with(connection, &[0, 4, 0, 0, 0, 1]).await;
@@ -357,7 +358,8 @@ async fn every_call_says_whom_it_is_for_where_from_and_until_when() {
         seen.send((principal.unwrap(), remote.unwrap(), deadline)).unwrap();
         std::future::ready(Ok(tonic::Status::ok("").into_http()))
     });
-    let _transport = Transport::start(listener, service, bounds(), Some(proxies), Some(rules()), memory());
+    let _transport =
+        Transport::start(listener, service, bounds(), Some(proxies), Some(rules()), memory());
     for (from, principal) in [([127, 0, 0, 1], "127.0.0.1"), ([127, 0, 0, 2], "ada")] {
         let endpoint = Endpoint::new(format!("http://{address}")).unwrap();
         let endpoint = endpoint.local_address(Some(IpAddr::from(from)));
