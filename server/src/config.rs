@@ -185,7 +185,7 @@ pub struct Args {
     /// Name under which browsers may open the page, beside loopback and the address that they
     /// reach, such as denoise.example; repeat it, or separate with commas.
     #[arg(long, env = "DDPM_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
-    pub allow_host: Vec<String>,
+    pub allow_host: Vec<HostName>,
 
     /// Origin, such as https://studio.example, whose scripts may call over gRPC-web; repeat it, or
     /// separate with commas [default: the page's alone].
@@ -216,7 +216,7 @@ pub struct Settings {
     pub(crate) web: Option<WebRules>,
 }
 
-pub use crate::web::Origin;
+pub use crate::web::{HostName, Origin};
 
 pub(crate) use crate::admission::Limits;
 use crate::cost::Sizes;
@@ -294,7 +294,7 @@ impl Settings {
         let (bounds, proxies) = (bounds(&args), proxies(&args)?);
         let web = (!args.no_page).then(|| WebRules {
             hosts: Hosts::new(
-                &args.allow_host,
+                args.allow_host,
                 listen.iter().any(|address| address.ip().is_unspecified()),
             ),
             origins: args.cors_origin,

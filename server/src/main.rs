@@ -143,8 +143,13 @@ async fn run(loaded: serve::Loaded, listener: TcpListener) -> anyhow::Result<(u8
 
 /// Prints the address to stdout, since requests are now accepted.
 fn announce(address: SocketAddr, model: &str, page: bool) {
+    // A browser cannot open "every address".
+    let here = match address.ip().is_unspecified() {
+        true => SocketAddr::new([127, 0, 0, 1].into(), address.port()),
+        false => address,
+    };
     let page = match page {
-        true => format!("watch: open http://{address}/ in a browser\n"),
+        true => format!("watch: open http://{here}/ in a browser\n"),
         false => String::new(),
     };
     let text = format!(

@@ -3,10 +3,11 @@
 
 import {Classes} from './classes.js';
 import {Compare} from './compare.js';
-import {byId, clearErrors, fillSelect, isPressed, numberIn, setError, setIcon, setPressed} from './dom.js';
+import {byId, clearErrors, fillSelect, numberIn, setError} from './dom.js';
 import {Mask} from './mask.js';
 import {Options} from './options.js';
-import {defaultSteps, defaults, randomSeed, samplerOf} from './settings.js';
+import {Seed} from './seed.js';
+import {defaultSteps, defaults, samplerOf} from './settings.js';
 import {Upload} from './upload.js';
 import {isImage, sizeOf} from './wire.js';
 import {counted, whole} from './words.js';
@@ -16,25 +17,15 @@ import {counted, whole} from './words.js';
 
 /** Grids whose points must be listed; there is no control for such lists. */
 const LISTED_GRIDS = ['sections', 'timesteps', 'sigmas'];
-const MOST_SEED = 2n ** 64n - 1n;
 /** Where the slider of guidance stands while there is none: the conditional network alone. */
 const NO_GUIDANCE = '1';
-
-/** Which control a field of a request belongs to, by the beginning of its path; the first that fits. */
-const PLACES = [
-  ['model', 'model'], ['version', 'model'], ['num_steps', 'steps'], ['grid', 'grid'], ['clip', 'clip'],
-  ['dynamic_threshold', 'clip'], ['class_labels', 'classes'], ['guidance.sigma_min', 'guidance-min'],
-  ['guidance.sigma_max', 'guidance-max'], ['guidance', 'guidance'], ['seed', 'seed'], ['samples', 'count'],
-  ['sample_count', 'count'], ['index_ranges', 'count'], ['initial.images.strength', 'strength'],
-  ['initial.images', 'upload'], ['initial.states', 'forward'], ['initial', 'upload'],
-  ['inpaint.replace_x_t', 'resampling'], ['inpaint', 'inpaint'], ['sampler', 'sampler'],
-];
 
 export class Controls {
   /** @type {Model} */
   model;
   upload;
   mask;
+  seed;
 
   #contract;
   #models;
@@ -42,8 +33,6 @@ export class Controls {
   #options = new Options();
   #classes;
   #compare;
-  /** The seed that the page itself wrote last. */
-  #ownSeed = '';
 
   /**
    * @param {import('./contract.js').Contract} contract
@@ -62,6 +51,7 @@ export class Controls {
       setting();
     });
     this.#compare = new Compare(models, setting);
+    this.seed = new Seed(setting);
     this.mask = new Mask(setting);
     this.upload = new Upload(() => {
       this.#showPicture(undefined);
@@ -95,7 +85,7 @@ export class Controls {
     byId('inpaint').checked = settings.inpaint !== '';
     byId('inpaint-method').value = settings.inpaint || 'x_0';
     byId('resampling').value = settings.resampling;
-    this.writeSeed(settings.seed);
+    this.seed.write(settings.seed);
     this.upload.picture = settings.from === undefined ? settings.picture : undefined;
     this.upload.setModel(this.model);
     this.#showPicture(settings.mask);
@@ -125,7 +115,7 @@ export class Controls {
       guidance: withClasses ? numberIn(byId('guidance')) : undefined,
       guidanceMin: numberIn(byId('guidance-min')),
       guidanceMax: numberIn(byId('guidance-max')),
-      seed: this.seed,
+      seed: this.seed.value,
       count: wholeIn('count') ?? usual.count,
       picture: this.upload.picture,
       strength: Number(byId('strength').value),
@@ -135,29 +125,6 @@ export class Controls {
       show,
       other: this.#compare.read(),
     };
-  }
-
-  /** The seed in its field; 0 if it is none. */
-  get seed() {
-    return seedIn(byId('seed').value) ?? 0n;
-  }
-
-  /** Chooses another seed for the next run, unless it is kept or the person wrote it. */
-  rollSeed() {
-    const isWritten = byId('seed').value !== this.#ownSeed;
-    if (!isWritten && !isPressed(byId('seed-lock'))) this.writeSeed(randomSeed());
-  }
-
-  /** @param {bigint} seed */
-  writeSeed(seed) {
-    this.#ownSeed = String(seed);
-    byId('seed').value = this.#ownSeed;
-  }
-
-  /** @param {boolean} isKept */
-  keepSeed(isKept) {
-    setPressed(byId('seed-lock'), isKept);
-    setIcon(byId('seed-lock'), isKept ? 'lock' : 'unlock');
   }
 
   /** @param {number[]} labels */
@@ -172,7 +139,7 @@ export class Controls {
   refuse() {
     clearErrors();
     const wrong = [];
-    if (seedIn(byId('seed').value) === undefined) wrong.push(['seed', 'a whole number from 0 to 18,446,744,073,709,551,615']);
+    if (!this.seed.isValid) wrong.push(['seed', 'a whole number from 0 to 18,446,744,073,709,551,615']);
     for (const id of ['steps', 'count', 'guidance', 'guidance-min', 'guidance-max', 'steps-b', 'guidance-b', 'resampling']) {
       if (byId(id).validity.badInput) wrong.push([id, 'a number']);
     }
@@ -183,21 +150,6 @@ export class Controls {
     for (const [id, want] of wrong) setError(id, `must be ${want}`);
     if (wrong.length > 0) byId(wrong[0][0]).focus();
     return wrong.length > 0;
-  }
-
-  /**
-   * Says at the controls what the server found wrong.
-   * @param {{field: string, description: string}[]} violations
-   * @param {boolean} isOther whether they are of the second run
-   * @returns {{field: string, description: string}[]} those that have no control
-   */
-  showViolations(violations, isOther) {
-    return violations.filter(({field, description}) => {
-      const id = placeOf(field, isOther);
-      if (!id || byId(`${id}-error`).closest('[hidden]:not(.error)')) return true;
-      setError(id, description);
-      return false;
-    });
   }
 
   #listen() {
@@ -211,12 +163,6 @@ export class Controls {
       byId('guidance').value = byId('guidance-slider').value;
       this.#showPossible();
     });
-    byId('seed-dice').addEventListener('click', () => {
-      this.writeSeed(randomSeed());
-      this.#changed('setting');
-    });
-    byId('seed-lock').addEventListener('click', () => this.keepSeed(!isPressed(byId('seed-lock'))));
-    byId('seed').addEventListener('input', () => this.keepSeed(true));
     byId('controls').addEventListener('change', (/** @type {Event} */ event) => {
       const {id} = /** @type {HTMLElement} */ (event.target);
       if (document.getElementById(`${id}-error`)) setError(id, '');
@@ -226,7 +172,7 @@ export class Controls {
 
   #chooseModel() {
     const model = this.#models.find(({name}) => name === byId('model').value) ?? this.#models[0];
-    this.write({...defaults(model), seed: this.seed, other: this.#compare.read()});
+    this.write({...defaults(model), seed: this.seed.value, other: this.#compare.read()});
     this.#changed('model');
   }
 
@@ -309,27 +255,6 @@ function factsOf(model) {
   const classes = model.classNames.length > 0 ? `${counted(model.classNames.length, 'class', 'classes')}, ` : '';
   const time = model.timesteps > 0 ? `, T = ${whole(model.timesteps)}` : '';
   return `${kind}, ${classes}predicts ${model.prediction}, ${model.schedule}${time}`;
-}
-
-/**
- * The control of a field of a request.
- * @param {string} field such as `sampler.ddim.eta`
- * @param {boolean} isOther
- * @returns {string | undefined}
- */
-function placeOf(field, isOther) {
-  if (isOther) return {model: 'model-b', num_steps: 'steps-b', sampler: 'sampler-b', guidance: 'guidance-b'}[field.split('.')[0]];
-  const option = `option-${field.split('.')[2]}`;
-  if (field.startsWith('sampler.') && document.getElementById(option)) return option;
-  return PLACES.find(([path]) => field.startsWith(path))?.[1];
-}
-
-/** @param {string} text */
-function seedIn(text) {
-  const written = text.replace(/[\s,_]/g, '');
-  if (!/^\d{1,20}$/.test(written)) return undefined;
-  const seed = BigInt(written);
-  return seed <= MOST_SEED ? seed : undefined;
 }
 
 /** @param {string} id */

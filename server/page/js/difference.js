@@ -12,6 +12,9 @@ import {X_0, X_T, sizeOf} from './wire.js';
 const EXTENT = 3;
 
 export class Difference {
+  /** How many times brighter than it is the difference is drawn. */
+  gain = 1;
+
   #canvas;
   #holder;
   #grid;
@@ -24,7 +27,8 @@ export class Difference {
   }
 
   /**
-   * The mean difference, from 0 to 1 of the range of values; undefined if the two cannot be compared.
+   * The mean difference: of pictures a share of the range of values, of points their distance; undefined if the two cannot
+   * be compared.
    * @param {Frames} a
    * @param {Frames} b
    * @param {number} positionA
@@ -49,13 +53,20 @@ export class Difference {
     const size = sizeOf(a.model);
     this.#canvas.classList.remove('smooth');
     this.#grid.arrange(count, size, {width: this.#holder.clientWidth, height: this.#holder.clientHeight});
+    /** @type {[number, Uint8Array, Uint8Array][]} */
+    const pairs = [];
     let sum = 0;
     for (let k = 0; k < count; k += 1) {
       const [ours, theirs] = [pictureOf(a, k, positionA, show), pictureOf(b, k, positionB, show)];
-      if (ours && theirs) sum += this.#cell(k, ours, theirs, size);
+      if (!ours || !theirs) continue;
+      pairs.push([k, ours, theirs]);
+      for (let at = 0; at < ours.length; at += 1) sum += Math.abs(ours[at] - theirs[at]);
     }
+    const mean = sum / (count * a.elements * 255);
+    this.gain = gainOf(mean);
+    for (const [k, ours, theirs] of pairs) this.#cell(k, ours, theirs, size);
     this.#grid.show();
-    return sum / (count * a.elements * 255);
+    return mean;
   }
 
   /**
@@ -68,18 +79,16 @@ export class Difference {
     const {words, stride} = this.#grid;
     const start = this.#grid.cell(k);
     const inColour = channels === 3;
-    let sum = 0;
+    const {gain} = this;
     for (let y = 0, from = 0; y < height; y += 1) {
       for (let x = 0; x < width; x += 1, from += channels) {
-        const red = Math.abs(ours[from] - theirs[from]);
-        const green = inColour ? Math.abs(ours[from + 1] - theirs[from + 1]) : red;
-        const blue = inColour ? Math.abs(ours[from + 2] - theirs[from + 2]) : red;
-        sum += inColour ? red + green + blue : red;
+        const red = Math.min(255, gain * Math.abs(ours[from] - theirs[from]));
+        const green = inColour ? Math.min(255, gain * Math.abs(ours[from + 1] - theirs[from + 1])) : red;
+        const blue = inColour ? Math.min(255, gain * Math.abs(ours[from + 2] - theirs[from + 2])) : red;
         words[start + y * stride + x] = 0xff000000 | (blue << 16) | (green << 8) | red;
       }
     }
     this.#grid.touch(k);
-    return sum;
   }
 
   /**
@@ -90,6 +99,7 @@ export class Difference {
    * @param {Show} show
    */
   #points(a, b, positionA, positionB, show) {
+    this.gain = 1;
     const side = Math.max(1, Math.min(this.#holder.clientWidth, this.#holder.clientHeight));
     const pixels = Math.round(side * Math.min(2, devicePixelRatio || 1));
     this.#canvas.width = this.#canvas.height = pixels;
@@ -109,10 +119,20 @@ export class Difference {
       const [x0, y0, x1, y1] = [ours[2 * k], ours[2 * k + 1], theirs[2 * k], theirs[2 * k + 1]];
       sum += Math.hypot(x1 - x0, y1 - y0);
       found += 1;
-      raster.line(place(x0), place(-y0), place(x1), place(-y1), [255, 176, 103], 0.7);
+      raster.line(place(x0), place(-y0), place(x1), place(-y1), [255, 176, 103], 0.22);
       raster.dot(place(x0), place(-y0), 1.3, [223, 227, 255], 0.9);
     }
     context.putImageData(image, 0, 0);
-    return found ? sum / found / 2 : 0;
+    return found ? sum / found : 0;
   }
+}
+
+/**
+ * The largest power of two, up to 16, that leaves a difference of this mean dark enough to see where it is.
+ * @param {number} mean
+ */
+function gainOf(mean) {
+  let gain = 1;
+  while (gain < 16 && mean * gain < 0.06) gain *= 2;
+  return gain;
 }

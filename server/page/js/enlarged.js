@@ -3,7 +3,6 @@
 
 import {byId} from './dom.js';
 import {pictureOf, toImageData} from './looks.js';
-import {blit} from './pixels.js';
 import {sizeOf} from './wire.js';
 
 /** @typedef {import('./frames.js').Frames} Frames */
@@ -79,7 +78,7 @@ export class Enlarged {
     const picture = pictureOf(frames, this.index, at, show);
     const size = sizeOf(frames.model);
     [this.#canvas.width, this.#canvas.height] = [size.width, size.height];
-    if (picture) this.#canvas.getContext('2d').putImageData(toImageData(picture, size, blit), 0, 0);
+    if (picture) this.#canvas.getContext('2d').putImageData(toImageData(picture, size), 0, 0);
     const name = this.#nameOf(this.index);
     byId('enlarged-title').textContent = `Sample ${this.index}${name ? `, ${name}` : ''}`;
     const level = frames.noiseLevelAt(at);

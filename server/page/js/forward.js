@@ -4,7 +4,7 @@
 import {byId, cssColour} from './dom.js';
 import {toImageData} from './looks.js';
 import {FORWARD_DRAW, fillNormal} from './noise.js';
-import {blit, toPixels, toValues} from './pixels.js';
+import {toPixels, toValues} from './pixels.js';
 import {addNoise, describe, lastPosition, levelAt, mixAt, positionOf} from './schedule.js';
 import {elementsOf, isImage, sizeOf} from './wire.js';
 
@@ -89,7 +89,7 @@ export class Forward {
     const pixels = new Uint8Array(picture.length);
     toPixels(scaled(model, this.level, x_t), size, pixels);
     [this.#canvas.width, this.#canvas.height] = [size.width, size.height];
-    this.#canvas.getContext('2d').putImageData(toImageData(pixels, size, blit), 0, 0);
+    this.#canvas.getContext('2d').putImageData(toImageData(pixels, size), 0, 0);
   }
 
   /**

@@ -2,6 +2,7 @@
 /** One sample of a run as a picture, for files, the enlarged view and what starts from it. */
 
 import {lookStep, pixels} from './grid-view.js';
+import {blit} from './pixels.js';
 import {X_0, X_T, sizeOf} from './wire.js';
 
 /**
@@ -42,10 +43,9 @@ function splitOf(frames, k, position) {
  * RGBA of a picture, for a canvas.
  * @param {Uint8Array} picture
  * @param {import('./pixels.js').Size} size
- * @param {(picture: Uint8Array, offset: number, size: import('./pixels.js').Size, out: Uint32Array, at: number, stride: number) => void} draw
  */
-export function toImageData(picture, size, draw) {
+export function toImageData(picture, size) {
   const image = new ImageData(size.width, size.height);
-  draw(picture, 0, size, new Uint32Array(image.data.buffer), 0, size.width);
+  blit(picture, 0, size, new Uint32Array(image.data.buffer), 0, size.width);
   return image;
 }

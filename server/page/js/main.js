@@ -12,6 +12,7 @@ import {Saving} from './saving.js';
 import {Scene} from './scene.js';
 import {beside, toRequest} from './settings.js';
 import {showStart} from './start.js';
+import {showViolations} from './violations.js';
 import {isImage} from './wire.js';
 import {counted} from './words.js';
 
@@ -52,7 +53,7 @@ class Page {
       noise: (k) => this.#noiseSample(k),
       save: () => saving.savePng(),
     });
-    this.#forward = new Forward(() => this.#controls.seed, (source, level) => this.#denoise(source, level));
+    this.#forward = new Forward(() => this.#controls.seed.value, (source, level) => this.#denoise(source, level));
     const saving = new Saving(contract, () => this.#view());
     this.#listen();
   }
@@ -63,7 +64,7 @@ class Page {
     const first = this.#models.find(isImage) ?? this.#models[0];
     const {settings, unread, isEmpty} = fromLink(location.hash, this.#models, first, this.#contract);
     this.#show(settings);
-    this.#controls.keepSeed(!isEmpty && /(?:^#|&)seed=/.test(location.hash));
+    this.#controls.seed.keep(!isEmpty && /(?:^#|&)seed=/.test(location.hash));
     this.#press(settings);
     if (unread.length > 0) announce(`Of the link, this could not be read: ${unread.slice(0, 4).join('; ')}${unread.length > 4 ? '; …' : ''}.`, {isUrgent: true});
   }
@@ -71,7 +72,7 @@ class Page {
   #listen() {
     byId('controls').addEventListener('submit', (/** @type {Event} */ event) => {
       event.preventDefault();
-      this.#controls.rollSeed();
+      this.#controls.seed.roll();
       this.#pressControls();
     });
     byId('cancel').addEventListener('click', () => this.#scene.asked.forEach((run) => run.cancel()));
@@ -175,7 +176,7 @@ class Page {
    * @param {boolean} isOther
    */
   #refused(refusal, isOther) {
-    const unplaced = this.#controls.showViolations(refusal.violations, isOther);
+    const unplaced = showViolations(refusal.violations, isOther);
     const rest = unplaced.map(({field, description}) => `${field}: ${description}`).join('; ');
     const sentence = refusal.violations.length > 0 ? `The server refused${isOther ? ' run B' : ''}: ${rest || 'what is wrong is marked'}.` : refusal.sentence + refusal.later;
     announce(sentence, {isUrgent: true});

@@ -3,7 +3,6 @@
 
 import {byId, cssColour} from './dom.js';
 import {toImageData} from './looks.js';
-import {blit} from './pixels.js';
 
 /** @typedef {import('./pixels.js').Size} Size */
 
@@ -51,7 +50,7 @@ export class Mask {
     if (known?.length === area) this.known = known.slice();
     else if (this.known.length !== area) this.known = new Uint8Array(area).fill(1);
     this.#size = size;
-    this.#picture = toImageData(picture, size, blit);
+    this.#picture = toImageData(picture, size);
     this.#cursor = {x: Math.floor(size.width / 2), y: Math.floor(size.height / 2)};
     this.draw();
   }

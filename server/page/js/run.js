@@ -9,14 +9,13 @@
 import {Backoff} from './backoff.js';
 import {Refusal} from './contract.js';
 import {Frames} from './frames.js';
+import {Watch} from './watch.js';
 import {RAW_F32, milliseconds} from './wire.js';
 
 /** @typedef {'waiting' | 'running' | 'interrupted' | 'done' | 'cancelled' | 'failed'} RunState */
 
 /** Milliseconds of reading after which the page may draw: what has arrived already comes without a pause. */
 const SLICE_MS = 10;
-/** Milliseconds without an event after which the server is asked whether it is still there. */
-const SILENCE_MS = 8000;
 
 export class Run {
   /** @type {RunState} */
@@ -145,18 +144,21 @@ export class Run {
   /** @param {Watch} watch */
   async #read(watch) {
     let sequence = 0n;
-    let sliceEnd = performance.now() + SLICE_MS;
+    let [sliceStart, last] = [0, 0];
     for await (const message of this.#contract.sampling.generate(this.#next(), {signal: watch.signal})) {
       watch.heard();
-      if (performance.now() > sliceEnd) {
+      // Whoever had to wait for the event let the page draw already.
+      if (performance.now() - last > 2) sliceStart = performance.now();
+      if (performance.now() - sliceStart > SLICE_MS) {
         await drawing();
-        sliceEnd = performance.now() + SLICE_MS;
+        sliceStart = performance.now();
       }
       if (message.sequence !== sequence) throw new Refusal('INTERNAL', '', 'An event of the stream is missing: use a server and a page of the same version.');
       sequence += 1n;
       this.#backoff.heard(performance.now());
       this.#take(message.event);
       this.#changed(this);
+      last = performance.now();
     }
     if (!this.completed) throw new Refusal('', '', 'The stream ended before the run was complete.');
   }
@@ -281,52 +283,6 @@ export class Run {
   /** Milliseconds until the end, as the server expects; undefined if it does not say. */
   get eta() {
     return milliseconds(this.progress?.eta ?? this.accepted?.eta);
-  }
-}
-
-/**
- * Ends a stream whose server is gone without a word, as when a machine loses its network: a silent stream may also be one
- * that waits, so the server is asked.
- */
-class Watch {
-  #contract;
-  #stream = new AbortController();
-  #timer;
-  #heardAt = performance.now();
-
-  /**
-   * @param {import('./contract.js').Contract} contract
-   * @param {AbortSignal} cancelled
-   */
-  constructor(contract, cancelled) {
-    this.#contract = contract;
-    cancelled.addEventListener('abort', () => this.#stream.abort(), {signal: this.#stream.signal});
-    if (cancelled.aborted) this.#stream.abort();
-    this.#timer = setInterval(() => void this.#look(), SILENCE_MS / 2);
-  }
-
-  /** Ends the stream. */
-  get signal() {
-    return this.#stream.signal;
-  }
-
-  /** Notes an event. */
-  heard() {
-    this.#heardAt = performance.now();
-  }
-
-  /** The stream is over. */
-  stop() {
-    clearInterval(this.#timer);
-  }
-
-  async #look() {
-    if (performance.now() - this.#heardAt < SILENCE_MS) return;
-    try {
-      await this.#contract.server.getServerInfo({}, {timeoutMs: SILENCE_MS / 2});
-    } catch {
-      if (performance.now() - this.#heardAt >= SILENCE_MS) this.#stream.abort();
-    }
   }
 }
 

@@ -154,9 +154,19 @@ export class Scene {
    */
   #drawDifference(a, b, positionA, positionB, show) {
     const mean = this.#difference.draw(a, b, positionA, positionB, show);
-    const words = mean === undefined ? 'These models’ samples cannot be compared' : `|A − B|, on average ${(100 * mean).toFixed(1)} % of the range`;
+    const words = mean === undefined ? 'These models’ samples cannot be compared' : this.#differenceWords(mean, a.isImage);
     const caption = byId('caption-difference');
     if (caption.textContent !== words) caption.textContent = words;
+  }
+
+  /**
+   * @param {number} mean
+   * @param {boolean} isImage
+   */
+  #differenceWords(mean, isImage) {
+    if (!isImage) return `From A to B, on average ${mean.toFixed(2)} apart`;
+    const {gain} = this.#difference;
+    return `|A − B|${gain > 1 ? ` × ${gain}` : ''}, on average ${(100 * mean).toFixed(1)} % of the range`;
   }
 
   /** The step up to which all runs were received, in steps of the first. */

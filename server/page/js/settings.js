@@ -5,6 +5,7 @@ import {keepEvery} from './frames.js';
 import {FORWARD_DRAW, fillNormal} from './noise.js';
 import {toValues} from './pixels.js';
 import {addNoise, gridFrom} from './schedule.js';
+import {randomSeed} from './seed.js';
 import {
   BOTH, DELIVERY_ALL, DELIVERY_LATEST, RAW_F32, RAW_U8, X_0, X_T, elementsOf, isImage, sizeOf,
 } from './wire.js';
@@ -73,9 +74,6 @@ function defaultCount(model) {
   if (elements <= 64 * 64 * 3) return 64;
   return elements <= 256 * 256 * 3 ? 16 : 4;
 }
-
-/** A seed of 32 bits: people read it out and type it in. */
-export const randomSeed = () => BigInt(crypto.getRandomValues(new Uint32Array(1))[0]);
 
 /**
  * The sampler that a choice means; undefined for `auto`.

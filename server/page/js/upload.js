@@ -4,7 +4,6 @@
 import {announce} from './announce.js';
 import {byId, setError} from './dom.js';
 import {toImageData} from './looks.js';
-import {blit} from './pixels.js';
 import {sizeOf} from './wire.js';
 
 /** @typedef {import('./wire.js').Model} Model */
@@ -154,7 +153,7 @@ export class Upload {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [size.width, size.height];
     canvas.setAttribute('aria-hidden', 'true');
-    canvas.getContext('2d')?.putImageData(toImageData(picture, size, blit), 0, 0);
+    canvas.getContext('2d')?.putImageData(toImageData(picture, size), 0, 0);
     this.#drop.prepend(canvas);
   }
 }

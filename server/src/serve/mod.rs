@@ -70,6 +70,9 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         onnxruntime = runtime.version(),
         "device"
     );
+    if settings.web.is_some() {
+        crate::web::prepare();
+    }
     let source = settings.models.clone().map_or(Source::Embedded, Source::Folder);
     let fingerprint = fingerprint(runtime, &device);
     let options = LoadOptions {

@@ -23,6 +23,7 @@ use super::table::{Stream, StreamKind};
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::principal::Principal;
+use crate::web::{Ask, Noted};
 
 /// The calls of one connection.
 #[derive(Clone)]
@@ -31,8 +32,8 @@ pub(super) struct Calls<S> {
     pub(super) streams: Streams,
     pub(super) peer: SocketAddr,
     pub(super) local: Option<SocketAddr>,
-    /// Whether the connection has one answer after the other, as HTTP/1.1 has.
-    pub(super) in_turn: bool,
+    /// Whether the call came over HTTP/1.1.
+    pub(super) http1: bool,
     pub(super) service: TowerToHyperService<S>,
 }
 
@@ -58,9 +59,14 @@ impl<S: CallService> Service<Request<Body>> for Calls<S> {
 }
 
 impl<S: CallService> Calls<S> {
+    /// Notes that the peer has begun to speak.
+    pub(super) fn greeted(&self) {
+        self.host.shared.table().greeted(self.host.id);
+    }
+
     /// Answers a call. It has begun when this returns, before the answer is awaited.
     pub(super) fn answer(&self, request: Request<Body>) -> AnswerFuture {
-        let reading = self.streams.begin(self.in_turn);
+        let reading = self.streams.begin(self.http1);
         let stop = self.host.shared.stop.clone();
         let memory = self.host.shared.memory.clone();
         let (principal, path) = (self.principal(&request), request.uri().path().to_owned());
@@ -79,7 +85,9 @@ impl<S: CallService> Calls<S> {
                 }
                 Err(error) => (Status::from(error).into_http(), None),
             };
-            if let Some(status) = Status::from_header_map(response.headers()) {
+            let noted = response.extensions().get::<Noted>().map(|Noted(status)| status.clone());
+            let refused = noted.or_else(|| Status::from_header_map(response.headers()));
+            if let Some(status) = refused {
                 host.shared.refusals.note(&principal, &path, &status);
             }
             host.answered();
@@ -99,7 +107,12 @@ impl<S> Calls<S> {
     ) -> Result<Prepared, Error> {
         let now = Instant::now().into_std();
         let deadline = Deadline::from_headers(request.headers(), now)?;
-        let kind = StreamKind::of_path(request.uri().path());
+        let kind = match request.extensions().get::<Ask>() {
+            None | Some(Ask::Call) => StreamKind::of_path(request.uri().path()),
+            Some(Ask::RefusedCall(_) | Ask::Preflight | Ask::File | Ask::Refused(_)) => {
+                StreamKind::Short
+            }
+        };
         let place = self.host.place(Stream { principal: principal.clone(), kind })?;
         let connection = TcpConnectInfo { local_addr: self.local, remote_addr: Some(self.peer) };
         let extensions = request.extensions_mut();

@@ -14,6 +14,7 @@ use tracing::debug;
 use super::bounds::Bounds;
 use super::calls::Calls;
 use super::front::Front;
+use super::lines::Requests;
 use super::place::Host;
 use super::streams::Streams;
 use super::table::{ConnectionId, ConnectionTable, Place};
@@ -30,8 +31,8 @@ const WINDOW_BYTES: u32 = 1 << 20;
 /// Most bytes of headers of one request.
 const HEADER_BYTES: u32 = 16 << 10;
 
-/// Most bytes that a connection of HTTP/1.1 holds of what was read, a head among them, or is to be
-/// written.
+/// Most bytes that a connection of HTTP/1.1 reads ahead, and as many that wait to be written. A head
+/// must fit.
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// Most bytes that the connection takes of one stream before the peer has taken them: all streams
@@ -108,17 +109,19 @@ pub(super) async fn serve<S: CallService>(
         streams: streams.clone(),
         peer,
         local,
-        in_turn: false,
+        http1: false,
         service: TowerToHyperService::new(service),
     };
     let web = shared.web.clone();
     let (greeted, id) = (Connections::clone(&connections), place.id);
     let bounds = WireBounds::from(&shared.bounds);
-    let wire = Wire::new(io, bounds, place.frames, move || greeted.lock().greeted(id));
+    let requests = Requests::default();
+    let greeted = move || greeted.lock().greeted(id);
+    let wire = Wire::new(io, bounds, requests.clone(), place.frames, greeted);
     let builder = builder(streams.clone(), &shared.bounds, web.is_some());
-    let front = Front { web, local, calls };
+    let front = Front { web, local, requests, calls };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), front));
-    let mut stalled = pin!(streams.stalled_in_turn());
+    let mut stalled = pin!(streams.http1_stalled());
 
     // Those that come later are told when their calls have been refused: by the close.
     let mut told = shared.goaway.is_cancelled();

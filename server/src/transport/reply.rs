@@ -206,6 +206,13 @@ where
     }
 }
 
+impl<B: Body, G> Drop for Reply<B, G> {
+    /// Nothing of it waits any more. Over HTTP/1.1 the connection outlives it.
+    fn drop(&mut self) {
+        self.reading.set_waiting(None);
+    }
+}
+
 /// Returns the status of what a server cannot finish because it stops.
 pub(super) fn stopped() -> Status {
     crate::error::Error::Stopped.into()

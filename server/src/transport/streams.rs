@@ -60,7 +60,7 @@ impl Resets {
 
 /// The answer that a connection of HTTP/1.1 writes.
 #[derive(Debug, Default)]
-struct InTurn {
+struct Http1Answer {
     reading: Mutex<Option<Arc<Reading>>>,
     /// Notified when the next one begins.
     begun: Notify,
@@ -71,8 +71,8 @@ struct InTurn {
 pub(super) struct Streams {
     /// The stream that hyper is about to run: it runs each right after it called the service.
     next: Arc<Mutex<Option<Arc<Reading>>>>,
-    /// The answer in turn, where the connection itself writes one after the other.
-    in_turn: Arc<InTurn>,
+    /// The answer over HTTP/1.1, which has no task: the connection writes one after the other.
+    http1: Arc<Http1Answer>,
     /// How long a piece of an answer may wait for the peer.
     stall: Duration,
     resets: Resets,
@@ -87,7 +87,7 @@ impl Streams {
     pub(super) fn new(shared: &Shared) -> Self {
         Self {
             next: Arc::default(),
-            in_turn: Arc::default(),
+            http1: Arc::default(),
             stall: shared.bounds.stall,
             resets: shared.resets.clone(),
             tasks: shared.tasks.clone(),
@@ -97,23 +97,22 @@ impl Streams {
 
     /// Begins a stream; called by the service.
     ///
-    /// * `in_turn`: whether the connection itself writes the answer, rather than a task that hyper
-    ///   is about to run.
-    pub(super) fn begin(&self, in_turn: bool) -> Arc<Reading> {
+    /// * `http1`: whether the connection itself writes the answer, rather than a task that hyper is
+    ///   about to run.
+    pub(super) fn begin(&self, http1: bool) -> Arc<Reading> {
         let reading = Arc::new(Reading::default());
-        let place = if in_turn { &self.in_turn.reading } else { &self.next };
+        let place = if http1 { &self.http1.reading } else { &self.next };
         *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&reading));
-        if in_turn {
-            self.in_turn.begun.notify_one();
+        if http1 {
+            self.http1.begun.notify_one();
         }
         reading
     }
 
-    /// Completes when a piece of the answer in turn has waited for too long.
-    pub(super) async fn stalled_in_turn(&self) {
+    /// Completes when a piece of the answer over HTTP/1.1 has waited for too long.
+    pub(super) async fn http1_stalled(&self) {
         loop {
-            let reading =
-                self.in_turn.reading.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let reading = self.http1.reading.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let stalled = async {
                 match reading {
                     Some(reading) => reading.stalled(self.stall).await,
@@ -125,7 +124,7 @@ impl Streams {
                     self.resets.happened(self.stall);
                     return;
                 }
-                () = self.in_turn.begun.notified() => {}
+                () = self.http1.begun.notified() => {}
             }
         }
     }
@@ -163,7 +162,7 @@ mod tests {
     fn streams() -> Streams {
         Streams {
             next: Arc::default(),
-            in_turn: Arc::default(),
+            http1: Arc::default(),
             stall: LIMIT,
             resets: Resets::default(),
             tasks: TaskTracker::new(),
@@ -215,13 +214,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_in_turn_stalls_when_its_own_piece_waits_for_too_long() {
+    async fn an_answer_over_http_1_stalls_when_its_own_piece_waits_for_too_long() {
         let streams = streams();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         tokio::join!(
             async {
-                streams.stalled_in_turn().await;
+                streams.http1_stalled().await;
                 assert_eq!(start.elapsed().as_secs(), 80);
             },
             async {

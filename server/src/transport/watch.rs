@@ -5,20 +5,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::frames::{FrameWatch, PREFACE};
-use super::lines::LineWatch;
+use super::lines::{LineWatch, Requests};
 
 /// Follows one connection from its first byte.
 #[derive(Debug)]
 pub(super) enum Watch {
     /// So far, the peer has sent so many bytes of the preface of HTTP/2.
-    Undecided(FrameWatch, usize),
+    Undecided(FrameWatch, usize, Requests),
     Http2(FrameWatch),
     Http1(LineWatch),
 }
 
 impl Watch {
-    pub(super) fn new() -> Self {
-        Self::Undecided(FrameWatch::new(), 0)
+    /// * `requests`: counts those of HTTP/1.1, should it be that.
+    pub(super) fn new(requests: Requests) -> Self {
+        Self::Undecided(FrameWatch::new(), 0, requests)
     }
 
     /// Returns whether the peer has sent what begins a connection: the preface and SETTINGS, or the
@@ -31,38 +32,48 @@ impl Watch {
         }
     }
 
-    /// Returns when the first byte of the frame or header block came that is incomplete. Heads of
-    /// HTTP/1.1 have a limit where they are parsed.
+    /// Returns when the first byte of the frame or header block came that is incomplete. The parser
+    /// of HTTP/1.1 has a limit of its own.
     pub(super) fn incomplete_since(&self) -> Option<Instant> {
         match self {
-            Self::Undecided(frames, _) | Self::Http2(frames) => frames.incomplete_since(),
+            Self::Undecided(frames, ..) | Self::Http2(frames) => frames.incomplete_since(),
             Self::Http1(_) => None,
         }
     }
 
-    /// Does not count a pause in which we did not read.
+    /// Does not count a pause in which we did not read. The parser of HTTP/1.1 does count it: who
+    /// owes more than its limit loses the connection.
     pub(super) fn excuse(&mut self, pause: Duration) {
         match self {
-            Self::Undecided(frames, _) | Self::Http2(frames) => frames.excuse(pause),
+            Self::Undecided(frames, ..) | Self::Http2(frames) => frames.excuse(pause),
             Self::Http1(_) => {}
+        }
+    }
+
+    /// Returns the price of what was found in earlier bytes since the last time.
+    pub(super) fn owed(&mut self) -> f64 {
+        match self {
+            Self::Undecided(..) | Self::Http2(_) => 0.0,
+            Self::Http1(lines) => lines.owed(),
         }
     }
 
     /// Follows bytes that were read at `now`; returns their price, in control frames.
     pub(super) fn read(&mut self, bytes: &[u8], now: Instant) -> f64 {
-        if let Self::Undecided(frames, matched) = self {
+        if let Self::Undecided(frames, matched, requests) = self {
             let expected = &PREFACE[*matched..];
             let common = bytes.iter().zip(expected).take_while(|(a, b)| a == b).count();
             *matched += common;
             let frames = std::mem::replace(frames, FrameWatch::new());
+            let requests = requests.clone();
             *self = match (common < bytes.len(), *matched == PREFACE.len()) {
                 (_, true) => Self::Http2(frames),
-                (false, false) => Self::Undecided(frames, *matched),
-                (true, false) => Self::Http1(LineWatch::default()),
+                (false, false) => Self::Undecided(frames, *matched, requests),
+                (true, false) => Self::Http1(LineWatch::new(requests)),
             };
         }
         match self {
-            Self::Undecided(frames, _) | Self::Http2(frames) => frames.read(bytes, now),
+            Self::Undecided(frames, ..) | Self::Http2(frames) => frames.read(bytes, now),
             Self::Http1(lines) => lines.read(bytes),
         }
     }
@@ -76,13 +87,14 @@ mod tests {
     #[test]
     fn http_2_is_known_by_its_preface_however_it_is_cut() {
         for step in [1, 5, 100] {
-            let mut watch = Watch::new();
+            let mut watch = Watch::new(Requests::default());
             for bytes in greeting().chunks(step) {
                 watch.read(bytes, Instant::now());
             }
             assert!(matches!(watch, Watch::Http2(_)) && watch.greeted(), "{step}");
             let price = watch.read(&frame(6, 0, 8), Instant::now());
             assert!((price - 1.0).abs() < 1e-9, "{price}");
+            assert_eq!(watch.owed(), 0.0);
         }
     }
 
@@ -90,13 +102,15 @@ mod tests {
     fn anything_else_is_http_1_even_if_it_begins_like_the_preface() {
         for head in ["GET / HTTP/1.1\r\n\r\n", "PRINT / HTTP/1.1\r\n\r\n", "PRI * HTTP/1\r\n\r\n"] {
             for step in [1, 3, 100] {
-                let mut watch = Watch::new();
-                let mut price = 0.0;
+                let requests = Requests::default();
+                let mut watch = Watch::new(requests.clone());
                 for bytes in head.as_bytes().chunks(step) {
-                    price += watch.read(bytes, Instant::now());
+                    watch.read(bytes, Instant::now());
                 }
-                assert!(matches!(watch, Watch::Http1(_)) && watch.greeted(), "{head:?} {step}");
-                assert!((price - 1.02).abs() < 1e-9, "{head:?} {step}: {price}");
+                assert!(matches!(watch, Watch::Http1(_)) && !watch.greeted(), "{head:?} {step}");
+                requests.count();
+                assert!(watch.greeted());
+                assert_eq!((watch.owed(), watch.incomplete_since()), (1.0, None));
             }
         }
     }

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::bounds::Bounds;
+use super::lines::Requests;
 use super::table::FrameTokens;
 use super::tokens::{PeerTokens, TokenBucket};
 use super::watch::Watch;
@@ -130,9 +131,12 @@ fn lock(tokens: &FrameTokens) -> MutexGuard<'_, PeerTokens> {
 
 impl<T> Wire<T> {
     /// Watches a connection that was accepted now.
+    ///
+    /// * `requests`: counts those of HTTP/1.1.
     pub(super) fn new(
         io: T,
         bounds: WireBounds,
+        requests: Requests,
         tokens: Option<FrameTokens>,
         on_greeting: impl FnOnce() + Send + 'static,
     ) -> Self {
@@ -143,7 +147,7 @@ impl<T> Wire<T> {
         Self {
             io,
             turn: ReadTurn::NEW,
-            watch: Watch::new(),
+            watch: Watch::new(requests),
             tokens,
             on_greeting: Some(Box::new(on_greeting)),
             bounds,
@@ -157,7 +161,9 @@ impl<T> Wire<T> {
 
     /// Waits until the peer's frames are paid for.
     fn poll_tokens(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let owed = self.watch.owed();
         let Some((peer, own)) = &mut self.tokens else { return Poll::Ready(()) };
+        lock(peer).pay(own, owed, Instant::now());
         loop {
             let now = Instant::now();
             let wait = lock(peer).wait(own, now);
@@ -307,7 +313,7 @@ mod tests {
 
     fn wire(tokens: Option<FrameTokens>) -> (DuplexStream, Wire<DuplexStream>) {
         let (peer, io) = duplex(1 << 20);
-        (peer, Wire::new(io, BOUNDS, tokens, || {}))
+        (peer, Wire::new(io, BOUNDS, Requests::default(), tokens, || {}))
     }
 
     fn tokens(rate: f64) -> FrameTokens {
@@ -342,7 +348,9 @@ mod tests {
         let (mut peer, io) = duplex(1024);
         let greeted = Arc::new(AtomicBool::new(false));
         let noticed = Arc::clone(&greeted);
-        let wire = Wire::new(io, BOUNDS, None, move || noticed.store(true, Ordering::Relaxed));
+        let wire = Wire::new(io, BOUNDS, Requests::default(), None, move || {
+            noticed.store(true, Ordering::Relaxed)
+        });
         peer.write_all(&greeting()).await.unwrap();
         let (ended, ()) = tokio::join!(end(wire), async {
             tokio::time::sleep(Duration::from_secs(1000)).await;
@@ -422,7 +430,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_nothing_ends_the_connection() {
         let (mut peer, io) = duplex(10);
-        let mut wire = Wire::new(io, BOUNDS, None, || {});
+        let mut wire = Wire::new(io, BOUNDS, Requests::default(), None, || {});
         let start = Instant::now();
         let write = async {
             let written = wire.write_all(&[0; 30]).await;
@@ -510,7 +518,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_arrives_when_it_is_flushed_and_so_does_the_end() {
         let (mut peer, io) = duplex(64);
-        let mut wire = Wire::new(BufWriter::new(io), BOUNDS, None, || {});
+        let mut wire = Wire::new(BufWriter::new(io), BOUNDS, Requests::default(), None, || {});
         assert!(wire.is_write_vectored());
         let parts = [io::IoSlice::new(b"one, "), io::IoSlice::new(b"two")];
         assert_eq!(wire.write_vectored(&parts).await.unwrap(), 8);

@@ -52,6 +52,7 @@ const PAGE: &[(&str, &str, &[u8])] = page![
     "js/frames.js",
     "js/grid-canvas.js",
     "js/grid-view.js",
+    "js/link-reader.js",
     "js/link.js",
     "js/looks.js",
     "js/main.js",
@@ -67,12 +68,15 @@ const PAGE: &[(&str, &str, &[u8])] = page![
     "js/saving.js",
     "js/scene.js",
     "js/schedule.js",
+    "js/seed.js",
     "js/settings.js",
     "js/stage.js",
     "js/start.js",
     "js/status.js",
     "js/timeline.js",
     "js/upload.js",
+    "js/violations.js",
+    "js/watch.js",
     "js/wire.js",
     "js/words.js",
     "js/save/apng.js",
@@ -107,7 +111,7 @@ impl File {
     fn new(path: &'static str, media_type: &'static str, plain: Bytes) -> Self {
         let digest = Sha256::digest(&plain);
         let tag = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        let gzip = gzip(&plain).map_or_else(|_| plain.clone(), Bytes::from);
+        let gzip = gzip(&plain).expect("memory takes every byte").into();
         Self { path, media_type, tag, plain, gzip }
     }
 
@@ -138,11 +142,15 @@ impl File {
         if zipped {
             set(header::CONTENT_ENCODING, "gzip");
         }
-        if let Ok(tag) = HeaderValue::from_str(&tag) {
-            headers.insert(header::ETAG, tag);
-        }
+        let tag = HeaderValue::from_str(&tag).expect("digits and quotes are text");
+        headers.insert(header::ETAG, tag);
         answer
     }
+}
+
+/// Compresses the files, so that the first visitor need not wait for it.
+pub(crate) fn prepare() {
+    LazyLock::force(&FILES);
 }
 
 /// Answers a request for a file of the page; `None` if there is no such file, or it is no question

@@ -7,20 +7,26 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
+use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::{Visit, files, preflight};
+use super::{Ask, files, preflight};
 
 /// Puts [`GateService`] before a service.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct GateLayer;
 
-/// Answers requests whose [`Visit`] is no call; the service gets the others.
+/// Answers requests that a browser's [`Ask`] is noted of; the service gets calls, and files that
+/// are not there.
 #[derive(Debug, Clone)]
 pub(crate) struct GateService<S> {
     inner: S,
 }
+
+/// Why a browser got nothing, for the log; in the extensions of the answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Noted(pub(crate) Status);
 
 impl<S> Layer<S> for GateLayer {
     type Service = GateService<S>;
@@ -45,23 +51,32 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answer = match request.extensions().get::<Visit>() {
-            None | Some(Visit::Grpc | Visit::GrpcWeb(_)) => None,
-            Some(Visit::Preflight(origin)) => Some(preflight(origin)),
-            Some(Visit::Plain) => files::find(&request),
-            Some(Visit::Refused(status, sentence)) => Some(refusal(*status, sentence.clone())),
-        };
-        match answer {
+        match request.extensions().get::<Ask>().and_then(|ask| answer(ask, &request)) {
             Some(answer) => Box::pin(async { Ok(answer) }),
             None => Box::pin(self.inner.call(request)),
         }
     }
 }
 
+/// Answers what is no call; `None` if the service is to answer.
+fn answer(ask: &Ask, request: &Request<Body>) -> Option<Response<Body>> {
+    match ask {
+        Ask::Call => None,
+        Ask::RefusedCall(refusal) => Some(refusal.to_status().into_http()),
+        Ask::Preflight => Some(preflight()),
+        Ask::File => files::find(request),
+        Ask::Refused(refusal) => {
+            let mut answer = text(refusal.status, &refusal.sentence);
+            answer.extensions_mut().insert(Noted(refusal.to_status()));
+            Some(answer)
+        }
+    }
+}
+
 /// Answers with a sentence that a browser shows.
-pub(crate) fn refusal(status: u16, sentence: String) -> Response<Body> {
-    let mut answer = Response::new(Body::new(Full::new(Bytes::from(sentence))));
-    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+pub(crate) fn text(status: StatusCode, sentence: &str) -> Response<Body> {
+    let mut answer = Response::new(Body::new(Full::new(Bytes::from(format!("{sentence}\n")))));
+    *answer.status_mut() = status;
     let headers = answer.headers_mut();
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     headers.insert(header::CONTENT_TYPE, kind);

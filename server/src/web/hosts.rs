@@ -6,22 +6,47 @@
 //! address of this machine. The browser still names the site as the host.
 
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use http::uri::Authority;
+
+/// A name or an address, without a port, in the form in which two can be compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostName(String);
+
+impl FromStr for HostName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            "name a host as it stands in a browser's address, without scheme and port, such as \
+             denoise.example, 10.0.0.7 or [fd00::7]"
+                .to_owned()
+        };
+        // An address of IPv6 may stand without its brackets.
+        let bare = text.parse::<IpAddr>().is_ok();
+        let authority = Authority::from_str(text).ok().filter(|it| it.host() == text);
+        if !bare && (authority.is_none() || without_port(text) != text) {
+            return Err(wrong());
+        }
+        Ok(Self(canonical(text)))
+    }
+}
 
 /// The hosts that a request may name.
 #[derive(Debug, Clone)]
 pub(crate) struct Hosts {
-    /// Names that the operator gave, in lower case.
-    named: Vec<String>,
+    /// Those that the operator named.
+    named: Vec<HostName>,
     /// Whether the server listens on every address of the machine.
     any_address: bool,
 }
 
 impl Hosts {
-    /// * `named`: names that the operator gave, without ports.
+    /// * `named`: those that the operator named.
     /// * `any_address`: whether the server listens on every address of the machine, so that it
     ///   cannot know them all.
-    pub(crate) fn new(named: &[String], any_address: bool) -> Self {
-        let named = named.iter().map(|name| canonical(name)).collect();
+    pub(crate) fn new(named: Vec<HostName>, any_address: bool) -> Self {
         Self { named, any_address }
     }
 
@@ -30,18 +55,18 @@ impl Hosts {
     /// since they are forwarded.
     pub(super) fn are_ours(&self, host: &str, local: Option<SocketAddr>) -> bool {
         let name = canonical(without_port(host));
-        let bare = name.trim_start_matches('[').trim_end_matches(']');
-        if let Ok(address) = bare.parse::<IpAddr>() {
-            let address = address.to_canonical();
-            let reached = local.is_some_and(|local| local.ip().to_canonical() == address);
-            return address.is_loopback() || reached || self.any_address || self.names(&name);
+        if self.named.iter().any(|known| known.0 == name) {
+            return true;
         }
-        // Browsers resolve these without asking anybody.
-        name == "localhost" || name.ends_with(".localhost") || self.names(&name)
-    }
-
-    fn names(&self, name: &str) -> bool {
-        self.named.iter().any(|known| known == name)
+        match name.parse::<IpAddr>() {
+            Ok(address) => {
+                let address = address.to_canonical();
+                let reached = local.is_some_and(|local| local.ip().to_canonical() == address);
+                address.is_loopback() || reached || self.any_address
+            }
+            // Nobody can register a name below it.
+            Err(_) => name == "localhost" || name.ends_with(".localhost"),
+        }
     }
 }
 
@@ -54,14 +79,22 @@ pub(super) fn without_port(host: &str) -> &str {
     }
 }
 
-/// Names do not depend on case, nor on the dot of the root.
+/// Names do not depend on case, nor on the dot of the root; addresses have many spellings.
 fn canonical(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().to_string(),
+        Err(_) => name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn named(names: &[&str]) -> Vec<HostName> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
 
     fn ours(hosts: &Hosts, host: &str) -> bool {
         hosts.are_ours(host, "192.168.1.5:50051".parse().ok())
@@ -69,7 +102,7 @@ mod tests {
 
     #[test]
     fn loopback_and_the_address_of_the_connection_are_ours_whatever_the_port() {
-        let hosts = Hosts::new(&[], false);
+        let hosts = Hosts::new(vec![], false);
         for host in
             ["127.0.0.1:50051", "127.0.0.1", "[::1]:8080", "[::1]", "LocalHost:1", "192.168.1.5:9"]
         {
@@ -82,8 +115,8 @@ mod tests {
 
     #[test]
     fn names_that_the_operator_gave_are_ours() {
-        let hosts = Hosts::new(&["Denoise.Example".into(), "10.0.0.7".into()], false);
-        for host in ["denoise.example", "DENOISE.example.:443", "10.0.0.7:50051"] {
+        let hosts = Hosts::new(named(&["Denoise.Example", "10.0.0.7", "fd00:0::7"]), false);
+        for host in ["denoise.example", "DENOISE.example.:443", "10.0.0.7:50051", "[fd00::7]:1"] {
             assert!(ours(&hosts, host), "{host}");
         }
         assert!(!ours(&hosts, "x.denoise.example"));
@@ -91,8 +124,18 @@ mod tests {
 
     #[test]
     fn any_address_but_no_name_is_ours_if_it_listens_on_all() {
-        let hosts = Hosts::new(&[], true);
+        let hosts = Hosts::new(vec![], true);
         assert!(ours(&hosts, "10.1.2.3:50051"));
         assert!(!ours(&hosts, "evil.example:50051"));
+    }
+
+    #[test]
+    fn what_is_no_host_is_said_with_an_example() {
+        for bad in
+            ["", "https://a.example", "a.example:443", "a example", "me@a.example", "/", "[::1]:1"]
+        {
+            let error = bad.parse::<HostName>().unwrap_err();
+            assert!(error.contains("denoise.example"), "{bad:?}: {error}");
+        }
     }
 }

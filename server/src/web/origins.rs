@@ -47,8 +47,11 @@ impl FromStr for Origin {
         if !web || !bare || authority.is_none() {
             return Err(wrong());
         }
-        // Browsers send lower case.
-        HeaderValue::from_str(&text.to_ascii_lowercase()).map(Self).map_err(|_| wrong())
+        // Browsers send lower case, and no port that the scheme implies.
+        let lower = text.to_ascii_lowercase();
+        let implied = if lower.starts_with("https:") { ":443" } else { ":80" };
+        let sent = lower.strip_suffix(implied).unwrap_or(&lower);
+        HeaderValue::from_str(sent).map(Self).map_err(|_| wrong())
     }
 }
 
@@ -68,12 +71,11 @@ pub(crate) fn add_cors(headers: &mut HeaderMap, origin: &HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
 
-/// Tells a browser that a script of this origin may call.
-pub(crate) fn preflight(origin: &HeaderValue) -> Response<Body> {
+/// Tells a browser what a script of an origin that may call may send. [`add_cors`] says whose.
+pub(crate) fn preflight() -> Response<Body> {
     let mut answer = Response::new(Body::new(Full::new(Bytes::new())));
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
-    add_cors(headers, origin);
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
@@ -95,6 +97,10 @@ mod tests {
         }
         let origin: Origin = "HTTPS://Studio.example".parse().unwrap();
         assert!(origin.is(&HeaderValue::from_static("https://studio.example")));
+        let implied: Origin = "https://studio.example:443".parse().unwrap();
+        assert_eq!(implied, origin);
+        let other: Origin = "http://studio.example:443".parse().unwrap();
+        assert!(other.is(&HeaderValue::from_static("http://studio.example:443")));
         for bad in [
             "*",
             "null",
@@ -124,7 +130,8 @@ mod tests {
     #[test]
     fn a_permission_names_one_origin_and_what_it_may_send_and_read() {
         let origin = HeaderValue::from_static("http://other.example");
-        let answer = preflight(&origin);
+        let mut answer = preflight();
+        add_cors(answer.headers_mut(), &origin);
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
         assert_eq!(answer.status(), 204);
         assert_eq!(header("access-control-allow-origin"), "http://other.example");

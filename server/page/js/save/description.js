@@ -14,7 +14,7 @@
  * @param {any[]} picture.samplers `Model.samplers`: their names in texts, and their defaults
  * @param {(name: string) => EnumValue[]} picture.values the values of an enum, by their short names
  * @param {string} picture.indices such as `3` or `0-63`
- * @param {string} [picture.label] class of a single sample
+ * @param {string} [picture.label] name of the class of a single sample
  * @param {string} [picture.version] of the server
  * @returns {Record<string, string>}
  */
@@ -29,7 +29,7 @@ export function describe({receipt, samplers, values, indices, label = '', versio
     'ddpm.graph': receipt.graph,
     'ddpm.seed': receipt.seed,
     'ddpm.index': indices,
-    'ddpm.label': label,
+    'ddpm.label': label && `${receipt.classLabels[Number(indices) % receipt.classLabels.length]} ${label}`,
     'ddpm.labels': receipt.classLabels.join(','),
     'ddpm.sampler': samplerText(receipt.sampler, samplers),
     'ddpm.steps': receipt.numSteps,

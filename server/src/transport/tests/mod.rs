@@ -85,7 +85,7 @@ impl Server {
 }
 
 fn rules() -> WebRules {
-    WebRules { hosts: Hosts::new(&[], false), origins: vec![] }
+    WebRules { hosts: Hosts::new(vec![], false), origins: vec![] }
 }
 
 fn memory() -> Memory {
