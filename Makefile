@@ -5,8 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip already use all cores.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup python schedules stress fuzz bench bench-train seeds agreement kills quality diffusers models \
-    extractor dist clean
+.PHONY: help demo test check setup-server setup python schedules stress fuzz bench bench-page bench-train seeds agreement kills \
+    quality diffusers models extractor page-bundle gallery dist clean
 
 # ONNX Runtime reports to its vendor unless this is set before it is loaded.
 export ORT_DISABLE_TELEMETRY := 1
@@ -31,6 +31,8 @@ demo: setup-server ## Serve the two embedded models and draw samples of both int
 	@python3 tools/demo.py
 
 test: check ## Run everything: formatting, lints, documentation, all tests, the Python client, diffusers
+	@tools/browser.sh
+	@tools/setup.sh python tests/python/axe.txt
 	cargo build --workspace --bins
 	DDPM_BINARIES="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug" \
 	    cargo test --workspace --no-fail-fast --features ddpm-tests/exporter
@@ -81,6 +83,11 @@ bench: setup ## Measure the server beside PyTorch on a CIFAR-10-size network (AR
 	@tools/setup.sh python tools/bench/requirements.txt
 	python3 tools/bench/bench.py $(ARGS)
 
+bench-page: setup-server ## Measure the page in headless Chromium (ARGS="--only NAME", --short, --help)
+	@tools/preflight.sh rust c++
+	cargo build --release -p ddpm-server -p ddpm-tests --bins
+	@"$${CARGO_TARGET_DIR:-target}/release/page-bench" $(ARGS)
+
 bench-train: setup ## Measure training beside loops in PyTorch, in turns (ARGS=--help)
 	@tools/preflight.sh rust c++
 	cargo build --release -p ddpm-exporter
@@ -118,6 +125,14 @@ models: setup ## Train the embedded models again (hours on two cores)
 extractor: setup ## Train the small feature extractor of `ddpm-exporter eval` again (minutes)
 	@tools/preflight.sh rust c++
 	cargo run --release -p ddpm-exporter --example small_extractor
+
+page-bundle: ## Build the page's bundle of connect-web and protobuf again and compare (needs node and npm)
+	@tools/page_bundle.sh --check
+
+gallery: setup-server ## Draw docs/pictures of page, terminal and notebook again (ARGS="--only page.png", --help)
+	@tools/preflight.sh rust c++
+	cargo build --release -p ddpm-server -p ddpm-client -p ddpm-tests --bins
+	@"$${CARGO_TARGET_DIR:-target}/release/gallery" $(ARGS)
 
 dist: setup ## Make dist/, a folder to copy to a machine without Rust or network
 	@tools/preflight.sh rust c++

@@ -12,6 +12,9 @@
 //! * `cancellation`: clients that leave free what they held;
 //! * `overload`: a full server refuses requests and says when to retry;
 //! * `connections`: connections that do nothing, or too much, are bounded;
+//! * `page_files`: browsers get the page, whole and small;
+//! * `page_http`: browsers can call, and their connections are bounded;
+//! * `other_sites`: scripts of other sites get nothing;
 //! * `shutdown`: a signal drains, a second one stops at once;
 //! * `logs`: a log that cannot be written never fails work;
 //! * `variables`: empty variables count as unset;
@@ -50,6 +53,14 @@ mod cancellation;
 mod overload;
 
 mod connections;
+
+mod http1;
+
+mod page_files;
+
+mod page_http;
+
+mod other_sites;
 
 mod shutdown;
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks that this machine has the required tools, and reports a missing one in one sentence.
 #
-#   tools/preflight.sh WHAT…    WHAT is rust, c++ or python
+#   tools/preflight.sh WHAT…    WHAT is rust, c++, python or node
 set -euo pipefail
 
 main() {
@@ -29,6 +29,11 @@ need_python() {
         fail "python3 is missing: on Debian and Ubuntu, \`apt install python3 python3-pip\`."
     python3 -m pip --version >/dev/null 2>&1 ||
         fail "python3 has no pip: on Debian and Ubuntu, \`apt install python3-pip\`."
+}
+
+need_node() {
+    command -v node >/dev/null && command -v npm >/dev/null ||
+        fail "node or npm is missing: on Debian and Ubuntu, \`apt install nodejs npm\`; only who changes the page's bundle needs them."
 }
 
 fail() {

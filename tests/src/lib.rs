@@ -1,6 +1,14 @@
-//! What the end-to-end tests and `make stress` share: a generator of load, and clients that mean
-//! harm. Neither knows our client; both know the contract and HTTP/2.
+//! What the end-to-end tests and the programs that measure share: a generator of load, clients that
+//! mean harm, and a browser (none knows our client); servers in processes of their own; reports.
 
 pub mod load;
 
 pub mod attack;
+
+pub mod browser;
+
+pub mod machine;
+
+pub mod process;
+
+pub mod report;

@@ -6,12 +6,12 @@ use ddpm_tests::attack::{Peer, wire};
 use ddpm_tests::load::{
     Isolated, Mix, Outcome, Planned, Reader, Record, Shape, load, open_loop, quantile, request,
 };
+use ddpm_tests::report::Verdict;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::goodput::count;
 use crate::job::{idle, saturation};
 use crate::options::Options;
-use crate::report::Verdict;
 use crate::server::{Server, Setup, principal};
 
 /// Share of saturation that is asked for.

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use ddpm_tests::load::{Call, Outcome, Planned, Reader, Record, Shape, quantile};
+use ddpm_tests::machine::Burners;
+use ddpm_tests::report::Verdict;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
 use crate::job::idle;
-use crate::machine::Burners;
 use crate::options::Options;
-use crate::report::Verdict;
 use crate::server::{Server, Setup};
 
 /// Largest error at p90, as a share of the time that it took.

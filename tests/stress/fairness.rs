@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use ddpm_tests::load::{Mix, Outcome, Planned, Record, Shape, load, open_loop, quantile};
+use ddpm_tests::machine::Burners;
+use ddpm_tests::report::{Verdict, list};
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 
 use crate::job::{Job, idle, throughput};
-use crate::machine::Burners;
 use crate::options::Options;
-use crate::report::{Verdict, list};
 use crate::server::{Server, Setup};
 
 /// Steps of a client's one sample.

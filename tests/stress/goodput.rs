@@ -8,11 +8,11 @@ use ddpm_tests::load::{
     Isolated, Mix, Order, Outcome, Planned, Record, goodput as share, open_loop, quantile,
     whole_requests,
 };
+use ddpm_tests::report::Verdict;
 use tonic::transport::Channel;
 
 use crate::job::{idle, saturation};
 use crate::options::Options;
-use crate::report::Verdict;
 use crate::server::{Server, Setup};
 
 /// Share of saturation that is asked for.

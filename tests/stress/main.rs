@@ -7,10 +7,8 @@
 // What figures are made of.
 mod attackers;
 mod job;
-mod machine;
 mod options;
 mod relay;
-mod report;
 mod server;
 mod victims;
 
@@ -27,10 +25,11 @@ mod storms;
 use std::process::ExitCode;
 
 use clap::Parser;
+use ddpm_tests::machine;
+use ddpm_tests::report::{Report, Verdict};
 use tokio::signal::unix::{SignalKind, signal};
 
 use options::{Cli, Command, Figure, Options};
-use report::{Report, Verdict};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -67,7 +66,7 @@ async fn ended_by_signal() -> anyhow::Result<bool> {
 /// Runs the figures that were asked for; returns whether all of them hold.
 async fn run(cli: &Cli) -> anyhow::Result<bool> {
     let options = Options::new(cli)?;
-    let mut report = Report::new(&options)?;
+    let mut report = Report::new(options.out.join("report.md"), &head(&options))?;
     for figure in options.figures() {
         eprintln!("stress: {figure:?} …");
         let started = std::time::Instant::now();
@@ -75,9 +74,20 @@ async fn run(cli: &Cli) -> anyhow::Result<bool> {
             Ok(verdict) => verdict,
             Err(error) => Verdict::failed(&error),
         };
-        report.add(figure, &verdict, started.elapsed())?;
+        report.add(&format!("{figure:?}").to_lowercase(), &verdict, started.elapsed())?;
     }
     report.finish()
+}
+
+fn head(options: &Options) -> String {
+    format!(
+        "Machine: {}. {}, seed {}, load average at the start {:.2}. Principals are addresses of the \
+         loopback network; generator, attackers and server share the machine.",
+        machine::describe(),
+        options.pick("long form", "short form"),
+        options.seed,
+        machine::load_average(),
+    )
 }
 
 async fn measure(figure: Figure, options: &Options) -> anyhow::Result<Verdict> {

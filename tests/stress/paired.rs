@@ -8,12 +8,12 @@ use anyhow::Context;
 use ddpm_proto::v1;
 use ddpm_proto::v1::sampling_service_client::SamplingServiceClient;
 use ddpm_tests::load::{Load, Shape, load, median, request};
+use ddpm_tests::report::{Verdict, list};
 use rustix::process::Signal;
 use tonic::transport::Channel;
 
 use crate::job::{idle, saturation};
 use crate::options::Options;
-use crate::report::{Verdict, list};
 use crate::server::{Server, Setup};
 
 /// What the newer build may lose, as a share: about what two runs of one build differ by.

@@ -1,25 +1,20 @@
 //! A server in a process of its own, seen from outside.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use ddpm_tests::load;
+use ddpm_tests::process::Process;
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::process::Command;
 use tonic::transport::Channel;
 
 use crate::options::Options;
-
-/// Time that a server has to start: loading includes measuring.
-const START: Duration = Duration::from_secs(120);
 
 /// The address of those who measure and are nobody's principal otherwise.
 const OBSERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 200));
@@ -27,13 +22,12 @@ const OBSERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 200));
 /// A running server; killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
-    child: Child,
+    process: Process,
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// Resident memory in MiB right after the start.
     pub(crate) idle_mib: f64,
     id: u32,
-    _cache: TempDir,
 }
 
 /// How a server is started.
@@ -67,31 +61,9 @@ impl Server {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = options.out.join(format!("server-{number}.log"));
-        let cache = tempfile::tempdir()?;
-        let folder = cache.path().display().to_string();
-        let setup = setup.clone().flag("--cache-dir", &folder);
-        let mut child = command(options, &setup)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
-            .env("NO_COLOR", "1")
-            .env("RUST_LOG", "warn")
-            .env("DDPM_DEVICE", "cpu")
-            .kill_on_drop(true)
-            .spawn()?;
-        let id = child.id().context("it has just started")?;
-        let stdout = child.stdout.take().context("its output is piped")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let line =
-            timeout(START, lines.next_line()).await.context("it takes too long to start")??;
-        let address = line.as_deref().and_then(|line| line.strip_prefix("listening on http://"));
-        let Some(address) = address else {
-            bail!("the server did not start:\n{}", fs::read_to_string(&log)?);
-        };
-        let address = address.trim().parse()?;
-        // It must never block on its output.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let mut server = Self { child, address, idle_mib: 0.0, id, _cache: cache };
+        let process = Process::start(command(options, setup), &log).await?;
+        let (address, id) = (process.address(), process.id());
+        let mut server = Self { process, address, idle_mib: 0.0, id };
         server.idle_mib = server.memory_mib("VmRSS:")?;
         Ok(server)
     }
@@ -150,13 +122,13 @@ impl Server {
     }
 
     /// Kills it at once.
-    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
-        Ok(self.child.kill().await?)
+    pub(crate) async fn kill(self) -> anyhow::Result<()> {
+        self.process.kill().await
     }
 
     /// Waits for its end.
-    pub(crate) async fn wait(mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
-        Ok(timeout(limit, self.child.wait()).await.context("the server does not end")??)
+    pub(crate) async fn wait(self, limit: Duration) -> anyhow::Result<ExitStatus> {
+        self.process.wait(limit).await
     }
 }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ddpm_tests::load::{Mix, Outcome, median, open_loop};
+use ddpm_tests::report::Verdict;
 use tokio::time::{Instant, interval, sleep};
 
 use crate::goodput::count;
 use crate::job::{idle, saturation};
 use crate::options::Options;
-use crate::report::Verdict;
 use crate::server::{Server, Setup};
 
 /// Share of saturation that is asked for.

@@ -94,10 +94,8 @@ fn allowed(field: &str, option: &OptionInfo) -> v1::sampler_option::Allowed {
         }
         (_, default) => {
             let codes = codes(field, &option.field).iter();
-            let choice = |(value, name): &(i32, &str)| v1::Choice {
-                name: (*name).into(),
-                value: *value,
-            };
+            let choice =
+                |(value, name): &(i32, &str)| v1::Choice { name: (*name).into(), value: *value };
             Wire::Choice(v1::Choices {
                 choices: codes.map(choice).collect(),
                 default: default.to_string(),

@@ -134,6 +134,10 @@ export class Contract {
     if (!info && ['UNKNOWN', 'UNAVAILABLE', 'ABORTED', 'DATA_LOSS'].includes(code)) {
       return new Refusal('', '', 'The connection to the server broke.', [], milliseconds(retry?.retryDelay));
     }
+    // Each of our failures has it; without it, the client did not understand what came.
+    if (!info && ['INTERNAL', 'INVALID_ARGUMENT'].includes(code)) {
+      return new Refusal(code, '', 'The answer of the server cannot be read: reload the page, or try another server.');
+    }
     const bad = this.#detail(failure, 'BadRequest')?.fieldViolations ?? [];
     const violations = bad.map((/** @type {any} */ one) => ({field: one.field, description: one.description}));
     const retryAfterMs = milliseconds(retry?.retryDelay);

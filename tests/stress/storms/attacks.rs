@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use ddpm_tests::attack::Kind;
+use ddpm_tests::report::Verdict;
 use tokio::time::sleep;
 
 use crate::attackers::Attacker;
 use crate::options::Options;
-use crate::report::Verdict;
 use crate::server::{Server, Setup};
 use crate::victims::{Waits, ask};
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use ddpm_tests::load::{Call, Outcome, Planned, Reader, Shape, open_loop, wait_until_idle};
+use ddpm_tests::report::Verdict;
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 
 use crate::options::Options;
-use crate::report::Verdict;
 use crate::server::{Server, Setup};
 
 /// Requests whose bits are compared before and after.

@@ -8,7 +8,8 @@ pub(crate) use attacks::attacks;
 pub(crate) use cancels::cancels;
 pub(crate) use unread::unread;
 
-use crate::report::Verdict;
+use ddpm_tests::report::Verdict;
+
 use crate::server::Server;
 
 /// Memory that a server may use beyond its idle memory and its limit, in MiB.

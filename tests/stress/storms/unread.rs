@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::Context;
 use ddpm_tests::attack::StreamEnd;
 use ddpm_tests::load::{Shape, median};
+use ddpm_tests::report::{Verdict, list};
 use tokio::time::sleep;
 
 use crate::attackers::Attacker;
 use crate::job::Job;
 use crate::options::Options;
-use crate::report::{Verdict, list};
 use crate::server::{Server, Setup};
 
 /// Streams that are not read at all.

@@ -1,15 +1,12 @@
-//! What is printed and written.
+//! What programs that measure print and write: a line per goal, and a table of all of them.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::machine;
-use crate::options::{Figure, Options};
-
 /// What came of a figure.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     lines: Vec<Line>,
     notes: Vec<String>,
 }
@@ -23,24 +20,20 @@ struct Line {
 
 impl Verdict {
     /// Adds a goal, what was measured, and whether that holds the goal.
-    pub(crate) fn line(
-        &mut self,
-        goal: impl Into<String>,
-        measured: impl Into<String>,
-        holds: bool,
-    ) {
+    pub fn line(&mut self, goal: impl Into<String>, measured: impl Into<String>, holds: bool) {
         self.lines.push(Line { goal: goal.into(), measured: measured.into(), holds });
     }
 
     /// Adds something to know about how it was measured.
-    pub(crate) fn note(&mut self, text: impl Into<String>) {
+    pub fn note(&mut self, text: impl Into<String>) {
         let text = text.into();
         eprintln!("  {text}");
         self.notes.push(text);
     }
 
     /// Says that a figure could not be measured.
-    pub(crate) fn failed(error: &anyhow::Error) -> Self {
+    #[must_use]
+    pub fn failed(error: &anyhow::Error) -> Self {
         let mut verdict = Self::default();
         verdict.line("it can be measured", format!("{error:#}"), false);
         verdict
@@ -49,7 +42,7 @@ impl Verdict {
 
 /// The report of a run: a table, and notes under it.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub struct Report {
     path: PathBuf,
     head: String,
     table: String,
@@ -60,21 +53,15 @@ pub(crate) struct Report {
 impl Report {
     /// Begins a report.
     ///
+    /// * `path`: where it is written.
+    /// * `head`: the machine and what else was the same for all figures.
+    ///
     /// # Errors
     ///
     /// It cannot be written.
-    pub(crate) fn new(options: &Options) -> anyhow::Result<Self> {
-        let form = options.pick("long form", "short form");
-        let head = format!(
-            "Machine: {}. {form}, seed {}, load average at the start {:.2}. Principals are \
-             addresses of the loopback network; generator, attackers and server share the \
-             machine.\n",
-            machine::describe(),
-            options.seed,
-            machine::load_average(),
-        );
+    pub fn new(path: PathBuf, head: &str) -> anyhow::Result<Self> {
+        let head = format!("{head}\n");
         let table = "| figure | goal | measured | |\n|---|---|---|---|\n".to_owned();
-        let path = options.out.join("report.md");
         let report = Self { path, head, table, notes: String::new(), holds: true };
         report.write()?;
         Ok(report)
@@ -85,21 +72,15 @@ impl Report {
     /// # Errors
     ///
     /// The report cannot be written.
-    pub(crate) fn add(
-        &mut self,
-        figure: Figure,
-        verdict: &Verdict,
-        took: Duration,
-    ) -> anyhow::Result<()> {
+    pub fn add(&mut self, name: &str, verdict: &Verdict, took: Duration) -> anyhow::Result<()> {
         for Line { goal, measured, holds } in &verdict.lines {
             let word = if *holds { "PASS" } else { "FAIL" };
-            let name = format!("{figure:?}").to_lowercase();
             println!("{word} {name}: {goal}: {measured}");
             let measured = measured.replace('\n', " ").replace('|', "/");
             let _ = writeln!(self.table, "| {name} | {goal} | {measured} | {word} |");
             self.holds &= holds;
         }
-        let _ = writeln!(self.notes, "\n### {figure:?} ({:.0} s)\n", took.as_secs_f64());
+        let _ = writeln!(self.notes, "\n### {name} ({:.0} s)\n", took.as_secs_f64());
         for note in &verdict.notes {
             let _ = writeln!(self.notes, "* {note}");
         }
@@ -111,7 +92,7 @@ impl Report {
     /// # Errors
     ///
     /// As [`Report::add`].
-    pub(crate) fn finish(self) -> anyhow::Result<bool> {
+    pub fn finish(self) -> anyhow::Result<bool> {
         self.write()?;
         println!("wrote {}", self.path.display());
         Ok(self.holds)
@@ -123,8 +104,9 @@ impl Report {
     }
 }
 
-/// Writes a list of numbers with few digits.
-pub(crate) fn list(values: &[f64], digits: usize) -> String {
+/// Formats a list of numbers with few digits.
+#[must_use]
+pub fn list(values: &[f64], digits: usize) -> String {
     let texts: Vec<String> = values.iter().map(|value| format!("{value:.digits$}")).collect();
     texts.join(", ")
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 /// Processes that use every core; they end when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Burners(Vec<Child>);
+pub struct Burners(Vec<Child>);
 
 impl Burners {
     /// Starts one per core.
@@ -13,7 +13,7 @@ impl Burners {
     /// # Errors
     ///
     /// There is no shell.
-    pub(crate) fn start() -> std::io::Result<Self> {
+    pub fn start() -> std::io::Result<Self> {
         let mut burners = Self(Vec::new());
         for _ in 0..cores() {
             let mut shell = Command::new("sh");
@@ -35,12 +35,14 @@ impl Drop for Burners {
 }
 
 /// Returns the number of cores that this process may use.
-pub(crate) fn cores() -> usize {
+#[must_use]
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Describes the machine in a line.
-pub(crate) fn describe() -> String {
+#[must_use]
+pub fn describe() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let name = name.map_or("unknown processor", |(_, name)| name.trim());
@@ -58,7 +60,8 @@ pub(crate) fn describe() -> String {
 
 /// Returns the share of the machine's time in the last minute that was in use, as its load average
 /// per core.
-pub(crate) fn load_average() -> f64 {
+#[must_use]
+pub fn load_average() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0.0)
 }
