@@ -262,8 +262,8 @@ async fn what_is_no_grpc_call_gets_an_answer_of_http() {
     let json = Request::builder().method("POST").uri(&uri).header("content-type", "text/json");
     let answer = http.send(json, b"{}".to_vec()).await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    // A load balancer that asks for a page must not take an answer for health.
-    let answer = http.send(Request::builder().uri("http://localhost/"), Vec::new()).await;
+    // A load balancer that asks for a page of its own must not take an answer for health.
+    let answer = http.send(Request::builder().uri("http://localhost/healthz"), Vec::new()).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     let answer = http.call("/ddpm.v1.NoService/Method", message(0, b"")).await;
     assert_eq!(answer.grpc().code(), Code::Unimplemented);

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::files::peers;
-use crate::stage::{FEW, POINTS, Page};
+use crate::stage::{FEW, LESS_MOTION, POINTS, Page};
 
 /// Runs axe-core on what a page shows now.
 #[track_caller]
@@ -28,7 +28,7 @@ fn assert_accessible(page: &Page, what: &str) {
 fn axe_finds_nothing_in_the_dark_or_the_light() {
     for scheme in ["light", "dark"] {
         let page = Page::blank();
-        page.prefer(&[("prefers-color-scheme", scheme)]);
+        page.prefer(&[("prefers-color-scheme", scheme), LESS_MOTION]);
         page.visit(page.server(), FEW);
         page.finish(1);
         assert_accessible(&page, &format!("pictures, {scheme}"));
@@ -50,7 +50,6 @@ fn axe_finds_nothing_in_the_dark_or_the_light() {
 #[test]
 fn nothing_plays_by_itself_for_who_wants_less_motion() {
     let page = Page::blank();
-    page.prefer(&[("prefers-reduced-motion", "reduce")]);
     page.visit(page.server(), FEW);
     page.finish(1);
     let before = page.settled("#view");

@@ -16,6 +16,9 @@ pub(crate) const POINTS: &str = "#model=toy&count=200&steps=10&seed=7";
 /// A run that no test waits for.
 pub(crate) const ENDLESS: &str = "#model=glyphs&count=16&steps=1000&seed=7";
 
+/// What somebody prefers to whom moving pictures are a pain.
+pub(crate) const LESS_MOTION: (&str, &str) = ("prefers-reduced-motion", "reduce");
+
 /// Counts what happens on a page, from before its first script on.
 const COUNTERS: &str = "
     window.seen = { press: 0, 'first-preview': 0, draw: 0, end: 0, faults: [] };
@@ -47,15 +50,26 @@ fn shared() -> Arc<Shared> {
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
         let browser = Browser::start().unwrap_or_else(|error| panic!("{error:#}"));
-        let new = Arc::new(Shared { browser, server: TestServer::start(&[]) });
+        // While a server rests it measures what calls cost, larger ones for longer.
+        let server = TestServer::start(&["--max-batch", "16"]);
+        let new = Arc::new(Shared { browser, server });
         *shared = Arc::downgrade(&new);
         new
     })
 }
 
 impl Page {
-    /// Opens an empty tab, for a page of another server than the one that tests share.
+    /// Opens an empty tab, for a page of another server than the one that tests share. It belongs
+    /// to somebody who prefers less motion: the page follows a run for a second and more so that it
+    /// can be watched, and most tests have no eyes.
     pub(crate) fn blank() -> Self {
+        let page = Self::lively();
+        page.prefer(&[LESS_MOTION]);
+        page
+    }
+
+    /// Opens an empty tab of somebody who prefers nothing.
+    pub(crate) fn lively() -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         // Taken before the turn, so that it lives until the last test has had its own.
         let shared = shared();

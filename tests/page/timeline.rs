@@ -38,7 +38,9 @@ fn single_steps_go_back_and_forth() {
 
 #[test]
 fn playing_moves_the_timeline_to_its_end_and_reverse_to_its_beginning() {
-    let page = Page::open_and_finish(FEW);
+    let page = Page::lively();
+    page.visit(page.server(), FEW);
+    page.finish(1);
     let repeats = "(({ checked, ariaPressed }) => checked ?? ariaPressed === 'true')";
     if page.get(&format!("{repeats}(document.querySelector('#loop'))")) {
         page.click("#loop");

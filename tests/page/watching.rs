@@ -18,7 +18,7 @@ const NOTE_PICTURES: &str = "
 
 #[test]
 fn a_run_starts_by_itself_moves_and_completes_without_an_error() {
-    let page = Page::blank();
+    let page = Page::lively();
     page.before_each_page(NOTE_PICTURES);
     page.visit(page.server(), "");
     page.finish(1);
@@ -31,7 +31,7 @@ fn a_run_starts_by_itself_moves_and_completes_without_an_error() {
 
 #[test]
 fn a_link_of_points_moves_and_completes_without_an_error() {
-    let page = Page::blank();
+    let page = Page::lively();
     page.before_each_page(NOTE_PICTURES);
     page.visit(page.server(), POINTS);
     page.finish(1);

@@ -101,3 +101,21 @@ impl Stats {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busy_ratio_is_the_share_of_the_active_time_inside_the_network() {
+        let reading = |active, network| StatsReading {
+            active: Duration::from_secs(active),
+            network: Duration::from_secs(network),
+            ..Stats::default().read()
+        };
+        assert_eq!(reading(0, 0).busy_ratio(), 0.0);
+        assert_eq!(reading(8, 2).busy_ratio(), 0.25);
+        // Clocks are read one after the other.
+        assert_eq!(reading(8, 9).busy_ratio(), 1.0);
+    }
+}

@@ -103,12 +103,11 @@ pub(super) async fn serve<S: CallService>(
     let _ = io.set_nodelay(true);
     let host = Host::new(Arc::clone(&shared), place.id);
     let streams = Streams::new(&shared);
-    let local = io.local_addr().ok();
     let calls = Calls {
         host: host.clone(),
         streams: streams.clone(),
         peer,
-        local,
+        local: io.local_addr().ok(),
         http1: false,
         service: TowerToHyperService::new(service),
     };
@@ -119,7 +118,7 @@ pub(super) async fn serve<S: CallService>(
     let greeted = move || greeted.lock().greeted(id);
     let wire = Wire::new(io, bounds, requests.clone(), place.frames, greeted);
     let builder = builder(streams.clone(), &shared.bounds, web.is_some());
-    let front = Front { web, local, requests, calls };
+    let front = Front { web, requests, calls };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), front));
     let mut stalled = pin!(streams.http1_stalled());
 

@@ -6,7 +6,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -28,7 +27,6 @@ use crate::web::{Ask, GRPC_WEB, Visit, WebRules, add_cors, text};
 pub(super) struct Front<S> {
     /// `None` if browsers may not call.
     pub(super) web: Option<Arc<WebRules>>,
-    pub(super) local: Option<SocketAddr>,
     /// Counts the requests of HTTP/1.1, which are paid for where they are read.
     pub(super) requests: Requests,
     pub(super) calls: Calls<S>,
@@ -51,7 +49,7 @@ impl<S: CallService> hyper::service::Service<Request<Incoming>> for Front<S> {
             self.requests.count();
             self.calls.greeted();
         }
-        match self.web.as_ref().map(|web| web.visit(&request, self.local)) {
+        match self.web.as_ref().map(|web| web.visit(&request, self.calls.local)) {
             None | Some(Visit::Grpc) => {
                 let answer = self.calls.answer(request);
                 Box::pin(async { answer.await.map(|answer| answer.map(Either::Left)) })

@@ -349,7 +349,7 @@ mod tests {
         let greeted = Arc::new(AtomicBool::new(false));
         let noticed = Arc::clone(&greeted);
         let wire = Wire::new(io, BOUNDS, Requests::default(), None, move || {
-            noticed.store(true, Ordering::Relaxed)
+            noticed.store(true, Ordering::Relaxed);
         });
         peer.write_all(&greeting()).await.unwrap();
         let (ended, ()) = tokio::join!(end(wire), async {

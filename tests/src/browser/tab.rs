@@ -18,7 +18,7 @@ use crate::browser::command::Extension;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a page is looked at.
-const GLANCE: Duration = Duration::from_millis(15);
+const GLANCE: Duration = Duration::from_millis(25);
 
 /// A tab; closed when it is dropped.
 #[derive(Debug)]
