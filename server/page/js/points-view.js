@@ -72,6 +72,8 @@ export class PointsView {
     this.#canvas.width = this.#canvas.height = pixels;
     this.#image = this.#context.createImageData(pixels, pixels);
     this.#ground.version = -1;
+    // Neither is its size right, however new it is.
+    this.#ground.at = -Infinity;
   }
 
   /**
