@@ -122,7 +122,7 @@ fn start_logging() -> WorkerGuard {
 /// Serves until a signal; returns the exit code.
 async fn run(loaded: serve::Loaded, listener: TcpListener) -> anyhow::Result<(u8, Ended)> {
     let mut signals = Signals::new()?;
-    announce(listener.local_addr()?, loaded.example(), loaded.has_page());
+    announce(listener.local_addr()?, &loaded.example(), loaded.has_page());
     let ending = Ending::default();
     let signalled = tokio::spawn({
         let ending = ending.clone();
@@ -142,7 +142,7 @@ async fn run(loaded: serve::Loaded, listener: TcpListener) -> anyhow::Result<(u8
 }
 
 /// Prints the address to stdout, since requests are now accepted.
-fn announce(address: SocketAddr, model: &str, page: bool) {
+fn announce(address: SocketAddr, example: &str, page: bool) {
     // A browser cannot open "every address".
     let here = match address.ip().is_unspecified() {
         true => SocketAddr::new([127, 0, 0, 1].into(), address.port()),
@@ -154,7 +154,7 @@ fn announce(address: SocketAddr, model: &str, page: bool) {
     };
     let text = format!(
         "listening on http://{address}\n{page}\
-         try: ddpm sample {model} --server http://{address} --count 16 --gif\n"
+         try: ddpm sample {example} --server http://{address} --count 16 --gif\n"
     );
     // Serve even if nobody reads stdout.
     if let Err(error) = ddpm_console::print(&text) {

@@ -185,6 +185,9 @@ class Watching(WithServer):
                 for index, value in zip(one.indices.tolist(), one.values)}
         self.assertEqual((type(events[0]), type(events[-1])), (ddpm.Accepted, ddpm.Completed))
         self.assertTrue(all(np.array_equal(last[index], done[index]) for index in range(3)))
+        # Printed, an event is a line, however much it holds.
+        self.assertTrue(all(len(repr(event)) < 300 and "\n" not in repr(event) for event in events[:-1]))
+        self.assertRegex(repr(events[0]), r"^<Accepted: glyphs, seed 1, 18 evals, \d+ samples ahead")
 
     def wait_for_requests(self, count):
         """Wait until the server works on `count` requests: it learns a little later that a stream was closed."""

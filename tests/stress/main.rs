@@ -81,8 +81,8 @@ async fn run(cli: &Cli) -> anyhow::Result<bool> {
 
 fn head(options: &Options) -> String {
     format!(
-        "Machine: {}. {}, seed {}, load average at the start {:.2}. Principals are addresses of the \
-         loopback network; generator, attackers and server share the machine.",
+        "Machine: {}. {}, seed {}, load average at the start {:.2}. Principals are addresses of \
+         the loopback network; generator, attackers and server share the machine.",
         machine::describe(),
         options.pick("long form", "short form"),
         options.seed,

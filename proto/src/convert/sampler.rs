@@ -1,7 +1,7 @@
 //! Samplers with their options.
 //!
-//! The build script writes `read`, `write` and `codes` from the contract: they know the fields of each
-//! message by name, as [`ddpm_diffusion`] knows the options of each sampler.
+//! The build script writes `read`, `write` and `codes` from the contract: they know the fields of
+//! each message by name, as [`ddpm_diffusion`] knows the options of each sampler.
 
 use ddpm_diffusion::Sampler;
 use ddpm_diffusion::samplers::{Allowed, OptionInfo, Value};

@@ -7,7 +7,7 @@
 
 import {encodeBase64} from './base64.js';
 import {MOST_BYTES, Reader, shorten} from './link-reader.js';
-import {defaults, samplerOf} from './settings.js';
+import {defaults, mostStarts, samplerOf} from './settings.js';
 import {lastPosition, levelAt} from './schedule.js';
 import {elementsOf, isImage, sizeOf} from './wire.js';
 
@@ -155,7 +155,11 @@ function readStart(reader, settings, model) {
   if (bits && picture) settings.mask = unpackBits(bits, height * width);
   const most = levelAt(model, lastPosition(model));
   const from = reader.number('from', 0, most, !model.edm);
-  if (picture || settings.cloud) settings.from = from;
+  if (!picture && !settings.cloud) return;
+  settings.from = from;
+  if (from === undefined || settings.count <= mostStarts(model)) return;
+  reader.refuse('count', String(settings.count));
+  settings.count = mostStarts(model);
 }
 
 /**

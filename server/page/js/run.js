@@ -10,7 +10,13 @@ import {Backoff} from './backoff.js';
 import {Refusal} from './contract.js';
 import {Frames} from './frames.js';
 import {Watch} from './watch.js';
-import {RAW_F32, milliseconds} from './wire.js';
+import {RAW_F32, X_0, X_T, milliseconds} from './wire.js';
+
+/** Steps that a program has at most, by the contract. */
+const MOST_STEPS = 100_000;
+
+/** Bytes of a sample that a page can hold. */
+const MOST_SAMPLE_BYTES = 64 << 20;
 
 /** @typedef {'waiting' | 'running' | 'interrupted' | 'done' | 'cancelled' | 'failed'} RunState */
 
@@ -160,7 +166,10 @@ export class Run {
       this.#changed(this);
       last = performance.now();
     }
-    if (!this.completed) throw new Refusal('', '', 'The stream ended before the run was complete.');
+    if (!this.completed || this.#missing > 0) {
+      this.completed = undefined;
+      throw new Refusal('', '', 'The stream ended before the run was complete.');
+    }
   }
 
   /** The request for what is missing. */
@@ -200,7 +209,7 @@ export class Run {
       case 'completed':
         this.completed = value;
         return undefined;
-      default: throw new Refusal('', '', 'The server sent an event that this page does not know: reload it.');
+      default: throw unreadable('an event that it does not know');
     }
   }
 
@@ -210,6 +219,7 @@ export class Run {
     this.refusal = undefined;
     this.#pace = {at: performance.now(), evals: 0};
     if (this.receipt) return;
+    if (!accepted.receipt || accepted.receipt.numSteps > MOST_STEPS) throw unreadable('an answer without a sound receipt');
     this.accepted = accepted;
     this.receipt = accepted.receipt;
     this.frames = new Frames(this.model, this.count, accepted.receipt.numSteps || 1, this.#request.format === RAW_F32);
@@ -225,7 +235,12 @@ export class Run {
   /** @param {any} previews */
   #previewed(previews) {
     this.state = 'running';
-    for (const preview of previews.previews) this.frames?.addPreview(preview);
+    for (const preview of previews.previews) {
+      const {step, numSteps, kind, packed} = preview;
+      const isSound = packed && step >= 1 && step <= numSteps && numSteps <= MOST_STEPS && (kind === X_0 || kind === X_T);
+      if (!isSound) throw unreadable(`a preview of step ${step} of ${numSteps}`);
+      this.frames?.addPreview(preview);
+    }
   }
 
   /** @param {any} samples */
@@ -245,6 +260,7 @@ export class Run {
    * @param {number} totalBytes
    */
   #join({indices: [index], data}, offset, totalBytes) {
+    if (totalBytes > MOST_SAMPLE_BYTES) throw unreadable(`a sample of ${totalBytes} bytes`);
     if (offset === 0) this.#part = {index, data: new Uint8Array(totalBytes), filled: 0};
     const part = this.#part;
     if (!part || part.index !== index || part.filled !== offset || offset + data.length > totalBytes) {
@@ -285,6 +301,12 @@ export class Run {
     return milliseconds(this.progress?.eta ?? this.accepted?.eta);
   }
 }
+
+/**
+ * Of a server that does not keep to the contract: to ask again would not help.
+ * @param {string} what it sent
+ */
+const unreadable = (what) => new Refusal('INTERNAL', '', `The server sent ${what}, which this page cannot use: reload the page.`);
 
 /** @param {unknown} error */
 function ownRefusal(error) {

@@ -223,8 +223,18 @@ function startOf(settings, model, encodes) {
   return {inpaint: {image: tensor, mask: {format: RAW_U8, data: known}, method}};
 }
 
+/** Bytes of given states in one request: half of what a message may have. */
+const MOST_STATE_BYTES = 8 << 20;
+
 /**
- * The states that "denoise from here" starts from, one per sample, each with noise of its own.
+ * How many samples can start from given states.
+ * @param {Model} model
+ */
+export const mostStarts = (model) => Math.max(1, Math.floor(MOST_STATE_BYTES / (4 * elementsOf(model))));
+
+/**
+ * The states that "denoise from here" starts from, one per sample, each with noise of its own. Of more samples than
+ * `mostStarts`, the server takes them again from the first.
  * @param {Settings} settings with `from`, and `picture` or `cloud`
  * @param {Model} model
  */
@@ -232,7 +242,7 @@ export function startStates(settings, model) {
   const elements = elementsOf(model);
   const sources = settings.picture ? [toValues(settings.picture, sizeOf(model))] : split(settings.cloud, elements);
   const eps = new Float32Array(elements);
-  return Array.from({length: settings.count}, (_, k) => {
+  return Array.from({length: Math.min(settings.count, mostStarts(model))}, (_, k) => {
     fillNormal(settings.seed, k, FORWARD_DRAW, eps);
     return addNoise(model, settings.from ?? 0, sources[k % sources.length], eps);
   });

@@ -30,6 +30,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The same after a second signal.
 const HURRIED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Classes in an example.
+const EXAMPLE_LABELS: usize = 8;
+
 /// A server that is loaded and checked, but does not listen yet.
 pub struct Loaded {
     settings: Settings,
@@ -39,10 +42,17 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Returns the name of a model to try.
+    /// Returns what to try: the name of a model, and some of its classes, since samples of none in
+    /// particular look worse.
     #[must_use]
-    pub fn example(&self) -> &str {
-        self.serving.registry.models().first().map_or("MODEL", |model| &model.manifest.name)
+    pub fn example(&self) -> String {
+        let Some(model) = self.serving.registry.models().first() else { return "MODEL".into() };
+        let name = &model.manifest.name;
+        let labels = (0..model.manifest.classes.len().min(EXAMPLE_LABELS)).map(|it| it.to_string());
+        match labels.collect::<Vec<_>>() {
+            none if none.is_empty() => name.clone(),
+            labels => format!("{name} --label {}", labels.join(",")),
+        }
     }
 
     /// Returns whether browsers get the page.

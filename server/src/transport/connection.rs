@@ -31,9 +31,9 @@ const WINDOW_BYTES: u32 = 1 << 20;
 /// Most bytes of headers of one request.
 const HEADER_BYTES: u32 = 16 << 10;
 
-/// Most bytes that a connection of HTTP/1.1 reads ahead, and as many that wait to be written. A head
-/// must fit.
-const BUFFER_BYTES: usize = 64 << 10;
+/// Most bytes that a connection of HTTP/1.1 reads ahead, and as many that wait to be written. The
+/// head of a request must fit. Nobody counts them, and there may be many connections.
+const BUFFER_BYTES: usize = 16 << 10;
 
 /// Most bytes that the connection takes of one stream before the peer has taken them: all streams
 /// of all connections may hold as many, so it is as little as keeps a socket busy.

@@ -26,6 +26,11 @@ class Accepted:
     #: Expected seconds until the end, if nothing else arrives.
     eta: float | None
 
+    def __repr__(self) -> str:
+        eta = "" if self.eta is None else f", about {self.eta:.2g} s"
+        of = f"{self.receipt.model}, seed {self.receipt.seed}, {self.total_evals} evals"
+        return f"<Accepted: {of}, {self.queue_position} samples ahead{eta}>"
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -63,6 +68,10 @@ class Preview:
     #: Previews that were dropped on the way since the last one, because newer ones had come.
     skipped: int
 
+    def __repr__(self) -> str:
+        at = f"step {self.step} of {self.num_steps}, noise {self.noise_level:.3f}"
+        return f"<Preview: {self.kind} of {len(self.indices)} samples, {at}, values {self.values.shape}>"
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -72,6 +81,9 @@ class Finished:
     indices: np.ndarray
     #: Their values, as in :class:`Preview`.
     values: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"<Finished: {len(self.indices)} samples, values {self.values.shape}>"
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ impl EventStream {
 
     /// Waits for the next parcel, and says now and then that the stream lives.
     async fn next(&mut self, reader: &mut Reader) -> Result<Parcel, Ending> {
-        // Progress alone wakes nobody, so it is looked for: less and less often while there is none.
+        // Progress alone wakes nobody, so it is looked for: less often while there is none.
         let mut pause = PROGRESS_PAUSE;
         let mut look = self.last_progress + pause;
         loop {

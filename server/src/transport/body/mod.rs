@@ -6,15 +6,16 @@
 //! bounded in bytes and time. What is no gRPC call gets a plain HTTP answer.
 
 use std::net::Ipv4Addr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as HttpBody;
-use http_body_util::{Full, Limited};
+use http_body_util::{BodyExt, Full, Limited};
+use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
@@ -53,6 +54,10 @@ const GRPC_ENCODING: &str = "grpc-encoding";
 
 /// Bytes that decompressing may make of one, for the estimate.
 const EXPANSION: u64 = 32;
+
+/// Most bytes that are read after a refusal, and for how long.
+const DISCARDED_BYTES: usize = 64 << 20;
+const DISCARDING: Duration = Duration::from_secs(2);
 
 /// Bytes that take as long to decompress as a row to check.
 const BYTES_PER_ROW: u64 = 64;
@@ -207,7 +212,14 @@ impl Shared {
         let share = self.rooms.share(principal.clone());
         let deadline = parts.extensions.get().map(|Deadline(at)| *at);
         let bounds = assembly::Bounds { max, times: self.times, deadline };
-        let mut message = assembly::collect(body, share, bounds).await?;
+        let mut body = pin!(body);
+        let collected = assembly::collect(body.as_mut(), share, bounds).await;
+        let late =
+            |error: &Error| matches!(error, Error::BodyTimeout { .. } | Error::DeadlinePassed);
+        if parts.version != Version::HTTP_2 && collected.as_ref().is_err_and(|error| !late(error)) {
+            discard(body).await;
+        }
+        let mut message = collected?;
         if message.compressed() {
             message = self.inflate(message, encoding, max, principal).await?;
         }
@@ -239,6 +251,21 @@ impl Shared {
             Err(Error::Runtime)
         })
     }
+}
+
+/// Reads on and forgets, for a moment: over HTTP/1.1 a browser that still sends when the connection
+/// closes never sees the answer that says why.
+async fn discard<B: HttpBody<Data = Bytes>>(mut body: Pin<&mut B>) {
+    let mut left = DISCARDED_BYTES;
+    let read = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = timeout(DISCARDING, read).await;
 }
 
 /// Whether a path is that of a method: `/service/method`.

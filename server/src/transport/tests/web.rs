@@ -237,3 +237,21 @@ async fn an_origin_that_was_named_reads_its_refusals_too() {
         assert!(answer.contains(allowed) && answer.contains("grpc-status: 12"), "{answer}");
     }
 }
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_read_to_its_end_so_that_its_sender_hears_why() {
+    let server = Server::start(bounds()).await;
+    let bytes = 20 << 20;
+    let head = call("/ddpm.v1.SamplingService/Generate", "");
+    let head = head.replace("content-length: 5", &format!("content-length: {}", bytes + 5));
+    let mut connection = server.connect().await;
+    let length = u32::try_from(bytes).unwrap().to_be_bytes();
+    connection.write_all(head[..head.len() - 4].as_bytes()).await.unwrap();
+    connection.write_all(&length).await.unwrap();
+    // A browser reads when it has sent all.
+    connection.write_all(&vec![0; bytes]).await.unwrap();
+    let mut answer = Vec::new();
+    soon(connection.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.contains("grpc-status: 8"), "{answer}");
+}
