@@ -68,3 +68,14 @@ async fn too_many_callers_of_a_principal_are_told_when_to_retry() {
     }
     assert!(checks.lock().callers.is_empty());
 }
+
+#[tokio::test]
+async fn the_way_to_a_thread_is_not_the_time_of_a_check() {
+    let checks = Checks::new(1);
+    let before = checks.now();
+    let mut turn = checks.turn(&principal(1), 5000).await.unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(checks.now() >= before + 0.2 && before >= 0.0, "{before}");
+    turn.begin();
+    assert!(turn.started.elapsed() < Duration::from_millis(200));
+}

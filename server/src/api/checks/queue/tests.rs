@@ -66,6 +66,36 @@ fn what_a_check_took_counts_and_not_what_was_estimated() {
 }
 
 #[test]
+fn what_runs_is_charged_by_its_estimate_until_it_ends() {
+    let mut queue = CheckQueue::new(2);
+    let first = push(&mut queue, 0.0, 1, 5000);
+    assert_eq!(queue.start(), Some(first));
+    let (own, other) = (push(&mut queue, 0.0, 1, 5000), push(&mut queue, 0.0, 2, 5000));
+    assert_eq!(queue.start(), Some(other), "the other has nothing that runs");
+    // Half a second that was taken is more than what 5,000 rows should take.
+    queue.finish(0.5, first, 0.5);
+    let next = push(&mut queue, 0.5, 2, 5000);
+    assert_eq!(queue.start(), Some(next));
+    queue.finish(1.5, other, 1.0);
+    assert_eq!(queue.start(), Some(own));
+}
+
+#[test]
+fn a_large_check_goes_before_small_ones_that_come_much_later() {
+    let mut queue = CheckQueue::new(1);
+    let running = push(&mut queue, 0.0, 1, 5000);
+    queue.start();
+    let large = push(&mut queue, 0.0, 1, 100_000);
+    let soon = push(&mut queue, 0.001, 1, 5000);
+    let late = push(&mut queue, 1e6, 1, 5000);
+    queue.finish(1e6, running, 0.1);
+    for expected in [soon, large, late] {
+        assert_eq!(queue.start(), Some(expected));
+        queue.finish(1e6, expected, 0.1);
+    }
+}
+
+#[test]
 fn an_estimate_that_is_far_too_high_buys_no_precedence() {
     let mut queue = CheckQueue::new(2);
     let own = [push(&mut queue, 0.0, 1, u64::MAX), push(&mut queue, 0.0, 1, u64::MAX)];
