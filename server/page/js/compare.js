@@ -17,13 +17,15 @@ export class Compare {
 
   /**
    * @param {Model[]} models
+   * @param {() => Other} first what is chosen for the first run
    * @param {() => void} changed
    */
-  constructor(models, changed) {
+  constructor(models, first, changed) {
     this.#models = models;
     fillSelect(this.#model, models.map(({name}) => ({value: name, label: name})));
     this.#toggle.addEventListener('change', () => {
-      byId('comparing').hidden = !this.#toggle.checked;
+      // It begins as the first run, so that the person changes one thing.
+      this.write(this.#toggle.checked ? first() : undefined);
       changed();
     });
     this.#model.addEventListener('change', () => this.#showModel(''));

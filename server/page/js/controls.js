@@ -3,7 +3,8 @@
 
 import {Classes} from './classes.js';
 import {Compare} from './compare.js';
-import {byId, clearErrors, fillSelect, numberIn, setError} from './dom.js';
+import {byId, clearErrors, fillSelect, nameOf, numberIn, setError} from './dom.js';
+import {explainControls} from './help.js';
 import {Mask} from './mask.js';
 import {Options} from './options.js';
 import {Seed} from './seed.js';
@@ -50,9 +51,12 @@ export class Controls {
       this.#showPossible();
       setting();
     });
-    this.#compare = new Compare(models, setting);
+    this.#compare = new Compare(models, () => this.#first(), setting);
     this.seed = new Seed(setting);
-    this.mask = new Mask(setting);
+    this.mask = new Mask(() => {
+      setError('mask', '');
+      setting();
+    });
     this.upload = new Upload(() => {
       this.#showPicture(undefined);
       setting();
@@ -60,6 +64,7 @@ export class Controls {
     fillSelect(byId('model'), models.map(({name}) => ({value: name, label: name})));
     byId('count').max = String(limits.maxSamples);
     fillSelect(byId('clip'), [{value: '', label: 'default'}, ...this.#names('Clip')]);
+    explainControls();
     this.#listen();
   }
 
@@ -102,7 +107,7 @@ export class Controls {
   read(show) {
     const {model} = this;
     const usual = defaults(model);
-    const inpaints = byId('inpaint').checked && this.upload.picture !== undefined;
+    const inpaints = this.#inpaints;
     const withClasses = model.classNames.length > 0;
     return {
       ...usual,
@@ -134,9 +139,10 @@ export class Controls {
 
   /**
    * Says what is wrong with settings before they are sent; false if nothing is.
+   * @param {boolean} inpaints whether the run would
    * @returns {boolean}
    */
-  refuse() {
+  refuse(inpaints = this.#inpaints) {
     clearErrors();
     const wrong = [];
     if (!this.seed.isValid) wrong.push(['seed', 'a whole number from 0 to 18,446,744,073,709,551,615']);
@@ -147,9 +153,22 @@ export class Controls {
       const value = numberIn(byId(id));
       if (value !== undefined && (value < 1 || value > 2 ** 32 - 1)) wrong.push([id, 'a whole number of at least 1']);
     }
-    for (const [id, want] of wrong) setError(id, `must be ${want}`);
+    for (const [id, want] of wrong) setError(id, `${nameOf(id)} must be ${want}`);
+    if (inpaints && this.mask.isBlank) {
+      setError('mask', 'Nothing is painted yet: paint over what is to be drawn anew.');
+      wrong.push(['mask', '']);
+    }
     if (wrong.length > 0) byId(wrong[0][0]).focus();
     return wrong.length > 0;
+  }
+
+  get #inpaints() {
+    return byId('inpaint').checked && this.upload.picture !== undefined;
+  }
+
+  /** What a second run begins with. */
+  #first() {
+    return {model: this.model.name, sampler: byId('sampler').value, steps: wholeIn('steps'), guidance: numberIn(byId('guidance'))};
   }
 
   #listen() {
@@ -163,11 +182,20 @@ export class Controls {
       byId('guidance').value = byId('guidance-slider').value;
       this.#showPossible();
     });
+    byId('guidance-off').addEventListener('click', () => this.#turnGuidanceOff());
     byId('controls').addEventListener('change', (/** @type {Event} */ event) => {
       const {id} = /** @type {HTMLElement} */ (event.target);
       if (document.getElementById(`${id}-error`)) setError(id, '');
       this.#changed('setting');
     });
+  }
+
+  #turnGuidanceOff() {
+    byId('guidance').value = '';
+    byId('guidance-slider').value = NO_GUIDANCE;
+    byId('guidance').focus();
+    byId('guidance').dispatchEvent(new Event('change', {bubbles: true}));
+    this.#showPossible();
   }
 
   #chooseModel() {
@@ -232,6 +260,9 @@ export class Controls {
     byId('grid-field').hidden = sampler === 'auto';
     const isGuided = byId('guidance').value !== '';
     for (const id of ['guidance-min', 'guidance-max']) byId(id).closest('.field').hidden = !isGuided;
+    byId('guidance-off').hidden = !isGuided;
+    byId('guidance-slider').classList.toggle('off', !isGuided);
+    byId('guidance-slider').setAttribute('aria-valuetext', isGuided ? byId('guidance').value : 'off');
     byId('strength-field').hidden = inpaints || Boolean(info?.encodes);
     byId('strength-value').textContent = Number(byId('strength').value).toFixed(2);
     byId('painting').hidden = !inpaints;

@@ -24,6 +24,13 @@ export function fillSelect(select, options, chosen = select.value) {
 }
 
 /**
+ * What a control is called on the page.
+ * @param {string} id
+ * @returns {string}
+ */
+export const nameOf = (id) => byId(id).dataset.name ?? byId(id).labels?.[0]?.textContent.trim() ?? '';
+
+/**
  * Says what is wrong with a control, beside it; an empty sentence takes it back.
  * @param {string} id of the control
  * @param {string} sentence

@@ -44,6 +44,7 @@ export class Forward {
     const isSame = this.#model?.name === model.name;
     this.#model = model;
     this.#slider.max = String(lastPosition(model));
+    byId('forward-strength').hidden = !isImage(model);
     if (!isSame) {
       this.source = {};
       this.#slider.value = String(Math.round(lastPosition(model) * 0.4));
@@ -72,7 +73,7 @@ export class Forward {
     const hasSource = Boolean(picture ?? cloud);
     byId('denoise-from-here').disabled = !hasSource;
     const words = describe(model, this.level);
-    byId('forward-words').textContent = hasSource ? words : 'A sample is noised here once there is one.';
+    byId('forward-words').textContent = hasSource ? words : 'Once a sample is finished, you can add noise to it here.';
     this.#slider.setAttribute('aria-valuetext', words);
     if (picture) this.#drawPicture(model, picture);
     else if (cloud) this.#drawCloud(model, cloud);

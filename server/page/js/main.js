@@ -10,7 +10,7 @@ import {fitsLink, fromLink, toLink} from './link.js';
 import {Run} from './run.js';
 import {Saving} from './saving.js';
 import {Scene} from './scene.js';
-import {beside, toRequest} from './settings.js';
+import {beside, defaultSteps, samplerOf, toRequest} from './settings.js';
 import {showStart} from './start.js';
 import {showViolations} from './violations.js';
 import {isImage} from './wire.js';
@@ -49,8 +49,8 @@ class Page {
     this.#controls = new Controls(contract, models, this.#limits, (what) => this.#changed(what));
     this.#scene = new Scene(contract, {
       settled: (runs) => this.#settled(runs),
-      use: (k) => this.#useSample(k),
-      noise: (k) => this.#noiseSample(k),
+      use: (k, which) => this.#useSample(k, which),
+      noise: (k, which) => this.#noiseSample(k, which),
       save: () => saving.savePng(),
     });
     this.#forward = new Forward(() => this.#controls.seed.value, (source, level) => this.#denoise(source, level));
@@ -66,7 +66,7 @@ class Page {
     this.#show(settings);
     this.#controls.seed.keep(!isEmpty && /(?:^#|&)seed=/.test(location.hash));
     this.#press(settings);
-    if (unread.length > 0) announce(`Of the link, this could not be read: ${unread.slice(0, 4).join('; ')}${unread.length > 4 ? '; …' : ''}.`, {isUrgent: true});
+    if (unread.length > 0) announce(`These parts of the link could not be read: ${unread.slice(0, 4).join('; ')}${unread.length > 4 ? '; …' : ''}.`, {isUrgent: true});
   }
 
   #listen() {
@@ -75,9 +75,13 @@ class Page {
       this.#controls.seed.roll();
       this.#pressControls();
     });
+    // Whoever uses a pointer watches next: on this button, space would start another run. Keys find the focus where it was.
+    byId('start').addEventListener('click', (/** @type {MouseEvent} */ event) => {
+      if (event.detail > 0) byId('play').focus({preventScroll: true});
+    });
     byId('cancel').addEventListener('click', () => this.#scene.asked.forEach((run) => run.cancel()));
     byId('copy-link').addEventListener('click', () => this.#copyLink());
-    byId('use-sample').addEventListener('click', () => this.#useSample(this.#scene.enlarged.index));
+    byId('use-sample').addEventListener('click', () => this.#useSample(this.#scene.enlarged.index, 0));
     byId('show').addEventListener('change', () => {
       if (this.#settings) this.#writeLink({...this.#settings, show: this.#scene.timeline.show});
     });
@@ -140,11 +144,11 @@ class Page {
   /** @param {Settings[]} its */
   #captions(its) {
     its.forEach((one, k) => {
-      const model = this.#models.find(({name}) => name === one.model);
-      const sampler = model?.samplers.find(({field}) => field === one.sampler)?.name ?? (one.sampler || 'default sampler');
-      const steps = one.steps ? `, ${counted(one.steps, 'step')}` : '';
-      const guidance = one.guidance === undefined ? '' : `, guidance ${one.guidance}`;
-      byId(`caption-${'ab'[k]}`).textContent = `${'AB'[k]}: ${one.model}, ${sampler}${steps}${guidance}`;
+      const model = this.#models.find(({name}) => name === one.model) ?? this.#models[0];
+      const sampler = samplerOf(model, one.sampler)?.name ?? (one.sampler || 'default sampler');
+      const steps = counted(one.steps ?? defaultSteps(model, one.sampler), 'step');
+      const guidance = one.guidance === undefined || one.classes.length === 0 ? 'no guidance' : `guidance ${one.guidance}`;
+      byId(`caption-${'ab'[k]}`).textContent = `${'AB'[k]}: ${one.model}, ${sampler}, ${steps}, ${guidance}`;
     });
   }
 
@@ -160,7 +164,7 @@ class Page {
     const [run] = runs;
     const hasBadNews = byId('notice').getAttribute('role') === 'alert' && byId('notice').textContent !== '';
     if (runs.every((one) => one.state === 'done') && !hasBadNews) announce(doneWords(runs));
-    if (run.state === 'cancelled') announce('Cancelled. What was received stays.');
+    if (run.state === 'cancelled') announce('Cancelled. What was received stays on the page.');
     if (run.frames?.isFinal[0] && !this.#hasOwnSource) this.#forward.setSource(sourceOf(run.frames, this.#sourceIndex(run), run.request.classLabels));
     else this.#forward.draw();
   }
@@ -181,16 +185,18 @@ class Page {
     const sentence = refusal.violations.length > 0 ? `The server refused${isOther ? ' run B' : ''}: ${rest || 'what is wrong is marked'}.` : refusal.sentence + refusal.later;
     announce(sentence, {isUrgent: true});
     if (refusal.reason !== 'MODEL_NOT_FOUND') return;
-    setError(isOther ? 'model-b' : 'model', 'is no longer on this server');
+    setError(isOther ? 'model-b' : 'model', 'This model is no longer on this server.');
   }
 
   /**
    * A sample becomes the picture to start from.
    * @param {number} k
+   * @param {number} which run it is of
    */
-  #useSample(k) {
-    const frames = this.#scene.runs[0]?.frames;
+  #useSample(k, which) {
+    const frames = this.#scene.runs[which]?.frames;
     if (!frames?.isImage || !frames.isFinal[k]) return announce('There is no finished sample yet.');
+    if (!this.#fits(frames)) return announce('The model that is chosen needs pictures of another size.', {isUrgent: true});
     const {picture} = sourceOf(frames, k, []);
     this.#controls.upload.set(picture);
     return announce(`Sample ${k} is the picture to start from.`);
@@ -199,14 +205,27 @@ class Page {
   /**
    * A sample goes to the forward process.
    * @param {number} k
+   * @param {number} which run it is of
    */
-  #noiseSample(k) {
-    const frames = this.#scene.runs[0]?.frames;
-    if (!frames?.isFinal[k]) return;
+  #noiseSample(k, which) {
+    const run = this.#scene.runs[which];
+    if (!run?.frames?.isFinal[k]) return;
+    if (!this.#fits(run.frames)) {
+      announce('The model that is chosen has samples of another size.', {isUrgent: true});
+      return;
+    }
     this.#hasOwnSource = true;
-    this.#forward.setSource(sourceOf(frames, k, this.#scene.runs[0].request.classLabels));
+    this.#forward.setSource(sourceOf(run.frames, k, run.request.classLabels));
     byId('forward').scrollIntoView({block: 'center'});
     byId('forward-t').focus();
+  }
+
+  /**
+   * Whether samples are of the shape that the chosen model has.
+   * @param {import('./frames.js').Frames} frames
+   */
+  #fits(frames) {
+    return frames.model.shape.join() === this.#controls.model.shape.join();
   }
 
   /**
@@ -215,7 +234,7 @@ class Page {
    * @param {number} level
    */
   #denoise({picture, cloud, label}, level) {
-    if (this.#controls.refuse()) return;
+    if (this.#controls.refuse(false)) return;
     const settings = this.#controls.read(this.#scene.timeline.show);
     if (label !== undefined) {
       settings.classes = [label];
@@ -264,10 +283,15 @@ class Page {
   }
 
   #view() {
-    const [run] = this.#scene.runs;
+    const {runs, timeline, stage, enlarged} = this.#scene;
+    const {which} = enlarged;
+    const run = runs[which];
     if (!run?.frames || !run.receipt) return undefined;
-    const {timeline, stage, enlarged, head} = this.#scene;
-    return {run, frames: run.frames, position: Math.floor(head.position), show: timeline.show, columns: stage.columns, index: enlarged.index, points: stage.points};
+    const name = /** @type {'' | 'A' | 'B'} */ (runs.length > 1 ? 'AB'[which] : '');
+    return {
+      run, frames: run.frames, position: Math.floor(this.#scene.positionOf(which)), show: timeline.show,
+      columns: stage.columns, index: enlarged.index, points: stage.points, name,
+    };
   }
 }
 

@@ -55,6 +55,11 @@ export class Mask {
     this.draw();
   }
 
+  /** Whether nothing is painted. */
+  get isBlank() {
+    return this.known.every((one) => one === 1);
+  }
+
   draw() {
     const {width, height} = this.#size;
     if (!this.#picture) return;

@@ -2,6 +2,7 @@
 /** The options of a sampler as inputs, made from what the server says of them. */
 
 import {byId, fillSelect, numberIn} from './dom.js';
+import {explainOption} from './help.js';
 
 /** @typedef {import('./wire.js').SamplerOption} SamplerOption */
 /** @typedef {Record<string, number | boolean | string>} Values by field; what is the default is absent */
@@ -74,6 +75,7 @@ function field(option, value) {
     label.textContent = wordsOf(option.name);
     whole.append(label, input, error);
   }
+  explainOption(input, option.name);
   return whole;
 }
 

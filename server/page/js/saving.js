@@ -13,7 +13,7 @@ import {encodeNpy} from './save/npy.js';
 import {encodePng} from './save/png.js';
 import {sizeOf} from './wire.js';
 
-/** @typedef {{run: import('./run.js').Run, frames: import('./frames.js').Frames, position: number, show: 'x_0' | 'x_t' | 'split', columns: number, index: number, points: import('./points-view.js').PointsView}} View */
+/** @typedef {{run: import('./run.js').Run, frames: import('./frames.js').Frames, position: number, show: 'x_0' | 'x_t' | 'split', columns: number, index: number, points: import('./points-view.js').PointsView, name: '' | 'A' | 'B'}} View `name`: of the run, if two are compared */
 
 /** Frames of an animation. */
 const MOST_FRAMES = 64;
@@ -23,6 +23,8 @@ const LAST_MS = 1500;
 const LEAST_WIDTH = 64;
 /** Pixels of a side of a picture of points. */
 const POINTS_SIDE = 512;
+/** Milliseconds in which the page is drawn, before a file takes all of its time. */
+const DRAWN_MS = 40;
 
 export class Saving {
   #view;
@@ -37,10 +39,15 @@ export class Saving {
     this.#view = view;
     this.#on('png', (one) => this.#png(one));
     this.#on('grid', (one) => this.#grid(one));
-    this.#on('gif', async (one) => save(await encodeGif(animation(one)), one, 'gif', 'image/gif'));
+    this.#on('gif', async (one) => {
+      await making('GIF');
+      const film = animation(one);
+      save(await encodeGif(film), one, 'gif', 'image/gif', film);
+    });
     this.#on('apng', async (one) => {
-      const {lastDelayMs, ...film} = animation(one);
-      save(await encodeApng({...film, lastDelayMs, text: this.#text(one)}), one, 'apng.png', 'image/apng');
+      await making('APNG');
+      const film = animation(one);
+      save(await encodeApng({...film, text: this.#text(one)}), one, 'apng.png', 'image/apng', film);
     });
     this.#on('npy', (one) => save(encodeNpy(arrayOf(one)), one, 'npy', 'application/octet-stream'));
     this.#on('receipt', (one) => save(this.#receipt(one), one, 'receipt.json', 'application/json'));
@@ -77,13 +84,15 @@ export class Saving {
     const picture = pictureOf(view.frames, view.index, view.position, view.show);
     if (!picture) throw new Error('the sample has not been received');
     const text = this.#text(view, String(view.index));
-    return save(await encodePng({...shown(view), pixels: savable(picture, view), text}), view, `${view.index}.png`, 'image/png');
+    const size = shown(view);
+    return save(await encodePng({...size, pixels: savable(picture, view), text}), view, `${view.index}.png`, 'image/png', size);
   }
 
   /** @param {View} view */
   async #grid(view) {
     const text = this.#text(view);
-    save(await encodePng({...pictureAt(view, view.position), text}), view, 'grid.png', 'image/png');
+    const picture = pictureAt(view, view.position);
+    save(await encodePng({...picture, text}), view, 'grid.png', 'image/png', picture);
   }
 
   /**
@@ -161,13 +170,27 @@ function arrayOf({frames}) {
 }
 
 /**
+ * Says that a file is made, which may take a while.
+ * @param {string} what
+ * @returns {Promise<void>} when it has been said
+ */
+function making(what) {
+  announce(`Making ${what} …`);
+  return new Promise((resolve) => {
+    setTimeout(resolve, DRAWN_MS);
+  });
+}
+
+/**
  * @param {Uint8Array<ArrayBuffer> | string} bytes
  * @param {View} view
  * @param {string} ending
  * @param {string} mediaType
+ * @param {{width: number, height: number} | undefined} size of a picture
  */
-function save(bytes, {run}, ending, mediaType) {
+function save(bytes, {run, name: runName}, ending, mediaType, size = undefined) {
   const name = `${run.receipt.model.replace(/[^\w.-]/g, '_')}-${run.receipt.seed}.${ending}`;
   download(bytes, name, mediaType);
-  announce(`Saved ${name}.`);
+  const extent = size ? `, ${size.width} × ${size.height} pixels` : '';
+  announce(`Saved ${name}${extent}${runName ? `: run ${runName}` : ''}.`);
 }

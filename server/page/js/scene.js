@@ -41,7 +41,7 @@ export class Scene {
 
   /**
    * @param {import('./contract.js').Contract} contract
-   * @param {{settled: (runs: Run[]) => void, use: (k: number) => void, noise: (k: number) => void, save: () => void}} on
+   * @param {{settled: (runs: Run[]) => void, use: (k: number, which: number) => void, noise: (k: number, which: number) => void, save: () => void}} on
    *     settled: the runs are over and drawn
    */
   constructor(contract, on) {
@@ -50,8 +50,8 @@ export class Scene {
     const changed = () => this.invalidate();
     this.timeline = new Timeline(this.head, changed);
     this.enlarged = new Enlarged({...on, changed});
-    this.stage = new Stage(byId('view'), byId('cells'), (k) => this.enlarged.open(k));
-    this.#stageB = new Stage(byId('view-b'), undefined, () => {});
+    this.stage = new Stage(byId('view'), byId('cells'), (k) => this.enlarged.open(k, 0));
+    this.#stageB = new Stage(byId('view-b'), byId('cells-b'), (k) => this.enlarged.open(k, 1));
     this.#followTheme();
   }
 
@@ -75,11 +75,20 @@ export class Scene {
   show(run, nameOf) {
     const frames = /** @type {import('./frames.js').Frames} */ (run.frames);
     if (this.runs !== this.asked) this.#turnTo(this.asked);
-    if (run === this.runs[0]) {
-      this.stage.setNames(nameOf);
-      this.stage.setFrames(frames);
-      this.enlarged.setFrames(frames, nameOf);
-    } else this.#stageB.setFrames(frames);
+    const which = this.runs.indexOf(run);
+    const stage = which === 0 ? this.stage : this.#stageB;
+    stage.setNames(nameOf);
+    stage.setFrames(frames);
+    this.enlarged.setFrames(which, frames, nameOf);
+  }
+
+  /**
+   * The step at which a run is shown: runs that are compared are at the same share of their steps.
+   * @param {number} which
+   */
+  positionOf(which) {
+    const [a, its] = [this.runs[0]?.frames, this.runs[which]?.frames];
+    return a && its && a !== its ? (this.head.position / a.numSteps) * its.numSteps : this.head.position;
   }
 
   /** @param {Run[]} runs */
@@ -89,6 +98,8 @@ export class Scene {
     this.#hasPreview = false;
     const isCompared = runs.length > 1;
     for (const id of ['stage-b', 'stage-difference']) byId(id).hidden = !isCompared;
+    byId('difference').hidden = true;
+    this.enlarged.compare(isCompared);
     byId('caption-a').hidden = !isCompared;
     this.layOut();
   }
@@ -118,9 +129,10 @@ export class Scene {
   #draw(now) {
     const [a, b] = this.runs.map((run) => run.frames);
     const {newest, numSteps} = this.#received();
-    const goesOn = this.head.tick(now, newest, numSteps, this.runs.every((run) => run.isOver));
+    const isReceived = this.runs.every((run) => run.isOver);
+    const goesOn = this.head.tick(now, newest, numSteps, isReceived);
     const drew = a ? this.#drawFrames(a, b) : false;
-    this.timeline.draw(newest, numSteps);
+    this.timeline.draw(newest, numSteps, isReceived);
     this.#plot.draw(a, b, this.head.position);
     if (drew) this.#dispatch(newest);
     const isOver = this.asked.every((run) => run.isOver);
@@ -137,11 +149,11 @@ export class Scene {
     const {show} = this.timeline;
     let drew = this.stage.draw(position, show, isMoving);
     if (b) {
-      const positionB = (position / a.numSteps) * b.numSteps;
+      const positionB = this.positionOf(1);
       drew = this.#stageB.draw(positionB, show, isMoving) || drew;
       if (drew) this.#drawDifference(a, b, position, positionB, show);
     }
-    this.enlarged.draw(position, show);
+    this.enlarged.draw(this.positionOf(this.enlarged.which), show);
     return drew;
   }
 
@@ -154,7 +166,8 @@ export class Scene {
    */
   #drawDifference(a, b, positionA, positionB, show) {
     const mean = this.#difference.draw(a, b, positionA, positionB, show);
-    const words = mean === undefined ? 'These models’ samples cannot be compared' : this.#differenceWords(mean, a.isImage);
+    byId('difference').hidden = mean === undefined;
+    const words = mean === undefined ? 'The samples of these two models cannot be compared' : this.#differenceWords(mean, a.isImage);
     const caption = byId('caption-difference');
     if (caption.textContent !== words) caption.textContent = words;
   }
@@ -164,7 +177,7 @@ export class Scene {
    * @param {boolean} isImage
    */
   #differenceWords(mean, isImage) {
-    if (!isImage) return `From A to B, on average ${mean.toFixed(2)} apart`;
+    if (!isImage) return `A and B are ${mean.toFixed(2)} apart on average`;
     const {gain} = this.#difference;
     return `|A − B|${gain > 1 ? ` × ${gain}` : ''}, on average ${(100 * mean).toFixed(1)} % of the range`;
   }

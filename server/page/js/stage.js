@@ -4,7 +4,7 @@
 import {GridView} from './grid-view.js';
 import {PointsView} from './points-view.js';
 import {cssColour} from './dom.js';
-import {counted} from './words.js';
+import {counted, sampleName} from './words.js';
 
 /** @typedef {import('./frames.js').Frames} Frames */
 /** @typedef {'x_0' | 'x_t' | 'split'} Show */
@@ -108,9 +108,9 @@ export class Stage {
       const cell = /** @type {HTMLElement} */ (cells.children[k]);
       const place = this.#grid.grid.place(k);
       for (const side of /** @type {const} */ (['left', 'top', 'width', 'height'])) cell.style[side] = `${place[side]}px`;
-      const name = this.#nameOf(k);
+      const name = sampleName(k, this.#nameOf(k));
       cell.title = name;
-      cell.setAttribute('aria-label', `Enlarge sample ${k}${name ? `, ${name}` : ''}`);
+      cell.setAttribute('aria-label', name);
     }
   }
 

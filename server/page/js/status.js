@@ -1,5 +1,5 @@
 // @ts-check
-/** What a run does, in words: its place, what is left, how fast it is, whom it shares the calls with. */
+/** What a run does, in words: its place, what is left, how fast it is, who else asks the server. */
 
 import {byId} from './dom.js';
 import {counted, duration, whole} from './words.js';
@@ -61,7 +61,7 @@ export class Status {
     this.#askedAt = now;
     this.#contract.server.getServerInfo({}).then((/** @type {any} */ info) => {
       const others = (info.load?.requests ?? 0) - runs.filter((run) => !run.isOver).length;
-      this.#sharing = others > 0 ? `shares calls with ${counted(others, 'other request')}` : 'has the calls to itself';
+      this.#sharing = others > 0 ? `together with ${counted(others, 'other request')}` : 'no other requests';
     }, () => {
       this.#sharing = '';
     });
@@ -85,7 +85,7 @@ function running(runs, slowest, sharing) {
   const rate = runs.reduce((sum, run) => sum + (run.isOver ? 0 : run.evalsPerSecond), 0);
   const finished = slowest.count - slowest.missing;
   const parts = [
-    finished > 0 ? `Running: ${whole(finished)} of ${counted(slowest.count, 'sample')}` : 'Running',
+    `Running: ${whole(finished)} of ${counted(slowest.count, 'sample')} done`,
     slowest.eta && !slowest.isOver ? `${duration(slowest.eta)} left` : '',
     rate > 0 ? `${whole(rate)} evals/s` : '',
     sharing,

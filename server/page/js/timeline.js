@@ -59,22 +59,23 @@ export class Timeline {
    * Shows where the playhead stands.
    * @param {number} newest
    * @param {number} numSteps
+   * @param {boolean} isOver whether all samples are finished: until then, some are behind the step that is shown
    */
-  draw(newest, numSteps) {
+  draw(newest, numSteps, isOver) {
     const head = this.#head;
     this.#newest = newest;
     const at = Math.floor(head.position);
     const playing = head.mode === 'play';
-    const key = `${at} ${newest} ${numSteps} ${playing}`;
+    const key = `${at} ${newest} ${numSteps} ${playing} ${isOver}`;
     if (this.#drawn === key) return;
     this.#drawn = key;
     const most = Math.floor(newest);
     this.#range.max = String(most);
     this.#range.value = String(at);
     this.#range.style.width = `${numSteps ? (100 * most) / numSteps : 0}%`;
-    const words = numSteps ? `step ${at} of ${numSteps}` : 'no steps yet';
+    const words = numSteps ? `${isOver ? '' : 'up to '}step ${at} of ${numSteps}` : 'no steps yet';
     this.#range.setAttribute('aria-valuetext', words);
-    this.#step.textContent = numSteps ? `${at} / ${numSteps}` : '–';
+    this.#step.textContent = numSteps ? (isOver ? `${at} / ${numSteps}` : `up to step ${at}`) : '–';
     const label = playing ? 'Pause' : 'Play';
     if (this.#play.getAttribute('aria-label') !== label) {
       this.#play.setAttribute('aria-label', label);
@@ -102,14 +103,15 @@ export class Timeline {
   }
 
   /**
-   * Keys work where nothing else needs them: on the page itself and in the picture area.
+   * Keys work where nothing else needs them: on the page itself and in the picture area, there also on the timeline and
+   * on the choice of what is shown.
    * @param {KeyboardEvent} event
    */
   #key(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     const isHere = target === document.body || target.closest('.picture');
-    const isInput = target.closest('input, select, textarea, dialog, [role="application"]');
-    if (!isHere || isInput || event.ctrlKey || event.metaKey || event.altKey) return;
+    const keepsItsKeys = target.closest('input:not([type="range"], [type="radio"]), select, textarea, dialog, [role="application"]');
+    if (!isHere || keepsItsKeys || event.ctrlKey || event.metaKey || event.altKey) return;
     const isButton = target.closest('button');
     if (event.key === ' ' && !isButton) this.playOrPause();
     else if (event.key === 'ArrowLeft') this.#put(Math.ceil(this.#head.position) - 1);
@@ -124,6 +126,6 @@ export class Timeline {
   #nextShow() {
     const shows = /** @type {Show[]} */ (['x_t', 'x_0', 'split']);
     this.setShow(shows[(shows.indexOf(this.show) + 1) % shows.length]);
-    this.#changed();
+    byId('show').dispatchEvent(new Event('change'));
   }
 }

@@ -23,12 +23,12 @@ class PictureError extends Error {}
 async function readPicture(file, model) {
   if (file.size > MOST_BYTES) throw new PictureError('This file is too large for a picture.');
   const {channels, height, width} = sizeOf(model);
-  if (channels !== 1 && channels !== 3) throw new PictureError('Samples of this model are no pictures in grey or colour.');
+  if (channels !== 1 && channels !== 3) throw new PictureError('Samples of this model are neither grey pictures nor coloured ones.');
   let bitmap;
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new PictureError('This file is damaged, or no picture that browsers know.');
+    throw new PictureError('This file is damaged, or is not a picture that this browser can read.');
   }
   const canvas = new OffscreenCanvas(width, height);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d'));
@@ -107,7 +107,7 @@ export class Upload {
     if (!model || byId('editing').hidden) return announce('This model draws no pictures: choose another model first.', {isUrgent: true});
     try {
       this.set(await readPicture(file, model));
-      announce('The picture is taken. Generate starts from it.');
+      announce('The picture is ready: Generate starts from it.');
     } catch (error) {
       const sentence = error instanceof PictureError ? error.message : 'This picture cannot be read.';
       setError('upload', sentence);

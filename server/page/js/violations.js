@@ -1,7 +1,7 @@
 // @ts-check
 /** What the server found wrong with a request, said at the controls that it is about. */
 
-import {byId, setError} from './dom.js';
+import {byId, nameOf, setError} from './dom.js';
 
 /** Which control a field of a request belongs to, by the beginning of its path; the first that fits. */
 const PLACES = [
@@ -23,9 +23,20 @@ export function showViolations(violations, isOther) {
   return violations.filter(({field, description}) => {
     const id = placeOf(field, isOther);
     if (!id || byId(`${id}-error`).closest('[hidden]:not(.error)')) return true;
-    setError(id, description);
+    setError(id, sentenceOf(nameOf(id), field, description));
     return false;
   });
+}
+
+/**
+ * What is wrong, with the name that the control has on the page.
+ * @param {string} name
+ * @param {string} field such as `num_steps`
+ * @param {string} description such as `num_steps must be at most 1000` or `must be at most 1000`
+ */
+function sentenceOf(name, field, description) {
+  const said = description.replaceAll(field, name);
+  return /^(must|may|needs|has|holds|cost)\b/.test(said) ? `${name} ${said}` : said;
 }
 
 /**

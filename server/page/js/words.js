@@ -15,6 +15,13 @@ export const whole = (number) => WHOLE.format(number);
 export const counted = (count, noun, plural = `${noun}s`) => `${whole(count)} ${count === 1 ? noun : plural}`;
 
 /**
+ * Such as `Sample 18, class 2`.
+ * @param {number} k
+ * @param {string} className empty if it has none
+ */
+export const sampleName = (k, className) => (className ? `Sample ${k}, class ${className}` : `Sample ${k}`);
+
+/**
  * Such as `2.4 s` or `3 min 5 s`.
  * @param {number} milliseconds
  */

@@ -52,6 +52,7 @@ const PAGE: &[(&str, &str, &[u8])] = page![
     "js/frames.js",
     "js/grid-canvas.js",
     "js/grid-view.js",
+    "js/help.js",
     "js/link-reader.js",
     "js/link.js",
     "js/looks.js",

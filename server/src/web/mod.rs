@@ -305,6 +305,7 @@ mod tests {
         let asks = ("access-control-request-method", "POST");
         let answer = visit("OPTIONS", CALL, &[HOST, named, asks]);
         assert_eq!(answer, "preflight from http://other.example");
+        assert_eq!(visit("OPTIONS", CALL, &[HOST, named]), "file from http://other.example");
         let evil = ("origin", "http://evil.example");
         assert_eq!(visit("OPTIONS", CALL, &[HOST, evil, asks]), "403");
         let json = ("content-type", "application/grpc");
