@@ -246,7 +246,7 @@ async fn a_message_that_is_too_large_is_read_to_its_end_so_that_its_sender_hears
     let head = head.replace("content-length: 5", &format!("content-length: {}", bytes + 5));
     let mut connection = server.connect().await;
     let length = u32::try_from(bytes).unwrap().to_be_bytes();
-    connection.write_all(head[..head.len() - 4].as_bytes()).await.unwrap();
+    connection.write_all(&head.as_bytes()[..head.len() - 4]).await.unwrap();
     connection.write_all(&length).await.unwrap();
     // A browser reads when it has sent all.
     connection.write_all(&vec![0; bytes]).await.unwrap();
