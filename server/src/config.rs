@@ -187,7 +187,7 @@ pub struct Args {
     #[arg(long, env = "DDPM_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allow_host: Vec<HostName>,
 
-    /// Origin, such as https://studio.example, whose scripts may call over gRPC-web; repeat it, or
+    /// Origin, as scheme, host and port, whose scripts may call over gRPC-web; repeat it, or
     /// separate with commas [default: the page's alone].
     #[arg(long, env = "DDPM_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub cors_origin: Vec<Origin>,
