@@ -15,6 +15,34 @@ fn compare(link: &str) -> Page {
 }
 
 #[test]
+fn the_second_run_begins_as_the_first_and_its_samples_can_be_enlarged() {
+    let page = Page::open_and_finish(FEW);
+    page.set("#sampler", "ddim");
+    page.set("#guidance", "2");
+    page.click("#compare");
+    let chosen: Vec<String> = page.get(
+        "['model-b', 'sampler-b', 'steps-b', 'guidance-b']
+            .map((id) => document.getElementById(id).value)",
+    );
+    assert_eq!(chosen, ["glyphs", "ddim", "10", "2"]);
+    page.run();
+    page.click("#cells-b .cell[data-index='2']");
+    page.until("document.querySelector('#enlarged').open");
+    page.until("document.querySelector('#enlarged-title').textContent.startsWith('B')");
+    page.assert_silent();
+}
+
+#[test]
+fn models_that_cannot_be_compared_leave_no_difference() {
+    let page = compare(FEW);
+    page.until("document.querySelector('#difference').checkVisibility()");
+    page.set("#model-b", "toy");
+    page.run();
+    page.until("!document.querySelector('#difference').checkVisibility()");
+    page.assert_silent();
+}
+
+#[test]
 fn two_samplers_differ_and_one_does_not_differ_from_itself() {
     let page = compare(FEW);
     page.show_step("max");

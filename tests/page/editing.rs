@@ -1,7 +1,7 @@
 //! From a picture, and around what is known of it.
 
 use crate::files::{Saved, in_python, pixels, write_picture};
-use crate::stage::{FEW, Page};
+use crate::stage::{FEW, Page, assert_is_a_sentence};
 
 /// Pixels that a stroke through the middle, of whatever width, does not reach.
 const FAR: usize = 16 * 2;
@@ -39,6 +39,21 @@ fn inpainting_keeps_the_known_pixels_and_changes_the_painted_ones() {
         assert!(changed > 3, "{changed} bytes changed");
         assert!(changed < 600, "{changed} bytes changed");
     }
+    page.assert_silent();
+}
+
+#[test]
+fn inpainting_with_nothing_painted_says_so_and_does_not_run() {
+    let page = open_with_picture();
+    page.click("#inpaint");
+    page.until("document.querySelector('#mask')?.checkVisibility()");
+    page.click("#start");
+    page.until("document.querySelector('#mask-error').textContent");
+    assert_is_a_sentence(&page.text("#mask-error"));
+    assert_eq!(page.get::<u32>("seen.press"), 1);
+    page.drag("#mask", (0.4, 0.5), (0.6, 0.5));
+    assert_eq!(page.text("#mask-error"), "");
+    page.run();
     page.assert_silent();
 }
 

@@ -78,6 +78,31 @@ fn space_plays_and_pauses_and_arrows_step() {
 }
 
 #[test]
+fn the_keys_of_the_playhead_work_on_the_timeline_and_after_a_press_of_generate() {
+    let page = Page::open_and_finish(FEW);
+    let value = "document.querySelector('#timeline').value";
+    for id in ["timeline", "show-x_t"] {
+        page.call(&format!("document.getElementById('{id}').focus()"), &[]);
+        page.press(Key::Home);
+        page.until(&format!("{value} === '0'"));
+        page.press(Key::Right);
+        page.until(&format!("{value} === '1'"));
+        page.press(Key::End);
+        page.until(&format!("{value} === '10'"));
+    }
+    page.press('x');
+    page.until("document.querySelector('#show-x_0').checked");
+    page.run();
+    // Space plays the run, and does not start another one.
+    page.press(Key::Space);
+    page.until("document.querySelector('#play').ariaLabel === 'Pause'");
+    assert_eq!(page.get::<u32>("seen.press"), 2);
+    page.press(Key::Space);
+    page.until("document.querySelector('#play').ariaLabel === 'Play'");
+    page.assert_silent();
+}
+
+#[test]
 fn a_run_is_set_up_started_and_enlarged_by_keys_alone() {
     let page = Page::open_and_finish(FEW);
     tab_to(&page, "steps");

@@ -142,7 +142,7 @@ export class Controls {
    * @param {boolean} inpaints whether the run would
    * @returns {boolean}
    */
-  refuse(inpaints = this.#inpaints) {
+  refuse(inpaints = this.#inpaints && !samplerOf(this.model, byId('sampler').value)?.encodes) {
     clearErrors();
     const wrong = [];
     if (!this.seed.isValid) wrong.push(['seed', 'a whole number from 0 to 18,446,744,073,709,551,615']);
@@ -155,7 +155,7 @@ export class Controls {
     }
     for (const [id, want] of wrong) setError(id, `${nameOf(id)} must be ${want}`);
     if (inpaints && this.mask.isBlank) {
-      setError('mask', 'Nothing is painted yet: paint over what is to be drawn anew.');
+      setError('mask', 'Nothing is painted yet: paint over what is to be redrawn.');
       wrong.push(['mask', '']);
     }
     if (wrong.length > 0) byId(wrong[0][0]).focus();

@@ -12,12 +12,12 @@ const CONTROLS = {
   guidance: 'How much the class counts. At 1 or off the class is followed, above 1 it is exaggerated, at 0 it is ignored.',
   'guidance-min': 'Guidance acts only at noise levels σ from here on.',
   'guidance-max': 'Guidance acts only at noise levels σ up to here.',
-  'inpaint-method': 'Simple: at each step the known part replaces that of the prediction. RePaint: the known part gets noise and each step is repeated, so that the new part fits it.',
+  'inpaint-method': 'Simple: at each step the known part replaces that of the prediction. RePaint: the known part gets noise and each step has several passes, so that the new part fits it.',
 };
 
 /** By the name of a sampler's option. */
 const OPTIONS = new Map([
-  ['eta', 'How much new noise each step adds: 0 adds none, 1 as much as DDPM.'],
+  ['eta', 'How much new noise each step adds: 0 adds none, 1 the full amount.'],
   ['clip-rule', 'What becomes of the predicted noise when the prediction of the finished sample is clipped.'],
 ]);
 
@@ -28,7 +28,7 @@ export function explainControls() {
 
 /**
  * Explains an option of a sampler, if there is something to say.
- * @param {HTMLElement} control which has an id and is on the page, or will be with what is around it
+ * @param {HTMLElement} control on the page
  * @param {string} name of the option
  */
 export function explainOption(control, name) {
@@ -37,7 +37,7 @@ export function explainOption(control, name) {
 }
 
 /**
- * @param {HTMLElement} control
+ * @param {any} control
  * @param {string} sentence
  */
 function explain(control, sentence) {
@@ -46,7 +46,7 @@ function explain(control, sentence) {
   help.hidden = true;
   help.textContent = sentence;
   control.after(help);
-  control.title = sentence;
+  for (const one of [control, ...control.labels]) one.title = sentence;
   const described = control.getAttribute('aria-describedby');
   control.setAttribute('aria-describedby', described ? `${described} ${help.id}` : help.id);
 }

@@ -196,7 +196,7 @@ class Page {
   #useSample(k, which) {
     const frames = this.#scene.runs[which]?.frames;
     if (!frames?.isImage || !frames.isFinal[k]) return announce('There is no finished sample yet.');
-    if (!this.#fits(frames)) return announce('The model that is chosen needs pictures of another size.', {isUrgent: true});
+    if (!this.#fits(frames)) return announce('The chosen model needs pictures of another size.', {isUrgent: true});
     const {picture} = sourceOf(frames, k, []);
     this.#controls.upload.set(picture);
     return announce(`Sample ${k} is the picture to start from.`);
@@ -211,7 +211,7 @@ class Page {
     const run = this.#scene.runs[which];
     if (!run?.frames?.isFinal[k]) return;
     if (!this.#fits(run.frames)) {
-      announce('The model that is chosen has samples of another size.', {isUrgent: true});
+      announce('The chosen model has samples of another size.', {isUrgent: true});
       return;
     }
     this.#hasOwnSource = true;
@@ -278,7 +278,7 @@ class Page {
       await navigator.clipboard.writeText(location.href);
       announce(`The link is copied.${whole}`);
     } catch {
-      announce(`The browser did not allow copying: the link is in its address bar.${whole}`);
+      announce(`The browser did not allow copying: copy the link from its address bar.${whole}`);
     }
   }
 
@@ -299,7 +299,10 @@ class Page {
 function doneWords(runs) {
   const failed = runs.flatMap((run) => run.failures);
   if (failed.length > 0) return `${counted(failed.length, 'sample')} failed: ${failed[0].message}`;
-  return runs[0].frames?.isImage ? 'Finished. Click a sample to enlarge it; space plays the run again.' : 'Finished. Space plays the run again.';
+  // Space is the playhead's unless a control has the focus.
+  const isWithKeys = !matchMedia('(pointer: coarse)').matches && !document.activeElement?.closest('.controls');
+  const again = isWithKeys ? 'Space plays the run again.' : 'The play button shows the run again.';
+  return runs[0].frames?.isImage ? `Finished. Click a sample to enlarge it. ${again}` : `Finished. ${again}`;
 }
 
 /** Opens the page; waits for a server that is not there yet. */

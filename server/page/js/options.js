@@ -20,6 +20,7 @@ export class Options {
   show(options, values) {
     this.#options = options;
     this.#place.replaceChildren(...options.map((option) => field(option, values[option.field])));
+    for (const {field: name, name: words} of options) explainOption(byId(`option-${name}`), words);
   }
 
   /** @returns {Values} */
@@ -75,7 +76,6 @@ function field(option, value) {
     label.textContent = wordsOf(option.name);
     whole.append(label, input, error);
   }
-  explainOption(input, option.name);
   return whole;
 }
 

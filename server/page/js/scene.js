@@ -167,7 +167,7 @@ export class Scene {
   #drawDifference(a, b, positionA, positionB, show) {
     const mean = this.#difference.draw(a, b, positionA, positionB, show);
     byId('difference').hidden = mean === undefined;
-    const words = mean === undefined ? 'The samples of these two models cannot be compared' : this.#differenceWords(mean, a.isImage);
+    const words = mean === undefined ? 'These models’ samples cannot be compared' : this.#differenceWords(mean, a.isImage);
     const caption = byId('caption-difference');
     if (caption.textContent !== words) caption.textContent = words;
   }

@@ -13,6 +13,9 @@ const PLACES = [
   ['inpaint.replace_x_t', 'resampling'], ['inpaint', 'inpaint'], ['sampler', 'sampler'],
 ];
 
+/** Such as `in [0, 1]` or `in 1..=1000`. */
+const RANGE = /\bin (?:\[(\S+), (\S+)\]|(\S+)\.\.=(\S+))(?=,|$)/;
+
 /**
  * Says at the controls what is wrong.
  * @param {{field: string, description: string}[]} violations
@@ -29,13 +32,13 @@ export function showViolations(violations, isOther) {
 }
 
 /**
- * What is wrong, with the name that the control has on the page.
+ * What is wrong, with the name that the control has on the page and ranges in words.
  * @param {string} name
  * @param {string} field such as `num_steps`
  * @param {string} description such as `num_steps must be at most 1000` or `must be at most 1000`
  */
 function sentenceOf(name, field, description) {
-  const said = description.replaceAll(field, name);
+  const said = description.replaceAll(field, name).replace(RANGE, (_, a, b, c, d) => `from ${a ?? c} to ${b ?? d}`);
   return /^(must|may|needs|has|holds|cost)\b/.test(said) ? `${name} ${said}` : said;
 }
 
