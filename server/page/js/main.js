@@ -181,7 +181,7 @@ class Page {
    */
   #refused(refusal, isOther) {
     const unplaced = showViolations(refusal.violations, isOther);
-    const rest = unplaced.map(({field, description}) => `${field}: ${description}`).join('; ');
+    const rest = unplaced.map(({field, description}) => (field ? `${field}: ${description}` : description)).join('; ');
     const sentence = refusal.violations.length > 0 ? `The server refused${isOther ? ' run B' : ''}: ${rest || 'what is wrong is marked'}.` : refusal.sentence + refusal.later;
     announce(sentence, {isUrgent: true});
     if (refusal.reason !== 'MODEL_NOT_FOUND') return;

@@ -118,4 +118,29 @@ mod tests {
         // Clocks are read one after the other.
         assert_eq!(reading(8, 9).busy_ratio(), 1.0);
     }
+
+    #[test]
+    fn what_was_published_last_is_read() {
+        let stats = Stats::default();
+        stats.publish(9, 9, 9);
+        stats.publish(3, 2, 5);
+        let reading = stats.read();
+        assert_eq!((reading.waiting, reading.running, reading.slots), (3, 2, 5));
+    }
+
+    #[test]
+    fn time_is_active_only_while_requests_are_in_flight() {
+        let stats = Stats::default();
+        let pause = || std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(stats.read().active, Duration::ZERO);
+        stats.active();
+        pause();
+        stats.active();
+        stats.idle();
+        let active = stats.read().active;
+        assert!(active >= Duration::from_millis(20), "{active:?}");
+        pause();
+        stats.idle();
+        assert_eq!(stats.read().active, active);
+    }
 }
