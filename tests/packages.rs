@@ -5,26 +5,13 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::harness::{TestServer, fails_to_start, root};
+use crate::harness::{TestServer, copy_folder, fails_to_start, root};
 
 /// Creates a folder with a copy of the toy's package.
 fn copy() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     copy_folder(&root().join("models/toy"), &folder.path().join("toy"));
     folder
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// Starts a server on a damaged copy; returns its log.

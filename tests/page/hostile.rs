@@ -3,25 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{TestServer, root};
+use crate::harness::{TestServer, copy_folder, root};
 use crate::stage::Page;
 
 /// Would run a script if it became HTML, and break out of an attribute.
 const NAME: &str = "<img src=x onerror=alert(1)>";
-
-/// Copies a folder.
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
 
 /// Writes a package of glyphs with hostile names of classes into a folder.
 fn hostile_package(folder: &Path) {
