@@ -112,6 +112,7 @@ async fn the_settings_in_a_receipt_give_the_same_samples() {
         .expect(ddpm_client::Expect {
             model_digest: receipt.model_digest.clone(),
             program_digest: receipt.program_digest.clone(),
+            graph: receipt.graph.clone(),
             fingerprint: receipt.fingerprint.clone(),
         });
     spelled = spelled.grid(receipt.grid.clone().unwrap()).clip(receipt.clip.unwrap());

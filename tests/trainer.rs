@@ -5,7 +5,8 @@
 //! * `journey`: real digits, from files on disk to a GIF over gRPC;
 //! * `defaults`: trainer and server fill in the same defaults;
 //! * `private_training`: the exporter reports to nobody;
-//! * `imports`: models of other programs can be served.
+//! * `imports`: models of other programs can be served;
+//! * `graphs`: one network in several graphs, served side by side.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -25,3 +26,5 @@ mod defaults;
 mod private_training;
 
 mod imports;
+
+mod graphs;

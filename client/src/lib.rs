@@ -59,7 +59,7 @@ pub use events::{
     Accepted, Completed, Data, Event, Interruption, Preview, Previews, Progress, Sample,
     SampleError,
 };
-pub use models::{CallCost, Model, ModelKind};
+pub use models::{CallCost, GraphInfo, GraphQuality, Model, ModelKind};
 pub use receipt::Receipt;
 pub use server_info::{Device, Limits, Load, ServerInfo};
 

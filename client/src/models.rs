@@ -39,12 +39,63 @@ pub struct Model {
     pub default_num_steps: u32,
     /// Used if a request names no grid.
     pub default_grid: Option<Grid>,
-    /// The served graph.
+    /// The graph that requests get which name none.
     pub graph: String,
+    /// The graphs that requests may name.
+    pub graphs: Vec<GraphInfo>,
     /// Whether [`Determinism::Strict`](crate::Determinism::Strict) can be requested.
     pub strict: bool,
     /// What calls of the network cost now, by size.
     pub call_costs: Vec<CallCost>,
+}
+
+/// A form in which a model's network is computed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GraphInfo {
+    /// Name to ask for.
+    pub name: String,
+    /// What most of it computes in: fp32, fp16 or int8.
+    pub precision: String,
+    /// Whether [`Determinism::Strict`](crate::Determinism::Strict) can be requested.
+    pub strict: bool,
+    /// What calls of the network cost now, by size.
+    pub call_costs: Vec<CallCost>,
+    /// How good its samples are, if they were compared with the portable graph's.
+    pub quality: Option<GraphQuality>,
+}
+
+/// Samples of a graph against those of the portable one, from the same seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct GraphQuality {
+    /// Fréchet distance from the data, divided by that of the portable graph's samples.
+    pub frechet_ratio: f64,
+    /// Upper end of its 95 % interval.
+    pub upper: f64,
+    /// How many samples each graph drew.
+    pub samples: u64,
+    /// Whether the exporter's limit held; otherwise somebody insisted on the graph.
+    pub passed: bool,
+}
+
+impl GraphInfo {
+    fn from_proto(graph: v1::GraphInfo) -> Result<Self, Error> {
+        Ok(Self {
+            name: graph.name,
+            precision: graph.precision,
+            strict: graph.strict,
+            call_costs: call_costs(&graph.call_costs)?,
+            quality: graph.quality.map(|quality| GraphQuality {
+                frechet_ratio: quality.frechet_ratio,
+                upper: quality.upper,
+                samples: quality.samples,
+                passed: quality.passed,
+            }),
+        })
+    }
+}
+
+fn call_costs(costs: &[v1::CallCost]) -> Result<Vec<CallCost>, Error> {
+    costs.iter().map(CallCost::from_proto).collect()
 }
 
 /// What a call of the network costs.
@@ -190,12 +241,13 @@ impl Model {
                 model.default_num_steps,
             )?,
             graph: model.graph,
-            strict: model.strict,
-            call_costs: model
-                .call_costs
-                .iter()
-                .map(CallCost::from_proto)
+            graphs: model
+                .graphs
+                .into_iter()
+                .map(GraphInfo::from_proto)
                 .collect::<Result<_, _>>()?,
+            strict: model.strict,
+            call_costs: call_costs(&model.call_costs)?,
         })
     }
 }

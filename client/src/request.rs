@@ -40,6 +40,7 @@ pub struct Request {
     pub(crate) request_id: String,
     pub(crate) priority: Option<Priority>,
     pub(crate) determinism: Option<Determinism>,
+    pub(crate) graph: String,
     pub(crate) deadline: Option<Duration>,
     pub(crate) on_deadline: Option<OnDeadline>,
     pub(crate) accept_build: bool,
@@ -69,6 +70,7 @@ impl Request {
             request_id: String::new(),
             priority: None,
             determinism: None,
+            graph: String::new(),
             deadline: None,
             on_deadline: None,
             accept_build: false,
@@ -183,6 +185,13 @@ impl Request {
         Self { determinism: Some(determinism), ..self }
     }
 
+    /// Sets which of the model's graphs computes; see [`Model::graphs`](crate::Model::graphs).
+    /// Default: the server's choice.
+    #[must_use]
+    pub fn graph(self, graph: impl Into<String>) -> Self {
+        Self { graph: graph.into(), ..self }
+    }
+
     /// Sets the time for the whole run, interruptions included, from when its request goes out.
     /// A server refuses at once what it cannot do in time. Default: no limit.
     #[must_use]
@@ -215,7 +224,9 @@ impl Request {
 
     /// Returns the same request, to be accepted only if its samples match `receipt`.
     pub(crate) fn matching(self, receipt: &Receipt) -> Self {
-        Self { seed: Some(receipt.seed), expect: Expect::from(receipt), ..self }
+        // By name, wherever it goes on: another replica may choose another graph.
+        let graph = receipt.graph.clone();
+        Self { seed: Some(receipt.seed), expect: Expect::from(receipt), graph, ..self }
     }
 
     /// Converts the request.
@@ -250,6 +261,7 @@ impl Request {
             priority: self.priority.map_or(0, Priority::to_proto),
             determinism: self.determinism.map_or(0, Determinism::to_proto),
             on_deadline: self.on_deadline.map_or(0, OnDeadline::to_proto),
+            graph: self.graph.clone(),
         })
     }
 
@@ -312,6 +324,8 @@ pub struct Expect {
     pub program_digest: String,
     /// As in [`Receipt::fingerprint`].
     pub fingerprint: String,
+    /// As in [`Receipt::graph`].
+    pub graph: String,
 }
 
 impl Expect {
@@ -320,6 +334,7 @@ impl Expect {
             model_digest: self.model_digest.clone(),
             program_digest: self.program_digest.clone(),
             fingerprint: self.fingerprint.clone(),
+            graph: self.graph.clone(),
         })
     }
 
@@ -328,6 +343,7 @@ impl Expect {
         let fields = [
             ("model_digest", &self.model_digest, &receipt.model_digest),
             ("program_digest", &self.program_digest, &receipt.program_digest),
+            ("graph", &self.graph, &receipt.graph),
             ("fingerprint", &self.fingerprint, &receipt.fingerprint),
         ];
         let wrong = fields.iter().find(|(_, want, got)| !want.is_empty() && want != got);
@@ -341,6 +357,7 @@ impl From<&Receipt> for Expect {
             model_digest: receipt.model_digest.clone(),
             program_digest: receipt.program_digest.clone(),
             fingerprint: receipt.fingerprint.clone(),
+            graph: receipt.graph.clone(),
         }
     }
 }

@@ -22,6 +22,7 @@ pub(crate) fn model(kind: ModelKind, shape: &[u32]) -> Model {
         default_num_steps: 250,
         default_grid: None,
         graph: String::new(),
+        graphs: Vec::new(),
         strict: false,
         call_costs: Vec::new(),
     }

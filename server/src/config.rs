@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ddpm_console::at_least_one;
 use ddpm_onnx::DeviceChoice;
+use ddpm_package::GraphName;
 use http::HeaderName;
 
 use crate::principal::TrustedProxies;
@@ -66,6 +67,15 @@ pub struct Args {
     #[arg(long, env = "DDPM_BATCH", value_name = "N", conflicts_with = "max_batch")]
     #[arg(value_parser = at_least_one::<NonZeroU32>)]
     pub batch: Option<NonZeroU32>,
+
+    /// Graph for requests that name none: auto (cuda on CUDA, otherwise portable), portable, cuda
+    /// or int8; portable where a package lacks it [default: auto].
+    #[arg(long, env = "DDPM_GRAPH", value_name = "GRAPH")]
+    pub graph: Option<GraphChoice>,
+
+    /// More graphs, for requests that name them; each takes memory of its own.
+    #[arg(long, env = "DDPM_GRAPHS", value_name = "GRAPH,…", value_delimiter = ',')]
+    pub graphs: Vec<GraphName>,
 
     /// Folder that keeps measurements from one start to the next [default:
     /// $XDG_CACHE_HOME/ddpm-server, else ~/.cache/ddpm-server].
@@ -206,6 +216,7 @@ pub struct Settings {
     pub(crate) ort_lib: Option<PathBuf>,
     pub(crate) threads: Option<usize>,
     pub(crate) spin: bool,
+    pub(crate) graphs: ServedGraphs,
     pub(crate) sizes: Sizes,
     pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
@@ -216,10 +227,12 @@ pub struct Settings {
     pub(crate) web: Option<WebRules>,
 }
 
+pub use crate::graphs::GraphChoice;
 pub use crate::web::{HostName, Origin};
 
 pub(crate) use crate::admission::Limits;
 use crate::cost::Sizes;
+use crate::graphs::ServedGraphs;
 
 /// Invalid settings.
 #[derive(Debug, thiserror::Error)]
@@ -310,6 +323,7 @@ impl Settings {
             ort_lib: args.ort_lib,
             threads: args.threads.map(NonZeroUsize::get),
             spin: args.spin,
+            graphs: ServedGraphs { default: args.graph.unwrap_or_default(), more: args.graphs },
             sizes: Sizes {
                 max: args.batch.or(args.max_batch).map(NonZeroU32::get),
                 fixed: args.batch.map(NonZeroU32::get),

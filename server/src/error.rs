@@ -36,6 +36,13 @@ pub(crate) enum Error {
     /// Request another model.
     #[error("there is no model {model:?}{}; this server has: {known}", version_suffix(version))]
     NotFound { model: String, version: String, known: String },
+    /// Name another graph, or none.
+    #[error(
+        "model {model:?} is not served in the graph {graph:?} here, only in {}: name one of them, \
+         or none",
+        served.join(", ")
+    )]
+    GraphUnavailable { model: String, graph: String, served: Vec<&'static str> },
     /// Ask for DETERMINISM_RELAXED.
     #[error("model {model:?} cannot promise equal bits here ({why}): ask for RELAXED")]
     StrictUnavailable { model: String, why: String },
@@ -115,6 +122,7 @@ impl Error {
             Self::UnknownEncoding { .. } => "UNKNOWN_ENCODING",
             Self::TooManyChecks { .. } => "TOO_MANY_CHECKS",
             Self::NotFound { .. } => "MODEL_NOT_FOUND",
+            Self::GraphUnavailable { .. } => "GRAPH_UNAVAILABLE",
             Self::ExpectMismatch { .. } => "EXPECT_MISMATCH",
             Self::StrictUnavailable { .. } => "STRICT_UNAVAILABLE",
             Self::Quota { .. } => "QUOTA_EXCEEDED",
@@ -134,9 +142,9 @@ impl Error {
             Self::TooLarge { .. } | Self::TooManyChecks { .. } => Code::ResourceExhausted,
             Self::UnknownEncoding { .. } => Code::Unimplemented,
             Self::NotFound { .. } => Code::NotFound,
-            Self::ExpectMismatch { .. } | Self::StrictUnavailable { .. } => {
-                Code::FailedPrecondition
-            }
+            Self::ExpectMismatch { .. }
+            | Self::GraphUnavailable { .. }
+            | Self::StrictUnavailable { .. } => Code::FailedPrecondition,
             Self::Full { .. } | Self::Quota { .. } => Code::ResourceExhausted,
             Self::Infeasible { .. } | Self::DeadlinePassed => Code::DeadlineExceeded,
             Self::Draining
@@ -175,6 +183,9 @@ impl Error {
             }
             Self::ExpectMismatch { field, expected, .. } => {
                 details.add_precondition_failure_violation("EXPECT", *field, expected);
+            }
+            Self::GraphUnavailable { served, .. } => {
+                details.add_precondition_failure_violation("GRAPH", "graph", served.join(", "));
             }
             Self::StrictUnavailable { why, .. } => {
                 details.add_precondition_failure_violation("STRICT", "determinism", why);

@@ -20,6 +20,7 @@
 //! * `cost`: what a call of a network takes, measured and corrected while serving;
 //! * `determinism`: checks that a row's bits do not depend on its batch;
 //! * `embedded`: the two models in the binary;
+//! * `graphs`: which graphs of each package are served;
 //! * `fingerprint`: what determines the bits of a sample besides model and request;
 //! * `error`: why a request fails, and its status.
 
@@ -61,6 +62,8 @@ mod determinism;
 mod embedded;
 
 mod fingerprint;
+
+mod graphs;
 
 mod error;
 

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use ddpm_diffusion::Parameterisation;
 use ddpm_onnx::{Denoiser, Device, Runtime};
-use ddpm_package::{Comparison, MANIFEST_FILE, Manifest, Package};
+use ddpm_package::{Comparison, GraphName, MANIFEST_FILE, Manifest, Package, Quality};
 use tracing::{debug, info, warn};
 
 use crate::cost::{CacheEntry, CostCurve, Key, Measurement, Sizes, Upkeep, measure};
 use crate::determinism::Determinism;
 use crate::embedded;
 use crate::error::{Error, shorten};
+use crate::graphs::ServedGraphs;
 use crate::runtime::{HostModel, Inputs, Padding};
 use crate::scheduler::ModelId;
 
@@ -25,10 +26,13 @@ pub(crate) enum Source {
     Folder(PathBuf),
 }
 
-/// A model being served.
+/// A model being served in one of its graphs. The same model in two graphs is two of these.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) id: ModelId,
+    pub(crate) graph: GraphName,
+    /// Whether requests that name no graph get this one.
+    pub(crate) is_default: bool,
     pub(crate) manifest: Manifest,
     pub(crate) digest: String,
     pub(crate) network: Parameterisation,
@@ -40,6 +44,8 @@ pub(crate) struct Model {
 pub(crate) struct LoadOptions<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) device: &'a Device,
+    /// Which graphs of each package.
+    pub(crate) graphs: &'a ServedGraphs,
     /// What determines the bits of a sample besides model and request.
     pub(crate) fingerprint: &'a str,
     /// Which sizes of calls may be used.
@@ -58,10 +64,17 @@ pub(crate) struct LoadedModels {
     pub(crate) upkeep: Vec<Upkeep>,
 }
 
-/// The models, sorted by name.
+/// The models, sorted by name; of each, first the graph for requests that name none.
 #[derive(Debug)]
 pub(crate) struct Registry {
     models: Vec<Model>,
+}
+
+impl Model {
+    /// Returns how good the samples of its graph are, where the exporter asked.
+    pub(crate) fn quality(&self) -> Option<&Quality> {
+        self.manifest.variant(self.graph)?.quality.as_ref()
+    }
 }
 
 impl Registry {
@@ -86,13 +99,20 @@ impl Registry {
         }
         let (mut models, mut networks) = (Vec::new(), Vec::new());
         let (mut curves, mut upkeep) = (Vec::new(), Vec::new());
-        for (id, package) in packages.iter().enumerate() {
-            let (model, network, curve, rest) = load_model(id, package, options)
-                .map_err(|error| error.context(format!("model {:?}", package.manifest().name)))?;
-            models.push(model);
-            networks.push(network);
-            curves.push(curve);
-            upkeep.push(rest);
+        for package in &packages {
+            let in_model = |error: anyhow::Error| {
+                error.context(format!("model {:?}", package.manifest().name))
+            };
+            let graphs = options.graphs.of(package, options.device).map_err(in_model)?;
+            for (position, graph) in graphs.into_iter().enumerate() {
+                let place = Place { id: models.len(), graph, is_default: position == 0 };
+                let (model, network, curve, rest) =
+                    load_model(place, package, options).map_err(in_model)?;
+                models.push(model);
+                networks.push(network);
+                curves.push(curve);
+                upkeep.push(rest);
+            }
         }
         Ok(LoadedModels { registry: Self { models }, networks, curves, upkeep })
     }
@@ -106,36 +126,56 @@ impl Registry {
             let determinism = Determinism { strict: true, why: String::new(), largest: 1 };
             let (manifest, digest) = (package.manifest().clone(), package.digest().to_string());
             let network = manifest.parameterisation()?;
-            Ok(Model { id, manifest, digest, network, determinism })
+            let (graph, is_default) = (GraphName::Portable, true);
+            Ok(Model { id, graph, is_default, manifest, digest, network, determinism })
         };
         let models: anyhow::Result<Vec<_>> = packages.iter().enumerate().map(model).collect();
         Ok(Self { models: models? })
     }
 
-    /// Returns all models, sorted by name.
-    pub(crate) fn models(&self) -> &[Model] {
+    /// Returns all models in all their graphs, in the order of their ids.
+    pub(crate) fn all(&self) -> &[Model] {
         &self.models
     }
 
-    /// Finds a model by its name and, unless it is empty, its version.
+    /// Returns each model in the graph for requests that name none, sorted by name.
+    pub(crate) fn models(&self) -> impl Iterator<Item = &Model> {
+        self.models.iter().filter(|model| model.is_default)
+    }
+
+    /// Returns a model in all its graphs, first the one for requests that name none.
+    pub(crate) fn graphs_of(&self, model: &Model) -> impl Iterator<Item = &Model> {
+        self.models.iter().filter(|other| other.manifest.name == model.manifest.name)
+    }
+
+    /// Finds a model by its name and, unless they are empty, its version and its graph.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`].
-    pub(crate) fn find(&self, name: &str, version: &str) -> Result<&Model, Error> {
+    /// [`Error::NotFound`]; [`Error::GraphUnavailable`] if only the graph is missing.
+    pub(crate) fn find(&self, name: &str, version: &str, graph: &str) -> Result<&Model, Error> {
         let fits = |model: &&Model| {
             model.manifest.name == name && (version.is_empty() || model.manifest.version == version)
         };
-        self.models.iter().find(fits).ok_or_else(|| Error::NotFound {
+        let model = self.models().find(fits).ok_or_else(|| Error::NotFound {
             model: shorten(name),
             version: shorten(version),
             known: self.names(),
+        })?;
+        if graph.is_empty() {
+            return Ok(model);
+        }
+        let found = self.graphs_of(model).find(|other| other.graph.name() == graph);
+        found.ok_or_else(|| Error::GraphUnavailable {
+            model: shorten(name),
+            graph: shorten(graph),
+            served: self.graphs_of(model).map(|other| other.graph.name()).collect(),
         })
     }
 
     fn names(&self) -> String {
         let name = |model: &Model| format!("{} {}", model.manifest.name, model.manifest.version);
-        self.models.iter().map(name).collect::<Vec<_>>().join(", ")
+        self.models().map(name).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -177,15 +217,24 @@ fn package_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn load_model(
+/// A model's place among those that are loaded.
+#[derive(Debug, Clone, Copy)]
+struct Place {
     id: ModelId,
+    graph: GraphName,
+    is_default: bool,
+}
+
+fn load_model(
+    place: Place,
     package: &Package,
     options: &LoadOptions<'_>,
 ) -> anyhow::Result<(Model, HostModel, CostCurve, Upkeep)> {
-    let LoadOptions { runtime, device, fingerprint, sizes, cache_dir } = options;
-    let mut denoiser = Denoiser::open(runtime, device, package)?;
+    let LoadOptions { runtime, device, fingerprint, sizes, cache_dir, .. } = options;
+    let Place { id, graph, is_default } = place;
+    let mut denoiser = Denoiser::open_graph(runtime, device, package, graph)?;
     let golden = denoiser.check_golden(package)?;
-    let graph = format!("{}, lanes: {}", Denoiser::GRAPH, denoiser.lanes());
+    let form = format!("{graph}, lanes: {}", denoiser.lanes());
     let manifest = package.manifest().clone();
     let digest = package.digest().to_string();
     let padding = if device.provider() == "cuda" { Padding::PowerOfTwo } else { Padding::None };
@@ -200,24 +249,32 @@ fn load_model(
     let key = Key {
         fingerprint: (*fingerprint).to_owned(),
         package: digest.clone(),
-        graph,
+        graph: form,
         max_batch: sizes.max,
     };
     let entry = cache_dir.map(|folder| CacheEntry::new(folder, key));
     let measurement = measure(&mut host, *sizes, entry)?;
-    report(&manifest, device, golden, &measurement);
+    report(&manifest, graph, device, golden, &measurement);
     let network = manifest.parameterisation()?;
     let Measurement { curve, determinism, upkeep, .. } = measurement;
-    Ok((Model { id, manifest, digest, network, determinism }, host, curve, upkeep))
+    let model = Model { id, graph, is_default, manifest, digest, network, determinism };
+    Ok((model, host, curve, upkeep))
 }
 
 /// Logs what is known about a model.
-fn report(manifest: &Manifest, device: &Device, golden: Comparison, measurement: &Measurement) {
+fn report(
+    manifest: &Manifest,
+    graph: GraphName,
+    device: &Device,
+    golden: Comparison,
+    measurement: &Measurement,
+) {
     let Measurement { curve, determinism, cached, upkeep } = measurement;
     let millis = |evals: u32| format!("{:.3}", 1e3 * curve.seconds(evals));
     info!(
         model = manifest.name,
         version = manifest.version,
+        %graph,
         device = device.name(),
         golden = format!("{:.1e}", golden.relative()),
         ms_of_1 = millis(1),

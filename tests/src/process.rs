@@ -40,8 +40,8 @@ impl Process {
     pub async fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let cache = tempfile::tempdir()?;
         let mut child = command
-            .arg("--cache-dir")
-            .arg(cache.path())
+            // Not a flag: servers from before there was a cache are started here too.
+            .env("DDPM_CACHE_DIR", cache.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(log)?)

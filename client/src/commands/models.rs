@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ddpm_client::{CallCost, Error, Model};
+use ddpm_client::{CallCost, Error, GraphInfo, Model};
 
 use super::context::{Context, describe, note_pause};
 use super::output;
@@ -69,10 +69,26 @@ fn details(model: &Model) -> Vec<(&'static str, String)> {
         ("schedule", schedule(model)),
         ("predicts", format!("{}, variance {}", model.prediction, model.variance)),
         ("default", default_sampling(model)),
-        ("graph", model.graph.clone()),
+        ("graph", graphs(model)),
         ("strict", if model.strict { "can be promised" } else { "not promised here" }.to_owned()),
         ("calls", call_costs(model)),
     ]
+}
+
+/// Lists the graphs, first the one that requests get which name none.
+fn graphs(model: &Model) -> String {
+    let one = |graph: &GraphInfo| match &graph.quality {
+        None => format!("{} ({})", graph.name, graph.precision),
+        Some(quality) => format!(
+            "{} ({}, samples {:.3} times as far from the data as portable's)",
+            graph.name, graph.precision, quality.frechet_ratio
+        ),
+    };
+    match model.graphs.as_slice() {
+        // A server from before there was a choice.
+        [] => model.graph.clone(),
+        graphs => graphs.iter().map(one).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// Lists the measured costs: `1: 0.42 ms, 8: 2.10 ms`.

@@ -28,11 +28,13 @@ async fn after_a_broken_stream_exactly_the_missing_indices_are_requested() {
     // The second part must match the first: its seed, digests and fingerprint.
     assert_eq!(requests[1].seed, Some(4242));
     let expect = v1::Expect {
+        graph: "portable".into(),
         model_digest: "m".repeat(64),
         program_digest: "p".repeat(64),
         fingerprint: "mock".into(),
     };
     assert_eq!(requests[1].expect, Some(expect));
+    assert_eq!((requests[0].graph.as_str(), requests[1].graph.as_str()), ("", "portable"));
     assert_eq!(collected.samples.len(), 4);
     assert_eq!(collected.completed.samples, 4);
 }

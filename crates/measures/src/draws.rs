@@ -12,6 +12,8 @@ pub(crate) enum Purpose {
     SecondSubset = 2,
     /// Direction i of a sliced distance.
     Direction = 3,
+    /// Rows of resample i.
+    Resample = 4,
 }
 
 /// Draws of one seed for one purpose, addressed by index: [`Noise`] under another key.
@@ -35,6 +37,14 @@ impl SubsetDraws {
         }
         deck.truncate(size);
         deck
+    }
+
+    /// Draws `count` numbers below `count`, each independent of the others.
+    pub(crate) fn resample(&self, index: usize, count: usize) -> impl Iterator<Item = usize> {
+        (0..count).map(move |draw| {
+            let bits = u128::from(self.0.bits(index as u64, draw as u32));
+            ((bits * count as u128) >> 64) as usize
+        })
     }
 
     /// Draws a direction, uniform on the unit sphere in `dim` dimensions.

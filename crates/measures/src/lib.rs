@@ -49,6 +49,9 @@ pub use statistics::Statistics;
 mod frechet;
 pub use frechet::frechet_distance;
 
+mod ratio;
+pub use ratio::{FrechetRatio, frechet_ratio};
+
 mod kid;
 pub use kid::{Kid, KidOptions, kid, polynomial_mmd2};
 

@@ -16,6 +16,14 @@ pub struct Param {
     pub value: Tensor,
 }
 
+impl Param {
+    /// Returns another handle to the same tensor.
+    #[must_use]
+    pub fn handle(&self) -> Self {
+        Self { name: self.name.clone(), value: self.value.shallow_clone() }
+    }
+}
+
 /// Tensor operations, computed at once or recorded.
 ///
 /// Shapes are part of the contract: a network that breaks them is a bug, and implementations may

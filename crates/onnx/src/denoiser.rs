@@ -1,12 +1,21 @@
 //! One graph of a package, ready to evaluate.
 
-use ddpm_package::{Comparison, Golden, Package, tolerance};
+use ddpm_package::{Comparison, Golden, GraphName, Package};
 
 use crate::form::Form;
 use crate::graph::Graph;
 use crate::{Batch, Device, Error, Runtime};
 
-/// The portable graph of a package on a device. One thread owns it: ONNX Runtime must not run one
+/// What ONNX Runtime may do to a graph before it runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Optimisation {
+    /// Everything that it does for graphs that are served.
+    AsServed,
+    /// Nothing: every operation is computed as it is written.
+    None,
+}
+
+/// A graph of a package on a device. One thread owns it: ONNX Runtime must not run one
 /// session from two threads at once.
 ///
 /// On the CPU it divides the rows of a call among threads where that is faster, and only if the
@@ -17,26 +26,51 @@ pub struct Denoiser {
     sample_len: usize,
     output_len: usize,
     conditional: bool,
+    graph: GraphName,
     provider: &'static str,
 }
 
 impl Denoiser {
-    /// Name of this graph in a package.
-    pub const GRAPH: &'static str = "portable";
+    /// Opens a package's portable graph; see [`Denoiser::open_graph`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Denoiser::open_graph`].
+    pub fn open(runtime: &Runtime, device: &Device, package: &Package) -> Result<Self, Error> {
+        Self::open_graph(runtime, device, package, GraphName::Portable)
+    }
 
-    /// Opens a package's portable graph, without comparing it with the golden outputs; see
+    /// Opens a graph of a package, without comparing it with its golden outputs; see
     /// [`Denoiser::check_golden`]. On the CPU it runs the graph for a fraction of a second, to find
     /// out how best to use the cores.
     ///
     /// # Errors
     ///
-    /// [`Error::Package`] if the package cannot be read, [`Error::Graph`] if the graph cannot be
-    /// loaded or its inputs and outputs differ from the manifest.
-    pub fn open(runtime: &Runtime, device: &Device, package: &Package) -> Result<Self, Error> {
-        let bytes = package.portable_graph()?;
+    /// [`Error::Package`] if the package cannot be read or lacks the graph, [`Error::Graph`] if the
+    /// graph cannot be loaded or its inputs and outputs differ from the manifest,
+    /// [`Error::Provider`] if it is for another provider than the device's.
+    pub fn open_graph(
+        runtime: &Runtime,
+        device: &Device,
+        package: &Package,
+        graph: GraphName,
+    ) -> Result<Self, Error> {
+        let bytes = package.graph(graph)?;
         let manifest = package.manifest();
-        let session = device.session(runtime).map_err(Error::Graph)?;
-        let shared = Graph::open(session, &bytes, manifest)?;
+        if let Some(variant) = manifest.variant(graph)
+            && variant.provider != device.provider()
+        {
+            return Err(Error::Provider {
+                graph,
+                wanted: variant.provider.clone(),
+                device: device.name(),
+            });
+        }
+        let session = match graph {
+            GraphName::Cuda => device.session_without_fallback(runtime),
+            GraphName::Portable | GraphName::Int8 => device.session(runtime),
+        };
+        let shared = Graph::open(session.map_err(Error::Graph)?, &bytes, manifest)?;
         let form = if device.is_cpu() {
             Form::faster(runtime, shared, &bytes, package)
         } else {
@@ -47,8 +81,45 @@ impl Denoiser {
             sample_len: manifest.sample_len(),
             output_len: manifest.output_len(),
             conditional: !manifest.classes.is_empty(),
+            graph,
             provider: device.provider(),
         })
+    }
+
+    /// Opens a graph that stands for one of a package, on the CPU.
+    ///
+    /// * `bytes`: the ONNX file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Graph`] if the graph cannot be loaded or differs from the manifest.
+    pub fn open_bytes(
+        runtime: &Runtime,
+        package: &Package,
+        graph: GraphName,
+        bytes: &[u8],
+        optimisation: Optimisation,
+    ) -> Result<Self, Error> {
+        let manifest = package.manifest();
+        let session = match optimisation {
+            Optimisation::AsServed => Device::on_cpu(runtime),
+            Optimisation::None => Device::on_cpu_as_written(runtime),
+        };
+        let session = session.map_err(Error::Graph)?;
+        Ok(Self {
+            form: Form::Shared(Graph::open(session, bytes, manifest)?),
+            sample_len: manifest.sample_len(),
+            output_len: manifest.output_len(),
+            conditional: !manifest.classes.is_empty(),
+            graph,
+            provider: "cpu",
+        })
+    }
+
+    /// Returns which graph it is.
+    #[must_use]
+    pub fn graph(&self) -> GraphName {
+        self.graph
     }
 
     /// Returns among how many threads the rows of a call are divided, each with its own session;
@@ -93,7 +164,7 @@ impl Denoiser {
     /// [`Error::Package`] if the golden vectors cannot be read, [`Error::Run`] if
     /// the graph cannot be run on them.
     pub fn compare_golden(&mut self, package: &Package) -> Result<Comparison, Error> {
-        let golden = package.golden()?;
+        let golden = package.golden_of(self.graph)?;
         let mut outputs = Vec::new();
         self.evaluate(rows(&golden), &mut outputs)?;
         Ok(golden.compare(&outputs))
@@ -108,12 +179,12 @@ impl Denoiser {
     /// [`Denoiser::compare_golden`].
     pub fn check_golden(&mut self, package: &Package) -> Result<Comparison, Error> {
         let comparison = self.compare_golden(package)?;
-        let tolerance = tolerance(Self::GRAPH, self.provider);
+        let tolerance = package.tolerance_of(self.graph, self.provider)?;
         if comparison.relative() <= tolerance {
             return Ok(comparison);
         }
         Err(Error::Golden {
-            graph: Self::GRAPH,
+            graph: self.graph,
             provider: self.provider.into(),
             relative: comparison.relative(),
             tolerance,

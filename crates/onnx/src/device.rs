@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use ort::ep::{self, ExecutionProvider};
 use ort::session::Session;
-use ort::session::builder::SessionBuilder;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use tracing::warn;
 
 use crate::{Error, Runtime};
@@ -110,6 +110,27 @@ impl Device {
         let builder = Session::builder(runtime.environment()).map_err(|error| error.to_string())?;
         let builder = builder.with_independent_thread_pool().map_err(|error| error.to_string())?;
         builder.with_intra_threads(1).map_err(|error| error.to_string())
+    }
+
+    /// Creates a session builder whose graphs run on the CPU.
+    pub(crate) fn on_cpu(runtime: &Runtime) -> Result<SessionBuilder, String> {
+        Session::builder(runtime.environment()).map_err(|error| error.to_string())
+    }
+
+    /// Creates a session builder whose graphs run on the CPU without any optimisation.
+    pub(crate) fn on_cpu_as_written(runtime: &Runtime) -> Result<SessionBuilder, String> {
+        let level = GraphOptimizationLevel::Disable;
+        Self::on_cpu(runtime)?.with_optimization_level(level).map_err(|error| error.to_string())
+    }
+
+    /// Creates a session builder that refuses graphs of which any part would run on the CPU
+    /// instead of this device.
+    pub(crate) fn session_without_fallback(
+        &self,
+        runtime: &Runtime,
+    ) -> Result<SessionBuilder, String> {
+        let builder = self.session(runtime)?;
+        builder.with_disable_cpu_fallback().map_err(|error| error.to_string())
     }
 
     /// Creates a session builder whose graphs run only on this device.

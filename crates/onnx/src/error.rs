@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ddpm_package::GraphName;
+
 /// Why a graph cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -51,6 +53,16 @@ pub enum Error {
     /// The package cannot be read.
     #[error(transparent)]
     Package(#[from] ddpm_package::Error),
+    /// The graph is for another provider than the device's.
+    #[error("the {graph} graph runs on {wanted} only, not on {device}")]
+    Provider {
+        /// Name of the graph.
+        graph: GraphName,
+        /// The provider that it is for.
+        wanted: String,
+        /// The device.
+        device: String,
+    },
     /// The graph does not compute what the exporter computed.
     #[error(
         "the {graph} graph on {provider} differs from the golden outputs by {relative:.1e} of \
@@ -58,7 +70,7 @@ pub enum Error {
     )]
     Golden {
         /// Name of the graph.
-        graph: &'static str,
+        graph: GraphName,
         /// Provider that ran it.
         provider: String,
         /// Largest difference, relative to the outputs' root mean square.

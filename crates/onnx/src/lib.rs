@@ -35,7 +35,7 @@ mod examples;
 mod form;
 
 mod denoiser;
-pub use denoiser::Denoiser;
+pub use denoiser::{Denoiser, Optimisation};
 
 mod extractor;
 pub use extractor::Extractor;

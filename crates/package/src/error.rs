@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::GraphName;
+
 /// Why a package cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -55,6 +57,20 @@ pub enum Error {
         path: String,
         /// Size or digest, expected and found.
         reason: String,
+    },
+    /// The package has no such graph.
+    #[error(
+        "{}: it has no graph {graph}, only {}; add it with `ddpm-exporter convert`",
+        package.display(),
+        present.iter().map(|graph| graph.name()).collect::<Vec<_>>().join(", ")
+    )]
+    NoGraph {
+        /// The package.
+        package: PathBuf,
+        /// The graph that was asked for.
+        graph: GraphName,
+        /// The graphs that it has.
+        present: Vec<GraphName>,
     },
     /// The golden vectors cannot be used.
     #[error("{0}")]

@@ -24,6 +24,9 @@ pub use digest::Sha256Hex;
 mod error;
 pub use error::{Error, PathFault};
 
+mod graphs;
+pub use graphs::{GraphName, Quality, Variant};
+
 mod manifest;
 pub use manifest::{
     DefaultSampler, FileEntry, Graphs, Kind, MANIFEST_FILE, Manifest, ScheduleSpec,

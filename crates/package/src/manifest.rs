@@ -11,7 +11,7 @@ use ddpm_diffusion::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Sha256Hex};
+use crate::{Error, GraphName, Sha256Hex, Variant};
 
 /// Name of the manifest in a package.
 pub const MANIFEST_FILE: &str = "ddpm.json";
@@ -40,8 +40,11 @@ pub struct Manifest {
     pub classes: Vec<String>,
     /// Used if a request names no sampler.
     pub default_sampler: DefaultSampler,
-    /// The network, one file per variant.
+    /// The network in its portable form.
     pub graphs: Graphs,
+    /// The network in other forms; absent before version 1.1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Variant>,
     /// Path of the golden vectors.
     pub golden: String,
     /// Every other file of the package.
@@ -130,7 +133,7 @@ pub struct DefaultSampler {
     pub grid: GridSpec,
 }
 
-/// The network, one file per variant, all with the same inputs and outputs.
+/// The file that every package has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Graphs {
     /// Plain ONNX in fp32, for every provider.
@@ -149,8 +152,10 @@ pub struct FileEntry {
 }
 
 impl Manifest {
-    /// Version that this build writes.
+    /// Version of a manifest with the portable graph alone.
     pub const VERSION: &'static str = "1.0";
+    /// Version of a manifest with variants.
+    pub const VERSION_WITH_VARIANTS: &'static str = "1.1";
 
     /// Parses and checks a manifest; `path` is for the errors.
     ///
@@ -194,12 +199,42 @@ impl Manifest {
         self.default_recipe()
             .and_then(|(network, recipe)| recipe.compile(&network))
             .map_err(|error| error.to_string())?;
-        for used in [&self.graphs.portable, &self.golden] {
+        let of_variants = self.variants.iter().flat_map(|variant| [&variant.path, &variant.golden]);
+        for used in [&self.graphs.portable, &self.golden].into_iter().chain(of_variants) {
             if !self.files.iter().any(|file| file.path == *used) {
                 return Err(format!("{used:?} is not among its files"));
             }
         }
+        self.check_variants()
+    }
+
+    fn check_variants(&self) -> Result<(), String> {
+        for (number, Variant { graph, tolerance, .. }) in self.variants.iter().enumerate() {
+            let is_again = |other: &Variant| other.graph == *graph;
+            if self.variants[..number].iter().any(is_again) || graph == GraphName::Portable.name() {
+                return Err(format!("it lists the graph {graph:?} twice"));
+            }
+            if !(*tolerance > 0.0 && *tolerance < 1.0) {
+                return Err(format!(
+                    "the tolerance of the graph {graph:?} must be between 0 and 1, got {tolerance}"
+                ));
+            }
+        }
         Ok(())
+    }
+
+    /// Returns a graph besides the portable one, if the package has it.
+    #[must_use]
+    pub fn variant(&self, graph: GraphName) -> Option<&Variant> {
+        self.variants.iter().find(|variant| variant.graph == graph.name())
+    }
+
+    /// Returns the graphs of the package that this build knows, the portable one first.
+    #[must_use]
+    pub fn graph_names(&self) -> Vec<GraphName> {
+        let has =
+            |graph: &GraphName| *graph == GraphName::Portable || self.variant(*graph).is_some();
+        GraphName::ALL.into_iter().filter(has).collect()
     }
 
     fn check_shape(&self) -> Result<(), String> {

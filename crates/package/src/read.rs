@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::{Error, FileEntry, Golden, MANIFEST_FILE, Manifest, PathFault, Sha256Hex};
+use crate::{
+    Error, FileEntry, Golden, GraphName, MANIFEST_FILE, Manifest, PathFault, Sha256Hex, tolerance,
+};
 
 /// A package whose files match its manifest.
 #[derive(Debug, Clone)]
@@ -126,13 +128,63 @@ impl Package {
         self.read(&self.manifest.graphs.portable)
     }
 
+    /// Reads a graph, an ONNX file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoGraph`] if the package lacks it; otherwise as [`Package::read`].
+    pub fn graph(&self, graph: GraphName) -> Result<Cow<'static, [u8]>, Error> {
+        match graph {
+            GraphName::Portable => self.portable_graph(),
+            _ => self.read(&self.variant(graph)?.path),
+        }
+    }
+
     /// Reads the golden vectors.
     ///
     /// # Errors
     ///
     /// As [`Package::read`] and [`Golden::parse`].
     pub fn golden(&self) -> Result<Golden, Error> {
-        let bytes = self.read(&self.manifest.golden)?;
+        self.golden_at(&self.manifest.golden)
+    }
+
+    /// Reads the golden vectors of a graph.
+    ///
+    /// # Errors
+    ///
+    /// As [`Package::graph`] and [`Golden::parse`].
+    pub fn golden_of(&self, graph: GraphName) -> Result<Golden, Error> {
+        match graph {
+            GraphName::Portable => self.golden(),
+            _ => self.golden_at(&self.variant(graph)?.golden),
+        }
+    }
+
+    /// Returns the largest difference from the golden outputs allowed for a graph on a provider,
+    /// relative to the outputs' root mean square.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoGraph`] if the package lacks the graph.
+    pub fn tolerance_of(&self, graph: GraphName, provider: &str) -> Result<f64, Error> {
+        match graph {
+            GraphName::Portable => Ok(tolerance(graph.name(), provider)),
+            _ => Ok(self.variant(graph)?.tolerance),
+        }
+    }
+
+    fn variant(&self, graph: GraphName) -> Result<&crate::Variant, Error> {
+        let missing = || Error::NoGraph {
+            package: self.place().into(),
+            graph,
+            present: self.manifest.graph_names(),
+        };
+        self.manifest.variant(graph).ok_or_else(missing)
+    }
+
+    fn golden_at(&self, path: &str) -> Result<Golden, Error> {
+        let bytes = self.read(path)?;
         Golden::parse(&self.manifest, &bytes).map_err(|error| match error {
             Error::Golden(reason) => {
                 Error::Golden(format!("{}: {reason}", self.source.place().display()))

@@ -85,6 +85,9 @@ impl PackageWriter {
     /// written. In both cases nothing changes.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<Sha256Hex, Error> {
         manifest.files = std::mem::take(&mut self.files);
+        if !manifest.variants.is_empty() {
+            manifest.manifest_version = Manifest::VERSION_WITH_VARIANTS.to_owned();
+        }
         let path = self.target.join(MANIFEST_FILE);
         let fault = |reason| Error::Manifest { path: path.clone(), reason };
         manifest.check().map_err(fault)?;

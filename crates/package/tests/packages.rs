@@ -32,6 +32,7 @@ fn manifest() -> Manifest {
             grid: GridSpec::Trailing,
         },
         graphs: Graphs { portable: "unet/model.onnx".into() },
+        variants: Vec::new(),
         golden: "testdata/golden.safetensors".into(),
         files: vec![],
     }

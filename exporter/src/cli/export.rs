@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use ddpm_console::note;
+use ddpm_conversion::export::variants::LeftOut;
 use ddpm_conversion::export::{ExportError, triton};
 use ddpm_data::{Dataset, LabelSource, Source};
-use ddpm_package::{MANIFEST_FILE, Package};
+use ddpm_package::{GraphName, MANIFEST_FILE, Package};
 use ddpm_training::{Checkpoint, TrainError};
 use tch::Device;
 
+use super::convert::{Int8Args, add_int8};
+use super::graphs::GraphsArgs;
 use super::output::print_path;
 use super::verify::{OrtArgs, check};
 use super::{Failure, within};
@@ -54,6 +57,12 @@ pub(super) struct Args {
     /// a second time.
     #[arg(long)]
     no_weights: bool,
+
+    #[command(flatten)]
+    graphs: GraphsArgs,
+
+    #[command(flatten)]
+    int8: Int8Args,
 
     /// Replace an existing package or model at the output.
     #[arg(long)]
@@ -124,8 +133,14 @@ impl Args {
             name: self.name.as_deref().unwrap_or(&checkpoint.config().name),
             version: self.version.as_deref().unwrap_or("1"),
             weights: !self.no_weights,
+            cuda: self.graphs.has(GraphName::Cuda),
         };
-        write_verified(&export, checkpoint.folder(), target, self.force, &self.ort)
+        let written = write_verified(&export, checkpoint.folder(), target, self.force, &self.ort)?;
+        self.graphs.report(&written.left_out)?;
+        match self.graphs.has(GraphName::Int8) {
+            true => add_int8(&written.package, dataset, target, &self.int8, &self.ort),
+            false => Ok(written.package),
+        }
     }
 
     fn triton(&self, package: &Package) -> Result<(), Failure> {
@@ -154,6 +169,12 @@ impl Args {
     }
 }
 
+/// A package that was written and verified.
+pub(super) struct Verified {
+    pub(super) package: Package,
+    pub(super) left_out: Vec<LeftOut>,
+}
+
 /// Writes a package and verifies it in both engines.
 ///
 /// * `source`: the checkpoint, for messages.
@@ -163,12 +184,12 @@ pub(super) fn write_verified(
     target: &Path,
     overwrite: bool,
     ort: &OrtArgs,
-) -> Result<Package, Failure> {
-    let digest = export.write(target, overwrite).map_err(|error| match error {
+) -> Result<Verified, Failure> {
+    let written = export.write(target, overwrite).map_err(|error| match error {
         // The weights are at fault, not the target.
         PackageError::Export(ExportError::NotFinite { .. }) => within(source)(error),
         error => error.into(),
     })?;
-    note!("{} {}, digest {digest}", export.name, export.version);
-    check(target, ort)
+    note!("{} {}, digest {}", export.name, export.version, written.digest);
+    Ok(Verified { package: check(target, ort)?, left_out: written.left_out })
 }

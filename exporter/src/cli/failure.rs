@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::{fmt, io};
 
 use ddpm_conversion::export::ExportError;
+use ddpm_conversion::export::int8::CalibrateError;
 use ddpm_conversion::export::read::ReadError;
 use ddpm_conversion::export::verify::VerifyError;
 use ddpm_conversion::import::ImportError;
@@ -16,6 +17,7 @@ use ddpm_torch::distributed::GroupError;
 use ddpm_training::{CheckpointError, TrainError};
 use tch::TchError;
 
+use crate::int8::Int8Error;
 use crate::package::PackageError;
 
 /// Grouped by exit code.
@@ -240,8 +242,23 @@ impl From<ImportError> for Failure {
 impl From<VerifyError> for Failure {
     fn from(error: VerifyError) -> Self {
         match error {
-            VerifyError::Package(_) | VerifyError::Read(_) => Self::Refused(error.into()),
+            VerifyError::Package(_) | VerifyError::Read(_) | VerifyError::Lower(_) => {
+                Self::Refused(error.into())
+            }
             VerifyError::Onnx(_) | VerifyError::Torch(_) => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<Int8Error> for Failure {
+    fn from(error: Int8Error) -> Self {
+        match error {
+            Int8Error::Onnx(_) | Int8Error::Calibrate(CalibrateError::Torch(_)) => {
+                Self::Failed(error.into())
+            }
+            Int8Error::Evaluate(error) => error.into(),
+            Int8Error::Export(error) => error.into(),
+            _ => Self::Refused(error.into()),
         }
     }
 }

@@ -9,7 +9,9 @@ use ddpm_conversion::import::{
 };
 use ddpm_diffusion::{BetaSchedule, Prediction, Variance};
 use ddpm_network::Network;
+use ddpm_package::GraphName;
 
+use super::graphs::GraphsArgs;
 use super::verify::{OrtArgs, check};
 use super::{Failure, names, within};
 
@@ -49,6 +51,9 @@ pub(super) struct Args {
     /// Replace an existing package at the output.
     #[arg(long)]
     force: bool,
+
+    #[command(flatten)]
+    graphs: GraphsArgs,
 
     #[command(flatten)]
     known: KnownArgs,
@@ -151,10 +156,12 @@ impl Args {
             version: self.version.as_deref().unwrap_or("1"),
             seed: self.seed.unwrap_or(0),
             weights: !self.no_weights,
+            cuda: self.graphs.has(GraphName::Cuda),
         };
-        let digest = imported.write(&network, packaging, &self.output, self.force)?;
-        note!("{} {}, digest {digest}", packaging.name, packaging.version);
+        let written = imported.write(&network, packaging, &self.output, self.force)?;
+        note!("{} {}, digest {}", packaging.name, packaging.version, written.digest);
         check(&self.output, &self.ort)?;
+        self.graphs.report(&written.left_out)?;
         print_path(&self.output.display());
         Ok(())
     }

@@ -57,6 +57,10 @@ mod import;
 
 mod verify;
 
+mod convert;
+
+mod graphs;
+
 mod inspect;
 
 mod random;
@@ -87,6 +91,7 @@ Examples:
   ddpm-exporter eval runs/mine --count 1000
   ddpm-exporter export runs/mine --output models/mine
   ddpm-exporter import cifar10.pt --config cifar10.json --output models/cifar10
+  ddpm-exporter convert models/mine --graphs int8
   ddpm-exporter verify models/mine
   ddpm-exporter inspect models/mine";
 
@@ -105,10 +110,12 @@ enum Command {
     /// Compare samples with data: Fréchet distance, KID, precision and recall, toy measures.
     Eval(Box<eval::Args>),
     /// Write and verify the package of a checkpoint.
-    Export(export::Args),
+    Export(Box<export::Args>),
     /// Turn another program's model into a package, and verify it.
     Import(import::Args),
-    /// Recompute a package's golden outputs in libtorch and in ONNX Runtime.
+    /// Add graphs to a package: fp16 for CUDA, int8 for CPUs.
+    Convert(Box<convert::Args>),
+    /// Recompute the golden outputs of a package's graphs in libtorch and in ONNX Runtime.
     Verify(verify::Args),
     /// Describe a run, a checkpoint, a package or an ONNX file.
     Inspect(inspect::Args),
@@ -133,6 +140,7 @@ impl Cli {
             Command::Eval(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Import(args) => args.run(),
+            Command::Convert(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Random(args) => args.run(),

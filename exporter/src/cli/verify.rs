@@ -80,7 +80,7 @@ pub(super) fn check(folder: &Path, ort: &OrtArgs) -> Result<Package, Failure> {
     Ok(package)
 }
 
-fn recompute(package: &Package, ort: &OrtArgs) -> Result<[Check; 2], Failure> {
+fn recompute(package: &Package, ort: &OrtArgs) -> Result<Vec<Check>, Failure> {
     Ok(verify(package, &ort.runtime(), ort.check_device.unwrap_or(DeviceChoice::Cpu))?)
 }
 
@@ -88,8 +88,10 @@ fn judge(checks: &[Check]) -> Result<(), Failure> {
     match checks.iter().find(|check| !check.passes()) {
         None => Ok(()),
         Some(check) => Err(Failure::CheckFailed(format!(
-            "{} differs from the golden outputs by {:.1e} of their size, more than {:.0e}",
+            "{}: the {} graph differs from the golden outputs by {:.1e} of their size, more than \
+             {:.0e}",
             check.engine,
+            check.graph,
             check.comparison.relative(),
             check.tolerance
         ))),
@@ -97,10 +99,10 @@ fn judge(checks: &[Check]) -> Result<(), Failure> {
 }
 
 fn line(check: &Check) -> String {
-    let Check { engine, comparison, tolerance } = check;
+    let Check { engine, graph, comparison, tolerance } = check;
     let verdict = if check.passes() { "ok" } else { "FAILED" };
     format!(
-        "{engine:28} largest difference {:.2e}, rms of the outputs {:.3}, relative {:.1e}, \
+        "{engine:28} {graph:8} largest difference {:.2e}, rms of the outputs {:.3}, relative {:.1e}, \
          tolerance {tolerance:.0e}: {verdict}",
         comparison.max_abs,
         comparison.rms,

@@ -3,6 +3,7 @@
 //! ```text
 //! ddpm.json                    the manifest
 //! unet/model.onnx              the portable graph; its metadata holds the network's settings
+//! unet/model.cuda.onnx         the graph for CUDA, of pictures
 //! testdata/golden.safetensors  inputs, and libtorch's outputs for them
 //! training.json                provenance of the model
 //! model_index.json scheduler/ unet/config.json unet/diffusion_pytorch_model.safetensors
@@ -14,12 +15,12 @@ mod card;
 
 use std::path::Path;
 
-use ddpm_conversion::export::contents::{self, Contents, ModelDescription};
+use ddpm_conversion::export::contents::{self, Contents, ModelDescription, Written};
 use ddpm_conversion::export::{ExportError, finite, golden};
 use ddpm_data::{DataError, Dataset};
 use ddpm_diffusion::Process;
 use ddpm_network::Network;
-use ddpm_package::{Kind, Manifest, ScheduleSpec, Sha256Hex};
+use ddpm_package::{Kind, Manifest, ScheduleSpec};
 use ddpm_training::{CheckpointState, DiffusionConfig, TrainError};
 
 /// Number of pictures in the grid, or of points in the scatter plot.
@@ -41,6 +42,8 @@ pub struct Export<'a> {
     pub version: &'a str,
     /// Whether the package is also a diffusers pipeline, which stores the weights a second time.
     pub weights: bool,
+    /// Whether to add the graph for CUDA, if the network can have one.
+    pub cuda: bool,
 }
 
 /// Why a run cannot become a package.
@@ -58,7 +61,7 @@ pub enum PackageError {
 }
 
 impl Export<'_> {
-    /// Writes the package whole or not at all, and returns the identity of the model.
+    /// Writes the package whole or not at all.
     ///
     /// * `overwrite`: whether to replace an existing package at `target`.
     ///
@@ -66,7 +69,7 @@ impl Export<'_> {
     ///
     /// [`PackageError`]. A barely trained network is refused, because its outputs are so small that
     /// any graph would pass the golden test; so is one with weights that are not finite.
-    pub fn write(&self, target: &Path, overwrite: bool) -> Result<Sha256Hex, PackageError> {
+    pub fn write(&self, target: &Path, overwrite: bool) -> Result<Written, PackageError> {
         let config = &self.state.config;
         finite::check(self.network)?;
         config.check_data(self.dataset.kind(), self.dataset.class_names())?;
@@ -75,17 +78,21 @@ impl Export<'_> {
             Kind::Image => GRID_COUNT,
             Kind::Points2d => SCATTER_COUNT,
         };
-        let digest = Contents {
+        let provenance = card::training(self.state)?;
+        let golden = golden::from_data(self.network, &manifest, self.dataset, config.seed)?;
+        let picture = contents::picture(self.network, &manifest, config.seed, count)?;
+        let readme = card::readme(self.state, &manifest);
+        let contents = Contents {
             network: self.network,
             manifest: &manifest,
-            golden: &golden::from_data(self.network, &manifest, self.dataset, config.seed)?,
-            provenance: &card::training(self.state)?,
-            picture: contents::picture(self.network, &manifest, config.seed, count)?.as_deref(),
-            readme: &card::readme(self.state, &manifest),
+            golden: &golden,
+            provenance: &provenance,
+            picture: picture.as_deref(),
+            readme: &readme,
             weights: self.weights,
-        }
-        .write(target, overwrite)?;
-        Ok(digest)
+            cuda: self.cuda,
+        };
+        Ok(contents.write(target, overwrite)?)
     }
 
     fn manifest(&self) -> Result<Manifest, PackageError> {

@@ -130,6 +130,7 @@ fn a_network_with_weights_that_are_not_finite_is_not_packaged() {
         name: "model",
         version: "1",
         weights: false,
+        cuda: false,
     };
     let target = folder.path().join("package");
     for (name, value) in [("out_fc.bias", f64::NAN), ("in_fc.weight", f64::NEG_INFINITY)] {

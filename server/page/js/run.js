@@ -175,14 +175,15 @@ export class Run {
   /** The request for what is missing. */
   #next() {
     if (!this.receipt) return this.#request;
-    const {modelDigest, programDigest, fingerprint, seed} = this.receipt;
+    const {modelDigest, programDigest, fingerprint, graph, seed} = this.receipt;
     // Without its type, the copy is fields for a new message.
     const {$typeName: _, ...fields} = this.#request;
     return this.#contract.create('GenerateRequest', {
       ...fields,
       samples: {case: 'indexRanges', value: {ranges: this.#ranges()}},
       seed,
-      expect: {modelDigest, programDigest, fingerprint},
+      graph,
+      expect: {modelDigest, programDigest, fingerprint, graph},
     });
   }
 

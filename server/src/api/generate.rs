@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ddpm_diffusion::{Program, Row, Sampler, noise};
-use ddpm_onnx::Denoiser;
 use ddpm_package::Kind;
 use ddpm_proto::v1;
 
@@ -43,7 +42,7 @@ pub(crate) fn made_bytes(serving: &Serving, message: &v1::GenerateRequest, rows:
     let tensors = || inputs::tensors(message);
     let files = tensors().filter(|tensor| tensor.format == i32::from(v1::Format::Png));
     let file = files.map(|tensor| inputs::png_bytes(tensor.data.len())).max().unwrap_or(0);
-    let model = serving.registry.find(&message.model, &message.version);
+    let model = serving.registry.find(&message.model, &message.version, &message.graph);
     let sample = model.map_or(0, |model| model.manifest.sample_len() * size_of::<f32>());
     let kind = message.sampler.as_ref().and_then(|sampler| sampler.kind.as_ref());
     let own = matches!(kind, Some(v1::sampler::Kind::Program(_)));
@@ -77,8 +76,8 @@ struct Parts {
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`] for the model, [`Error::Invalid`] with every invalid field,
-/// [`Error::ExpectMismatch`].
+/// [`Error::NotFound`] for the model, [`Error::GraphUnavailable`] for its graph,
+/// [`Error::Invalid`] with every invalid field, [`Error::ExpectMismatch`].
 ///
 /// * `deadline`: the end of the time that the client allows.
 pub(crate) fn check(
@@ -91,7 +90,7 @@ pub(crate) fn check(
         faults.add("model", "is required; ModelService.ListModels lists the models");
         return faults.result();
     }
-    let model = serving.registry.find(&message.model, &message.version)?;
+    let model = serving.registry.find(&message.model, &message.version, &message.graph)?;
     let limits = serving.admission.limits();
     let parts = check_parts(&mut faults, serving, model, &mut message, deadline);
     let Some(parts) = parts.filter(|_| faults.is_empty()) else {
@@ -211,7 +210,7 @@ fn assemble(
         model: model.manifest.name.clone(),
         version: model.manifest.version.clone(),
         model_digest: model.digest.clone(),
-        graph: Denoiser::GRAPH.into(),
+        graph: model.graph.name().into(),
         program_digest: compiled.digest.clone(),
         fingerprint: serving.fingerprint.clone(),
         noise_layout: noise::LAYOUT.into(),
@@ -363,6 +362,7 @@ fn check_expected(expect: Option<&v1::Expect>, receipt: &v1::Receipt) -> Result<
     let fields = [
         ("expect.model_digest", &expect.model_digest, &receipt.model_digest),
         ("expect.program_digest", &expect.program_digest, &receipt.program_digest),
+        ("expect.graph", &expect.graph, &receipt.graph),
         ("expect.fingerprint", &expect.fingerprint, &receipt.fingerprint),
     ];
     let differs =

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ddpm_diffusion::{Process, Recipe, Sampler, Start};
-use ddpm_onnx::Denoiser;
-use ddpm_package::{Defaults, Kind, RequestedSampler, SamplingRequest};
+use ddpm_package::{Defaults, GraphName, Kind, RequestedSampler, SamplingRequest};
 use ddpm_proto::convert::{grid_to_proto, sampler_info, sampler_to_proto};
 use ddpm_proto::undecoded::model_service_server::ModelService;
 use ddpm_proto::v1;
@@ -26,14 +25,19 @@ pub(crate) struct Models {
 
 impl Models {
     pub(super) fn new(serving: Arc<Serving>) -> Self {
-        let described = serving.registry.models().iter().map(describe).collect();
+        let described = serving.registry.all().iter().map(describe).collect();
         Self { serving, described }
     }
 
     /// Describes a model as it is now.
     fn now(&self, model: &Model) -> v1::Model {
-        let call_costs = self.serving.costs.with(model.id, call_costs);
-        v1::Model { call_costs, ..self.described[model.id].clone() }
+        let costs = |model: &Model| self.serving.costs.with(model.id, call_costs);
+        let graph = |model: &Model| graph_info(model, costs(model));
+        v1::Model {
+            call_costs: costs(model),
+            graphs: self.serving.registry.graphs_of(model).map(graph).collect(),
+            ..self.described[model.id].clone()
+        }
     }
 }
 
@@ -44,7 +48,7 @@ impl ModelService for Models {
         request: Request<Bytes>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
         decode::<v1::ListModelsRequest>(request.into_inner())?;
-        let models = self.serving.registry.models().iter();
+        let models = self.serving.registry.models();
         let models = models.map(|model| self.now(model)).collect();
         Ok(Response::new(v1::ListModelsResponse { models }))
     }
@@ -54,7 +58,7 @@ impl ModelService for Models {
         request: Request<Bytes>,
     ) -> Result<Response<v1::GetModelResponse>, Status> {
         let request: v1::GetModelRequest = decode(request.into_inner())?;
-        let model = self.serving.registry.find(&request.model, &request.version)?;
+        let model = self.serving.registry.find(&request.model, &request.version, "")?;
         Ok(Response::new(v1::GetModelResponse { model: Some(self.now(model)) }))
     }
 }
@@ -84,7 +88,8 @@ fn describe(model: &Model) -> v1::Model {
         default_grid_options,
         strict: model.determinism.strict,
         call_costs: Vec::new(),
-        graph: Denoiser::GRAPH.into(),
+        graph: model.graph.name().into(),
+        graphs: Vec::new(),
         alphas_cumprod: match &model.network.process {
             Process::Discrete(schedule) => schedule.alphas_cumprod().to_vec(),
             Process::Edm(_) | Process::Flow => Vec::new(),
@@ -116,6 +121,27 @@ fn samplers(model: &Model) -> Vec<v1::SamplerInfo> {
     Sampler::ALL.into_iter().filter_map(info).collect()
 }
 
+/// Describes a model in one of its graphs.
+fn graph_info(model: &Model, call_costs: Vec<v1::CallCost>) -> v1::GraphInfo {
+    let precision = match model.graph {
+        GraphName::Portable => "fp32",
+        GraphName::Cuda => "fp16",
+        GraphName::Int8 => "int8",
+    };
+    v1::GraphInfo {
+        name: model.graph.name().into(),
+        precision: precision.into(),
+        strict: model.determinism.strict,
+        call_costs,
+        quality: model.quality().map(|quality| v1::GraphQuality {
+            frechet_ratio: quality.frechet_ratio,
+            upper: quality.upper,
+            samples: quality.samples as u64,
+            passed: quality.passed,
+        }),
+    }
+}
+
 /// Returns the cost of calls of 1, 2, 4, … evals up to the largest.
 fn call_costs(curve: &CostCurve) -> Vec<v1::CallCost> {
     let largest = curve.largest();
@@ -134,7 +160,7 @@ mod tests {
 
     fn described(name: &str) -> v1::Model {
         let registry = Registry::embedded().unwrap();
-        describe(registry.find(name, "").unwrap())
+        describe(registry.find(name, "", "").unwrap())
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Images {
         let (floats, _) = data.as_chunks::<4>();
         let mut sample: Vec<f32> = floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         sample.resize(ELEMENTS, 0.0);
-        let glyphs = self.0.registry.find("glyphs", "").expect("it is embedded");
+        let glyphs = self.0.registry.find("glyphs", "", "").expect("it is embedded");
         let encode = |encoding| {
             let encoder = Encoder::new(encoding, &glyphs.manifest).expect("they are pictures");
             encoder.encode(&sample).expect("any numbers can be encoded")

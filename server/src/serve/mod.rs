@@ -46,7 +46,7 @@ impl Loaded {
     /// particular look worse.
     #[must_use]
     pub fn example(&self) -> String {
-        let Some(model) = self.serving.registry.models().first() else { return "MODEL".into() };
+        let Some(model) = self.serving.registry.models().next() else { return "MODEL".into() };
         let name = &model.manifest.name;
         let labels = (0..model.manifest.classes.len().min(EXAMPLE_LABELS)).map(|it| it.to_string());
         match labels.collect::<Vec<_>>() {
@@ -88,6 +88,7 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
     let options = LoadOptions {
         runtime,
         device: &device,
+        graphs: &settings.graphs,
         fingerprint: &fingerprint,
         sizes: settings.sizes,
         cache_dir: settings.cache_dir.as_deref(),

@@ -16,6 +16,11 @@ pub(crate) struct ServingFlags {
     #[arg(long)]
     pub(crate) strict: bool,
 
+    /// Form in which the model's network is computed, such as portable or int8: one that `ddpm
+    /// models` lists [default: the server's choice].
+    #[arg(long, value_name = "GRAPH")]
+    pub(crate) graph: Option<String>,
+
     /// Time for the whole run. A server refuses at once what it cannot do in time.
     #[arg(long, value_name = "SECONDS", value_parser = positive_seconds)]
     pub(crate) deadline: Option<Duration>,
@@ -36,6 +41,7 @@ impl ServingFlags {
         let request = apply(request, self.priority, Request::priority);
         let strict = self.strict.then_some(Determinism::Strict);
         let request = apply(request, strict, Request::determinism);
+        let request = apply(request, self.graph.clone(), Request::graph);
         let request = apply(request, self.deadline, Request::deadline);
         let partial = self.partial.then_some(OnDeadline::ReturnFinished);
         apply(request, partial, Request::on_deadline).accept_build(self.accept_build)

@@ -319,11 +319,13 @@ mod tests {
 
     #[test]
     fn flags_on_how_to_serve_reach_the_request() {
-        let flags = "--priority batch --strict --deadline 2.5 --partial --accept-build";
+        let flags =
+            "--priority batch --strict --graph int8 --deadline 2.5 --partial --accept-build";
         let request = Request::new("m", Indices::first(16))
             .format(Format::RawU8)
             .priority(Priority::Batch)
             .determinism(Determinism::Strict)
+            .graph("int8")
             .deadline(Duration::from_millis(2500))
             .on_deadline(OnDeadline::ReturnFinished)
             .accept_build(true);

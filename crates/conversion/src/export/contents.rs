@@ -6,17 +6,18 @@ use ddpm_diffusion::{Parameterisation, Prediction, Program, Variance};
 use ddpm_network::sample::{DrawRequest, compile, draw, labels_in_turn};
 use ddpm_network::{ModelConfig, Network};
 use ddpm_package::{
-    DefaultSampler, Golden, Graphs, Manifest, PackageWriter, ScheduleSpec, Sha256Hex,
+    DefaultSampler, Golden, GraphName, Graphs, Manifest, PackageWriter, ScheduleSpec, Sha256Hex,
 };
 use ddpm_pictures::sheet;
 use tch::Device;
 
 use super::diffusers::Pipeline;
 use super::graph::{MODEL_CONFIG_KEY, portable};
+use super::variants::{LeftOut, cuda_variant};
 use super::{ExportError, python, to_json};
 
 /// Path of the graph in a package.
-pub const GRAPH: &str = "unet/model.onnx";
+pub const GRAPH: &str = GraphName::Portable.path();
 /// Path of the golden vectors.
 pub const GOLDEN: &str = "testdata/golden.safetensors";
 
@@ -37,13 +38,24 @@ pub struct Contents<'a> {
     pub readme: &'a str,
     /// Whether the package is a pipeline of diffusers too, with a second copy of the weights.
     pub weights: bool,
+    /// Whether to add the graph for CUDA, if the network can have one.
+    pub cuda: bool,
+}
+
+/// A package that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// The identity of the model.
+    pub digest: Sha256Hex,
+    /// The graphs that were asked for and that the network cannot have.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Contents<'_> {
     /// Path of the picture of samples in a package.
     pub const PICTURE: &'static str = "samples/grid.png";
 
-    /// Writes the package whole or not at all, and returns the identity of the model.
+    /// Writes the package whole or not at all.
     ///
     /// * `overwrite`: whether to replace a package at `target`.
     ///
@@ -51,11 +63,21 @@ impl Contents<'_> {
     ///
     /// [`ExportError`]; a network that was hardly trained is refused, because its outputs are so
     /// small that any graph would pass the check of the golden vectors.
-    pub fn write(&self, target: &Path, overwrite: bool) -> Result<Sha256Hex, ExportError> {
+    pub fn write(&self, target: &Path, overwrite: bool) -> Result<Written, ExportError> {
         let mut writer = PackageWriter::new(target, overwrite)?;
         writer.add(GOLDEN, &self.golden.to_safetensors(self.manifest)?)?;
         let model = to_json(self.network.config())?;
         writer.add(GRAPH, &portable(self.network, &[(MODEL_CONFIG_KEY, model)])?)?;
+        let (mut manifest, mut left_out) = (self.manifest.clone(), Vec::new());
+        if self.cuda {
+            match cuda_variant(self.network, self.golden, GOLDEN)? {
+                Ok(addition) => {
+                    writer.add(&addition.variant.path, &addition.bytes)?;
+                    manifest.variants.push(addition.variant);
+                }
+                Err(reason) => left_out.push(reason),
+            }
+        }
         writer.attach("training.json", self.provenance.as_bytes())?;
         if let Some(picture) = self.picture {
             writer.attach(Self::PICTURE, picture)?;
@@ -71,7 +93,7 @@ impl Contents<'_> {
         }
         let readme = self.readme.to_owned() + &python::section(self.manifest, &pipeline);
         writer.attach("README.md", readme.as_bytes())?;
-        Ok(writer.finish(self.manifest.clone())?)
+        Ok(Written { digest: writer.finish(manifest)?, left_out })
     }
 }
 
@@ -111,6 +133,7 @@ impl ModelDescription<'_> {
             classes: self.classes.to_vec(),
             default_sampler: self.default_sampler,
             graphs: Graphs { portable: GRAPH.to_owned() },
+            variants: Vec::new(),
             golden: GOLDEN.to_owned(),
             files: Vec::new(),
         }

@@ -46,6 +46,14 @@ pub enum ExportError {
         /// Its error.
         cause: io::Error,
     },
+    /// The operating system does not let a file of a package be read.
+    #[error("{}: cannot be read: {cause}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its error.
+        cause: io::Error,
+    },
     /// libtorch failed; most often memory is short.
     #[error("libtorch failed: {0}")]
     Torch(#[from] TchError),

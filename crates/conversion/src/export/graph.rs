@@ -5,18 +5,26 @@
 //! `out_sample`. The batch size is free. Parameters keep their names.
 
 use ddpm_network::{Inputs, Network};
+use half::f16;
 use prost::Message;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
+use super::int8::{Quantised, Spans};
 use super::onnx::{
     DataType, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
     ValueInfoProto,
 };
-use super::trace::{Trace, Value};
+use super::trace::{Stored, Trace, Value};
 
 /// Version of the operators: current runtimes support it, and the graph needs no newer one.
 const OPSET: i64 = 21;
+
+/// ONNX's own operators.
+const ONNX: (&str, i64) = ("", OPSET);
+
+/// Operators that ONNX Runtime contributes.
+const CONTRIBUTED: (&str, i64) = ("com.microsoft", 1);
 
 /// Version of the file format that came with [`OPSET`].
 const IR_VERSION: i64 = 10;
@@ -63,6 +71,23 @@ pub enum GraphError {
         /// Its size.
         bytes: usize,
     },
+    /// Graphs for CUDA hold f16.
+    #[error(
+        "parameter {name} reaches {largest:e}, beyond the 65504 of f16: leave out the graph for \
+         CUDA"
+    )]
+    NotHalf {
+        /// The parameter.
+        name: String,
+        /// Its largest magnitude.
+        largest: f32,
+    },
+    /// Graphs for CUDA are of pictures.
+    #[error("networks of points have no graph for CUDA: the portable one is as fast")]
+    NoPictures,
+    /// Graphs on 8-bit integers are of pictures.
+    #[error("networks of points have no int8 graph: they have no convolutions")]
+    NoConvolutions,
     /// libtorch cannot read the values.
     #[error("cannot read the parameters")]
     Torch(#[from] tch::TchError),
@@ -76,7 +101,25 @@ pub enum GraphError {
 ///
 /// [`GraphError`] if a parameter is not finite or not f32, or the file would exceed 2 GB.
 pub fn portable(network: &Network, metadata: &[(&str, String)]) -> Result<Vec<u8>, GraphError> {
-    encode(graph(network)?, metadata)
+    encode(graph(network, Trace::default())?, &[ONNX], metadata)
+}
+
+/// Encodes a recording in the CUDA dialect.
+///
+/// * `output`: the name of the result.
+/// * `described`: types and shapes of all other results.
+pub(super) fn encode_cuda(
+    network: &Network,
+    trace: Trace,
+    output: &str,
+    described: Vec<ValueInfoProto>,
+    metadata: &[(&str, String)],
+) -> Result<Vec<u8>, GraphError> {
+    let (inputs, info) = interface(network);
+    let result = Value::new(output, &network.config().output_shape());
+    let mut graph = assemble("denoiser", trace, inputs, (&result, info))?;
+    graph.value_info = described;
+    encode(graph, &[ONNX, CONTRIBUTED], metadata)
 }
 
 /// Writes a graph from pictures to features, as portable as those of [`portable`]: input
@@ -96,19 +139,26 @@ pub fn feature_graph(
     let features = network(&trace, &Value::new("pictures", &shape));
     let input = vec![info("pictures", DataType::Float, &shape)];
     let output = (&features, info("features", DataType::Float, &features.shape));
-    encode(assemble("extractor", trace, input, output)?, &[])
+    encode(assemble("extractor", trace, input, output)?, &[ONNX], &[])
 }
 
-fn encode(graph: GraphProto, metadata: &[(&str, String)]) -> Result<Vec<u8>, GraphError> {
+fn encode(
+    graph: GraphProto,
+    operators: &[(&str, i64)],
+    metadata: &[(&str, String)],
+) -> Result<Vec<u8>, GraphError> {
     let model = ModelProto {
         ir_version: Some(IR_VERSION),
         producer_name: Some(PRODUCER.to_owned()),
         producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         graph: Some(graph),
-        opset_import: vec![OperatorSetIdProto {
-            domain: Some(String::new()),
-            version: Some(OPSET),
-        }],
+        opset_import: operators
+            .iter()
+            .map(|&(domain, version)| OperatorSetIdProto {
+                domain: Some(domain.to_owned()),
+                version: Some(version),
+            })
+            .collect(),
         metadata_props: metadata.iter().map(|(key, value)| entry(key, value)).collect(),
     };
     let bytes = model.encoded_len();
@@ -118,23 +168,37 @@ fn encode(graph: GraphProto, metadata: &[(&str, String)]) -> Result<Vec<u8>, Gra
     Ok(model.encode_to_vec())
 }
 
-fn graph(network: &Network) -> Result<GraphProto, GraphError> {
-    let (config, trace) = (network.config(), Trace::default());
-    let (sample, out_sample) = (config.sample_shape(), config.output_shape());
-    let labelled = config.num_classes().is_some();
+/// Writes the portable graph with the convolutions of known ranges on 8-bit integers.
+pub(super) fn quantised(
+    network: &Network,
+    spans: Spans,
+    metadata: &[(&str, String)],
+) -> Result<Vec<u8>, GraphError> {
+    encode(graph(network, Trace::quantised(Quantised::new(spans)))?, &[ONNX], metadata)
+}
 
+/// Records a network.
+fn graph(network: &Network, trace: Trace) -> Result<GraphProto, GraphError> {
+    let config = network.config();
     let inputs = Inputs {
-        sample: Value::new("sample", &sample),
+        sample: Value::new("sample", &config.sample_shape()),
         timestep: Value::new("timestep", &[]),
-        class_labels: labelled.then(|| Value::new("class_labels", &[])),
+        class_labels: config.num_classes().map(|_| Value::new("class_labels", &[])),
     };
     let result = network.forward(&trace, &inputs);
+    let (input, output) = interface(network);
+    assemble("denoiser", trace, input, (&result, output))
+}
 
-    let mut input =
-        vec![info("sample", DataType::Float, &sample), info("timestep", DataType::Float, &[])];
-    input.extend(labelled.then(|| info("class_labels", DataType::Int64, &[])));
-    let output = (&result, info("out_sample", DataType::Float, &out_sample));
-    assemble("denoiser", trace, input, output)
+/// Describes the inputs of every graph of a network, and its output.
+fn interface(network: &Network) -> (Vec<ValueInfoProto>, ValueInfoProto) {
+    let config = network.config();
+    let mut inputs = vec![
+        info("sample", DataType::Float, &config.sample_shape()),
+        info("timestep", DataType::Float, &[]),
+    ];
+    inputs.extend(config.num_classes().map(|_| info("class_labels", DataType::Int64, &[])));
+    (inputs, info("out_sample", DataType::Float, &config.output_shape()))
 }
 
 /// Makes a graph of a recording, its inputs and its output.
@@ -156,6 +220,7 @@ fn assemble(
         initializer,
         input,
         output: vec![output],
+        value_info: Vec::new(),
     })
 }
 
@@ -167,31 +232,46 @@ fn name_result(value: &Value, name: &str) -> NodeProto {
         name: Some(name.to_owned()),
         op_type: Some("Identity".to_owned()),
         attribute: Vec::new(),
+        domain: None,
     }
 }
 
-fn initializer_of(name: &str, parameter: &Tensor) -> Result<TensorProto, GraphError> {
-    let kind = parameter.f_kind()?;
+fn initializer_of(name: &str, parameter: &Stored) -> Result<TensorProto, GraphError> {
+    let kind = parameter.value.f_kind()?;
     if kind != Kind::Float {
         return Err(GraphError::NotFloat { name: name.to_owned(), kind });
     }
-    let tensor = parameter.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let tensor = parameter.value.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
     let mut values = vec![0f32; tensor.numel()];
     tensor.f_copy_data(&mut values, tensor.numel())?;
     let count = values.iter().filter(|value| !value.is_finite()).count();
     if count > 0 {
         return Err(GraphError::NotFinite { name: name.to_owned(), count });
     }
+    let bytes = match parameter.data_type {
+        DataType::Float16 => halves(name, &values)?,
+        _ => bytemuck::cast_slice(&values).to_vec(),
+    };
     Ok(TensorProto {
         dims: tensor.size(),
-        data_type: Some(DataType::Float.into()),
+        data_type: Some(parameter.data_type.into()),
         name: Some(name.to_owned()),
-        raw_data: Some(bytemuck::cast_slice(&values).to_vec()),
+        raw_data: Some(bytes),
     })
 }
 
+/// Rounds values to f16, little endian.
+fn halves(name: &str, values: &[f32]) -> Result<Vec<u8>, GraphError> {
+    let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+    let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+    if f16::from_f32(largest).is_infinite() {
+        return Err(GraphError::NotHalf { name: name.to_owned(), largest });
+    }
+    Ok(halves.iter().flat_map(|half| half.to_le_bytes()).collect())
+}
+
 /// Describes an input or output `[batch, shape…]`.
-fn info(name: &str, data_type: DataType, shape: &[i64]) -> ValueInfoProto {
+pub(super) fn info(name: &str, data_type: DataType, shape: &[i64]) -> ValueInfoProto {
     let batch = DimensionProto { dim_param: Some("batch".to_owned()), ..Default::default() };
     let fixed = |&extent: &i64| DimensionProto { dim_value: Some(extent), ..Default::default() };
     let dim = [batch].into_iter().chain(shape.iter().map(fixed)).collect();

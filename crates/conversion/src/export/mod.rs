@@ -3,10 +3,16 @@
 //! * [`Trace`], [`Value`]: record a graph: nodes, names and constants;
 //! * `ops`: the networks' vocabulary as ONNX operations, on a [`Trace`];
 //! * [`onnx`]: the messages of the file format;
+//! * [`int8`]: a graph whose convolutions are on 8-bit integers;
+//! * `watched`, [`ranges`]: what goes through the layers of a network, and whether f16 holds it;
+//! * `tape`: the calls of a network as data, for dialects that fuse them;
+//! * [`cuda`]: a graph in f16 for ONNX Runtime's CUDA provider, and [`lower`], its proof on a CPU;
 //! * [`graph`]: from a network to the bytes of an ONNX file;
 //! * [`read`]: the way back, from an ONNX file to the network;
 //! * [`golden`]: vectors to check a package with;
 //! * `diffusers`, `python`: the package as a pipeline of diffusers, and its use from Python;
+//! * [`variants`]: graphs besides the portable one;
+//! * [`extend`]: more graphs for a package that exists;
 //! * [`contents`]: everything in the package of a trained or imported model;
 //! * [`card`]: the model card;
 //! * [`triton`]: a package's graph as a model of Triton;
@@ -27,6 +33,18 @@ mod ops;
 
 pub mod graph;
 
+mod tape;
+
+pub mod cuda;
+
+pub mod int8;
+
+pub mod lower;
+
+mod watched;
+
+pub mod ranges;
+
 pub mod read;
 
 pub mod finite;
@@ -36,6 +54,10 @@ pub mod golden;
 mod diffusers;
 
 mod python;
+
+pub mod variants;
+
+pub mod extend;
 
 pub mod contents;
 

@@ -68,6 +68,9 @@ pub struct GraphProto {
     /// Outputs.
     #[prost(message, repeated, tag = 12)]
     pub output: Vec<ValueInfoProto>,
+    /// Types and shapes of results that a runtime cannot infer.
+    #[prost(message, repeated, tag = 13)]
+    pub value_info: Vec<ValueInfoProto>,
 }
 
 /// One operation.
@@ -88,6 +91,9 @@ pub struct NodeProto {
     /// Its attributes.
     #[prost(message, repeated, tag = 5)]
     pub attribute: Vec<AttributeProto>,
+    /// The set that the operator is from; absent for ONNX's own.
+    #[prost(string, optional, tag = 7)]
+    pub domain: Option<String>,
 }
 
 /// An attribute of an operation; `type` selects the field with its value.
@@ -152,8 +158,16 @@ pub enum DataType {
     Undefined = 0,
     /// f32.
     Float = 1,
+    /// u8.
+    Uint8 = 2,
+    /// i8.
+    Int8 = 3,
+    /// i32.
+    Int32 = 6,
     /// i64.
     Int64 = 7,
+    /// f16.
+    Float16 = 10,
 }
 
 /// An input or an output: name, type and shape.

@@ -30,6 +30,9 @@ impl Ops for Trace {
             ("strides", Attr::Ints(&[stride; 2])),
             ("pads", Attr::Ints(&pads)),
         ];
+        if let Some(spans) = self.quantised.spans(weight) {
+            return self.quantised_conv(x, (weight, bias), &attrs, &shape, spans);
+        }
         self.op("Conv", &[x.name(), self.param(weight), self.param(bias)], &attrs, &shape)
     }
 
@@ -40,14 +43,17 @@ impl Ops for Trace {
     }
 
     fn pixel_linear(&self, x: &Value, weight: &Param, bias: &Param) -> Value {
-        // A 1 × 1 convolution; runtimes reshape its weight once, at load.
-        let [kernel] = self.node("Unsqueeze", &[self.param(weight), &self.ints(&[2, 3])], &[]);
         let attrs = [
             ("kernel_shape", Attr::Ints(&[1, 1])),
             ("strides", Attr::Ints(&[1, 1])),
             ("pads", Attr::Ints(&[0; 4])),
         ];
         let shape = [weight.value.size()[0], x.shape[1], x.shape[2]];
+        if let Some(spans) = self.quantised.spans(weight) {
+            return self.quantised_conv(x, (weight, bias), &attrs, &shape, spans);
+        }
+        // A 1 × 1 convolution; runtimes reshape its weight once, at load.
+        let [kernel] = self.node("Unsqueeze", &[self.param(weight), &self.ints(&[2, 3])], &[]);
         self.op("Conv", &[x.name(), &kernel, self.param(bias)], &attrs, &shape)
     }
 
@@ -157,7 +163,7 @@ impl Ops for Trace {
         let names: Vec<&str> = parts.iter().map(|part| part.name()).collect();
         let mut shape = parts[0].shape.clone();
         shape[0] = parts.iter().map(|part| part.shape[0]).sum();
-        self.op("Concat", &names, &[("axis", Attr::Int(1))], &shape)
+        self.op("Concat", &names, &[("axis", Attr::Int(1))], &shape).concatenated(parts)
     }
 
     fn add(&self, a: &Value, b: &Value) -> Value {

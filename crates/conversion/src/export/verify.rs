@@ -1,9 +1,13 @@
-//! Checks a package: recomputes its golden outputs in libtorch and in ONNX Runtime.
+//! Checks a package: recomputes the golden outputs of every graph.
+//!
+//! The network is also read back from the portable graph and computed in libtorch; the graph for
+//! CUDA is computed on a GPU where there is one, and lowered to the CPU elsewhere.
 
 use ddpm_network::sample::forward;
-use ddpm_onnx::{Denoiser, Device, DeviceChoice, Runtime, RuntimeOptions};
-use ddpm_package::{Comparison, Package, tolerance};
+use ddpm_onnx::{Denoiser, Device, DeviceChoice, Optimisation, Runtime, RuntimeOptions};
+use ddpm_package::{Comparison, GraphName, Package, tolerance};
 
+use super::lower::{LowerError, Rounding, lower};
 use super::read::{self, ReadError};
 
 /// The result of one engine.
@@ -11,6 +15,8 @@ use super::read::{self, ReadError};
 pub struct Check {
     /// The engine with its version and device.
     pub engine: String,
+    /// The graph that it computed.
+    pub graph: GraphName,
     /// Its largest difference from the golden outputs, and their size.
     pub comparison: Comparison,
     /// The largest difference allowed, relative to the outputs' root mean square.
@@ -34,6 +40,9 @@ pub enum VerifyError {
     /// Its graph was not written here.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Its graph for CUDA was not written here.
+    #[error("the graph for CUDA cannot be checked: {0}")]
+    Lower(#[from] LowerError),
     /// ONNX Runtime is missing, or cannot run the graph.
     #[error(transparent)]
     Onnx(#[from] ddpm_onnx::Error),
@@ -42,7 +51,8 @@ pub enum VerifyError {
     Torch(#[from] tch::TchError),
 }
 
-/// Recomputes the golden outputs in both engines.
+/// Recomputes the golden outputs: the portable graph's in both engines, then those of every other
+/// graph.
 ///
 /// # Errors
 ///
@@ -52,8 +62,21 @@ pub fn verify(
     package: &Package,
     runtime: &RuntimeOptions,
     device: DeviceChoice,
-) -> Result<[Check; 2], VerifyError> {
-    Ok([in_libtorch(package)?, in_onnx_runtime(package, runtime, device)?])
+) -> Result<Vec<Check>, VerifyError> {
+    let mut checks = vec![in_libtorch(package)?];
+    let runtime = Runtime::load(runtime)?;
+    let device = Device::choose(runtime, device)?;
+    for graph in package.manifest().graph_names() {
+        checks.push(match graph {
+            GraphName::Cuda if device.provider() != "cuda" => lowered(package, runtime)?,
+            GraphName::Int8 if device.provider() != "cpu" => {
+                let cpu = Device::choose(runtime, DeviceChoice::Cpu)?;
+                in_onnx_runtime(package, runtime, &cpu, graph)?
+            }
+            _ => in_onnx_runtime(package, runtime, &device, graph)?,
+        });
+    }
+    Ok(checks)
 }
 
 /// Runs the network, read back from the graph, on the CPU, where the golden outputs were computed.
@@ -64,22 +87,36 @@ fn in_libtorch(package: &Package) -> Result<Check, VerifyError> {
     let outputs = forward(&network, tch::Device::Cpu, &golden.sample, &golden.timestep, labels)?;
     Ok(Check {
         engine: format!("libtorch {} on cpu", ddpm_torch::VERSION),
+        graph: GraphName::Portable,
         comparison: golden.compare(&outputs),
-        tolerance: tolerance(Denoiser::GRAPH, "cpu"),
+        tolerance: tolerance(GraphName::Portable.name(), "cpu"),
     })
 }
 
 fn in_onnx_runtime(
     package: &Package,
-    options: &RuntimeOptions,
-    choice: DeviceChoice,
+    runtime: &Runtime,
+    device: &Device,
+    graph: GraphName,
 ) -> Result<Check, VerifyError> {
-    let runtime = Runtime::load(options)?;
-    let device = Device::choose(runtime, choice)?;
-    let mut denoiser = Denoiser::open(runtime, &device, package)?;
+    let mut denoiser = Denoiser::open_graph(runtime, device, package, graph)?;
     Ok(Check {
         engine: format!("ONNX Runtime {} on {}", runtime.version(), device.name()),
+        graph,
         comparison: denoiser.compare_golden(package)?,
-        tolerance: tolerance(Denoiser::GRAPH, device.provider()),
+        tolerance: package.tolerance_of(graph, device.provider())?,
+    })
+}
+
+/// Runs the graph for CUDA on the CPU, with the roundings of f16.
+fn lowered(package: &Package, runtime: &Runtime) -> Result<Check, VerifyError> {
+    let graph = GraphName::Cuda;
+    let bytes = lower(&package.graph(graph)?, Rounding::Half)?;
+    let mut denoiser = Denoiser::open_bytes(runtime, package, graph, &bytes, Optimisation::None)?;
+    Ok(Check {
+        engine: format!("ONNX Runtime {} on cpu, lowered", runtime.version()),
+        graph,
+        comparison: denoiser.compare_golden(package)?,
+        tolerance: package.tolerance_of(graph, "cuda")?,
     })
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 use ddpm_diffusion::{Parameterisation, Prediction, Process, Variance};
 use ddpm_network::sample::default_sampler;
 use ddpm_network::{ModelConfig, Network};
-use ddpm_package::{DefaultSampler, Kind, Manifest, ScheduleSpec, Sha256Hex};
+use ddpm_package::{DefaultSampler, Kind, Manifest, ScheduleSpec};
 use tch::{Device, Tensor, nn};
 
 use super::ImportError;
-use crate::export::contents::{self, Contents, ModelDescription};
+use crate::export::contents::{self, Contents, ModelDescription, Written};
 use crate::export::{card, golden, to_json};
 
 /// Pictures of the grid: few, as an imported model may be large and slow.
@@ -60,6 +60,8 @@ pub struct Packaging<'a> {
     pub seed: u64,
     /// Whether the package is a pipeline of diffusers too, with a second copy of the weights.
     pub weights: bool,
+    /// Whether to add the graph for CUDA, if the network can have one.
+    pub cuda: bool,
 }
 
 impl Imported {
@@ -75,7 +77,7 @@ impl Imported {
         Ok(network)
     }
 
-    /// Writes the package whole or not at all, and returns the identity of the model.
+    /// Writes the package whole or not at all.
     ///
     /// * `network`: from [`Imported::network`].
     /// * `overwrite`: whether to replace a package at `target`.
@@ -90,7 +92,7 @@ impl Imported {
         packaging: Packaging<'_>,
         target: &Path,
         overwrite: bool,
-    ) -> Result<Sha256Hex, ImportError> {
+    ) -> Result<Written, ImportError> {
         let SamplingSpec { schedule, prediction, variance, sampler } = &self.sampling;
         let parameterisation = Parameterisation {
             process: schedule.process()?,
@@ -124,6 +126,7 @@ impl Imported {
             picture: picture.as_deref(),
             readme: &card::render(&manifest, &self.rows()),
             weights: packaging.weights,
+            cuda: packaging.cuda,
         };
         Ok(contents.write(target, overwrite)?)
     }

@@ -3,4 +3,12 @@
 #[path = "../../../network/tests/network/support.rs"]
 mod support;
 
+mod runs;
+
 mod graph;
+
+mod cuda;
+
+mod int8;
+
+mod ranges;

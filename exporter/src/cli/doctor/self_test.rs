@@ -56,6 +56,7 @@ fn train_and_export(options: &RuntimeOptions) -> Result<String, Box<dyn Error>> 
         name: "self-test",
         version: "1",
         weights: false,
+        cuda: false,
     };
     export.write(&package, false)?;
     for check in verify(&Package::open(&package)?, options, DeviceChoice::Cpu)? {

@@ -20,6 +20,7 @@ use self::blueprint::NetworkSource;
 use self::package::Untrained;
 use self::weights::Spread;
 use super::Failure;
+use super::graphs;
 use super::output::print_path;
 use super::verify::{OrtArgs, check};
 
@@ -47,6 +48,10 @@ pub(super) struct Args {
     #[arg(long)]
     with_weights: bool,
 
+    /// Add the graph for CUDA.
+    #[arg(long)]
+    cuda: bool,
+
     /// Replace an existing package at the output.
     #[arg(long)]
     force: bool,
@@ -66,10 +71,12 @@ impl Args {
         let network = Network::new(&nn::VarStore::new(Device::Cpu).root(), &blueprint.model)?;
         let (spread, seed) = (self.spread.unwrap_or_default(), self.seed.unwrap_or(0));
         let weights = weights::randomise(&network, spread, seed).map_err(ExportError::from)?;
-        let untrained = Untrained { blueprint: &blueprint, network: &network, spread, seed };
+        let untrained =
+            Untrained { blueprint: &blueprint, network: &network, spread, seed, cuda: self.cuda };
         let attached = self.with_weights.then_some(&weights[..]);
-        let digest = untrained.write(&self.output, self.force, attached)?;
-        note!("{}, digest {digest}", blueprint.name);
+        let written = untrained.write(&self.output, self.force, attached)?;
+        note!("{}, digest {}", blueprint.name, written.digest);
+        graphs::report(&written.left_out);
         check(&self.output, &self.ort)?;
         print_path(&self.output.display());
         Ok(())

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use ddpm_conversion::export::contents::{GOLDEN, GRAPH, ModelDescription};
+use ddpm_conversion::export::contents::{GOLDEN, GRAPH, ModelDescription, Written};
 use ddpm_conversion::export::graph::{MODEL_CONFIG_KEY, portable};
+use ddpm_conversion::export::variants::cuda_variant;
 use ddpm_conversion::export::{ExportError, golden};
 use ddpm_diffusion::{BetaSchedule, Parameterisation, Prediction, Schedule, Variance};
 use ddpm_network::sample::default_sampler;
 use ddpm_network::{ModelConfig, Network};
-use ddpm_package::{Error, Manifest, PackageWriter, ScheduleSpec, Sha256Hex};
+use ddpm_package::{Error, Manifest, PackageWriter, ScheduleSpec};
 
 use super::blueprint::Blueprint;
 use super::weights::{DrawnParameter, Spread, to_safetensors};
@@ -30,10 +31,12 @@ pub(super) struct Untrained<'a> {
     pub(super) network: &'a Network,
     pub(super) spread: Spread,
     pub(super) seed: u64,
+    /// Whether to add the graph for CUDA, if the network can have one.
+    pub(super) cuda: bool,
 }
 
 impl Untrained<'_> {
-    /// Writes the package whole or not at all, and returns the identity of the model.
+    /// Writes the package whole or not at all.
     ///
     /// * `overwrite`: whether to replace an existing package at `target`.
     /// * `weights`: written to a separate file if present.
@@ -46,21 +49,30 @@ impl Untrained<'_> {
         target: &Path,
         overwrite: bool,
         weights: Option<&[DrawnParameter]>,
-    ) -> Result<Sha256Hex, ExportError> {
-        let manifest = self.manifest()?;
+    ) -> Result<Written, ExportError> {
+        let (mut manifest, mut left_out) = (self.manifest()?, Vec::new());
         let mut writer = PackageWriter::new(target, overwrite)?;
         let golden = golden::from_noise(self.network, &manifest, self.seed, GOLDEN_DRAW)?;
         writer.add(GOLDEN, &golden.to_safetensors(&manifest)?)?;
         let settings = serde_json::to_string_pretty(&self.blueprint.model)
             .map_err(|error| manifest_error(error.to_string()))?;
         writer.add(GRAPH, &portable(self.network, &[(MODEL_CONFIG_KEY, settings)])?)?;
+        if self.cuda {
+            match cuda_variant(self.network, &golden, GOLDEN)? {
+                Ok(addition) => {
+                    writer.add(&addition.variant.path, &addition.bytes)?;
+                    manifest.variants.push(addition.variant);
+                }
+                Err(reason) => left_out.push(reason),
+            }
+        }
         if let Some(weights) = weights {
             let file =
                 to_safetensors(weights).map_err(|error| manifest_error(error.to_string()))?;
             writer.attach(WEIGHTS, &file)?;
         }
         writer.attach("README.md", self.readme().as_bytes())?;
-        Ok(writer.finish(manifest)?)
+        Ok(Written { digest: writer.finish(manifest)?, left_out })
     }
 
     /// Returns the manifest without its files, which the writer lists.
@@ -110,7 +122,7 @@ fn manifest_error(reason: String) -> ExportError {
 #[cfg(test)]
 mod tests {
     use ddpm_conversion::export::read;
-    use ddpm_package::Package;
+    use ddpm_package::{GraphName, Package};
     use tch::{Device, nn};
 
     use super::*;
@@ -130,11 +142,13 @@ mod tests {
             network: &network,
             spread: Spread::default(),
             seed: 1,
+            cuda: true,
         };
 
         untrained.write(&target, false, Some(&weights)).unwrap();
 
         let package = Package::open(&target).unwrap();
+        assert_eq!(package.manifest().graph_names(), [GraphName::Portable, GraphName::Cuda]);
         let in_graph = read::network(&package.portable_graph().unwrap(), Device::Cpu).unwrap();
         assert_eq!(in_graph.parameters(), network.parameters());
         let attached = std::fs::read(target.join(WEIGHTS)).unwrap();

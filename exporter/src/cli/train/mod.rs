@@ -28,6 +28,7 @@ use super::cache::CacheArgs;
 use super::device::DeviceArgs;
 use super::distributed::DistributedArgs;
 use super::export::write_verified;
+use super::graphs;
 use super::judging::JudgeSetup;
 use super::labels::LabelFlags;
 use super::layers::{Layers, from_environment};
@@ -312,9 +313,11 @@ impl Args {
             name: &session.config().name,
             version: "1",
             weights: session.config().export.weights,
+            cuda: true,
         };
         let package = RunDir::open(session.folder())?.package();
-        write_verified(&export, checkpoint.folder(), &package, true, &self.ort)?;
+        let written = write_verified(&export, checkpoint.folder(), &package, true, &self.ort)?;
+        graphs::report(&written.left_out);
         print_path(&package.display());
         Ok(())
     }

@@ -1,0 +1,96 @@
+//! Graphs besides the portable one that can be made from the network alone.
+
+use ddpm_network::Network;
+use ddpm_package::{Golden, GraphName, Quality, Variant};
+
+use super::ExportError;
+use super::cuda::{Precision, cuda};
+use super::graph::{GraphError, MODEL_CONFIG_KEY};
+use super::ranges::{LARGEST, peak};
+use super::to_json;
+
+/// Largest difference of the graph for CUDA from the golden outputs, relative to their root mean
+/// square: roundings to f16 add up to about 0.01 for deep networks.
+pub const CUDA_TOLERANCE: f64 = 0.05;
+
+/// Path of the golden vectors of the int8 graph in a package.
+pub const INT8_GOLDEN: &str = "testdata/golden.int8.safetensors";
+
+/// Largest difference of the int8 graph from its own golden outputs, relative to their root mean
+/// square: on other processors, sums of f32 in another order round to neighbouring integers.
+/// Processors whose 8-bit instructions saturate differ by far more, and are refused.
+pub const INT8_TOLERANCE: f64 = 0.1;
+
+/// A graph that a network cannot have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The graph.
+    pub graph: GraphName,
+    /// Why, in a sentence without its full stop.
+    pub reason: String,
+}
+
+/// A graph, and its entry in the manifest.
+#[derive(Debug)]
+pub struct Addition {
+    /// The ONNX file.
+    pub bytes: Vec<u8>,
+    /// The entry.
+    pub variant: Variant,
+}
+
+/// Makes the graph for CUDA, or says why the network cannot have one.
+///
+/// * `golden`: inputs over the range of t, at which the values inside the network must fit f16.
+/// * `golden_path`: their path in the package.
+///
+/// # Errors
+///
+/// [`ExportError::Graph`] if the network cannot be written at all, [`ExportError::Torch`] if
+/// memory is short.
+pub fn cuda_variant(
+    network: &Network,
+    golden: &Golden,
+    golden_path: &str,
+) -> Result<Result<Addition, LeftOut>, ExportError> {
+    let left_out = |reason| Ok(Err(LeftOut { graph: GraphName::Cuda, reason }));
+    let metadata = [(MODEL_CONFIG_KEY, to_json(network.config())?)];
+    let graph = match cuda(network, Precision::Half, &metadata) {
+        Ok(graph) => graph,
+        Err(error @ (GraphError::NoPictures | GraphError::NotHalf { .. })) => {
+            return left_out(error.to_string());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let peak = peak(network, golden)?;
+    if !peak.fits() {
+        return left_out(format!(
+            "the values of {} reach {:.3e} at t = {}, more than the {LARGEST} that are safe in f16",
+            peak.layer, peak.magnitude, peak.timestep
+        ));
+    }
+    let variant = Variant {
+        graph: GraphName::Cuda.name().to_owned(),
+        path: GraphName::Cuda.path().to_owned(),
+        precision: "fp16".to_owned(),
+        provider: "cuda".to_owned(),
+        golden: golden_path.to_owned(),
+        tolerance: CUDA_TOLERANCE,
+        quality: None,
+    };
+    Ok(Ok(Addition { bytes: graph.bytes, variant }))
+}
+
+/// Returns the manifest's entry of an int8 graph.
+#[must_use]
+pub fn int8_variant(quality: Quality) -> Variant {
+    Variant {
+        graph: GraphName::Int8.name().to_owned(),
+        path: GraphName::Int8.path().to_owned(),
+        precision: "int8".to_owned(),
+        provider: "cpu".to_owned(),
+        golden: INT8_GOLDEN.to_owned(),
+        tolerance: INT8_TOLERANCE,
+        quality: Some(quality),
+    }
+}

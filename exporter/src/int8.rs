@@ -1,0 +1,207 @@
+//! Makes the int8 graph of a package, and judges it by its samples.
+//!
+//! One evaluation of an int8 graph differs from the portable graph's by a tenth or more, and the
+//! samples may be as good all the same, or not. So both graphs draw samples of the same seeds with
+//! the model's default sampler, and the Fréchet distances of both from the data are compared.
+
+use ddpm_conversion::export::graph::{GraphError, MODEL_CONFIG_KEY};
+use ddpm_conversion::export::int8::{CalibrateError, calibrate, int8};
+use ddpm_conversion::export::read::{self, ReadError};
+use ddpm_conversion::export::variants::{Addition, INT8_GOLDEN, int8_variant};
+use ddpm_conversion::export::{ExportError, to_json};
+use ddpm_evaluation::EvaluateError;
+use ddpm_evaluation::extractor::Extractor;
+use ddpm_evaluation::pictures::PictureSet;
+use ddpm_measures::{Features, FrechetRatio, Gaussian, frechet_ratio};
+use ddpm_network::sample::{DrawRequest, compile, draw_with, labels_in_turn};
+use ddpm_onnx::{Batch, Denoiser, Optimisation, Runtime};
+use ddpm_package::{Golden, GraphName, Package, Quality};
+use tch::Device;
+
+/// Largest ratio of Fréchet distances that passes, at the upper end of its 95 % interval.
+pub const LIMIT: f64 = 1.05;
+/// Samples that each graph draws unless told otherwise.
+pub const SAMPLES: usize = 2000;
+/// Resamples of small features, and of those whose covariances take long.
+const RESAMPLES: usize = 200;
+const FEW_RESAMPLES: usize = 40;
+/// Features up to which the larger number is quick.
+const SMALL: usize = 256;
+/// Pictures that are drawn before their features are computed.
+const CHUNK: usize = 256;
+/// Seed of the samples that are judged; calibration has another.
+const SEED: u64 = 1;
+
+/// The reason why an int8 graph cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Int8Error {
+    /// The package cannot be read.
+    #[error(transparent)]
+    Package(#[from] ddpm_package::Error),
+    /// Its graph was not written here.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The network has no int8 graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The ranges cannot be found.
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
+    /// The settings cannot be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// ONNX Runtime cannot run the graph.
+    #[error(transparent)]
+    Onnx(#[from] ddpm_onnx::Error),
+    /// The samples cannot be judged.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// Their statistics cannot be computed.
+    #[error(transparent)]
+    Measure(#[from] ddpm_measures::Error),
+    /// The default sampler does not suit the network.
+    #[error(transparent)]
+    Diffusion(#[from] ddpm_diffusion::Error),
+}
+
+/// What the samples are judged against, and how many there are.
+#[derive(Debug)]
+pub struct Gate<'a> {
+    /// Features of the data.
+    pub data: &'a Gaussian,
+    /// Shape `[C, H, W]` of a picture.
+    pub shape: [usize; 3],
+    /// The extractor that made them.
+    pub extractor: &'a mut Extractor,
+    /// Samples that each graph draws.
+    pub samples: usize,
+}
+
+/// An int8 graph with its golden vectors, ready to be added to its package.
+#[derive(Debug)]
+pub struct Int8Graph {
+    /// The graph, and its entry in the manifest.
+    pub addition: Addition,
+    /// The golden vectors, a safetensors file.
+    pub golden: (&'static str, Vec<u8>),
+    /// How good its samples are.
+    pub quality: Quality,
+}
+
+/// Makes and judges the int8 graph of a package.
+///
+/// * `progress`: called with the number of samples drawn, of both graphs together.
+///
+/// # Errors
+///
+/// [`Int8Error`]; a graph whose samples are worse is no error, see [`Quality::passed`].
+pub fn make(
+    package: &Package,
+    runtime: &Runtime,
+    gate: Gate<'_>,
+    mut progress: impl FnMut(usize),
+) -> Result<Int8Graph, Int8Error> {
+    let manifest = package.manifest();
+    let network = read::network(&package.portable_graph()?, Device::Cpu)?;
+    let metadata = [(MODEL_CONFIG_KEY, to_json(network.config())?)];
+    let bytes = int8(&network, calibrate(&network, manifest)?, &metadata)?;
+
+    let open = |bytes: &[u8], graph| {
+        Denoiser::open_bytes(runtime, package, graph, bytes, Optimisation::AsServed)
+    };
+    let mut portable = open(&package.portable_graph()?, GraphName::Portable)?;
+    let mut quantised = open(&bytes, GraphName::Int8)?;
+    let (golden, relative_error) = golden(package, &mut quantised)?;
+
+    let Gate { data, shape, extractor, samples } = gate;
+    let mut features = |denoiser: &mut Denoiser, before: usize| {
+        let mut judged = Judged { extractor: &mut *extractor, shape, rows: None };
+        judged.draw(package, denoiser, samples, |done| progress(before + done))
+    };
+    let baseline = features(&mut portable, 0)?;
+    let ours = features(&mut quantised, samples)?;
+    let resamples = if baseline.dim() <= SMALL { RESAMPLES } else { FEW_RESAMPLES };
+    let FrechetRatio { ratio, upper } = frechet_ratio(data, &ours, &baseline, resamples, SEED)?;
+    let sampler = &manifest.default_sampler;
+    let quality = Quality {
+        frechet_ratio: ratio,
+        upper,
+        limit: LIMIT,
+        passed: upper <= LIMIT,
+        samples,
+        sampler: format!("{} in {} steps on {}", sampler.sampler, sampler.num_steps, sampler.grid),
+        extractor: format!("{} {}", extractor.name(), &extractor.sha256().as_str()[..12]),
+        relative_error,
+    };
+    let addition = Addition { bytes, variant: int8_variant(quality.clone()) };
+    let golden = (INT8_GOLDEN, golden.to_safetensors(manifest)?);
+    Ok(Int8Graph { addition, golden, quality })
+}
+
+/// Returns the golden inputs with the int8 graph's outputs, and the root mean square of their
+/// difference from the portable ones, relative to those.
+fn golden(package: &Package, denoiser: &mut Denoiser) -> Result<(Golden, f64), Int8Error> {
+    let portable = package.golden()?;
+    let mut out_sample = Vec::new();
+    denoiser.evaluate(
+        Batch {
+            sample: &portable.sample,
+            timestep: &portable.timestep,
+            class_labels: portable.class_labels.as_deref().unwrap_or_default(),
+        },
+        &mut out_sample,
+    )?;
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
+    let pairs = out_sample.iter().zip(&portable.out_sample);
+    let off = square(&mut pairs.map(|(ours, theirs)| f64::from(*ours) - f64::from(*theirs)));
+    let size = square(&mut portable.out_sample.iter().map(|value| f64::from(*value)));
+    Ok((Golden { out_sample, ..portable }, (off / size).sqrt()))
+}
+
+/// Draws samples and keeps their features.
+struct Judged<'a> {
+    extractor: &'a mut Extractor,
+    shape: [usize; 3],
+    rows: Option<Features>,
+}
+
+impl Judged<'_> {
+    fn draw(
+        &mut self,
+        package: &Package,
+        denoiser: &mut Denoiser,
+        count: usize,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Features, Int8Error> {
+        let manifest = package.manifest();
+        let network = manifest.parameterisation()?;
+        let program = compile(&network, manifest.kind, &manifest.default_sampler)?;
+        let labels = labels_in_turn(manifest.classes.len(), count);
+        let labels = labels.as_deref();
+        let request = DrawRequest { program: &program, seed: SEED, count, labels, initial: None };
+        let none = (!manifest.classes.is_empty()).then_some(manifest.classes.len() as i64);
+        for first in (0..count).step_by(CHUNK) {
+            let indices = first..(first + CHUNK).min(count);
+            let done = indices.end;
+            let mut pictures = Vec::new();
+            let evaluate = |sample: &[f32], timestep: &[f32], labels: Option<&[i64]>| {
+                let mut out = Vec::new();
+                let class_labels = labels.unwrap_or_default();
+                denoiser.evaluate(Batch { sample, timestep, class_labels }, &mut out)?;
+                Ok::<_, ddpm_onnx::Error>(out)
+            };
+            let len = manifest.sample_len();
+            draw_with(len, none, &request, indices, evaluate, |part| pictures.extend(part))?;
+            let set = PictureSet::from_samples(self.shape, &pictures);
+            let features = self.extractor.features(&set, |_| ())?;
+            match &mut self.rows {
+                Some(rows) => rows.push(features.values())?,
+                None => self.rows = Some(features),
+            }
+            progress(done);
+        }
+        self.rows.take().ok_or_else(|| {
+            ddpm_measures::Error::TooFew { measure: "the int8 check", least: 2, got: 0 }.into()
+        })
+    }
+}
