@@ -1,8 +1,9 @@
 //! One network in several graphs: added to a package, served side by side, and named everywhere.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use ddpm_client::{Determinism, Error, Format, GraphInfo, Request};
 use serde_json::Value;
@@ -26,14 +27,20 @@ fn succeed(output: &Output) -> String {
     text
 }
 
-/// Makes a folder of models: the embedded glyphs, with an int8 graph of few samples.
-fn with_int8() -> (TempDir, PathBuf) {
+/// Returns a folder of models, not to be changed: the embedded glyphs, with an int8 graph of few
+/// samples.
+fn with_int8() -> &'static Path {
+    static FOLDER: LazyLock<TempDir> = LazyLock::new(make_int8);
+    FOLDER.path()
+}
+
+fn make_int8() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("glyphs");
     copy_folder(&root().join("models/glyphs"), &package);
     let flags = ["--graphs", "cuda,int8", "--data", DATA, "--int8-samples", "100", "--force-int8"];
     succeed(&convert(&package, &flags));
-    (folder, package)
+    folder
 }
 
 fn manifest(package: &Path) -> Value {
@@ -46,8 +53,7 @@ fn request() -> Request {
 
 #[tokio::test]
 async fn two_graphs_of_a_model_are_served_side_by_side_and_keep_their_bits() {
-    let (folder, _) = with_int8();
-    let models = folder.path().to_str().unwrap();
+    let models = with_int8().to_str().unwrap();
     let server = TestServer::start(&["--models", models, "--graphs", "int8"]);
 
     let model = server.client().await.model("glyphs").await.unwrap();
@@ -77,8 +83,7 @@ async fn two_graphs_of_a_model_are_served_side_by_side_and_keep_their_bits() {
 
 #[tokio::test]
 async fn the_operator_chooses_the_graph_of_requests_that_name_none() {
-    let (folder, _) = with_int8();
-    let models = folder.path().to_str().unwrap();
+    let models = with_int8().to_str().unwrap();
     let server = TestServer::start(&["--models", models, "--graph", "int8"]);
 
     let sampled = server.sample(request()).await;
@@ -112,7 +117,9 @@ fn a_graph_that_does_not_run_on_the_device_stops_the_server() {
 
 #[test]
 fn a_changed_int8_graph_is_refused_by_its_golden_vectors() {
-    let (folder, package) = with_int8();
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("glyphs");
+    copy_folder(&with_int8().join("glyphs"), &package);
     // Another network's graph under this name, with the digest to match.
     let path = package.join("unet/model.int8.onnx");
     let portable = fs::read(package.join("unet/model.onnx")).unwrap();
@@ -152,7 +159,7 @@ fn a_graph_whose_samples_are_worse_is_refused_and_changes_nothing() {
 
 #[test]
 fn what_somebody_insisted_on_is_marked_and_verified() {
-    let (_folder, package) = with_int8();
+    let package = with_int8().join("glyphs");
 
     let variants = manifest(&package)["variants"].clone();
     assert_eq!(variants[0]["graph"], "cuda");

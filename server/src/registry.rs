@@ -276,7 +276,7 @@ fn report(
         version = manifest.version,
         %graph,
         device = device.name(),
-        golden = format!("{:.1e}", golden.relative()),
+        golden = format!("{:.1e}", golden.relative(graph)),
         ms_of_1 = millis(1),
         ms_of_2 = millis(2),
         ms_of_4 = millis(4),

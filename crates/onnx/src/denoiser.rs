@@ -180,13 +180,14 @@ impl Denoiser {
     pub fn check_golden(&mut self, package: &Package) -> Result<Comparison, Error> {
         let comparison = self.compare_golden(package)?;
         let tolerance = package.tolerance_of(self.graph, self.provider)?;
-        if comparison.relative() <= tolerance {
+        let relative = comparison.relative(self.graph);
+        if relative <= tolerance {
             return Ok(comparison);
         }
         Err(Error::Golden {
             graph: self.graph,
             provider: self.provider.into(),
-            relative: comparison.relative(),
+            relative,
             tolerance,
         })
     }

@@ -161,8 +161,8 @@ impl Package {
         }
     }
 
-    /// Returns the largest difference from the golden outputs allowed for a graph on a provider,
-    /// relative to the outputs' root mean square.
+    /// Returns the largest [`Comparison::relative`](crate::Comparison::relative) allowed for a graph
+    /// on a provider.
     ///
     /// # Errors
     ///

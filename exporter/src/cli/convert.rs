@@ -106,9 +106,7 @@ impl Args {
         }
         let target = self.output.as_deref().unwrap_or(&self.package);
         let overwrite = self.output.is_none() || self.force;
-        let digest = extend(&package, additions, &files, target, overwrite)?;
-        note!("{} {}, digest {digest}", package.manifest().name, package.manifest().version);
-        check(target, &self.ort)?;
+        extend_verified(&package, &additions, &files, target, overwrite, &self.ort)?;
         print_path(&target.display());
         Ok(())
     }
@@ -254,6 +252,23 @@ pub(super) fn add_int8(
     ort: &OrtArgs,
 ) -> Result<Package, Failure> {
     let made = int8.make(package, Some(trained_on), ort)?;
-    extend(package, vec![made.addition], &[made.golden], target, true)?;
-    check(target, ort)
+    extend_verified(package, &[made.addition], &[made.golden], target, true, ort)
+}
+
+/// Writes a package with more graphs, if all of them pass verification.
+fn extend_verified(
+    package: &Package,
+    additions: &[Addition],
+    files: &[(&str, Vec<u8>)],
+    target: &Path,
+    overwrite: bool,
+    ort: &OrtArgs,
+) -> Result<Package, Failure> {
+    let scratch = tempfile::tempdir().map_err(|cause| Failure::Failed(cause.into()))?;
+    let tried = scratch.path().join("package");
+    extend(package, additions, files, &tried, false)?;
+    check(&tried, ort)?;
+    let digest = extend(package, additions, files, target, overwrite)?;
+    note!("{} {}, digest {digest}", package.manifest().name, package.manifest().version);
+    Package::open(target).map_err(within(target))
 }

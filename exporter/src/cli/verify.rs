@@ -92,7 +92,7 @@ fn judge(checks: &[Check]) -> Result<(), Failure> {
              {:.0e}",
             check.engine,
             check.graph,
-            check.comparison.relative(),
+            check.relative(),
             check.tolerance
         ))),
     }
@@ -102,10 +102,10 @@ fn line(check: &Check) -> String {
     let Check { engine, graph, comparison, tolerance } = check;
     let verdict = if check.passes() { "ok" } else { "FAILED" };
     format!(
-        "{engine:28} {graph:8} largest difference {:.2e}, rms of the outputs {:.3}, relative {:.1e}, \
+        "{engine:35} {graph:8} largest difference {:.2e}, rms of the outputs {:.3}, relative {:.1e}, \
          tolerance {tolerance:.0e}: {verdict}",
         comparison.max_abs,
         comparison.rms,
-        comparison.relative(),
+        check.relative(),
     )
 }

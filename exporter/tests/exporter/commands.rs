@@ -42,7 +42,7 @@ fn digits_go_from_files_to_a_verified_package() {
 
     let verified = ok(&["verify", text(&package)]);
     assert!(verified.contains("libtorch") && verified.contains("ONNX Runtime"), "{verified}");
-    assert_eq!(verified.matches(": ok").count(), 2, "{verified}");
+    assert_eq!(verified.matches(": ok").count(), 3, "{verified}");
     assert!(ok(&["inspect", text(&package)]).contains("model package"));
     assert!(ok(&["inspect", text(&run)]).contains("checkpoint"));
     let json = ok(&["inspect", "--json", text(&package.join("unet/model.onnx"))]);

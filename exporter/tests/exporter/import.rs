@@ -183,7 +183,7 @@ fn every_kind_of_checkpoint_becomes_a_package_that_keeps_its_outputs_in_onnx_run
         let printed = stderr(&output);
         assert!(output.status.success(), "{name}: {printed}");
         assert!(printed.contains("assumed: timesteps"), "{printed}");
-        assert_eq!(printed.matches(": ok").count(), 3, "{printed}");
+        assert_eq!(printed.matches(": ok").count(), 4, "{printed}");
         assert_onnx_outputs(&package, &expected);
         let card = fs::read_to_string(package.join("README.md")).unwrap();
         assert!(card.contains("| imported from | ddpm-torch checkpoint"), "{card}");

@@ -21,7 +21,7 @@ use super::variants::Addition;
 /// [`ExportError::Read`] if a file beside those that the manifest lists cannot be read.
 pub fn extend(
     package: &Package,
-    additions: Vec<Addition>,
+    additions: &[Addition],
     files: &[(&str, Vec<u8>)],
     target: &Path,
     overwrite: bool,
@@ -43,8 +43,8 @@ pub fn extend(
         writer.add(path, bytes)?;
     }
     for Addition { bytes, variant } in additions {
-        writer.add(&variant.path, &bytes)?;
-        manifest.variants.push(variant);
+        writer.add(&variant.path, bytes)?;
+        manifest.variants.push(variant.clone());
     }
     manifest.variants.sort_by_key(|variant| variant.graph.clone());
     let listed = |path: &str| package.manifest().files.iter().any(|file| file.path == path);

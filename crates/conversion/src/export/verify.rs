@@ -24,10 +24,16 @@ pub struct Check {
 }
 
 impl Check {
+    /// Returns the difference that is judged, relative to the outputs' root mean square.
+    #[must_use]
+    pub fn relative(&self) -> f64 {
+        self.comparison.relative(self.graph)
+    }
+
     /// Returns whether the difference is within the tolerance.
     #[must_use]
     pub fn passes(&self) -> bool {
-        self.comparison.relative() <= self.tolerance
+        self.relative() <= self.tolerance
     }
 }
 
