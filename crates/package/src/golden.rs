@@ -53,9 +53,9 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Returns the difference by which a graph is judged, relative to the outputs' root mean square:
-    /// the largest one for the portable graph, whose arithmetic is nearly exact; the root mean
-    /// square for others, which round everywhere and now and then by much.
+    /// Returns the difference by which a graph is judged, relative to the outputs' root mean
+    /// square: the largest one for the portable graph, whose arithmetic is nearly exact; the root
+    /// mean square for others, which round everywhere and now and then by much.
     #[must_use]
     pub fn relative(&self, graph: GraphName) -> f64 {
         match graph {

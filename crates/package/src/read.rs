@@ -161,8 +161,8 @@ impl Package {
         }
     }
 
-    /// Returns the largest [`Comparison::relative`](crate::Comparison::relative) allowed for a graph
-    /// on a provider.
+    /// Returns the largest [`Comparison::relative`](crate::Comparison::relative) allowed for a
+    /// graph on a provider.
     ///
     /// # Errors
     ///

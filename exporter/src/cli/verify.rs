@@ -102,8 +102,8 @@ fn line(check: &Check) -> String {
     let Check { engine, graph, comparison, tolerance } = check;
     let verdict = if check.passes() { "ok" } else { "FAILED" };
     format!(
-        "{engine:35} {graph:8} largest difference {:.2e}, rms of the outputs {:.3}, relative {:.1e}, \
-         tolerance {tolerance:.0e}: {verdict}",
+        "{engine:35} {graph:8} largest difference {:.2e}, rms of the outputs {:.3}, \
+         relative {:.1e}, tolerance {tolerance:.0e}: {verdict}",
         comparison.max_abs,
         comparison.rms,
         check.relative(),

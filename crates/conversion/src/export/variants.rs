@@ -16,8 +16,9 @@ pub const CUDA_TOLERANCE: f64 = 0.02;
 /// Path of the golden vectors of the int8 graph in a package.
 pub const INT8_GOLDEN: &str = "testdata/golden.int8.safetensors";
 
-/// The same for the int8 graph and its own golden outputs: on other processors, sums of f32 in another order round to neighbouring integers.
-/// Processors whose 8-bit instructions saturate differ by far more, and are refused.
+/// The same for the int8 graph and its own golden outputs: on other processors, sums of f32 in
+/// another order round to neighbouring integers. Processors whose 8-bit instructions saturate
+/// differ by far more, and are refused.
 pub const INT8_TOLERANCE: f64 = 0.1;
 
 /// A graph that a network cannot have.
