@@ -112,11 +112,12 @@ quality: setup ## Measure sample quality against evaluations on the shipped mode
 	@tools/preflight.sh rust c++
 	tools/quality.sh
 
-diffusers: setup ## Read our packages with Python's diffusers and onnxruntime (2.8 GB of PyTorch)
+diffusers: setup ## Read our packages with Python's diffusers, onnxruntime and onnx (2.8 GB of PyTorch)
 	@tools/preflight.sh rust c++
 	cargo build --workspace --bins
 	@tools/setup.sh python tests/python/diffusers.txt
 	python3 tests/python/test_diffusers.py
+	python3 tests/python/test_graphs.py
 
 models: setup ## Train the embedded models again (hours on two cores)
 	@tools/preflight.sh rust c++

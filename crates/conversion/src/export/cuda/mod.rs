@@ -1,9 +1,9 @@
 //! The CUDA dialect: f16, channels last, and the operators that ONNX Runtime contributes for CUDA.
 //!
-//! * [`plan`]: which calls of the network one node computes;
-//! * [`values`]: types and layouts, and the nodes between them;
-//! * [`norms`], [`pictures`], [`attention`]: group norms, convolutions and sizes, self-attention;
-//! * [`spelling`]: every call as nodes.
+//! * `plan`: which calls of the network one node computes;
+//! * `values`: types and layouts, and the nodes between them;
+//! * `norms`, `pictures`, `attention`: group norms, convolutions and sizes, self-attention;
+//! * `spelling`: every call as nodes.
 //!
 //! Pictures are f16 with channels last from a transpose at the input to one at the output. The
 //! time embedding and the last convolution stay f32: they cost little, and their errors would
@@ -98,9 +98,24 @@ mod tests {
             apply_attn: vec![false, false, false, false, true, false],
             ..cifar10.clone()
         };
-        for config in [cifar10, celeba, celeba_hq] {
+        // Convolutions, norms, norms of a sum, attentions, concatenations, resizings.
+        let small = [77, 16, 35, 6, 13, 3];
+        let large = [108, 24, 47, 6, 19, 5];
+        for (config, fused, nodes) in
+            [(cifar10, small, 217), (celeba, small, 217), (celeba_hq, large, 296)]
+        {
             let counts = counts(config);
+            assert_eq!(counts.values().sum::<usize>(), nodes, "{counts:?}");
             let of = |op_type: &str| counts.get(op_type).copied().unwrap_or(0);
+            let kinds = [
+                "NhwcConv",
+                "GroupNorm",
+                "SkipGroupNorm",
+                "MultiHeadAttention",
+                "Concat",
+                "Resize",
+            ];
+            assert_eq!(kinds.map(of), fused, "{counts:?}");
             assert_eq!(of("Transpose"), 2, "one at each end: {counts:?}");
             let plain = ["Conv", "InstanceNormalization", "ReduceMean", "MatMul", "Softmax"];
             assert!(plain.iter().all(|op_type| of(op_type) == 0), "{counts:?}");

@@ -1,7 +1,7 @@
 //! The int8 dialect: the portable graph with convolutions on 8-bit integers.
 //!
-//! * [`histogram`], [`calibration`]: the ranges that values have, while the model samples;
-//! * [`convolution`]: a convolution with quantised operands, as ONNX Runtime fuses it.
+//! * `histogram`, `calibration`: the ranges that values have, while the model samples;
+//! * `convolution`: a convolution with quantised operands, as ONNX Runtime fuses it.
 //!
 //! Activations are u8, one scale per tensor; weights are i8, one scale per output channel. The
 //! first and the last convolution, norms, attention and the time path stay f32. Where a convolution
