@@ -18,11 +18,18 @@ use crate::attack::wire::{
 /// for anything large.
 const WINDOW: u32 = 4096;
 
-/// One connection with streams that are not read.
+/// One connection with streams that are not read. A request that is refused, because so many come
+/// at once, is sent again.
 #[derive(Debug)]
 pub struct Unread {
     peer: Peer,
     streams: BTreeMap<u32, Stream>,
+    /// The frames of a request, without the numbers of their streams.
+    block: Vec<u8>,
+    body: Vec<u8>,
+    next: u32,
+    /// Requests that were refused and wait to be sent again.
+    refused: usize,
     opened: Instant,
     /// Whether each stream is granted a byte a second.
     trickles: bool,
@@ -63,30 +70,50 @@ impl Unread {
         trickles: bool,
         request: &GenerateRequest,
     ) -> io::Result<Self> {
-        let mut peer = Peer::open(server, source, WINDOW).await?;
-        let block = headers("/ddpm.v1.SamplingService/Generate", &[]);
-        let body = message(request);
-        let numbers = (0..count).map(|number| 2 * number + 1);
-        for stream in numbers.clone() {
-            let head = frame(kind::HEADERS, END_HEADERS, stream, &block);
-            let data = frame(kind::DATA, END_STREAM, stream, &body);
-            peer.send(&[head, data].concat()).await?;
+        let mut unread = Self {
+            peer: Peer::open(server, source, WINDOW).await?,
+            streams: BTreeMap::new(),
+            block: headers("/ddpm.v1.SamplingService/Generate", &[]),
+            body: message(request),
+            next: 1,
+            refused: 0,
+            opened: Instant::now(),
+            trickles,
+        };
+        for _ in 0..count {
+            unread.request().await?;
         }
-        let streams = numbers.map(|stream| (stream, Stream::default())).collect();
-        Ok(Self { peer, streams, opened: Instant::now(), trickles })
+        unread.opened = Instant::now();
+        Ok(unread)
+    }
+
+    /// Sends the request on a new stream.
+    async fn request(&mut self) -> io::Result<()> {
+        let head = frame(kind::HEADERS, END_HEADERS, self.next, &self.block);
+        let data = frame(kind::DATA, END_STREAM, self.next, &self.body);
+        self.peer.send(&[head, data].concat()).await?;
+        self.streams.insert(self.next, Stream::default());
+        self.next += 2;
+        Ok(())
     }
 
     /// Holds the streams until all have ended, or until `limit`.
     pub async fn hold(&mut self, limit: Instant) {
         let mut second = interval(Duration::from_secs(1));
-        while self.streams.values().any(|stream| stream.ended.is_none()) {
+        while self.refused > 0 || self.streams.values().any(|stream| stream.ended.is_none()) {
             let next = tokio::select! {
                 next = timeout_at(limit, self.peer.next_frame()) => next,
-                _ = second.tick(), if self.trickles => {
+                _ = second.tick() => {
                     if Instant::now() >= limit {
                         return;
                     }
-                    self.grant().await;
+                    if self.trickles {
+                        self.grant().await;
+                    }
+                    for _ in 0..std::mem::take(&mut self.refused) {
+                        // A closed connection is noticed when it is read.
+                        let _ = self.request().await;
+                    }
                     continue;
                 }
             };
@@ -122,7 +149,13 @@ impl Unread {
             _ => return,
         };
         let ends = frame.kind == kind::RST_STREAM || frame.flags & END_STREAM != 0;
-        if ends && stream.ended.is_none() {
+        if !ends || stream.ended.is_some() {
+            return;
+        }
+        if how == "a status" && stream.messages.whole == 0 {
+            self.streams.remove(&frame.stream);
+            self.refused += 1;
+        } else {
             stream.ended = Some((now, how));
         }
     }
