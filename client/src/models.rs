@@ -39,7 +39,7 @@ pub struct Model {
     pub default_num_steps: u32,
     /// Used if a request names no grid.
     pub default_grid: Option<Grid>,
-    /// The graph that requests get which name none.
+    /// The graph that is used when a request names none.
     pub graph: String,
     /// The graphs that requests may name.
     pub graphs: Vec<GraphInfo>,

@@ -1,4 +1,4 @@
-//! Which graphs of each package are served, and which of them requests get that name none.
+//! Which graphs of each package are served, and which one is used when a request names none.
 
 use std::fmt;
 use std::str::FromStr;
@@ -56,12 +56,7 @@ impl ServedGraphs {
     ///
     /// If a graph was named that does not run on the device.
     pub(crate) fn of(&self, package: &Package, device: &Device) -> anyhow::Result<Vec<GraphName>> {
-        let provider = device.provider();
-        let runs = |graph: GraphName| match graph {
-            GraphName::Portable => true,
-            GraphName::Cuda => provider == "cuda",
-            GraphName::Int8 => provider == "cpu",
-        };
+        let runs = |graph: GraphName| graph.runs_on(device.provider());
         let named = match self.default {
             GraphChoice::Auto => None,
             GraphChoice::Named(graph) => Some(graph),
@@ -78,19 +73,17 @@ impl ServedGraphs {
         let wanted = named.unwrap_or_else(|| {
             if runs(GraphName::Cuda) { GraphName::Cuda } else { GraphName::Portable }
         });
-        let default = match present.contains(&wanted) {
-            true => wanted,
-            false => {
-                let model = &package.manifest().name;
-                warn!(model, %wanted, "the package has no such graph: portable is served");
-                GraphName::Portable
-            }
-        };
-        let more = self.more.iter().copied();
+        let is_missing = |graph: &GraphName| !present.contains(graph);
+        let model = &package.manifest().name;
+        // What is chosen by itself is missing in packages of points, and nobody asked for it.
+        for graph in named.iter().chain(&self.more).filter(|graph| is_missing(graph)) {
+            warn!(model, %graph, "the package has no such graph; portable is served");
+        }
+        let default = if is_missing(&wanted) { GraphName::Portable } else { wanted };
         let mut graphs = vec![default];
-        for graph in more.filter(|graph| present.contains(graph)) {
-            if !graphs.contains(&graph) {
-                graphs.push(graph);
+        for graph in self.more.iter().filter(|graph| !is_missing(graph)) {
+            if !graphs.contains(graph) {
+                graphs.push(*graph);
             }
         }
         Ok(graphs)

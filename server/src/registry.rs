@@ -254,6 +254,12 @@ fn load_model(
     };
     let entry = cache_dir.map(|folder| CacheEntry::new(folder, key));
     let measurement = measure(&mut host, *sizes, entry)?;
+    if let Some(quality) = manifest.variant(graph).and_then(|variant| variant.quality.as_ref())
+        && !quality.passed
+    {
+        let (model, ratio) = (&manifest.name, quality.frechet_ratio);
+        warn!(model, %graph, ratio, "this graph failed the check of its samples when it was exported");
+    }
     report(&manifest, graph, device, golden, &measurement);
     let network = manifest.parameterisation()?;
     let Measurement { curve, determinism, upkeep, .. } = measurement;

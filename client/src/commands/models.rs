@@ -75,13 +75,16 @@ fn details(model: &Model) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Lists the graphs, first the one that requests get which name none.
+/// Lists the graphs, first the one that is used when a request names none.
 fn graphs(model: &Model) -> String {
     let one = |graph: &GraphInfo| match &graph.quality {
         None => format!("{} ({})", graph.name, graph.precision),
         Some(quality) => format!(
-            "{} ({}, samples {:.3} times as far from the data as portable's)",
-            graph.name, graph.precision, quality.frechet_ratio
+            "{} ({}, samples {:.3} times as far from the data as portable's{})",
+            graph.name,
+            graph.precision,
+            quality.frechet_ratio,
+            if quality.passed { "" } else { "; FAILED the exporter's check" }
         ),
     };
     match model.graphs.as_slice() {

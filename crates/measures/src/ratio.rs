@@ -19,9 +19,12 @@ pub struct FrechetRatio {
 /// distances larger by about the same amount; the interval is that of the ratio of the logarithms'
 /// deviations from their mean, around the ratio of the whole sets.
 ///
+/// Both distances are of finite sets and so too large by about the same amount, which pulls the
+/// ratio towards 1: the more so, the fewer rows there are per feature.
+///
 /// * `data`: mean and covariance of the data's features.
 /// * `samples`, `baseline`: features, equally many rows.
-/// * `resamples`: at least 20.
+/// * `resamples`: at least 40.
 /// * `seed`: of the resamples.
 ///
 /// # Errors
@@ -31,7 +34,7 @@ pub struct FrechetRatio {
 ///
 /// # Panics
 ///
-/// With fewer than 20 resamples, or if one set has more rows than the other.
+/// With fewer than 40 resamples, or if one set has more rows than the other.
 pub fn frechet_ratio(
     data: &Gaussian,
     samples: &Features,
@@ -39,7 +42,7 @@ pub fn frechet_ratio(
     resamples: usize,
     seed: u64,
 ) -> Result<FrechetRatio, Error> {
-    assert!(resamples >= 20, "fewer than 20 resamples have no upper end of 95 %");
+    assert!(resamples >= 40, "fewer resamples have no upper end of 95 %");
     assert_eq!(samples.len(), baseline.len(), "rows belong together, one by one");
     let distance = |features: &Features, rows: &[usize]| -> Result<f64, Error> {
         let mut side = Statistics::new(features.dim())?;
@@ -110,7 +113,7 @@ mod tests {
     #[test]
     fn features_of_different_widths_are_refused() {
         let narrow = Features::from_rows(2, vec![0.0, 1.0, 2.0, 0.5]).unwrap();
-        let found = frechet_ratio(&data(), &narrow, &narrow, 20, 0);
+        let found = frechet_ratio(&data(), &narrow, &narrow, 40, 0);
         assert!(matches!(found, Err(Error::Dimension { left: 2, right: 4 })), "{found:?}");
     }
 }

@@ -57,14 +57,8 @@ impl Denoiser {
     ) -> Result<Self, Error> {
         let bytes = package.graph(graph)?;
         let manifest = package.manifest();
-        if let Some(variant) = manifest.variant(graph)
-            && variant.provider != device.provider()
-        {
-            return Err(Error::Provider {
-                graph,
-                wanted: variant.provider.clone(),
-                device: device.name(),
-            });
+        if let Some(wanted) = graph.provider().filter(|_| !graph.runs_on(device.provider())) {
+            return Err(Error::Provider { graph, wanted, device: device.name() });
         }
         let session = match graph {
             GraphName::Cuda => device.session_without_fallback(runtime),

@@ -59,7 +59,7 @@ pub enum Error {
         /// Name of the graph.
         graph: GraphName,
         /// The provider that it is for.
-        wanted: String,
+        wanted: &'static str,
         /// The device.
         device: String,
     },
@@ -73,7 +73,7 @@ pub enum Error {
         graph: GraphName,
         /// Provider that ran it.
         provider: String,
-        /// Largest difference, relative to the outputs' root mean square.
+        /// The difference that is judged, relative to the outputs' root mean square.
         relative: f64,
         /// Largest allowed difference.
         tolerance: f64,

@@ -30,6 +30,43 @@ impl GraphName {
         }
     }
 
+    /// Returns ONNX Runtime's provider that the graph is for; the portable one is for all.
+    #[must_use]
+    pub fn provider(self) -> Option<&'static str> {
+        match self {
+            Self::Portable => None,
+            Self::Cuda => Some("cuda"),
+            Self::Int8 => Some("cpu"),
+        }
+    }
+
+    /// Returns whether the graph runs on a provider.
+    #[must_use]
+    pub fn runs_on(self, provider: &str) -> bool {
+        self.provider().is_none_or(|own| own == provider)
+    }
+
+    /// Returns the type that most of the graph computes in.
+    #[must_use]
+    pub fn precision(self) -> &'static str {
+        match self {
+            Self::Portable => "fp32",
+            Self::Cuda => "fp16",
+            Self::Int8 => "int8",
+        }
+    }
+
+    /// Returns the largest tolerance that a package may ask for: a check that allows more would
+    /// prove nothing.
+    #[must_use]
+    pub fn most_tolerance(self) -> f64 {
+        match self {
+            Self::Portable => 1e-3,
+            Self::Cuda => 0.05,
+            Self::Int8 => 0.1,
+        }
+    }
+
     /// Returns the path of the graph in packages that are written here.
     #[must_use]
     pub const fn path(self) -> &'static str {

@@ -36,7 +36,7 @@ mod defaults;
 pub use defaults::{Defaults, RequestedSampler, SamplingRequest};
 
 mod golden;
-pub use golden::{Comparison, GOLDEN_RMS_MIN, Golden, tolerance};
+pub use golden::{Comparison, GOLDEN_RMS_MIN, Golden, portable_tolerance};
 
 mod read;
 pub use read::Package;

@@ -209,15 +209,39 @@ impl Manifest {
     }
 
     fn check_variants(&self) -> Result<(), String> {
-        for (number, Variant { graph, tolerance, .. }) in self.variants.iter().enumerate() {
+        for (number, variant) in self.variants.iter().enumerate() {
+            let Variant { graph, tolerance, provider, precision, .. } = variant;
             let is_again = |other: &Variant| other.graph == *graph;
             if self.variants[..number].iter().any(is_again) || graph == GraphName::Portable.name() {
                 return Err(format!("it lists the graph {graph:?} twice"));
             }
-            if !(*tolerance > 0.0 && *tolerance < 1.0) {
+            let Ok(known) = graph.parse::<GraphName>() else { continue };
+            let most = known.most_tolerance();
+            if !(*tolerance > 0.0 && *tolerance <= most) {
                 return Err(format!(
-                    "the tolerance of the graph {graph:?} must be between 0 and 1, got {tolerance}"
+                    "the tolerance of the graph {graph} must be above 0 and at most {most}, got \
+                     {tolerance}"
                 ));
+            }
+            if let Some(quality) = &variant.quality
+                && quality.passed != (quality.upper <= quality.limit)
+            {
+                return Err(format!(
+                    "the graph {graph} is marked as {}, but its ratio goes up to {} and {} passes",
+                    if quality.passed { "passed" } else { "failed" },
+                    quality.upper,
+                    quality.limit
+                ));
+            }
+            for (what, found, wanted) in [
+                ("provider", provider.as_str(), known.provider().unwrap_or("any")),
+                ("precision", precision.as_str(), known.precision()),
+            ] {
+                if found != wanted {
+                    return Err(format!(
+                        "the {what} of the graph {graph} must be {wanted:?}, got {found:?}"
+                    ));
+                }
             }
         }
         Ok(())

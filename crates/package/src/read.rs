@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use crate::{
-    Error, FileEntry, Golden, GraphName, MANIFEST_FILE, Manifest, PathFault, Sha256Hex, tolerance,
+    Error, FileEntry, Golden, GraphName, MANIFEST_FILE, Manifest, PathFault, Sha256Hex,
+    portable_tolerance,
 };
 
 /// A package whose files match its manifest.
@@ -169,7 +170,7 @@ impl Package {
     /// [`Error::NoGraph`] if the package lacks the graph.
     pub fn tolerance_of(&self, graph: GraphName, provider: &str) -> Result<f64, Error> {
         match graph {
-            GraphName::Portable => Ok(tolerance(graph.name(), provider)),
+            GraphName::Portable => Ok(portable_tolerance(provider)),
             _ => Ok(self.variant(graph)?.tolerance),
         }
     }

@@ -9,8 +9,8 @@ use std::path::Path;
 use ddpm_diffusion::samplers::{Ddim, Ddpm};
 use ddpm_diffusion::{BetaSchedule, GridSpec, Prediction, Schedule, Variance};
 use ddpm_package::{
-    DefaultSampler, Error, Golden, Graphs, Kind, MANIFEST_FILE, Manifest, Package, PackageWriter,
-    PathFault, ScheduleSpec,
+    DefaultSampler, Error, Golden, GraphName, Graphs, Kind, MANIFEST_FILE, Manifest, Package,
+    PackageWriter, PathFault, Quality, ScheduleSpec, Variant,
 };
 use tempfile::TempDir;
 
@@ -227,4 +227,92 @@ fn outputs_that_are_not_numbers_are_infinitely_far() {
     assert_eq!(golden().compare(&outputs).max_abs, 0.0);
     outputs[2] = f32::NAN;
     assert_eq!(golden().compare(&outputs).max_abs, f64::INFINITY);
+}
+
+/// Returns an int8 graph's entry in a manifest, as good as it may be.
+fn int8() -> Variant {
+    Variant {
+        graph: "int8".into(),
+        path: "unet/model.int8.onnx".into(),
+        precision: "int8".into(),
+        provider: "cpu".into(),
+        golden: "testdata/golden.safetensors".into(),
+        tolerance: 0.05,
+        quality: None,
+    }
+}
+
+fn with_variants(variants: Vec<Variant>) -> Result<Package, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("points");
+    let mut writer = PackageWriter::new(&target, false)?;
+    writer.add("unet/model.onnx", b"a graph")?;
+    writer.add("unet/model.int8.onnx", b"another")?;
+    writer.add("testdata/golden.safetensors", &golden().to_safetensors(&manifest())?)?;
+    writer.finish(Manifest { variants, ..manifest() })?;
+    let package = Package::open(&target)?;
+    assert_eq!(package.graph(GraphName::Int8).unwrap().as_ref(), b"another");
+    Ok(package)
+}
+
+#[test]
+fn graphs_are_listed_and_read_by_name() {
+    let package = with_variants(vec![int8()]).unwrap();
+    assert_eq!(package.manifest().manifest_version, "1.1");
+    assert_eq!(package.manifest().graph_names(), [GraphName::Portable, GraphName::Int8]);
+    assert_eq!(package.tolerance_of(GraphName::Int8, "cpu").unwrap(), 0.05);
+    assert_eq!(package.tolerance_of(GraphName::Portable, "cpu").unwrap(), 1e-4);
+    assert_eq!(package.tolerance_of(GraphName::Portable, "cuda").unwrap(), 1e-3);
+    let missing = package.tolerance_of(GraphName::Cuda, "cuda").unwrap_err().to_string();
+    assert!(missing.contains("no graph cuda, only portable, int8"), "{missing}");
+}
+
+#[test]
+fn a_graph_of_a_name_that_is_not_known_is_passed_over() {
+    let later = Variant { graph: "fp8".into(), tolerance: 7.0, ..int8() };
+    let package = with_variants(vec![later, int8()]).unwrap();
+    assert_eq!(package.manifest().graph_names(), [GraphName::Portable, GraphName::Int8]);
+}
+
+#[test]
+fn a_package_without_more_graphs_is_of_the_first_version() {
+    let (_folder, target) = package();
+    let text = fs::read_to_string(target.join(MANIFEST_FILE)).unwrap();
+    assert!(text.contains("\"manifest_version\": \"1.0\"") && !text.contains("variants"), "{text}");
+}
+
+#[test]
+fn entries_of_graphs_that_prove_nothing_are_refused() {
+    let quality = |passed, upper| Quality {
+        frechet_ratio: 1.0,
+        upper,
+        limit: 1.05,
+        passed,
+        samples: 100,
+        sampler: "ddim".into(),
+        extractor: "small".into(),
+        relative_error: 0.1,
+    };
+    let fine = [(true, 1.05), (false, 1.051)];
+    for (passed, upper) in fine {
+        let marked = Variant { quality: Some(quality(passed, upper)), ..int8() };
+        assert!(with_variants(vec![marked]).is_ok(), "{passed} {upper}");
+    }
+    let wrong = [
+        (Variant { tolerance: 0.11, ..int8() }, "at most 0.1"),
+        (Variant { tolerance: 0.0, ..int8() }, "above 0"),
+        (Variant { tolerance: f64::NAN, ..int8() }, "tolerance"),
+        (Variant { provider: "cuda".into(), ..int8() }, "provider"),
+        (Variant { precision: "fp32".into(), ..int8() }, "precision"),
+        (Variant { graph: "portable".into(), ..int8() }, "twice"),
+        (Variant { path: "unet/elsewhere.onnx".into(), ..int8() }, "not among its files"),
+        (Variant { golden: "elsewhere".into(), ..int8() }, "not among its files"),
+        (Variant { quality: Some(quality(true, 1.06)), ..int8() }, "marked as passed"),
+        (Variant { quality: Some(quality(false, 1.0)), ..int8() }, "marked as failed"),
+    ];
+    for (variant, reason) in wrong {
+        let error = with_variants(vec![variant]).unwrap_err().to_string();
+        assert!(error.contains(reason), "{reason}: {error}");
+    }
+    assert!(with_variants(vec![int8(), int8()]).unwrap_err().to_string().contains("twice"));
 }

@@ -1,5 +1,6 @@
 //! `convert`: adds graphs to a package that exists.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use tch::Device;
 
 use super::cache::CacheArgs;
 use super::output::print_path;
-use super::verify::{OrtArgs, check};
+use super::verify::{OrtArgs, check_as};
 use super::{Failure, within};
 use crate::int8::{self, Gate, Int8Graph};
 
@@ -87,13 +88,19 @@ Examples:
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
+        let wanted: BTreeSet<GraphName> = self.graphs.iter().copied().collect();
+        if wanted.contains(&GraphName::Portable) {
+            return Err(Failure::Usage("every package has the portable graph".into()));
+        }
+        // Before minutes of work.
+        if let Some(output) = self.output.as_ref().filter(|output| !self.force && output.exists()) {
+            return Err(ddpm_package::Error::Exists(output.clone()).into());
+        }
         let package = Package::open(&self.package).map_err(within(&self.package))?;
         let (mut additions, mut files) = (Vec::new(), Vec::new());
-        for graph in &self.graphs {
+        for graph in wanted {
             match graph {
-                GraphName::Portable => {
-                    return Err(Failure::Usage("every package has the portable graph".into()));
-                }
+                GraphName::Portable => {}
                 GraphName::Cuda => {
                     additions.push(cuda(&package).map_err(within(&self.package))?);
                 }
@@ -228,8 +235,7 @@ pub(super) fn sentence(quality: &Quality) -> String {
     let Quality { frechet_ratio, upper, limit, samples, relative_error, .. } = quality;
     format!(
         "its {samples} samples are {frechet_ratio:.3} times as far from the data as the portable \
-         graph's (at most {upper:.3} with 95 % confidence; {limit} passes), one evaluation differs \
-         by {:.1} %",
+         graph's (95 % interval up to {upper:.3}; {limit} passes), one evaluation differs by {:.1} %",
         100.0 * relative_error
     )
 }
@@ -264,10 +270,15 @@ fn extend_verified(
     overwrite: bool,
     ort: &OrtArgs,
 ) -> Result<Package, Failure> {
-    let scratch = tempfile::tempdir().map_err(|cause| Failure::Failed(cause.into()))?;
+    // Beside its place, where there is room for it.
+    let place = std::path::absolute(target).map_err(Failure::write(target))?;
+    let parent = place.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(Failure::write(parent))?;
+    let scratch = tempfile::Builder::new().prefix(".ddpm-package-").tempdir_in(parent);
+    let scratch = scratch.map_err(Failure::write(parent))?;
     let tried = scratch.path().join("package");
     extend(package, additions, files, &tried, false)?;
-    check(&tried, ort)?;
+    check_as(&tried, package.place(), ort)?;
     let digest = extend(package, additions, files, target, overwrite)?;
     note!("{} {}, digest {digest}", package.manifest().name, package.manifest().version);
     Package::open(target).map_err(within(target))

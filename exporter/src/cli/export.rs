@@ -13,7 +13,7 @@ use tch::Device;
 use super::convert::{Int8Args, add_int8};
 use super::graphs::GraphsArgs;
 use super::output::print_path;
-use super::verify::{OrtArgs, check};
+use super::verify::{OrtArgs, check_portable};
 use super::{Failure, within};
 use crate::package::{Export, PackageError};
 
@@ -138,7 +138,10 @@ impl Args {
         let written = write_verified(&export, checkpoint.folder(), target, self.force, &self.ort)?;
         self.graphs.report(&written.left_out)?;
         match self.graphs.has(GraphName::Int8) {
-            true => add_int8(&written.package, dataset, target, &self.int8, &self.ort),
+            true => {
+                note!("{} has its other graphs; now the int8 one", target.display());
+                add_int8(&written.package, dataset, target, &self.int8, &self.ort)
+            }
             false => Ok(written.package),
         }
     }
@@ -185,11 +188,19 @@ pub(super) fn write_verified(
     overwrite: bool,
     ort: &OrtArgs,
 ) -> Result<Verified, Failure> {
-    let written = export.write(target, overwrite).map_err(|error| match error {
-        // The weights are at fault, not the target.
-        PackageError::Export(ExportError::NotFinite { .. }) => within(source)(error),
-        error => error.into(),
-    })?;
-    note!("{} {}, digest {}", export.name, export.version, written.digest);
-    Ok(Verified { package: check(target, ort)?, left_out: written.left_out })
+    let write = |export: &Export<'_>, overwrite| {
+        let written = export.write(target, overwrite).map_err(|error| match error {
+            // The weights are at fault, not the target.
+            PackageError::Export(ExportError::NotFinite { .. }) => within(source)(error),
+            error => error.into(),
+        })?;
+        note!("{} {}, digest {}", export.name, export.version, written.digest);
+        Ok::<_, Failure>(written.left_out)
+    };
+    let mut left_out = write(export, overwrite)?;
+    if let Some(reason) = check_portable(target, ort)? {
+        write(&Export { cuda: false, ..*export }, true)?;
+        left_out.push(reason);
+    }
+    Ok(Verified { package: Package::open(target).map_err(within(target))?, left_out })
 }

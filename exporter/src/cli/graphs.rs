@@ -28,7 +28,9 @@ impl GraphsArgs {
     pub(super) fn report(&self, left_out: &[LeftOut]) -> Result<(), Failure> {
         for LeftOut { graph, reason } in left_out {
             if self.graphs.is_some() {
-                let reason = format!("the {graph} graph cannot be written: {reason}");
+                let reason = format!(
+                    "the {graph} graph cannot be written: {reason}; the package is there without it"
+                );
                 return Err(Failure::Refused(reason.into()));
             }
         }

@@ -12,7 +12,7 @@ use ddpm_network::Network;
 use ddpm_package::GraphName;
 
 use super::graphs::GraphsArgs;
-use super::verify::{OrtArgs, check};
+use super::verify::{OrtArgs, check_portable};
 use super::{Failure, names, within};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -144,6 +144,10 @@ Examples:
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
+        if self.graphs.has(GraphName::Int8) {
+            let reason = "import writes no int8 graph: add it with `ddpm-exporter convert`";
+            return Err(Failure::Usage(reason.into()));
+        }
         let imported = self.read()?;
         imported.assumptions.iter().for_each(|assumed| note!("assumed: {assumed}"));
         let network = imported.network().map_err(within(&self.path))?;
@@ -158,10 +162,17 @@ impl Args {
             weights: !self.no_weights,
             cuda: self.graphs.has(GraphName::Cuda),
         };
-        let written = imported.write(&network, packaging, &self.output, self.force)?;
-        note!("{} {}, digest {}", packaging.name, packaging.version, written.digest);
-        check(&self.output, &self.ort)?;
-        self.graphs.report(&written.left_out)?;
+        let write = |packaging: Packaging<'_>, overwrite| {
+            let written = imported.write(&network, packaging, &self.output, overwrite)?;
+            note!("{} {}, digest {}", packaging.name, packaging.version, written.digest);
+            Ok::<_, Failure>(written.left_out)
+        };
+        let mut left_out = write(packaging, self.force)?;
+        if let Some(reason) = check_portable(&self.output, &self.ort)? {
+            write(Packaging { cuda: false, ..packaging }, true)?;
+            left_out.push(reason);
+        }
+        self.graphs.report(&left_out)?;
         print_path(&self.output.display());
         Ok(())
     }

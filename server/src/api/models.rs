@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ddpm_diffusion::{Process, Recipe, Sampler, Start};
-use ddpm_package::{Defaults, GraphName, Kind, RequestedSampler, SamplingRequest};
+use ddpm_package::{Defaults, Kind, RequestedSampler, SamplingRequest};
 use ddpm_proto::convert::{grid_to_proto, sampler_info, sampler_to_proto};
 use ddpm_proto::undecoded::model_service_server::ModelService;
 use ddpm_proto::v1;
@@ -123,14 +123,9 @@ fn samplers(model: &Model) -> Vec<v1::SamplerInfo> {
 
 /// Describes a model in one of its graphs.
 fn graph_info(model: &Model, call_costs: Vec<v1::CallCost>) -> v1::GraphInfo {
-    let precision = match model.graph {
-        GraphName::Portable => "fp32",
-        GraphName::Cuda => "fp16",
-        GraphName::Int8 => "int8",
-    };
     v1::GraphInfo {
         name: model.graph.name().into(),
-        precision: precision.into(),
+        precision: model.graph.precision().into(),
         strict: model.determinism.strict,
         call_costs,
         quality: model.quality().map(|quality| v1::GraphQuality {

@@ -132,6 +132,7 @@ impl Sampling {
             %principal,
             request_id = request.request_id,
             model = checked.receipt.model,
+            graph = checked.receipt.graph,
             seed = request.seed,
             samples = request.indices.len(),
             num_steps = checked.receipt.num_steps,

@@ -125,6 +125,7 @@ class Client:
         * ``previews``: show every so many steps. ``show``: ``"x_0"``, ``"x_t"`` or ``"both"``. ``watch``: indices to show.
           ``every_preview``: have the run wait for the reader, rather than drop previews that it did not take in time.
         * ``priority``: ``"batch"``, ``"normal"`` or ``"interactive"``. ``strict``: promise equal bits.
+        * ``graph``: the form in which the network is computed, such as ``"int8"``; ``client.models()`` lists them.
         * ``timeout``: seconds for the whole run. ``on_deadline="return_finished"``: end with what is done by then.
         * ``accept_other_build``: after a restart, take samples of another build, whose last bits may differ.
         * ``base``: a ``v1.GenerateRequest`` with anything else.

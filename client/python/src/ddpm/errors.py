@@ -29,6 +29,7 @@ _DETAILS = {
 _HINTS = {
     "MODEL_NOT_FOUND": "client.models() lists what this server has",
     "EXPECT_MISMATCH": "draw all samples again, or pass accept_other_build=True to take those of another build",
+    "GRAPH_UNAVAILABLE": "leave out graph=, or name one that client.models() lists",
     "STRICT_UNAVAILABLE": "leave out strict=True; samples may then differ in their last bits",
     "QUEUE_FULL": "come back later, or ask for fewer samples",
     "TOO_MANY_CHECKS": "come back later",

@@ -49,6 +49,7 @@ def build(
     dtype: str | None = None,
     priority: str | None = None,
     strict: bool = False,
+    graph: str = "",
     on_deadline: str | None = None,
     request_id: str = "",
     previews: int | None = None,
@@ -82,6 +83,7 @@ def build(
             setattr(request, name, _choice(name, value))
     if strict:
         request.determinism = v1.DETERMINISM_STRICT
+    request.graph = graph or request.graph
     if dtype is not None:
         if dtype not in _DTYPES:
             raise RequestError(f"dtype: {dtype!r} is neither 'uint8' nor 'float32'")

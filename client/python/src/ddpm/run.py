@@ -70,6 +70,8 @@ class Run:
         request.seed = self.receipt.seed
         request.expect.model_digest = self.receipt.model_digest
         request.expect.program_digest = self.receipt.program_digest
+        # By name, wherever it goes on: another replica may choose another graph.
+        request.graph = request.expect.graph = self.receipt.graph
         if not self._accept_other_build:
             request.expect.fingerprint = self.receipt.fingerprint
         return request

@@ -67,6 +67,7 @@ impl Report {
             ("indices", self.indices.clone()),
             ("sampler", format!("{}, {} steps{grid}", receipt.sampler, receipt.num_steps)),
             ("program", receipt.program_digest.clone()),
+            ("graph", receipt.graph.clone()),
             ("fingerprint", receipt.fingerprint.clone()),
         ];
         lines.extend(self.earlier_fingerprints.iter().map(|build| ("before", build.clone())));

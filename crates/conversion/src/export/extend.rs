@@ -29,8 +29,16 @@ pub fn extend(
     let mut manifest: Manifest = package.manifest().clone();
     let is_replaced = |graph: &str| additions.iter().any(|added| added.variant.graph == graph);
     let old = |variant: &ddpm_package::Variant| is_replaced(&variant.graph);
-    let mut left: Vec<String> =
-        manifest.variants.iter().filter(|v| old(v)).map(|v| v.path.clone()).collect();
+    let used = |path: &String| {
+        let kept = manifest.variants.iter().filter(|variant| !old(variant));
+        *path == manifest.golden || kept.into_iter().any(|variant| variant.golden == *path)
+    };
+    let replaced = manifest.variants.iter().filter(|variant| old(variant));
+    let mut left: Vec<String> = replaced
+        .flat_map(|variant| [&variant.path, &variant.golden])
+        .filter(|path| !used(path))
+        .cloned()
+        .collect();
     left.extend(files.iter().map(|(path, _)| (*path).to_owned()));
     left.extend(additions.iter().map(|added| added.variant.path.clone()));
     manifest.variants.retain(|variant| !is_replaced(&variant.graph));
@@ -48,9 +56,11 @@ pub fn extend(
     }
     manifest.variants.sort_by_key(|variant| variant.graph.clone());
     let listed = |path: &str| package.manifest().files.iter().any(|file| file.path == path);
-    for path in files_in(package.place()).map_err(unreadable(package.place()))? {
+    let files = files_in(package.place());
+    for path in files.map_err(|(path, cause)| ExportError::Read { path, cause })? {
         let relative = path.strip_prefix(package.place()).unwrap_or(&path);
-        let name = relative.to_string_lossy().into_owned();
+        let name =
+            relative.to_str().map(ToOwned::to_owned).ok_or_else(|| unreadable(&path)(odd()))?;
         if name != MANIFEST_FILE && !listed(&name) && !left.contains(&name) {
             writer.attach(&name, &fs::read(&path).map_err(unreadable(&path))?)?;
         }
@@ -59,20 +69,26 @@ pub fn extend(
 }
 
 /// Returns the plain files below a folder.
-fn files_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            match entry.file_type()? {
+        let fault = |cause| (folder.clone(), cause);
+        for entry in fs::read_dir(&folder).map_err(fault)? {
+            let entry = entry.map_err(fault)?;
+            match entry.file_type().map_err(fault)? {
                 kind if kind.is_dir() => folders.push(entry.path()),
                 kind if kind.is_file() => found.push(entry.path()),
-                _ => {}
+                _ => return Err((entry.path(), odd())),
             }
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// The error for what cannot be copied as it is.
+fn odd() -> io::Error {
+    io::Error::other("it is no plain file with a name in UTF-8; move it out of the package")
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> ExportError {

@@ -29,7 +29,7 @@ impl Peak {
     }
 }
 
-/// Returns the largest value of any picture inside the network over the golden inputs, which cover
+/// Returns the largest result inside the network over the golden inputs, which cover
 /// the range of t.
 ///
 /// # Errors
@@ -70,7 +70,7 @@ impl Default for Peak {
 }
 
 impl Watcher for Highest {
-    fn picture(&mut self, layer: &str, x: &Tensor) {
+    fn result(&mut self, layer: &str, x: &Tensor) {
         let magnitude = x.abs().max().double_value(&[]);
         // A NaN stays the highest.
         if magnitude > self.peak.magnitude || magnitude.is_nan() {

@@ -5,7 +5,7 @@
 
 use ddpm_network::sample::forward;
 use ddpm_onnx::{Denoiser, Device, DeviceChoice, Optimisation, Runtime, RuntimeOptions};
-use ddpm_package::{Comparison, GraphName, Package, tolerance};
+use ddpm_package::{Comparison, GraphName, Package, portable_tolerance};
 
 use super::lower::{LowerError, Rounding, lower};
 use super::read::{self, ReadError};
@@ -17,9 +17,9 @@ pub struct Check {
     pub engine: String,
     /// The graph that it computed.
     pub graph: GraphName,
-    /// Its largest difference from the golden outputs, and their size.
+    /// Its differences from the golden outputs, and their size.
     pub comparison: Comparison,
-    /// The largest difference allowed, relative to the outputs' root mean square.
+    /// The largest [`Check::relative`] allowed.
     pub tolerance: f64,
 }
 
@@ -95,7 +95,7 @@ fn in_libtorch(package: &Package) -> Result<Check, VerifyError> {
         engine: format!("libtorch {} on cpu", ddpm_torch::VERSION),
         graph: GraphName::Portable,
         comparison: golden.compare(&outputs),
-        tolerance: tolerance(GraphName::Portable.name(), "cpu"),
+        tolerance: portable_tolerance("cpu"),
     })
 }
 

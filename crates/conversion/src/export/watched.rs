@@ -19,10 +19,10 @@ pub(crate) trait Watcher {
         let _ = (layer, y);
     }
 
-    /// Sees a picture inside the network.
+    /// Sees a result inside the network.
     ///
     /// * `layer`: the name of the last weight or table that was used.
-    fn picture(&mut self, layer: &str, x: &Tensor) {
+    fn result(&mut self, layer: &str, x: &Tensor) {
         let _ = (layer, x);
     }
 }
@@ -46,9 +46,7 @@ impl<'w, W: Watcher> Watched<'w, W> {
     }
 
     fn see(&self, x: Tensor) -> Tensor {
-        if x.dim() == 4 {
-            self.watcher.borrow_mut().picture(&self.layer.borrow(), &x);
-        }
+        self.watcher.borrow_mut().result(&self.layer.borrow(), &x);
         x
     }
 
@@ -77,7 +75,7 @@ impl<W: Watcher> Ops for Watched<'_, W> {
 
     fn linear(&self, x: &Tensor, weight: &Param, bias: Option<&Param>) -> Tensor {
         self.enter(weight);
-        EAGER.linear(x, weight, bias)
+        self.see(EAGER.linear(x, weight, bias))
     }
 
     fn pixel_linear(&self, x: &Tensor, weight: &Param, bias: &Param) -> Tensor {
@@ -85,6 +83,7 @@ impl<W: Watcher> Ops for Watched<'_, W> {
     }
 
     fn embedding(&self, table: &Param, indices: &Tensor) -> Tensor {
+        self.enter(table);
         EAGER.embedding(table, indices)
     }
 
@@ -101,6 +100,7 @@ impl<W: Watcher> Ops for Watched<'_, W> {
     }
 
     fn layer_norm(&self, x: &Tensor, weight: &Param, bias: &Param, eps: f64) -> Tensor {
+        self.enter(weight);
         EAGER.layer_norm(x, weight, bias, eps)
     }
 
@@ -153,6 +153,9 @@ impl<W: Watcher> Ops for Watched<'_, W> {
     }
 
     fn scale_shift_per_channel(&self, x: &Tensor, scale_shift: &Tensor) -> Tensor {
+        // The product alone is a result in the graph for CUDA.
+        let scale = scale_shift.chunk(2, 1).swap_remove(0);
+        let _product = self.see(x * scale.unsqueeze(-1).unsqueeze(-1));
         self.see(EAGER.scale_shift_per_channel(x, scale_shift))
     }
 

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use ddpm_console::note;
 use ddpm_conversion::export::ExportError;
+use ddpm_conversion::export::variants::LeftOut;
 use ddpm_network::Network;
 use tch::{Device, nn};
 
@@ -20,7 +21,6 @@ use self::blueprint::NetworkSource;
 use self::package::Untrained;
 use self::weights::Spread;
 use super::Failure;
-use super::graphs;
 use super::output::print_path;
 use super::verify::{OrtArgs, check};
 
@@ -76,7 +76,9 @@ impl Args {
         let attached = self.with_weights.then_some(&weights[..]);
         let written = untrained.write(&self.output, self.force, attached)?;
         note!("{}, digest {}", blueprint.name, written.digest);
-        graphs::report(&written.left_out);
+        if let Some(LeftOut { reason, .. }) = written.left_out.first() {
+            return Err(Failure::Refused(format!("no cuda graph: {reason}").into()));
+        }
         check(&self.output, &self.ort)?;
         print_path(&self.output.display());
         Ok(())

@@ -189,6 +189,7 @@ impl EventStream {
         info!(
             request_id = self.script.checked.request.request_id,
             model = self.script.checked.receipt.model,
+            graph = self.script.checked.receipt.graph,
             seconds = self.started.elapsed().as_secs_f64(),
             "{outcome}"
         );

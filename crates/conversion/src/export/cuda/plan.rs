@@ -2,8 +2,8 @@
 
 use super::super::tape::{Call, Step};
 
-/// Channels per group that the fused norm can take: it reads them in pairs, and one block of at
-/// most 512 threads' worth sums a group.
+/// Returns whether the fused norm takes groups of this size: it reads channels in pairs, and one
+/// block, which holds at most 512 channels, sums a group.
 ///
 /// # Source
 ///

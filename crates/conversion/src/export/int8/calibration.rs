@@ -116,10 +116,15 @@ impl Watcher for Ranges {
 fn count(histogram: &mut Histogram, x: &Tensor) {
     let flat = x.reshape([-1]);
     let (low, high) = (flat.min().double_value(&[]) as f32, flat.max().double_value(&[]) as f32);
-    // An odd step visits all channels and pixels in turn.
-    let step = (flat.size()[0] / COUNTED) | 1;
+    // A step that shares no factor with the extents visits all channels and pixels in turn.
+    let len = flat.size()[0];
+    let step = (len / COUNTED + 1..).find(|step| gcd(*step, len) == 1).unwrap_or(1);
     let sample = flat.slice(0, None, None, step).to_kind(Kind::Float).contiguous();
     let mut values = vec![0.0; sample.numel()];
     sample.copy_data(&mut values, sample.numel());
     histogram.add(&values, low, high);
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -11,6 +11,9 @@ use super::{LayerSpans, Span, Spans};
 /// The zero of parts that are concatenated: they share it, and differ in their scale.
 const MIDDLE: u8 = 128;
 
+/// Scales are not smaller, so that products of two are not zero.
+const LEAST_SCALE: f32 = 1e-15;
+
 /// What the recorder of int8 graphs knows.
 #[derive(Debug, Default)]
 pub(crate) struct Quantised {
@@ -38,13 +41,13 @@ struct Grid {
 impl Grid {
     /// Spreads the 255 steps over a range.
     fn of(span: Span) -> Self {
-        let scale = ((span.high - span.low) / 255.0).max(f32::MIN_POSITIVE);
+        let scale = ((span.high - span.low) / 255.0).max(LEAST_SCALE);
         Self { scale, zero: (-span.low / scale).round().clamp(0.0, 255.0) as u8 }
     }
 
     /// Spreads the steps evenly around 0.
     fn centred(span: Span) -> Self {
-        let scale = (span.high.max(-span.low) / 127.0).max(f32::MIN_POSITIVE);
+        let scale = (span.high.max(-span.low) / 127.0).max(LEAST_SCALE);
         Self { scale, zero: MIDDLE }
     }
 }
@@ -61,8 +64,11 @@ impl Trace {
         shape: &[i64],
         spans: &LayerSpans,
     ) -> Value {
-        let parts = x.parts().filter(|parts| parts.len() == spans.inputs.len());
-        // The scales of the parts go into the weights, so that the integers can be concatenated.
+        let parts = x.parts().filter(|_| spans.inputs.len() > 1);
+        let found = parts.map_or(1, <[Value]>::len);
+        assert_eq!(found, spans.inputs.len(), "{}: one range per part of its input", weight.name);
+        // The scales of the parts go into the weights, so that the integers can be concatenated. The
+        // part of the smaller range then has fewer bits of weights, not of values.
         let (integers, grid, scales) = match parts {
             Some(parts) => self.quantised_parts(parts, &spans.inputs),
             None => {
@@ -71,7 +77,9 @@ impl Trace {
             }
         };
         let input = self.dequantise(&integers, grid);
-        let (kernel, weight_scales) = self.quantised_weight(weight, scales.as_ref());
+        let kernel = kernel_of(weight, scales.as_ref());
+        let weight_scales = weight_scales(&kernel, bias, grid.scale);
+        let kernel = self.quantised_weight(weight, &kernel, &weight_scales);
         let bias = self.quantised_bias(bias, grid.scale, &weight_scales);
         let [exact] = self.node("Conv", &[&input, &kernel, &bias], attrs);
         let grid = Grid::of(spans.output);
@@ -116,27 +124,14 @@ impl Trace {
         value
     }
 
-    /// Stores a weight as i8 with one scale per output channel. Returns it dequantised, and its
-    /// scales.
-    fn quantised_weight(&self, weight: &Param, inputs: Option<&Tensor>) -> (String, Vec<f32>) {
-        let mut kernel = weight.value.detach();
-        while kernel.dim() < 4 {
-            kernel = kernel.unsqueeze(-1);
-        }
-        // Not in place: the weight is the network's.
-        let kernel = match inputs {
-            Some(inputs) => &kernel * inputs.reshape([1, -1, 1, 1]),
-            None => kernel,
-        };
-        let size = kernel.size();
-        let most = kernel.abs().reshape([size[0], -1]).amax([1], false);
-        let scales = (most / 127.0).clamp_min(f64::from(f32::MIN_POSITIVE));
-        let integers = (kernel / scales.reshape([-1, 1, 1, 1])).round().clamp(-127.0, 127.0);
+    /// Stores a kernel as i8 with one scale per output channel, and returns it dequantised.
+    fn quantised_weight(&self, weight: &Param, kernel: &Tensor, scales: &[f32]) -> String {
+        let of_channels = Tensor::from_slice(scales).reshape([-1, 1, 1, 1]);
+        let integers = (kernel / of_channels).round().clamp(-127.0, 127.0);
         let integers: Vec<i8> = values(&integers).into_iter().map(|value| value as i8).collect();
-        let scales = values(&scales);
-        let bytes = bytemuck::cast_slice(&integers);
+        let (size, bytes) = (kernel.size(), bytemuck::cast_slice(&integers));
         let name = self.raw(&format!("{}.int8", weight.name), DataType::Int8, &size, bytes);
-        (self.dequantised_channels(&name, &scales), scales)
+        self.dequantised_channels(&name, scales)
     }
 
     /// Stores a bias as i32 in the scale of the sums.
@@ -159,6 +154,29 @@ impl Trace {
         let [value] = self.node("DequantizeLinear", &[integers, &scales], &attrs);
         value
     }
+}
+
+/// Returns a weight as `[O, I, k, k]`, multiplied by a factor per input channel.
+fn kernel_of(weight: &Param, inputs: Option<&Tensor>) -> Tensor {
+    let mut kernel = weight.value.detach().to_device(tch::Device::Cpu);
+    while kernel.dim() < 4 {
+        kernel = kernel.unsqueeze(-1);
+    }
+    match inputs {
+        // Not in place: the weight is the network's.
+        Some(inputs) => &kernel * inputs.reshape([1, -1, 1, 1]),
+        None => kernel,
+    }
+}
+
+/// Returns the scale of each output channel: fine enough for its largest weight, and coarse enough
+/// for its bias, which is an i32 of the scale of the sums.
+fn weight_scales(kernel: &Tensor, bias: &Param, input: f32) -> Vec<f32> {
+    const LARGEST_BIAS: f32 = (1 << 30) as f32;
+    let most = kernel.abs().reshape([kernel.size()[0], -1]).amax([1], false);
+    let of_weight = values(&most).into_iter().map(|most| most / 127.0);
+    let of_bias = values(&bias.value.detach()).into_iter().map(|b| b.abs() / LARGEST_BIAS / input);
+    of_weight.zip(of_bias).map(|(w, b)| w.max(b).max(LEAST_SCALE)).collect()
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {

@@ -4,7 +4,8 @@
 //! * `convolution`: a convolution with quantised operands, as ONNX Runtime fuses it.
 //!
 //! Activations are u8, one scale per tensor; weights are i8, one scale per output channel. The
-//! first and the last convolution, norms, attention and the time path stay f32. Where a convolution
+//! first and the last convolution, norms, the products inside attention and the time path stay
+//! f32. Where a convolution
 //! reads a concatenation, as those across skip connections do, each part has a scale of its own.
 //!
 //! # Source

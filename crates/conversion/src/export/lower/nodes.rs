@@ -12,7 +12,7 @@ impl Lowering {
     pub(super) fn node(&mut self, node: &NodeProto) -> Result<(), LowerError> {
         match (node.domain(), node.op_type()) {
             ("", "Cast") if is_cast_of_floats(node) => {
-                self.push("Identity", &[&node.input[0]], &node.output[0], Vec::new());
+                self.push("Identity", &[input(node, 0)?], output(node)?, Vec::new());
                 Ok(())
             }
             ("", _) => {
@@ -40,13 +40,13 @@ impl Lowering {
         let weight = self.transposed(input(node, 1)?, &TO_PLANES);
         let inputs = [x.as_str(), &weight, input(node, 2)?];
         let y = self.add("Conv", &inputs, node.attribute.clone());
-        self.push("Transpose", &[&y], &node.output[0], vec![ints("perm", &TO_LAST)]);
+        self.push("Transpose", &[&y], output(node)?, vec![ints("perm", &TO_LAST)]);
         Ok(())
     }
 
     /// Normalises `x`, scales and shifts, and activates.
     fn group_norm(&mut self, node: &NodeProto, x: &str) -> Result<(), LowerError> {
-        let groups = whole(node, "groups")?;
+        let groups = count(node, "groups")?;
         let planes = self.transposed(x, &TO_PLANES);
         let target = self.ints(&[0, groups, -1]);
         let grouped = self.add("Reshape", &[&planes, &target], Vec::new());
@@ -58,7 +58,7 @@ impl Lowering {
         let normed = self.add("Reshape", &[&normed, &shape], Vec::new());
         let normed = self.transposed(&normed, &TO_LAST);
         let scaled = self.add("Mul", &[&normed, input(node, 1)?], Vec::new());
-        let output = node.output[0].as_str();
+        let output = output(node)?;
         if whole(node, "activation")? == 0 {
             self.push("Add", &[&scaled, input(node, 2)?], output, Vec::new());
             return Ok(());
@@ -94,12 +94,14 @@ impl Lowering {
 
     /// Takes `[B, S, heads, 3, d]`, or queries, keys and values of `[B, S, heads d]` each.
     fn attention(&mut self, node: &NodeProto) -> Result<(), LowerError> {
-        let heads = whole(node, "num_heads")?;
+        let heads = count(node, "num_heads")?;
         let (parts, head_dim) = if let [packed] = &node.input[..] {
             let shape = self.shape(node, packed)?;
-            (self.unpacked(packed), shape[3])
+            let head_dim = *shape.get(3).ok_or_else(|| missing(node, "the fourth axis"))?;
+            (self.unpacked(packed), head_dim)
         } else {
-            let width = self.shape(node, input(node, 0)?)?[1];
+            let shape = self.shape(node, input(node, 0)?)?;
+            let width = *shape.get(1).ok_or_else(|| missing(node, "the second axis"))?;
             let mut parts = Vec::new();
             for i in 0..3 {
                 let target = self.ints(&[0, 0, heads, -1]);
@@ -119,7 +121,7 @@ impl Lowering {
         let mixed = self.add("MatMul", &[&weights, &v], Vec::new());
         let mixed = self.transposed(&mixed, &[0, 2, 1, 3]);
         let target = self.ints(&[0, 0, -1]);
-        self.push("Reshape", &[&mixed, &target], &node.output[0], Vec::new());
+        self.push("Reshape", &[&mixed, &target], output(node)?, Vec::new());
         Ok(())
     }
 
@@ -155,6 +157,10 @@ fn input(node: &NodeProto, index: usize) -> Result<&str, LowerError> {
     found.map(String::as_str).ok_or_else(|| missing(node, &format!("input {index}")))
 }
 
+fn output(node: &NodeProto) -> Result<&str, LowerError> {
+    node.output.first().map(String::as_str).ok_or_else(|| missing(node, "its output"))
+}
+
 fn attribute<'n>(node: &'n NodeProto, name: &str) -> Result<&'n AttributeProto, LowerError> {
     let found = node.attribute.iter().find(|attribute| attribute.name() == name);
     found.ok_or_else(|| missing(node, name))
@@ -162,6 +168,16 @@ fn attribute<'n>(node: &'n NodeProto, name: &str) -> Result<&'n AttributeProto, 
 
 fn whole(node: &NodeProto, name: &str) -> Result<i64, LowerError> {
     Ok(attribute(node, name)?.i())
+}
+
+/// Reads a number of groups or heads.
+fn count(node: &NodeProto, name: &str) -> Result<i64, LowerError> {
+    const MOST: i64 = 1 << 16;
+    let number = whole(node, name)?;
+    match (1..=MOST).contains(&number) {
+        true => Ok(number),
+        false => Err(missing(node, &format!("{name} of 1 to {MOST}"))),
+    }
 }
 
 fn missing(node: &NodeProto, what: &str) -> LowerError {
