@@ -235,7 +235,8 @@ pub(super) fn sentence(quality: &Quality) -> String {
     let Quality { frechet_ratio, upper, limit, samples, relative_error, .. } = quality;
     format!(
         "its {samples} samples are {frechet_ratio:.3} times as far from the data as the portable \
-         graph's (95 % interval up to {upper:.3}; {limit} passes), one evaluation differs by {:.1} %",
+         graph's (95 % interval up to {upper:.3}; {limit} passes), one evaluation differs by \
+         {:.1} %",
         100.0 * relative_error
     )
 }

@@ -132,7 +132,8 @@ fn line(check: &Check) -> String {
         GraphName::Cuda | GraphName::Int8 => ("rms of the difference", comparison.rms_error),
     };
     format!(
-        "{engine:35} {graph:8} {what} {difference:.2e}, rms of the outputs {:.3}, relative {:.1e}, tolerance {tolerance:.0e}: {verdict}",
+        "{engine:35} {graph:8} {what} {difference:.2e}, rms of the outputs {:.3}, \
+         relative {:.1e}, tolerance {tolerance:.0e}: {verdict}",
         comparison.rms,
         check.relative(),
     )
