@@ -258,7 +258,7 @@ fn load_model(
         && !quality.passed
     {
         let (model, ratio) = (&manifest.name, quality.frechet_ratio);
-        warn!(model, %graph, ratio, "this graph failed the check of its samples when it was exported");
+        warn!(model, %graph, ratio, "its samples failed the check when this graph was exported");
     }
     report(&manifest, graph, device, golden, &measurement);
     let network = manifest.parameterisation()?;

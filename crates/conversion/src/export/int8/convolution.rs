@@ -67,8 +67,8 @@ impl Trace {
         let parts = x.parts().filter(|_| spans.inputs.len() > 1);
         let found = parts.map_or(1, <[Value]>::len);
         assert_eq!(found, spans.inputs.len(), "{}: one range per part of its input", weight.name);
-        // The scales of the parts go into the weights, so that the integers can be concatenated. The
-        // part of the smaller range then has fewer bits of weights, not of values.
+        // The scales of the parts go into the weights, so that the integers can be concatenated.
+        // The part of the smaller range then has fewer bits of weights, not of values.
         let (integers, grid, scales) = match parts {
             Some(parts) => self.quantised_parts(parts, &spans.inputs),
             None => {
