@@ -297,6 +297,17 @@ class Errors(WithServer):
         with self.assertRaisesRegex(ddpm.ModelNotFound, r"client\.models\(\)"):
             self.client.sample("gliphs")
 
+    def test_a_run_that_goes_on_asks_for_the_graph_that_it_began_in(self):
+        run = Run(v1.GenerateRequest(model="toy", sample_count=2))
+        self.assertEqual(run.next_request().graph, "")
+        run.take(v1.GenerateEvent(accepted=v1.Accepted(receipt=v1.Receipt(seed=1, graph="int8"))))
+        again = run.next_request()
+        self.assertEqual((again.graph, again.expect.graph), ("int8", "int8"))
+
+    def test_a_graph_that_is_not_served_says_what_to_try(self):
+        with self.assertRaisesRegex(ddpm.DdpmError, "graph="):
+            self.client.sample("toy", 1, graph="int8")
+
     def test_another_build_is_told_apart_and_can_be_accepted(self):
         base = v1.GenerateRequest(expect=v1.Expect(fingerprint="another"))
         with self.assertRaisesRegex(ddpm.OtherBuild, "accept_other_build=True"):
