@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo and pip already use all cores.
 .NOTPARALLEL:
-.PHONY: help demo test check setup-server setup python schedules stress fuzz bench bench-page bench-train seeds agreement kills \
+.PHONY: help demo test check setup-server setup python schedules stress fuzz bench bench-page bench-train seeds int8-quality agreement kills \
     quality diffusers models extractor page-bundle gallery dist clean
 
 # ONNX Runtime reports to its vendor unless this is set before it is loaded.
@@ -22,7 +22,7 @@ $(error DEVICE is cpu or cuda, got "$(DEVICE)")
 endif
 
 help: ## List these commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do \
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do \
 	    printf '  make %-14s%s\n' "$$name" "$$text"; done
 
 demo: setup-server ## Serve the two embedded models and draw samples of both into demo/
@@ -99,6 +99,11 @@ seeds: setup ## Train on digits with five seeds, here and in PyTorch, and compar
 	cargo build --release -p ddpm-exporter
 	@tools/setup.sh python tools/bench/requirements.txt
 	python3 tools/bench/seeds.py $(ARGS)
+
+int8-quality: setup ## Train four networks with five seeds, and compare samples of their int8 graphs with fp32's (hours)
+	@tools/preflight.sh rust c++
+	cargo build --release -p ddpm-exporter
+	python3 tools/bench/int8_quality.py $(ARGS)
 
 agreement: setup ## Classify 256 samples of the embedded glyphs and compare with their labels
 	@tools/preflight.sh rust c++

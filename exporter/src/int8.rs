@@ -107,67 +107,101 @@ pub struct Int8Graph {
     pub addition: Addition,
     /// The golden vectors, a safetensors file.
     pub golden: (&'static str, Vec<u8>),
-    /// How good its samples are.
-    pub quality: Quality,
 }
 
-/// Makes and judges the int8 graph of a package.
-///
-/// * `progress`: called with the number of samples drawn, of both graphs together.
-///
-/// # Errors
-///
-/// [`Int8Error`]; a graph whose samples are worse is no error, see [`Quality::passed`].
-pub fn make(
-    package: &Package,
-    runtime: &Runtime,
-    gate: Gate<'_>,
-    mut progress: impl FnMut(usize),
-) -> Result<Int8Graph, Int8Error> {
-    let manifest = package.manifest();
-    let network = read::network(&package.portable_graph()?, Device::Cpu)?;
-    let metadata = [(MODEL_CONFIG_KEY, to_json(network.config())?)];
-    let bytes = int8(&network, calibrate(&network, manifest)?, &metadata)?;
+/// The int8 graph of a package, which may or may not draw good samples.
+#[derive(Debug)]
+pub struct Quantised<'a> {
+    package: &'a Package,
+    runtime: &'a Runtime,
+    bytes: Vec<u8>,
+    golden: Golden,
+    /// Root mean square of the difference of one evaluation, relative to the outputs'.
+    relative_error: f64,
+    denoiser: Denoiser,
+}
 
-    let open = |bytes: &[u8], graph| {
-        Denoiser::open_bytes(runtime, package, graph, bytes, Optimisation::AsServed)
-    };
-    // Exact, whatever this processor's instructions for integers do.
-    let none = Optimisation::None;
-    let mut exact = Denoiser::open_bytes(runtime, package, GraphName::Int8, &bytes, none)?;
-    let (golden, relative_error) = golden(package, &mut exact)?;
-    let mut portable = open(&package.portable_graph()?, GraphName::Portable)?;
-    let mut quantised = open(&bytes, GraphName::Int8)?;
-    check_processor(&golden, &mut quantised)?;
-
-    let Gate { data, shape, extractor, samples } = gate;
-    // With fewer, covariances have no full rank, and both distances are mostly the error of that.
-    let least = data.dim() + data.dim() / 2;
-    if samples < least {
-        return Err(Int8Error::TooFewSamples { features: data.dim(), samples, least });
+impl<'a> Quantised<'a> {
+    /// Makes the int8 graph of a package, with ranges from the model at work.
+    ///
+    /// # Errors
+    ///
+    /// [`Int8Error`].
+    pub fn new(package: &'a Package, runtime: &'a Runtime) -> Result<Self, Int8Error> {
+        let manifest = package.manifest();
+        let network = read::network(&package.portable_graph()?, Device::Cpu)?;
+        let metadata = [(MODEL_CONFIG_KEY, to_json(network.config())?)];
+        let bytes = int8(&network, calibrate(&network, manifest)?, &metadata)?;
+        let open = |optimisation| {
+            Denoiser::open_bytes(runtime, package, GraphName::Int8, &bytes, optimisation)
+        };
+        // Exact, whatever this processor's instructions for integers do.
+        let (golden, relative_error) = golden(package, &mut open(Optimisation::None)?)?;
+        let mut denoiser = open(Optimisation::AsServed)?;
+        check_processor(&golden, &mut denoiser)?;
+        Ok(Self { package, runtime, bytes, golden, relative_error, denoiser })
     }
-    let mut features = |denoiser: &mut Denoiser, before: usize| {
-        let mut judged = Judged { extractor: &mut *extractor, shape, rows: None };
-        judged.draw(package, denoiser, samples, |done| progress(before + done))
-    };
-    let baseline = features(&mut portable, 0)?;
-    let ours = features(&mut quantised, samples)?;
-    let resamples = if baseline.dim() <= SMALL { RESAMPLES } else { FEW_RESAMPLES };
-    let FrechetRatio { ratio, upper } = frechet_ratio(data, &ours, &baseline, resamples, SEED)?;
-    let sampler = &manifest.default_sampler;
-    let quality = Quality {
-        frechet_ratio: ratio,
-        upper,
-        limit: LIMIT,
-        passed: upper <= LIMIT,
-        samples,
-        sampler: format!("{} in {} steps on {}", sampler.sampler, sampler.num_steps, sampler.grid),
-        extractor: format!("{} {}", extractor.name(), &extractor.sha256().as_str()[..12]),
-        relative_error,
-    };
-    let addition = Addition { bytes, variant: int8_variant(quality.clone()) };
-    let golden = (INT8_GOLDEN, golden.to_safetensors(manifest)?);
-    Ok(Int8Graph { addition, golden, quality })
+
+    /// Compares its samples with those of the portable graph.
+    ///
+    /// * `progress`: called with the number of samples drawn, of both graphs together.
+    ///
+    /// # Errors
+    ///
+    /// [`Int8Error`]; samples that are worse are no error, see [`Quality::passed`].
+    pub fn judge(
+        &mut self,
+        gate: Gate<'_>,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Quality, Int8Error> {
+        let Gate { data, shape, extractor, samples } = gate;
+        // With fewer, covariances have no full rank, and both distances are mostly the error of
+        // that.
+        let least = data.dim() + data.dim() / 2;
+        if samples < least {
+            return Err(Int8Error::TooFewSamples { features: data.dim(), samples, least });
+        }
+        let package = self.package;
+        let portable = package.portable_graph()?;
+        let (graph, optimisation) = (GraphName::Portable, Optimisation::AsServed);
+        let mut portable =
+            Denoiser::open_bytes(self.runtime, package, graph, &portable, optimisation)?;
+        let mut features = |denoiser: &mut Denoiser, before: usize| {
+            let mut judged = Judged { extractor: &mut *extractor, shape, rows: None };
+            judged.draw(package, denoiser, samples, |done| progress(before + done))
+        };
+        let baseline = features(&mut portable, 0)?;
+        let ours = features(&mut self.denoiser, samples)?;
+        let resamples = if baseline.dim() <= SMALL { RESAMPLES } else { FEW_RESAMPLES };
+        let FrechetRatio { ratio, upper } = frechet_ratio(data, &ours, &baseline, resamples, SEED)?;
+        let sampler = &package.manifest().default_sampler;
+        Ok(Quality {
+            frechet_ratio: ratio,
+            upper,
+            limit: LIMIT,
+            passed: upper <= LIMIT,
+            samples,
+            sampler: format!(
+                "{} in {} steps on {}",
+                sampler.sampler, sampler.num_steps, sampler.grid
+            ),
+            extractor: format!("{} {}", extractor.name(), &extractor.sha256().as_str()[..12]),
+            relative_error: self.relative_error,
+        })
+    }
+
+    /// Returns what to add to the package.
+    ///
+    /// * `quality`: that of its samples, if they were judged.
+    ///
+    /// # Errors
+    ///
+    /// [`Int8Error::Package`] if the golden vectors cannot be written.
+    pub fn finish(self, quality: Option<Quality>) -> Result<Int8Graph, Int8Error> {
+        let golden = self.golden.to_safetensors(self.package.manifest())?;
+        let addition = Addition { bytes: self.bytes, variant: int8_variant(quality) };
+        Ok(Int8Graph { addition, golden: (INT8_GOLDEN, golden) })
+    }
 }
 
 /// Checks that this processor computes what the graph says.
@@ -244,5 +278,39 @@ impl Judged<'_> {
         self.rows.take().ok_or_else(|| {
             ddpm_measures::Error::TooFew { measure: "the int8 check", least: 2, got: 0 }.into()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use ddpm_onnx::RuntimeOptions;
+
+    use super::*;
+
+    #[test]
+    fn a_processor_that_computes_otherwise_is_refused() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/glyphs");
+        let package = Package::open(&folder).unwrap();
+        let runtime = Runtime::load(&RuntimeOptions::default()).unwrap();
+        let mut denoiser = Denoiser::open_bytes(
+            runtime,
+            &package,
+            GraphName::Portable,
+            &package.portable_graph().unwrap(),
+            Optimisation::AsServed,
+        )
+        .unwrap();
+        // Off by a share of each output, as a processor that saturates is.
+        let off_by = |share: f32| {
+            let golden = package.golden().unwrap();
+            let out_sample = golden.out_sample.iter().map(|value| value * (1.0 + share)).collect();
+            Golden { out_sample, ..golden }
+        };
+        check_processor(&off_by(0.04), &mut denoiser).unwrap();
+        let error = check_processor(&off_by(0.1), &mut denoiser).unwrap_err();
+        assert!(matches!(error, Int8Error::Processor { .. }), "{error}");
+        assert!(error.to_string().contains("off by 9 %"), "{error}");
     }
 }

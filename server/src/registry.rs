@@ -254,11 +254,16 @@ fn load_model(
     };
     let entry = cache_dir.map(|folder| CacheEntry::new(folder, key));
     let measurement = measure(&mut host, *sizes, entry)?;
-    if let Some(quality) = manifest.variant(graph).and_then(|variant| variant.quality.as_ref())
-        && !quality.passed
-    {
-        let (model, ratio) = (&manifest.name, quality.frechet_ratio);
-        warn!(model, %graph, ratio, "its samples failed the check when this graph was exported");
+    let model = &manifest.name;
+    match manifest.variant(graph).and_then(|variant| variant.quality.as_ref()) {
+        Some(quality) if !quality.passed => {
+            let ratio = quality.frechet_ratio;
+            warn!(model, %graph, ratio, "its samples failed the check when it was exported");
+        }
+        None if graph == GraphName::Int8 => {
+            warn!(model, %graph, "nobody has compared its samples with the portable graph's");
+        }
+        Some(_) | None => {}
     }
     report(&manifest, graph, device, golden, &measurement);
     let network = manifest.parameterisation()?;

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Measures the server beside PyTorch eager, on the CPU: `make bench`.
+"""Measures the server beside PyTorch and OpenVINO, on the CPU: `make bench`.
 
-Both evaluate one network of CIFAR-10's size with the same random weights, in turns, in
-one run, together with the embedded toy, which shows the server's overhead.
+All evaluate one network of CIFAR-10's size with the same random weights, in turns, in
+one run: the server in its portable and its int8 graph, PyTorch eager in fp32, OpenVINO in
+bf16. The embedded toy shows the server's overhead.
 docs/benchmarks/README.md explains the figures. The table goes to standard output,
 progress to standard error.
 """
@@ -24,6 +25,8 @@ from report import Report  # noqa: E402
 from rounds import measure, progress  # noqa: E402
 
 NETWORK = "cifar10"
+# Every graph that runs on a CPU.
+GRAPHS = ("portable", "int8")
 BATCHES = (1, 4, 8, 16)
 POINTS = 1000
 
@@ -35,18 +38,23 @@ def main():
     try:
         # Imported here because PyTorch takes seconds, which --help should not.
         from eager import FORMATS, Eager
+        from openvino_peer import OpenVino
+        from openvino_peer import version as openvino_version
         from served import Served
     except ImportError as error:
         sys.exit(f"error: {error}; run `make bench`, which fetches missing packages")
     with tempfile.TemporaryDirectory(prefix="ddpm-bench-") as scratch:
         package = make_package(Path(scratch))
-        progress("loading the network into PyTorch and into two servers")
-        eager = {name: Eager(package, name) for name in FORMATS}
-        flags = ("--models", package.parent, "--max-batch", max(BATCHES))
+        progress("loading the network into PyTorch, into OpenVINO and into two servers")
+        peers = {name: Eager(package, name) for name in FORMATS}
+        peers["openvino"] = OpenVino(package)
+        flags = ("--models", package.parent, "--max-batch", max(BATCHES),
+                 "--graphs", ",".join(GRAPHS))
         with Served(Path(scratch) / "unet.log", *flags) as unet, \
                 Served(Path(scratch) / "toy.log") as toy:
-            subjects = list_subjects(eager, unet, toy, args.seconds)
-            report = Report(measure(subjects, args.rounds), args, unet.versions())
+            subjects = list_subjects(peers, unet, toy, args.seconds)
+            versions = {**unet.versions(), "OpenVINO": openvino_version()}
+            report = Report(measure(subjects, args.rounds), args, versions)
     print(report.json() if args.json else report.markdown())
     if args.write:
         progress(f"wrote {report.write(checkout.ROOT / 'docs/benchmarks')}")
@@ -65,35 +73,35 @@ def arguments():
 
 
 def make_package(scratch):
-    """Makes a package of random weights that PyTorch can also read."""
+    """Makes a package of random weights, with an int8 graph, that PyTorch can also read."""
     package = scratch / "models" / f"{NETWORK}-random"
     package.parent.mkdir()
     progress(f"making {package.name}")
     subprocess.run(
         [checkout.binary("ddpm-exporter", "release"), "random", "--network", NETWORK, "--spread",
-         "0.2", "--seed", "1", "--with-weights", "--output", package,
+         "0.2", "--seed", "1", "--with-weights", "--graphs", "int8", "--output", package,
          "--ort-lib", checkout.onnxruntime()],
         check=True, stdout=subprocess.DEVNULL,
     )
     return package
 
 
-def list_subjects(eager, unet, toy, seconds):
+def list_subjects(peers, unet, toy, seconds):
     """Returns the subjects: {key: a function that returns a dictionary of figures}."""
     from served import ddim
 
-    def in_pytorch(name, batch):
-        return lambda: {"evals_per_second": eager[name].evals_per_second(batch, seconds)}
+    def in_peer(name, batch):
+        return lambda: {"evals_per_second": peers[name].evals_per_second(batch, seconds)}
 
-    def in_server(batch):
+    def in_server(graph, batch):
         # Short runs: `seconds` determines their number.
-        request = {"model": f"{NETWORK}-random", "sampler": ddim(), "num_steps": 10}
+        request = {"model": f"{NETWORK}-random", "graph": graph, "sampler": ddim(), "num_steps": 10}
         return lambda: unet.measure(seconds, sample_count=batch, seed=1, **request)
 
     subjects = {}
     for batch in BATCHES:
-        subjects |= {(name, batch): in_pytorch(name, batch) for name in eager}
-        subjects["server", batch] = in_server(batch)
+        subjects |= {(name, batch): in_peer(name, batch) for name in peers}
+        subjects |= {(graph, batch): in_server(graph, batch) for graph in GRAPHS}
     subjects["toy", POINTS] = lambda: toy.measure(seconds, model="toy", sample_count=POINTS, seed=1)
     return subjects
 

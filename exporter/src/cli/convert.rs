@@ -14,7 +14,7 @@ use ddpm_evaluation::cache;
 use ddpm_evaluation::extractor::{Extractor, OnnxOptions};
 use ddpm_evaluation::pictures::PictureSet;
 use ddpm_evaluation::preprocessing::Preprocessing;
-use ddpm_onnx::DeviceChoice;
+use ddpm_onnx::{DeviceChoice, Runtime};
 use ddpm_package::{GraphName, Kind, Package, Quality};
 use ddpm_training::TrainConfig;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,7 +24,7 @@ use super::cache::CacheArgs;
 use super::output::print_path;
 use super::verify::{OrtArgs, check_as};
 use super::{Failure, within};
-use crate::int8::{self, Gate, Int8Graph};
+use crate::int8::{self, Gate, Int8Error, Int8Graph, Quantised};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -166,21 +166,22 @@ impl Int8Args {
         let samples = self.int8_samples.map_or(int8::SAMPLES, |count| count as usize);
         let (runtime, _) = onnx.open().map_err(ddpm_evaluation::EvaluateError::from)?;
         note!("calibrating, then drawing {samples} samples with each graph");
+        let mut quantised = Quantised::new(package, runtime).map_err(within(place))?;
         let bar = progress(2 * samples);
         let data = data.gaussian()?;
         let gate = Gate { data: &data, shape, extractor: &mut extractor, samples };
-        let made = int8::make(package, runtime, gate, |done| bar.set_position(done as u64))
-            .map_err(within(place))?;
+        let quality = quantised.judge(gate, |done| bar.set_position(done as u64));
+        let quality = quality.map_err(within(place))?;
         bar.finish_and_clear();
-        note!("int8: {}", sentence(&made.quality));
-        if !made.quality.passed && !self.force_int8 {
+        note!("int8: {}", sentence(&quality));
+        if !quality.passed && !self.force_int8 {
             return Err(Failure::CheckFailed(format!(
                 "the int8 graph is not written: {}; draw more samples for a narrower interval \
                  (--int8-samples), or insist with --force-int8",
-                sentence(&made.quality)
+                sentence(&quality)
             )));
         }
-        Ok(made)
+        quantised.finish(Some(quality)).map_err(within(place))
     }
 
     /// Returns the data to compare samples with.
@@ -260,6 +261,16 @@ pub(super) fn add_int8(
 ) -> Result<Package, Failure> {
     let made = int8.make(package, Some(trained_on), ort)?;
     extend_verified(package, &[made.addition], &[made.golden], target, true, ort)
+}
+
+/// Adds the int8 graph to a package of random weights, whose samples nobody can judge.
+pub(super) fn add_unjudged_int8(package: &Package, ort: &OrtArgs) -> Result<(), Failure> {
+    let place = package.place();
+    let runtime = Runtime::load(&ort.runtime()).map_err(Int8Error::from)?;
+    let quantised = Quantised::new(package, runtime).map_err(within(place))?;
+    let made = quantised.finish(None).map_err(within(place))?;
+    extend_verified(package, &[made.addition], &[made.golden], place, true, ort)?;
+    Ok(())
 }
 
 /// Writes a package with more graphs, if all of them pass verification.

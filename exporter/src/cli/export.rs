@@ -13,7 +13,7 @@ use tch::Device;
 use super::convert::{Int8Args, add_int8};
 use super::graphs::GraphsArgs;
 use super::output::print_path;
-use super::verify::{OrtArgs, check_portable};
+use super::verify::{self, OrtArgs};
 use super::{Failure, within};
 use crate::package::{Export, PackageError};
 
@@ -188,19 +188,16 @@ pub(super) fn write_verified(
     overwrite: bool,
     ort: &OrtArgs,
 ) -> Result<Verified, Failure> {
-    let write = |export: &Export<'_>, overwrite| {
-        let written = export.write(target, overwrite).map_err(|error| match error {
-            // The weights are at fault, not the target.
-            PackageError::Export(ExportError::NotFinite { .. }) => within(source)(error),
-            error => error.into(),
+    let left_out =
+        verify::write_and_check(target, (export.cuda, overwrite), ort, |cuda, overwrite| {
+            let written = Export { cuda, ..*export }.write(target, overwrite);
+            let written = written.map_err(|error| match error {
+                // The weights are at fault, not the target.
+                PackageError::Export(ExportError::NotFinite { .. }) => within(source)(error),
+                error => error.into(),
+            })?;
+            note!("{} {}, digest {}", export.name, export.version, written.digest);
+            Ok(written.left_out)
         })?;
-        note!("{} {}, digest {}", export.name, export.version, written.digest);
-        Ok::<_, Failure>(written.left_out)
-    };
-    let mut left_out = write(export, overwrite)?;
-    if let Some(reason) = check_portable(target, ort)? {
-        write(&Export { cuda: false, ..*export }, true)?;
-        left_out.push(reason);
-    }
     Ok(Verified { package: Package::open(target).map_err(within(target))?, left_out })
 }

@@ -12,7 +12,7 @@ use ddpm_network::Network;
 use ddpm_package::GraphName;
 
 use super::graphs::GraphsArgs;
-use super::verify::{OrtArgs, check_portable};
+use super::verify::{OrtArgs, write_and_check};
 use super::{Failure, names, within};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -162,16 +162,13 @@ impl Args {
             weights: !self.no_weights,
             cuda: self.graphs.has(GraphName::Cuda),
         };
-        let write = |packaging: Packaging<'_>, overwrite| {
+        let wanted = (packaging.cuda, self.force);
+        let left_out = write_and_check(&self.output, wanted, &self.ort, |cuda, overwrite| {
+            let packaging = Packaging { cuda, ..packaging };
             let written = imported.write(&network, packaging, &self.output, overwrite)?;
             note!("{} {}, digest {}", packaging.name, packaging.version, written.digest);
-            Ok::<_, Failure>(written.left_out)
-        };
-        let mut left_out = write(packaging, self.force)?;
-        if let Some(reason) = check_portable(&self.output, &self.ort)? {
-            write(Packaging { cuda: false, ..packaging }, true)?;
-            left_out.push(reason);
-        }
+            Ok(written.left_out)
+        })?;
         self.graphs.report(&left_out)?;
         print_path(&self.output.display());
         Ok(())

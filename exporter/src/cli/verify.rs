@@ -86,9 +86,28 @@ pub(super) fn check_as(folder: &Path, place: &Path, ort: &OrtArgs) -> Result<Pac
     Ok(package)
 }
 
+/// Writes a package, verifies it, and writes it again without its graph for CUDA if that alone
+/// differs too much. Returns the graphs that it has to do without.
+///
+/// * `write`: gets whether the graph for CUDA is wanted and whether to replace what is there;
+///   returns the graphs that the network cannot have.
+pub(super) fn write_and_check(
+    folder: &Path,
+    (cuda, overwrite): (bool, bool),
+    ort: &OrtArgs,
+    write: impl Fn(bool, bool) -> Result<Vec<LeftOut>, Failure>,
+) -> Result<Vec<LeftOut>, Failure> {
+    let mut left_out = write(cuda, overwrite)?;
+    if let Some(reason) = check_all_but_cuda(folder, ort)? {
+        write(false, true)?;
+        left_out.push(reason);
+    }
+    Ok(left_out)
+}
+
 /// Verifies a package that was just written to a folder, and prints the results to stderr. Returns
 /// why it must do without its graph for CUDA, if that alone differs too much.
-pub(super) fn check_portable(folder: &Path, ort: &OrtArgs) -> Result<Option<LeftOut>, Failure> {
+fn check_all_but_cuda(folder: &Path, ort: &OrtArgs) -> Result<Option<LeftOut>, Failure> {
     let package = Package::open(folder).map_err(within(folder))?;
     let checks = recompute(&package, ort).map_err(within(folder))?;
     checks.iter().for_each(|check| note!("{}", line(check)));
@@ -137,4 +156,58 @@ fn line(check: &Check) -> String {
         comparison.rms,
         check.relative(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use ddpm_conversion::export::extend::extend;
+    use ddpm_conversion::export::read;
+    use ddpm_conversion::export::variants::{Addition, cuda_variant};
+    use ddpm_package::Variant;
+
+    use super::*;
+
+    /// Writes the embedded glyphs with a graph for CUDA of some tolerance, as a model that differs
+    /// by more in fp16 would be written. Returns the graphs left out, those of the package, and
+    /// what was written.
+    fn written_with(tolerance: f64) -> (Vec<LeftOut>, Vec<GraphName>, Vec<(bool, bool)>) {
+        let glyphs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/glyphs");
+        let package = Package::open(&glyphs).unwrap();
+        let network = read::network(&package.portable_graph().unwrap(), tch::Device::Cpu).unwrap();
+        let (golden, path) = (package.golden().unwrap(), &package.manifest().golden);
+        let Addition { bytes, variant } = cuda_variant(&network, &golden, path).unwrap().unwrap();
+        let addition = Addition { bytes, variant: Variant { tolerance, ..variant } };
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("glyphs");
+        let ort = OrtArgs { ort_lib: None, check_device: None };
+        let calls = RefCell::new(Vec::new());
+        let left_out = write_and_check(&target, (true, false), &ort, |cuda, overwrite| {
+            calls.borrow_mut().push((cuda, overwrite));
+            let additions = if cuda { std::slice::from_ref(&addition) } else { &[] };
+            extend(&package, additions, &[], &target, overwrite).unwrap();
+            Ok(Vec::new())
+        })
+        .unwrap();
+        let graphs = Package::open(&target).unwrap().manifest().graph_names();
+        (left_out, graphs, calls.into_inner())
+    }
+
+    #[test]
+    fn a_package_does_without_a_graph_for_cuda_that_differs_too_much() {
+        let (left_out, graphs, calls) = written_with(1e-9);
+        assert_eq!(graphs, [GraphName::Portable]);
+        assert_eq!(calls, [(true, false), (false, true)]);
+        assert_eq!(left_out.len(), 1);
+        assert_eq!(left_out[0].graph, GraphName::Cuda);
+        assert!(left_out[0].reason.ends_with("more than 1e-9"), "{left_out:?}");
+    }
+
+    #[test]
+    fn a_graph_for_cuda_within_its_tolerance_stays() {
+        let (left_out, graphs, calls) = written_with(0.02);
+        assert_eq!(graphs, [GraphName::Portable, GraphName::Cuda]);
+        assert_eq!((left_out, calls), (Vec::new(), vec![(true, false)]));
+    }
 }

@@ -13,7 +13,7 @@ use tch::Device;
 
 use super::diffusers::Pipeline;
 use super::graph::{MODEL_CONFIG_KEY, portable};
-use super::variants::{LeftOut, cuda_variant};
+use super::variants::{LeftOut, add_cuda};
 use super::{ExportError, python, to_json};
 
 /// Path of the graph in a package.
@@ -70,13 +70,7 @@ impl Contents<'_> {
         writer.add(GRAPH, &portable(self.network, &[(MODEL_CONFIG_KEY, model)])?)?;
         let (mut manifest, mut left_out) = (self.manifest.clone(), Vec::new());
         if self.cuda {
-            match cuda_variant(self.network, self.golden, GOLDEN)? {
-                Ok(addition) => {
-                    writer.add(&addition.variant.path, &addition.bytes)?;
-                    manifest.variants.push(addition.variant);
-                }
-                Err(reason) => left_out.push(reason),
-            }
+            left_out.extend(add_cuda(&mut writer, &mut manifest, self.network, self.golden)?);
         }
         writer.attach("training.json", self.provenance.as_bytes())?;
         if let Some(picture) = self.picture {

@@ -1,9 +1,10 @@
 //! Graphs besides the portable one that can be made from the network alone.
 
 use ddpm_network::Network;
-use ddpm_package::{Golden, GraphName, Quality, Variant};
+use ddpm_package::{Golden, GraphName, Manifest, PackageWriter, Quality, Variant};
 
 use super::ExportError;
+use super::contents::GOLDEN;
 use super::cuda::{Precision, cuda};
 use super::graph::{GraphError, MODEL_CONFIG_KEY};
 use super::ranges::{LARGEST, peak};
@@ -81,9 +82,35 @@ pub fn cuda_variant(
     Ok(Ok(Addition { bytes: graph.bytes, variant }))
 }
 
+/// Adds the graph for CUDA to a package that is being written, or returns why the network cannot
+/// have one.
+///
+/// * `golden`: the package's golden vectors, at [`GOLDEN`].
+///
+/// # Errors
+///
+/// As [`cuda_variant`], and if the file cannot be written.
+pub fn add_cuda(
+    writer: &mut PackageWriter,
+    manifest: &mut Manifest,
+    network: &Network,
+    golden: &Golden,
+) -> Result<Option<LeftOut>, ExportError> {
+    match cuda_variant(network, golden, GOLDEN)? {
+        Ok(Addition { bytes, variant }) => {
+            writer.add(&variant.path, &bytes)?;
+            manifest.variants.push(variant);
+            Ok(None)
+        }
+        Err(left_out) => Ok(Some(left_out)),
+    }
+}
+
 /// Returns the manifest's entry of an int8 graph.
+///
+/// * `quality`: that of its samples, if they were judged.
 #[must_use]
-pub fn int8_variant(quality: Quality) -> Variant {
+pub fn int8_variant(quality: Option<Quality>) -> Variant {
     Variant {
         graph: GraphName::Int8.name().to_owned(),
         path: GraphName::Int8.path().to_owned(),
@@ -91,6 +118,6 @@ pub fn int8_variant(quality: Quality) -> Variant {
         provider: "cpu".to_owned(),
         golden: INT8_GOLDEN.to_owned(),
         tolerance: INT8_TOLERANCE,
-        quality: Some(quality),
+        quality,
     }
 }

@@ -15,12 +15,14 @@ use ddpm_console::note;
 use ddpm_conversion::export::ExportError;
 use ddpm_conversion::export::variants::LeftOut;
 use ddpm_network::Network;
+use ddpm_package::GraphName;
 use tch::{Device, nn};
 
 use self::blueprint::NetworkSource;
 use self::package::Untrained;
 use self::weights::Spread;
 use super::Failure;
+use super::convert::add_unjudged_int8;
 use super::output::print_path;
 use super::verify::{OrtArgs, check};
 
@@ -48,9 +50,10 @@ pub(super) struct Args {
     #[arg(long)]
     with_weights: bool,
 
-    /// Add the graph for CUDA.
-    #[arg(long)]
-    cuda: bool,
+    /// Graphs to add to the portable one: cuda, int8. Samples of random weights show nothing, so
+    /// those of the int8 graph are not judged.
+    #[arg(long, value_name = "GRAPH,…", value_delimiter = ',')]
+    graphs: Vec<GraphName>,
 
     /// Replace an existing package at the output.
     #[arg(long)]
@@ -63,6 +66,7 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ddpm-exporter random --network cifar10 --output models/cifar10-random
+  ddpm-exporter random --network cifar10 --graphs cuda,int8 --output models/cifar10-random
   ddpm-exporter random --network mine.json --spread 0.5 --seed 1 --output models/mine-random";
 
 impl Args {
@@ -71,15 +75,18 @@ impl Args {
         let network = Network::new(&nn::VarStore::new(Device::Cpu).root(), &blueprint.model)?;
         let (spread, seed) = (self.spread.unwrap_or_default(), self.seed.unwrap_or(0));
         let weights = weights::randomise(&network, spread, seed).map_err(ExportError::from)?;
-        let untrained =
-            Untrained { blueprint: &blueprint, network: &network, spread, seed, cuda: self.cuda };
+        let cuda = self.graphs.contains(&GraphName::Cuda);
+        let untrained = Untrained { blueprint: &blueprint, network: &network, spread, seed, cuda };
         let attached = self.with_weights.then_some(&weights[..]);
         let written = untrained.write(&self.output, self.force, attached)?;
         note!("{}, digest {}", blueprint.name, written.digest);
         if let Some(LeftOut { reason, .. }) = written.left_out.first() {
             return Err(Failure::Refused(format!("no cuda graph: {reason}").into()));
         }
-        check(&self.output, &self.ort)?;
+        let package = check(&self.output, &self.ort)?;
+        if self.graphs.contains(&GraphName::Int8) {
+            add_unjudged_int8(&package, &self.ort)?;
+        }
         print_path(&self.output.display());
         Ok(())
     }

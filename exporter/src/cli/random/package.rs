@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ddpm_conversion::export::contents::{GOLDEN, GRAPH, ModelDescription, Written};
 use ddpm_conversion::export::graph::{MODEL_CONFIG_KEY, portable};
-use ddpm_conversion::export::variants::cuda_variant;
+use ddpm_conversion::export::variants::add_cuda;
 use ddpm_conversion::export::{ExportError, golden};
 use ddpm_diffusion::{BetaSchedule, Parameterisation, Prediction, Schedule, Variance};
 use ddpm_network::sample::default_sampler;
@@ -58,13 +58,7 @@ impl Untrained<'_> {
             .map_err(|error| manifest_error(error.to_string()))?;
         writer.add(GRAPH, &portable(self.network, &[(MODEL_CONFIG_KEY, settings)])?)?;
         if self.cuda {
-            match cuda_variant(self.network, &golden, GOLDEN)? {
-                Ok(addition) => {
-                    writer.add(&addition.variant.path, &addition.bytes)?;
-                    manifest.variants.push(addition.variant);
-                }
-                Err(reason) => left_out.push(reason),
-            }
+            left_out.extend(add_cuda(&mut writer, &mut manifest, self.network, &golden)?);
         }
         if let Some(weights) = weights {
             let file =
