@@ -50,6 +50,7 @@ fn no_crate_knows_more_than_the_layout_allows() {
         "ddpm-diffusion",
         "ddpm-files",
         "ddpm-package",
+        "ddpm-graph",
         "ddpm-onnx",
         "ddpm-pictures",
         "ddpm-measures",
@@ -66,6 +67,7 @@ fn no_crate_knows_more_than_the_layout_allows() {
         ("ddpm-conversion", &["ddpm-training", "ddpm-evaluation", "ddpm-measures"]),
         ("ddpm-evaluation", &["ddpm-training", "ddpm-conversion"]),
         ("ddpm-console", &["ddpm-files", "ddpm-diffusion", "tokio"]),
+        ("ddpm-graph", &["ddpm-package", "ort", "tokio"]),
         ("ddpm-diffusion", &["ddpm-console", "tokio", "rayon", "ddpm-files", "ddpm-package"]),
     ]);
     for (name, forbidden) in forbidden {

@@ -77,6 +77,11 @@ pub struct Args {
     #[arg(long, env = "DDPM_GRAPHS", value_name = "GRAPH,…", value_delimiter = ',')]
     pub graphs: Vec<GraphName>,
 
+    /// Where samples live between two calls of the network: host (this program's memory) or device
+    /// (ONNX Runtime's, which also applies the rows) [default: host].
+    #[arg(long, env = "DDPM_SAMPLES_ON", value_name = "WHERE", value_enum)]
+    pub samples_on: Option<SamplesOn>,
+
     /// Folder that keeps measurements from one start to the next [default:
     /// $XDG_CACHE_HOME/ddpm-server, else ~/.cache/ddpm-server].
     #[arg(long, env = "DDPM_CACHE_DIR", value_name = "DIR")]
@@ -217,6 +222,7 @@ pub struct Settings {
     pub(crate) threads: Option<usize>,
     pub(crate) spin: bool,
     pub(crate) graphs: ServedGraphs,
+    pub(crate) samples_on: SamplesOn,
     pub(crate) sizes: Sizes,
     pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
@@ -228,6 +234,7 @@ pub struct Settings {
 }
 
 pub use crate::graphs::GraphChoice;
+pub use crate::runtime::SamplesOn;
 pub use crate::web::{HostName, Origin};
 
 pub(crate) use crate::admission::Limits;
@@ -324,6 +331,7 @@ impl Settings {
             threads: args.threads.map(NonZeroUsize::get),
             spin: args.spin,
             graphs: ServedGraphs { default: args.graph.unwrap_or_default(), more: args.graphs },
+            samples_on: args.samples_on.unwrap_or_default(),
             sizes: Sizes {
                 max: args.batch.or(args.max_batch).map(NonZeroU32::get),
                 fixed: args.batch.map(NonZeroU32::get),
@@ -421,7 +429,7 @@ fn proxies(args: &Args) -> Result<Option<TrustedProxies>, ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
 
@@ -431,6 +439,14 @@ mod tests {
 
     fn message(args: &[&str]) -> String {
         settings(args).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn operators_can_read_about_every_flag() {
+        let page = include_str!("../../docs/operating.md");
+        for flag in Args::command().get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(page.contains(&format!("\n| `--{flag}")), "--{flag} is not on the page");
+        }
     }
 
     #[test]

@@ -2,14 +2,17 @@
 
 use ddpm_onnx::{Device, Runtime};
 
-/// Returns our version, ONNX Runtime's, the device, the processor and the number of
-/// threads as one line, to be read and compared.
+/// Returns our version, ONNX Runtime's, the device (a GPU with its driver and cuDNN), the processor
+/// and the number of threads as one line, to be read and compared.
 pub(crate) fn fingerprint(runtime: &Runtime, device: &Device) -> String {
     format!(
         "ddpm-server {} / onnxruntime {} / {} / {} / {} threads",
         env!("CARGO_PKG_VERSION"),
         runtime.version(),
-        device.name(),
+        match device.gpu() {
+            Some(gpu) => format!("{} ({gpu})", device.name()),
+            None => device.name(),
+        },
         processor(),
         runtime.threads(),
     )

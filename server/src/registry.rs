@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ddpm_diffusion::Parameterisation;
-use ddpm_onnx::{Denoiser, Device, Runtime};
+use ddpm_onnx::{Bound, Denoiser, Device, Runtime};
 use ddpm_package::{Comparison, GraphName, MANIFEST_FILE, Manifest, Package, Quality};
 use tracing::{debug, info, warn};
 
@@ -14,7 +14,7 @@ use crate::determinism::Determinism;
 use crate::embedded;
 use crate::error::{Error, shorten};
 use crate::graphs::ServedGraphs;
-use crate::runtime::{HostModel, Inputs, Padding};
+use crate::runtime::{HostModel, Inputs, Padding, SamplesOn};
 use crate::scheduler::ModelId;
 
 /// Where the models come from.
@@ -42,12 +42,14 @@ pub(crate) struct Model {
 /// How models are loaded.
 #[derive(Debug)]
 pub(crate) struct LoadOptions<'a> {
-    pub(crate) runtime: &'a Runtime,
+    pub(crate) runtime: &'static Runtime,
     pub(crate) device: &'a Device,
     /// Which graphs of each package.
     pub(crate) graphs: &'a ServedGraphs,
     /// What determines the bits of a sample besides model and request.
     pub(crate) fingerprint: &'a str,
+    /// Where the state of samples is.
+    pub(crate) samples_on: SamplesOn,
     /// Which sizes of calls may be used.
     pub(crate) sizes: Sizes,
     /// Where measurements are kept, if anywhere.
@@ -58,6 +60,8 @@ pub(crate) struct LoadOptions<'a> {
 pub(crate) struct LoadedModels {
     pub(crate) registry: Registry,
     pub(crate) networks: Vec<HostModel>,
+    /// The same with the state of samples, if that is on the device.
+    pub(crate) bound: Vec<Bound>,
     /// What calls of each cost.
     pub(crate) curves: Vec<CostCurve>,
     /// What goes on being measured while the engine is idle.
@@ -98,7 +102,7 @@ impl Registry {
             );
         }
         let (mut models, mut networks) = (Vec::new(), Vec::new());
-        let (mut curves, mut upkeep) = (Vec::new(), Vec::new());
+        let (mut curves, mut upkeep, mut bound) = (Vec::new(), Vec::new(), Vec::new());
         for package in &packages {
             let in_model = |error: anyhow::Error| {
                 error.context(format!("model {:?}", package.manifest().name))
@@ -108,13 +112,17 @@ impl Registry {
                 let place = Place { id: models.len(), graph, is_default: position == 0 };
                 let (model, network, curve, rest) =
                     load_model(place, package, options).map_err(in_model)?;
+                if options.samples_on == SamplesOn::Device {
+                    let opened = Bound::open(options.runtime, options.device, package, graph);
+                    bound.push(opened.map_err(anyhow::Error::from).map_err(in_model)?);
+                }
                 models.push(model);
                 networks.push(network);
                 curves.push(curve);
                 upkeep.push(rest);
             }
         }
-        Ok(LoadedModels { registry: Self { models }, networks, curves, upkeep })
+        Ok(LoadedModels { registry: Self { models }, networks, bound, curves, upkeep })
     }
 
     /// The embedded models, for tests that call no network.

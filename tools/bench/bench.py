@@ -3,7 +3,8 @@
 
 All evaluate one network of CIFAR-10's size with the same random weights, in turns, in
 one run: the server in its portable and its int8 graph, PyTorch eager in fp32, OpenVINO in
-bf16. The embedded toy shows the server's overhead.
+bf16. The embedded toy shows the server's overhead. Two more servers keep samples in the
+memory of ONNX Runtime (`--samples-on device`).
 docs/benchmarks/README.md explains the figures. The table goes to standard output,
 progress to standard error.
 """
@@ -45,14 +46,21 @@ def main():
         sys.exit(f"error: {error}; run `make bench`, which fetches missing packages")
     with tempfile.TemporaryDirectory(prefix="ddpm-bench-") as scratch:
         package = make_package(Path(scratch))
-        progress("loading the network into PyTorch, into OpenVINO and into two servers")
+        progress("loading the network into PyTorch, into OpenVINO and into four servers")
         peers = {name: Eager(package, name) for name in FORMATS}
         peers["openvino"] = OpenVino(package)
         flags = ("--models", package.parent, "--max-batch", max(BATCHES),
                  "--graphs", ",".join(GRAPHS))
-        with Served(Path(scratch) / "unet.log", *flags) as unet, \
-                Served(Path(scratch) / "toy.log") as toy:
+        bound = ("--samples-on", "device")
+
+        def served(name, *flags):
+            return Served(Path(scratch) / f"{name}.log", *flags)
+
+        with served("unet", *flags) as unet, served("toy") as toy, \
+                served("bound-unet", *flags[:4], *bound) as bound_unet, \
+                served("bound-toy", *bound) as bound_toy:
             subjects = list_subjects(peers, unet, toy, args.seconds)
+            subjects |= list_bound(bound_unet, bound_toy, args.seconds)
             versions = {**unet.versions(), "OpenVINO": openvino_version()}
             report = Report(measure(subjects, args.rounds), args, versions)
     print(report.json() if args.json else report.markdown())
@@ -88,15 +96,11 @@ def make_package(scratch):
 
 def list_subjects(peers, unet, toy, seconds):
     """Returns the subjects: {key: a function that returns a dictionary of figures}."""
-    from served import ddim
-
     def in_peer(name, batch):
         return lambda: {"evals_per_second": peers[name].evals_per_second(batch, seconds)}
 
     def in_server(graph, batch):
-        # Short runs: `seconds` determines their number.
-        request = {"model": f"{NETWORK}-random", "graph": graph, "sampler": ddim(), "num_steps": 10}
-        return lambda: unet.measure(seconds, sample_count=batch, seed=1, **request)
+        return lambda: unet.measure(seconds, sample_count=batch, graph=graph, **request())
 
     subjects = {}
     for batch in BATCHES:
@@ -104,6 +108,25 @@ def list_subjects(peers, unet, toy, seconds):
         subjects |= {(graph, batch): in_server(graph, batch) for graph in GRAPHS}
     subjects["toy", POINTS] = lambda: toy.measure(seconds, model="toy", sample_count=POINTS, seed=1)
     return subjects
+
+
+def list_bound(unet, toy, seconds):
+    """Returns the subjects of the servers that keep samples on the device."""
+    subjects = {
+        ("bound", batch): lambda batch=batch: unet.measure(
+            seconds, sample_count=batch, **request())
+        for batch in BATCHES
+    }
+    subjects["bound toy", POINTS] = lambda: toy.measure(
+        seconds, model="toy", sample_count=POINTS, seed=1)
+    return subjects
+
+
+def request():
+    """Returns a short request to the network: `seconds` determines how many are made."""
+    from served import ddim
+
+    return {"model": f"{NETWORK}-random", "sampler": ddim(), "num_steps": 10, "seed": 1}
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Report:
             "Evaluations of the network per second: DDPM's UNet for CIFAR-10 (35.7 M parameters, "
             "12.4 GFLOP per evaluation), fp32 where nothing else is said.", "",
             "| " + " | ".join(COLUMNS) + " |", "|" + "--:|" * len(COLUMNS),
-            *map(self._row, batches), "", *self._toys(), "",
+            *map(self._row, batches), "", self._bound(batches), "", *self._toys(), "",
             *page.footer(self._conditions, self._subjects, self._rounds, self._seconds),
         ]
         return "\n".join(lines)
@@ -50,13 +50,26 @@ class Report:
         )
         return "| " + " | ".join(cells) + " |"
 
+    def _bound(self, batches):
+        """Describes the servers that keep samples on the device, beside those that do not."""
+        def speed(name, batch):
+            return self._subjects[name, batch]["evals_per_second"]
+
+        ratios = ", ".join(
+            f"{speed('bound', batch) / speed('portable', batch):.2f}" for batch in batches
+        )
+        return (f"With `--samples-on device`, portable: {ratios} times the evals/s at batch "
+                f"{', '.join(map(str, batches))}.")
+
     def _toys(self):
+        names = {"toy": "The embedded toy", "bound toy": "The same with `--samples-on device`"}
         return [
-            f"The embedded toy, {count} points together: {figures['evals_per_second']:,.0f} evals/s, "
+            f"{names[name]}, {count} points together: "
+            f"{figures['evals_per_second']:,.0f} evals/s, "
             f"{figures['samples_per_second']:,.0f} points/s, {figures['evals_per_call']:.0f} evals per "
             f"call, overhead {100 * figures['overhead']:.1f} %, kernel and noise "
             f"{100 * figures['kernel']:.1f} %."
-            for (name, count), figures in self._subjects.items() if name == "toy"
+            for (name, count), figures in self._subjects.items() if name in names
         ]
 
     def write(self, folder):

@@ -9,7 +9,7 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use tracing::warn;
 
-use crate::{Error, Runtime};
+use crate::{Error, Runtime, gpu};
 
 /// The requested device: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +52,8 @@ impl fmt::Display for DeviceChoice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     cuda: Option<u32>,
+    /// The GPU with its driver and cuDNN; none on the CPU.
+    gpu: Option<String>,
     reason: String,
 }
 
@@ -62,15 +64,20 @@ impl Device {
     ///
     /// [`Error::Device`] if CUDA is requested but does not work, with what is missing.
     pub fn choose(runtime: &Runtime, choice: DeviceChoice) -> Result<Self, Error> {
-        let cpu = |reason: String| Self { cuda: None, reason };
+        let cpu = |reason: String| Self { cuda: None, gpu: None, reason };
+        let cuda = |number, gpu, reason: &str| Self {
+            cuda: Some(number),
+            gpu: Some(gpu),
+            reason: reason.to_owned(),
+        };
         match choice {
             DeviceChoice::Cpu => Ok(cpu("requested".into())),
             DeviceChoice::Cuda(number) => match probe(runtime, number) {
-                Ok(()) => Ok(Self { cuda: Some(number), reason: "requested".into() }),
+                Ok(gpu) => Ok(cuda(number, gpu, "requested")),
                 Err(reason) => Err(Error::Device { device: choice.to_string(), reason }),
             },
             DeviceChoice::Auto => match probe(runtime, 0) {
-                Ok(()) => Ok(Self { cuda: Some(0), reason: "CUDA works".into() }),
+                Ok(gpu) => Ok(cuda(0, gpu, "CUDA works")),
                 Err(reason) => {
                     if has_cuda_compiled_in() {
                         warn!(%reason, "CUDA is not used");
@@ -85,6 +92,13 @@ impl Device {
     #[must_use]
     pub fn name(&self) -> String {
         self.cuda.map_or_else(|| "cpu".into(), |number| format!("cuda:{number}"))
+    }
+
+    /// Returns the GPU, its driver and cuDNN, on which the last bits of results depend; `None` on
+    /// the CPU.
+    #[must_use]
+    pub fn gpu(&self) -> Option<&str> {
+        self.gpu.as_deref()
     }
 
     /// Returns the execution provider: `cpu` or `cuda`.
@@ -148,8 +162,8 @@ fn has_cuda_compiled_in() -> bool {
     ep::CUDA::is_available().unwrap_or(false)
 }
 
-/// Checks that CUDA works, or says what is missing.
-fn probe(runtime: &Runtime, number: u32) -> Result<(), String> {
+/// Checks that CUDA works, and returns the GPU with its driver and cuDNN, or says what is missing.
+fn probe(runtime: &Runtime, number: u32) -> Result<String, String> {
     if !has_cuda_compiled_in() {
         return Err("this ONNX Runtime is built without it (`make setup DEVICE=cuda` fetches one \
                     with it)"
@@ -157,7 +171,8 @@ fn probe(runtime: &Runtime, number: u32) -> Result<(), String> {
     }
     preload(runtime.path());
     let builder = Session::builder(runtime.environment()).map_err(|error| error.to_string())?;
-    with_cuda(builder, number).map(|_| ())
+    with_cuda(builder, number)?;
+    gpu::identity(number)
 }
 
 fn with_cuda(builder: SessionBuilder, number: u32) -> Result<SessionBuilder, String> {

@@ -72,7 +72,7 @@ impl Graph {
 }
 
 /// Checks a graph's inputs and outputs against the manifest.
-fn check_interface(session: &Session, manifest: &Manifest) -> Result<(), String> {
+pub(crate) fn check_interface(session: &Session, manifest: &Manifest) -> Result<(), String> {
     let sample: Vec<i64> = manifest.sample_shape.iter().map(|axis| *axis as i64).collect();
     let mut output = sample.clone();
     output[0] *= (manifest.output_len() / manifest.sample_len()) as i64;

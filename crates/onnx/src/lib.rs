@@ -7,6 +7,7 @@
 //! * [`Runtime`]: the library, found and loaded once per process.
 //! * [`Device`]: where graphs run, and why there.
 //! * [`Denoiser`]: one graph of a package, ready to evaluate.
+//! * [`Bound`]: the same with the state of samples in the device's memory.
 //! * [`Extractor`]: a graph from pictures to features, for evaluation.
 
 mod error;
@@ -17,6 +18,8 @@ pub use telemetry::disable_telemetry;
 
 mod library;
 pub use library::{Runtime, RuntimeOptions};
+
+mod gpu;
 
 mod device;
 pub use device::{Device, DeviceChoice};
@@ -36,6 +39,9 @@ mod form;
 
 mod denoiser;
 pub use denoiser::{Denoiser, Optimisation};
+
+mod bound;
+pub use bound::{Bound, Step};
 
 mod extractor;
 pub use extractor::Extractor;

@@ -78,6 +78,12 @@ pub enum Error {
     /// The target of a write already exists.
     #[error("{}: already exists; name another folder, or overwrite it with --force", .0.display())]
     Exists(PathBuf),
+    /// The target of a write is something else than a package.
+    #[error(
+        "{}: already exists and is no model package, so nothing replaces it; name another folder",
+        .0.display()
+    )]
+    Occupied(PathBuf),
 }
 
 /// The rule that a path breaks.

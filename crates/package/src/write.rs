@@ -24,16 +24,18 @@ impl PackageWriter {
     ///
     /// # Errors
     ///
-    /// [`Error::Exists`] if the target exists and is not to be replaced, or is not a package;
-    /// [`Error::Io`] if its parent cannot be written to.
+    /// [`Error::Exists`] if there is a package that is not to be replaced, [`Error::Occupied`] if
+    /// there is anything else; [`Error::Io`] if its parent cannot be written to.
     pub fn new(target: &Path, overwrite: bool) -> Result<Self, Error> {
         // A link to a package stays: the package behind it is replaced.
         let target = std::path::absolute(target)
             .and_then(|path| follow(&path))
             .map_err(Error::io(target))?;
         let is_package = target.join(MANIFEST_FILE).is_file();
-        if fs::symlink_metadata(&target).is_ok() && !(overwrite && is_package) {
-            return Err(Error::Exists(target));
+        match fs::symlink_metadata(&target).is_ok() {
+            true if !is_package => return Err(Error::Occupied(target)),
+            true if !overwrite => return Err(Error::Exists(target)),
+            _ => {}
         }
         let parent = target.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(Error::io(parent))?;

@@ -108,7 +108,7 @@ fn an_existing_folder_is_not_overwritten() {
     assert!(matches!(write(&target, false), Err(Error::Exists(_))));
     let precious = folder.path().join("precious");
     fs::create_dir(&precious).unwrap();
-    assert!(matches!(write(&precious, true), Err(Error::Exists(_))));
+    assert!(matches!(write(&precious, true), Err(Error::Occupied(_))));
 }
 
 #[test]

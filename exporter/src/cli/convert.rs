@@ -15,7 +15,7 @@ use ddpm_evaluation::extractor::{Extractor, OnnxOptions};
 use ddpm_evaluation::pictures::PictureSet;
 use ddpm_evaluation::preprocessing::Preprocessing;
 use ddpm_onnx::{DeviceChoice, Runtime};
-use ddpm_package::{GraphName, Kind, Package, Quality};
+use ddpm_package::{GraphName, Kind, Package, PackageWriter, Quality};
 use ddpm_training::TrainConfig;
 use indicatif::{ProgressBar, ProgressStyle};
 use tch::Device;
@@ -92,11 +92,11 @@ impl Args {
         if wanted.contains(&GraphName::Portable) {
             return Err(Failure::Usage("every package has the portable graph".into()));
         }
-        // Before minutes of work.
-        if let Some(output) = self.output.as_ref().filter(|output| !self.force && output.exists()) {
-            return Err(ddpm_package::Error::Exists(output.clone()).into());
-        }
+        let target = self.output.as_deref().unwrap_or(&self.package);
+        let overwrite = self.output.is_none() || self.force;
         let package = Package::open(&self.package).map_err(within(&self.package))?;
+        // Whether the result can be written is known before minutes of work.
+        drop(PackageWriter::new(target, overwrite)?);
         let (mut additions, mut files) = (Vec::new(), Vec::new());
         for graph in wanted {
             match graph {
@@ -111,8 +111,6 @@ impl Args {
                 }
             }
         }
-        let target = self.output.as_deref().unwrap_or(&self.package);
-        let overwrite = self.output.is_none() || self.force;
         extend_verified(&package, &additions, &files, target, overwrite, &self.ort)?;
         print_path(&target.display());
         Ok(())
@@ -195,6 +193,11 @@ impl Int8Args {
                 let [channels, height, width] = package.manifest().sample_shape[..] else {
                     return Err(Failure::Refused("the model makes no pictures".into()));
                 };
+                if let Source::Toy { .. } = source {
+                    let reason =
+                        format!("--data {source} has points, and the model makes pictures");
+                    return Err(Failure::Refused(reason.into()));
+                }
                 let options = LoadOptions {
                     image_size: (height == width).then_some(height),
                     greyscale: channels == 1,

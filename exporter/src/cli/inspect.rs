@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ddpm_conversion::export::onnx::{ModelProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
 use ddpm_conversion::export::read::{ReadError, model_config};
+use ddpm_graph::format::{ModelProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
 use ddpm_network::Network;
 use ddpm_package::{MANIFEST_FILE, Manifest, Package, Sha256Hex};
 use ddpm_training::{Checkpoint, TrainConfig, TrainError};

@@ -7,10 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use ddpm_conversion::export::onnx::{DimensionProto, ModelProto};
 use ddpm_data::{Split, ToyKind, glyphs, toy};
 use ddpm_evaluation::preprocessing::{Classes, Preprocessing, Preset};
 use ddpm_evaluation::small;
+use ddpm_graph::format::{DimensionProto, ModelProto};
 use prost::Message;
 use serde_json::Value;
 use tch::{CModule, Kind, Tensor};

@@ -13,11 +13,24 @@ use crate::scheduler::ModelId;
 mod host;
 pub(crate) use host::{HostDevice, HostModel, Inputs, Padding};
 
+mod bound;
+pub(crate) use bound::{BoundDevice, BoundModel};
+
 mod evaluator;
 pub(crate) use evaluator::Evaluator;
 
 #[cfg(test)]
 pub(crate) mod stub;
+
+/// Where the state of samples is between two calls of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum SamplesOn {
+    /// In this program's memory.
+    #[default]
+    Host,
+    /// In the memory of ONNX Runtime's device.
+    Device,
+}
 
 /// Place of a sample's state on its device.
 pub(crate) type Slot = usize;

@@ -21,7 +21,7 @@ use crate::cost::Costs;
 use crate::engine::EngineHandle;
 use crate::fingerprint::fingerprint;
 use crate::registry::{LoadOptions, LoadedModels, Registry, Source};
-use crate::runtime::HostDevice;
+use crate::runtime::{self, BoundDevice, BoundModel, HostDevice, SamplesOn};
 use crate::transport::{self, BodyLayer, BodyTimes, Transport};
 
 /// How long connections have to close once nothing is in flight.
@@ -90,14 +90,22 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         device: &device,
         graphs: &settings.graphs,
         fingerprint: &fingerprint,
+        samples_on: settings.samples_on,
         sizes: settings.sizes,
         cache_dir: settings.cache_dir.as_deref(),
     };
-    let LoadedModels { registry, networks, curves, upkeep } = Registry::load(&source, &options)?;
+    let LoadedModels { registry, networks, bound, curves, upkeep } =
+        Registry::load(&source, &options)?;
     let costs = Costs::new(curves);
     let abort = CancellationToken::new();
-    let host = Box::new(HostDevice::new(networks));
-    let (engine, thread) = EngineHandle::start(host, costs.clone(), upkeep, abort.clone())?;
+    let computing: Box<dyn runtime::Device> = match settings.samples_on {
+        SamplesOn::Host => Box::new(HostDevice::new(networks)),
+        SamplesOn::Device => {
+            let models = bound.into_iter().zip(networks);
+            Box::new(BoundDevice::new(models.map(|(it, host)| BoundModel::new(it, host)).collect()))
+        }
+    };
+    let (engine, thread) = EngineHandle::start(computing, costs.clone(), upkeep, abort.clone())?;
     let admission = Admission::new(settings.limits, costs.clone());
     let serving = Serving {
         registry,

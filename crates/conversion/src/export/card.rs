@@ -30,7 +30,9 @@ pub fn render(manifest: &Manifest, rows: &[(&str, String)]) -> String {
          | process | {process} |\n\
          | variance | {variance} |\n\
          | default sampler | `{sampler}`, {num_steps} steps, grid `{grid}` |\n\n\
-         `training.json` has every setting, `ddpm.json` all that a server needs.\n\n\
+         `training.json` has every setting, `ddpm.json` all that a server needs. `unet/` holds the \
+         network's graphs: `model.onnx` for every machine and, where they are there, \
+         `model.cuda.onnx` for NVIDIA GPUs and `model.int8.onnx` for processors.\n\n\
          ```text\n\
          ddpm-server --models <the folder that holds this one>\n\
          ddpm sample {name} --count 16\n\

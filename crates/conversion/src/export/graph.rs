@@ -4,30 +4,21 @@
 //! `[batch]` (f32, real-valued) and, if conditional, `class_labels` `[batch]` (int64); output
 //! `out_sample`. The batch size is free. Parameters keep their names.
 
+use ddpm_graph::format::{
+    DataType, DimensionProto, GraphProto, NodeProto, TensorProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, ValueInfoProto,
+};
+use ddpm_graph::model::{ONNX, model};
 use ddpm_network::{Inputs, Network};
 use half::f16;
 use prost::Message;
 use tch::{Device, Kind};
 
 use super::int8::{Quantised, Spans};
-use super::onnx::{
-    DataType, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
-    StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    ValueInfoProto,
-};
 use super::trace::{Stored, Trace, Value};
-
-/// Version of the operators: current runtimes support it, and the graph needs no newer one.
-const OPSET: i64 = 21;
-
-/// ONNX's own operators.
-const ONNX: (&str, i64) = ("", OPSET);
 
 /// Operators that ONNX Runtime contributes.
 const CONTRIBUTED: (&str, i64) = ("com.microsoft", 1);
-
-/// Version of the file format that came with [`OPSET`].
-const IR_VERSION: i64 = 10;
 
 /// The producer named in the graphs.
 const PRODUCER: &str = "ddpm-exporter";
@@ -147,20 +138,8 @@ fn encode(
     operators: &[(&str, i64)],
     metadata: &[(&str, String)],
 ) -> Result<Vec<u8>, GraphError> {
-    let model = ModelProto {
-        ir_version: Some(IR_VERSION),
-        producer_name: Some(PRODUCER.to_owned()),
-        producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-        graph: Some(graph),
-        opset_import: operators
-            .iter()
-            .map(|&(domain, version)| OperatorSetIdProto {
-                domain: Some(domain.to_owned()),
-                version: Some(version),
-            })
-            .collect(),
-        metadata_props: metadata.iter().map(|(key, value)| entry(key, value)).collect(),
-    };
+    let producer = (PRODUCER, env!("CARGO_PKG_VERSION"));
+    let model = model(graph, producer, operators, metadata);
     let bytes = model.encoded_len();
     if bytes > MAX_BYTES {
         return Err(GraphError::TooLarge { bytes });
@@ -283,8 +262,4 @@ pub(super) fn info(name: &str, data_type: DataType, shape: &[i64]) -> ValueInfoP
         name: Some(name.to_owned()),
         r#type: Some(TypeProto { tensor_type: Some(tensor_type) }),
     }
-}
-
-fn entry(key: &str, value: &str) -> StringStringEntryProto {
-    StringStringEntryProto { key: Some(key.to_owned()), value: Some(value.to_owned()) }
 }

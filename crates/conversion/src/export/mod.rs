@@ -2,7 +2,6 @@
 //!
 //! * [`Trace`], [`Value`]: record a graph: nodes, names and constants;
 //! * `ops`: the networks' vocabulary as ONNX operations, on a [`Trace`];
-//! * [`onnx`]: the messages of the file format;
 //! * [`int8`]: a graph whose convolutions are on 8-bit integers;
 //! * `watched`, [`ranges`]: what goes through the layers of a network, and whether f16 holds it;
 //! * `tape`: the calls of a network as data, for dialects that fuse them;
@@ -23,8 +22,6 @@ pub use error::ExportError;
 
 mod json;
 pub use json::to_json;
-
-pub mod onnx;
 
 mod trace;
 pub use trace::{Trace, Value};

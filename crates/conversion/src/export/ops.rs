@@ -5,9 +5,10 @@
 //! becomes MatMul, which ONNX Runtime runs on the CPU as fast as its own operators. Only the batch
 //! axis is free; all other extents are known while recording and written as numbers.
 
+use ddpm_graph::attributes::{Attr, Attrs};
 use ddpm_network::{Ops, Param};
 
-use super::trace::{Attr, Attrs, Trace, Value};
+use super::trace::{Trace, Value};
 
 impl Ops for Trace {
     type T = Value;

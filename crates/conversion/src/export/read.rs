@@ -3,12 +3,12 @@
 //! Parameters keep their names in the graph, and its metadata holds the settings of the network. So
 //! a package alone is enough to recompute it in libtorch, and holds its weights once.
 
+use ddpm_graph::format::{DataType, ModelProto, TensorProto};
 use ddpm_network::{ConfigError, ModelConfig, Network, StateError};
 use prost::Message;
 use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::graph::MODEL_CONFIG_KEY;
-use super::onnx::{DataType, ModelProto, TensorProto};
 
 /// The reason why a graph does not become a network.
 #[derive(Debug, thiserror::Error)]

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use ddpm_graph::attributes::Attrs;
+use ddpm_graph::format::{DataType, NodeProto, TensorProto};
 use ddpm_network::Param;
 use tch::Tensor;
 
 use super::int8::Quantised;
-use super::onnx::{AttributeProto, AttributeType, DataType, NodeProto, TensorProto};
 
 /// A value of the recorded graph, `[B, shape…]`: a name and a shape, no numbers.
 #[derive(Debug, Clone)]
@@ -77,38 +78,6 @@ pub(crate) struct Stored {
     /// The type that they are written as.
     pub(crate) data_type: DataType,
 }
-
-/// An attribute of an operation.
-#[derive(Debug)]
-pub(crate) enum Attr<'a> {
-    Int(i64),
-    Ints(&'a [i64]),
-    Float(f64),
-    Text(&'a str),
-}
-
-impl Attr<'_> {
-    fn to_proto(&self, name: &str) -> AttributeProto {
-        let blank = AttributeProto { name: Some(name.to_owned()), ..Default::default() };
-        let (kind, proto) = match self {
-            Attr::Int(i) => (AttributeType::Int, AttributeProto { i: Some(*i), ..blank }),
-            Attr::Ints(ints) => {
-                (AttributeType::Ints, AttributeProto { ints: ints.to_vec(), ..blank })
-            }
-            Attr::Float(f) => {
-                (AttributeType::Float, AttributeProto { f: Some(*f as f32), ..blank })
-            }
-            Attr::Text(text) => (
-                AttributeType::String,
-                AttributeProto { s: Some(text.as_bytes().to_vec()), ..blank },
-            ),
-        };
-        AttributeProto { r#type: Some(kind.into()), ..proto }
-    }
-}
-
-/// Attributes by name.
-pub(crate) type Attrs<'a> = &'a [(&'static str, Attr<'a>)];
 
 impl Trace {
     /// Starts a recording whose convolutions are on 8-bit integers where ranges are known.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use ddpm_conversion::export::cuda::{Precision, cuda};
 use ddpm_conversion::export::graph::{GraphError, portable};
 use ddpm_conversion::export::lower::{LowerError, Rounding, lower};
-use ddpm_conversion::export::onnx::{
+use ddpm_graph::format::{
     DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 };
 use ddpm_network::{

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use ddpm_conversion::export::graph::{GraphError, portable};
-use ddpm_conversion::export::onnx::{GraphProto, ModelProto};
+use ddpm_graph::format::{GraphProto, ModelProto};
 use ddpm_network::{ModelConfig, Network, ToyConfig};
 use prost::Message;
 

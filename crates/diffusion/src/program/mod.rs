@@ -92,7 +92,8 @@ impl Program {
 
     /// Returns whether the anchor y ever becomes part of a point. One that feeds only
     /// itself need not be kept.
-    pub(crate) fn uses_anchor(&self) -> bool {
+    #[must_use]
+    pub fn uses_anchor(&self) -> bool {
         self.uses_anchor
     }
 

@@ -1,10 +1,10 @@
 //! Self-attention, and the projections before it.
 
+use ddpm_graph::attributes::Attr;
 use ddpm_network::Param;
 use tch::Tensor;
 
 use super::super::tape::{Call, Step};
-use super::super::trace::Attr;
 use super::pictures::Conv;
 use super::spelling::Speller;
 use super::values::Spelled;

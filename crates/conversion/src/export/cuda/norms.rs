@@ -1,9 +1,9 @@
 //! Group norms: fused where ONNX Runtime's kernel takes them, in plain operators elsewhere.
 
+use ddpm_graph::attributes::Attr;
+use ddpm_graph::format::DataType;
 use ddpm_network::Param;
 
-use super::super::onnx::DataType;
-use super::super::trace::Attr;
 use super::values::{Spelled, Writer};
 
 /// Settings of a group norm.

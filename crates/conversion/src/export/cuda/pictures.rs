@@ -1,10 +1,10 @@
 //! Convolutions, and steps between sizes of pictures.
 
+use ddpm_graph::attributes::Attr;
+use ddpm_graph::format::DataType;
 use ddpm_network::Param;
 
-use super::super::onnx::DataType;
 use super::super::tape::Step;
-use super::super::trace::Attr;
 use super::spelling::{Speller, picture};
 use super::values::{Layout, Spelled};
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use ddpm_graph::attributes::Attr;
+use ddpm_graph::format::DataType;
 use ddpm_network::Param;
 
-use super::super::onnx::DataType;
 use super::super::tape::{Call, Step};
-use super::super::trace::Attr;
 use super::Precision;
 use super::norms::{Norm, silu};
 use super::pictures::Conv;

@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
+use ddpm_graph::attributes::{Attr, Attrs};
+use ddpm_graph::format::{DataType, ValueInfoProto};
+
 use super::super::graph::info;
-use super::super::onnx::{DataType, ValueInfoProto};
-use super::super::trace::{Attr, Attrs, Trace};
+use super::super::trace::Trace;
 
 /// The set of operators that ONNX Runtime contributes.
 pub(super) const CONTRIBUTED: &str = "com.microsoft";

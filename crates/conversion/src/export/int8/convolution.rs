@@ -1,11 +1,12 @@
 //! A convolution whose operands are 8-bit integers, as quantised and dequantised values around an
 //! ordinary one: the form that ONNX Runtime fuses into one kernel.
 
+use ddpm_graph::attributes::{Attr, Attrs};
+use ddpm_graph::format::DataType;
 use ddpm_network::Param;
 use tch::{Kind, Tensor};
 
-use super::super::onnx::DataType;
-use super::super::trace::{Attr, Attrs, Trace, Value};
+use super::super::trace::{Trace, Value};
 use super::{LayerSpans, Span, Spans};
 
 /// The zero of parts that are concatenated: they share it, and differ in their scale.

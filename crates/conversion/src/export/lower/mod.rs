@@ -9,13 +9,12 @@ mod nodes;
 
 use std::collections::HashMap;
 
-use half::f16;
-use prost::Message;
-
-use super::onnx::{
+use ddpm_graph::format::{
     AttributeProto, AttributeType, DataType, DimensionProto, GraphProto, ModelProto, NodeProto,
     TensorProto, ValueInfoProto,
 };
+use half::f16;
+use prost::Message;
 
 /// What a lowered graph does with results that are f16 in the original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

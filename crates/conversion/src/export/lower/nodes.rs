@@ -1,6 +1,7 @@
 //! The definition of each contributed operator in ONNX's own.
 
-use super::super::onnx::{AttributeProto, DataType, NodeProto};
+use ddpm_graph::format::{AttributeProto, DataType, NodeProto};
+
 use super::{LowerError, Lowering, int, ints};
 
 /// From channels last to channels first, and back.

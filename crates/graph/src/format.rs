@@ -166,8 +166,12 @@ pub enum DataType {
     Int32 = 6,
     /// i64.
     Int64 = 7,
+    /// bool, one byte each.
+    Bool = 9,
     /// f16.
     Float16 = 10,
+    /// f64.
+    Double = 11,
 }
 
 /// An input or an output: name, type and shape.
