@@ -229,7 +229,8 @@ fn outputs(golden: &Golden, denoiser: &mut Denoiser) -> Result<Vec<f32>, ddpm_on
 fn golden(package: &Package, denoiser: &mut Denoiser) -> Result<(Golden, f64), Int8Error> {
     let portable = package.golden()?;
     let out_sample = outputs(&portable, denoiser)?;
-    let relative_error = portable.compare(&out_sample).relative(GraphName::Int8);
+    let compared = portable.compare(&out_sample);
+    let relative_error = compared.rms_error / compared.rms;
     Ok((Golden { out_sample, ..portable }, relative_error))
 }
 

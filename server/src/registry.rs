@@ -14,7 +14,7 @@ use crate::determinism::Determinism;
 use crate::embedded;
 use crate::error::{Error, shorten};
 use crate::graphs::ServedGraphs;
-use crate::runtime::{HostModel, Inputs, Padding, SamplesOn};
+use crate::runtime::{Evaluator, HostModel, Inputs, Padding, SamplesOn};
 use crate::scheduler::ModelId;
 
 /// Where the models come from.
@@ -42,7 +42,7 @@ pub(crate) struct Model {
 /// How models are loaded.
 #[derive(Debug)]
 pub(crate) struct LoadOptions<'a> {
-    pub(crate) runtime: &'static Runtime,
+    pub(crate) runtime: &'a Runtime,
     pub(crate) device: &'a Device,
     /// Which graphs of each package.
     pub(crate) graphs: &'a ServedGraphs,
@@ -60,8 +60,6 @@ pub(crate) struct LoadOptions<'a> {
 pub(crate) struct LoadedModels {
     pub(crate) registry: Registry,
     pub(crate) networks: Vec<HostModel>,
-    /// The same with the state of samples, if that is on the device.
-    pub(crate) bound: Vec<Bound>,
     /// What calls of each cost.
     pub(crate) curves: Vec<CostCurve>,
     /// What goes on being measured while the engine is idle.
@@ -102,7 +100,7 @@ impl Registry {
             );
         }
         let (mut models, mut networks) = (Vec::new(), Vec::new());
-        let (mut curves, mut upkeep, mut bound) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut curves, mut upkeep) = (Vec::new(), Vec::new());
         for package in &packages {
             let in_model = |error: anyhow::Error| {
                 error.context(format!("model {:?}", package.manifest().name))
@@ -112,17 +110,13 @@ impl Registry {
                 let place = Place { id: models.len(), graph, is_default: position == 0 };
                 let (model, network, curve, rest) =
                     load_model(place, package, options).map_err(in_model)?;
-                if options.samples_on == SamplesOn::Device {
-                    let opened = Bound::open(options.runtime, options.device, package, graph);
-                    bound.push(opened.map_err(anyhow::Error::from).map_err(in_model)?);
-                }
                 models.push(model);
                 networks.push(network);
                 curves.push(curve);
                 upkeep.push(rest);
             }
         }
-        Ok(LoadedModels { registry: Self { models }, networks, bound, curves, upkeep })
+        Ok(LoadedModels { registry: Self { models }, networks, curves, upkeep })
     }
 
     /// The embedded models, for tests that call no network.
@@ -238,16 +232,26 @@ fn load_model(
     package: &Package,
     options: &LoadOptions<'_>,
 ) -> anyhow::Result<(Model, HostModel, CostCurve, Upkeep)> {
-    let LoadOptions { runtime, device, fingerprint, sizes, cache_dir, .. } = options;
+    let LoadOptions { runtime, device, samples_on, fingerprint, sizes, cache_dir, .. } = options;
     let Place { id, graph, is_default } = place;
-    let mut denoiser = Denoiser::open_graph(runtime, device, package, graph)?;
-    let golden = denoiser.check_golden(package)?;
-    let form = format!("{graph}, lanes: {}", denoiser.lanes());
+    let (network, golden, form): (Box<dyn Evaluator>, _, _) = match samples_on {
+        SamplesOn::Host => {
+            let mut denoiser = Denoiser::open_graph(runtime, device, package, graph)?;
+            let golden = denoiser.check_golden(package)?;
+            let form = format!("{graph}, lanes: {}", denoiser.lanes());
+            (Box::new(denoiser), golden, form)
+        }
+        SamplesOn::Device => {
+            let mut bound = Bound::open(runtime, device, package, graph)?;
+            let golden = bound.check_golden(package)?;
+            (Box::new(bound), golden, format!("{graph}, samples on the device"))
+        }
+    };
     let manifest = package.manifest().clone();
     let digest = package.digest().to_string();
     let padding = if device.provider() == "cuda" { Padding::PowerOfTwo } else { Padding::None };
     let mut host = HostModel {
-        network: Box::new(denoiser),
+        network,
         sample_len: manifest.sample_len(),
         output_len: manifest.output_len(),
         classes: manifest.classes.len(),

@@ -49,15 +49,15 @@ def main():
         progress("loading the network into PyTorch, into OpenVINO and into four servers")
         peers = {name: Eager(package, name) for name in FORMATS}
         peers["openvino"] = OpenVino(package)
-        flags = ("--models", package.parent, "--max-batch", max(BATCHES),
-                 "--graphs", ",".join(GRAPHS))
+        flags = ("--models", package.parent, "--max-batch", max(BATCHES))
+        more = ("--graphs", ",".join(GRAPHS))
         bound = ("--samples-on", "device")
 
-        def served(name, *flags):
-            return Served(Path(scratch) / f"{name}.log", *flags)
+        def served(name, *words):
+            return Served(Path(scratch) / f"{name}.log", *words)
 
-        with served("unet", *flags) as unet, served("toy") as toy, \
-                served("bound-unet", *flags[:4], *bound) as bound_unet, \
+        with served("unet", *flags, *more) as unet, served("toy") as toy, \
+                served("bound-unet", *flags, *bound) as bound_unet, \
                 served("bound-toy", *bound) as bound_toy:
             subjects = list_subjects(peers, unet, toy, args.seconds)
             subjects |= list_bound(bound_unet, bound_toy, args.seconds)

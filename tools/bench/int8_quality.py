@@ -26,15 +26,15 @@ sys.path[:0] = [str(HERE.parents[1] / ".peers"), str(HERE.parent)]
 import checkout  # noqa: E402
 
 DIGITS = f"mnist:{checkout.ROOT / 'tests/fixtures/digits'}"
-GLYPHS = ("--data", "glyphs:20000")
+GLYPHS = "glyphs:20000"
 NETWORK = ("--ch-multipliers", "1,2", "--batch-size", "64", "--lr", "1e-3", "--warmup", "200")
 
 # What a network learns from, and what it predicts.
 NETWORKS = {
-    "glyphs, eps": (*GLYPHS, "--prediction", "eps"),
-    "glyphs, v": (*GLYPHS, "--prediction", "v", "--beta-schedule", "cosine"),
-    "glyphs, EDM": (*GLYPHS, "--process", "edm"),
-    "digits, eps": ("--data", DIGITS, "--no-labels", "--no-flip"),
+    "glyphs, eps": (GLYPHS, "--prediction", "eps"),
+    "glyphs, v": (GLYPHS, "--prediction", "v", "--beta-schedule", "cosine"),
+    "glyphs, EDM": (GLYPHS, "--process", "edm"),
+    "digits, eps": (DIGITS, "--no-labels", "--no-flip"),
 }
 
 
@@ -70,18 +70,21 @@ def measure(work, name, seed, args):
     """Returns the quality of one int8 graph, as its package states it."""
     run = work / f"{name.replace(', ', '-')}-{args.steps}-{seed}"
     result = run.with_name(f"{run.name}-{args.samples}.json")
+    data, *flags = NETWORKS[name]
     if not result.exists():
         package = run / "package"
         if not package.exists():
-            train(run, NETWORKS[name], seed, args.steps)
+            train(run, ("--data", data, *flags), seed, args.steps)
             exporter("export", run, "--output", package, "--graphs", "portable", "--no-weights")
         judged = run / f"int8-{args.samples}"
-        data = NETWORKS[name][1]
         exporter("convert", package, "--graphs", "int8", "--data", data, "--force-int8",
                  "--int8-samples", args.samples, "--output", judged, "--force")
         manifest = json.loads((judged / "ddpm.json").read_text())
         (quality,) = (entry["quality"] for entry in manifest["variants"])
-        result.write_text(json.dumps(quality))
+        # Whole or not at all: an interrupted run goes on from what is there.
+        written = result.with_suffix(".part")
+        written.write_text(json.dumps(quality))
+        written.rename(result)
     return json.loads(result.read_text())
 
 
@@ -104,7 +107,8 @@ def table(found, args):
     lines = [
         f"Fréchet distance from the data of {args.samples:,} samples in int8, divided by that of "
         f"fp32's of the same seeds; {args.steps:,} training steps, {args.seeds} seeds.", "",
-        "| network | median ratio | ratios | largest upper end of 95 % | refused | one evaluation |",
+        "| network | median ratio | ratios | largest upper end of 95 % | refused "
+        "| one evaluation |",
         "|---|--:|---|--:|--:|--:|",
     ]
     for name, models in found.items():

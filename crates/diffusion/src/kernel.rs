@@ -210,11 +210,11 @@ impl<F: Real> Kernel<F> {
 fn mix<F: Real>(coefficients: &Mix, operands: &[&[F]; 9], out: &mut [F]) {
     let mut first = true;
     for (coefficient, operand) in coefficients.coefficients().into_iter().zip(operands) {
-        if coefficient == 0.0 {
+        let c = F::from_f64(coefficient);
+        if c == F::ZERO {
             continue;
         }
         assert_eq!(operand.len(), out.len(), "a row mixes an operand that is absent");
-        let c = F::from_f64(coefficient);
         if first {
             out.iter_mut().zip(*operand).for_each(|(out, x)| *out = c * *x);
         } else {
@@ -229,6 +229,9 @@ fn mix<F: Real>(coefficients: &Mix, operands: &[&[F]; 9], out: &mut [F]) {
 
 /// Computes out = a x + b y; a term whose coefficient is 0 is omitted.
 fn combine<F: Real>(out: &mut [F], a: F, x: &[F], b: F, y: &[F]) {
+    if a == F::ZERO && b == F::ZERO {
+        return out.fill(F::ZERO);
+    }
     let elements = out.iter_mut().zip(x).zip(y);
     if a == F::ZERO {
         elements.for_each(|((out, _), y)| *out = b * *y);

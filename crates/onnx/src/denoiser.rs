@@ -158,10 +158,7 @@ impl Denoiser {
     /// [`Error::Package`] if the golden vectors cannot be read, [`Error::Run`] if
     /// the graph cannot be run on them.
     pub fn compare_golden(&mut self, package: &Package) -> Result<Comparison, Error> {
-        let golden = package.golden_of(self.graph)?;
-        let mut outputs = Vec::new();
-        self.evaluate(rows(&golden), &mut outputs)?;
-        Ok(golden.compare(&outputs))
+        compare(package, self.graph, |batch, out| self.evaluate(batch, out))
     }
 
     /// Checks that the graph reproduces the golden outputs of its package within the tolerance of
@@ -173,18 +170,34 @@ impl Denoiser {
     /// [`Denoiser::compare_golden`].
     pub fn check_golden(&mut self, package: &Package) -> Result<Comparison, Error> {
         let comparison = self.compare_golden(package)?;
-        let tolerance = package.tolerance_of(self.graph, self.provider)?;
-        let relative = comparison.relative(self.graph);
-        if relative <= tolerance {
-            return Ok(comparison);
-        }
-        Err(Error::Golden {
-            graph: self.graph,
-            provider: self.provider.into(),
-            relative,
-            tolerance,
-        })
+        judge(package, (self.graph, self.provider), comparison)
     }
+}
+
+/// Compares a graph with the golden outputs of its package.
+pub(crate) fn compare(
+    package: &Package,
+    graph: GraphName,
+    evaluate: impl FnOnce(Batch<'_>, &mut Vec<f32>) -> Result<(), Error>,
+) -> Result<Comparison, Error> {
+    let golden = package.golden_of(graph)?;
+    let mut outputs = Vec::new();
+    evaluate(rows(&golden), &mut outputs)?;
+    Ok(golden.compare(&outputs))
+}
+
+/// Refuses outputs that differ from the golden ones by more than the tolerance of their provider.
+pub(crate) fn judge(
+    package: &Package,
+    (graph, provider): (GraphName, &'static str),
+    comparison: Comparison,
+) -> Result<Comparison, Error> {
+    let tolerance = package.tolerance_of(graph, provider)?;
+    let relative = comparison.relative(graph);
+    if relative <= tolerance {
+        return Ok(comparison);
+    }
+    Err(Error::Golden { graph, provider: provider.into(), relative, tolerance })
 }
 
 fn rows(golden: &Golden) -> Batch<'_> {

@@ -113,6 +113,11 @@ impl Device {
         &self.reason
     }
 
+    /// Returns the number of the GPU; `None` on the CPU.
+    pub(crate) fn cuda(&self) -> Option<u32> {
+        self.cuda
+    }
+
     /// Returns whether this is the CPU.
     pub(crate) fn is_cpu(&self) -> bool {
         self.cuda.is_none()

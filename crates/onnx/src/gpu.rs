@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char, c_int};
 
 use libloading::Library;
+use tracing::warn;
 
 /// The driver's library, and cuDNN's.
 const DRIVER: &str = "libcuda.so.1";
@@ -14,19 +15,24 @@ const LONGEST_NAME: usize = 256;
 ///
 /// # Errors
 ///
-/// Says which library cannot be asked, and why.
+/// Says why the driver cannot be asked.
 pub(crate) fn identity(number: u32) -> Result<String, String> {
     let (name, driver) = gpu(number).map_err(|reason| format!("{DRIVER}: {reason}"))?;
-    let cudnn = cudnn().map_err(|reason| format!("{CUDNN}: {reason}"))?;
-    Ok(line(&name, driver, cudnn))
+    let cudnn = cudnn().inspect_err(|reason| {
+        warn!(library = CUDNN, %reason, "the fingerprint does not name the version of cuDNN");
+    });
+    Ok(line(&name, driver, cudnn.ok()))
 }
 
 /// * `driver`: 1000 times the version of CUDA that it supports, and 10 times the minor one.
 /// * `cudnn`: 10,000 times its version, and 100 times the minor one.
-fn line(name: &str, driver: c_int, cudnn: usize) -> String {
+fn line(name: &str, driver: c_int, cudnn: Option<usize>) -> String {
     let (major, minor) = (driver / 1000, driver % 1000 / 10);
-    let parts = [cudnn / 10_000, cudnn / 100 % 100, cudnn % 100].map(|part| part.to_string());
-    format!("{name}, driver for CUDA {major}.{minor}, cuDNN {}", parts.join("."))
+    let version = |cudnn: usize| {
+        [cudnn / 10_000, cudnn / 100 % 100, cudnn % 100].map(|part| part.to_string()).join(".")
+    };
+    let cudnn = cudnn.map_or_else(|| "unknown".to_owned(), version);
+    format!("{name}, driver for CUDA {major}.{minor}, cuDNN {cudnn}")
 }
 
 fn gpu(number: u32) -> Result<(String, c_int), String> {
@@ -79,9 +85,9 @@ mod tests {
 
     #[test]
     fn versions_are_written_as_their_makers_do() {
-        let found = line("NVIDIA H200", 13_000, 91_900);
+        let found = line("NVIDIA H200", 13_000, Some(91_900));
         assert_eq!(found, "NVIDIA H200, driver for CUDA 13.0, cuDNN 9.19.0");
-        assert_eq!(line("G", 12_090, 91_056), "G, driver for CUDA 12.9, cuDNN 9.10.56");
+        assert_eq!(line("G", 12_090, Some(91_056)), "G, driver for CUDA 12.9, cuDNN 9.10.56");
     }
 
     #[test]

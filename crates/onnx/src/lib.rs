@@ -41,7 +41,7 @@ mod denoiser;
 pub use denoiser::{Denoiser, Optimisation};
 
 mod bound;
-pub use bound::{Bound, Step};
+pub use bound::{Bound, Look, Seen, Step};
 
 mod extractor;
 pub use extractor::Extractor;

@@ -106,7 +106,8 @@ pub struct Variant {
     pub provider: String,
     /// Path of its golden vectors.
     pub golden: String,
-    /// Largest root mean square of the differences from their outputs, relative to the outputs'.
+    /// Largest difference from their outputs, relative to the outputs' root mean square, as
+    /// [`Comparison::relative`](crate::Comparison::relative) measures it.
     pub tolerance: f64,
     /// How good its samples are, where its arithmetic is rough enough to ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -229,6 +229,21 @@ fn outputs_that_are_not_numbers_are_infinitely_far() {
     assert_eq!(golden().compare(&outputs).max_abs, f64::INFINITY);
 }
 
+#[test]
+fn an_int8_graph_is_judged_by_its_median_row_and_others_by_all_that_differs() {
+    let rows = 5;
+    let golden = Golden { count: rows, out_sample: vec![2.0; 4 * rows], ..golden() };
+    let off = |wrong: usize, by: f32| {
+        let mut outputs = golden.out_sample.clone();
+        outputs[..4 * wrong].iter_mut().for_each(|value| *value += by);
+        golden.compare(&outputs)
+    };
+    assert_eq!(off(2, 20.0).relative(GraphName::Int8), 0.0);
+    assert!(off(2, 20.0).relative(GraphName::Cuda) > 5.0);
+    assert!((off(3, 0.2).relative(GraphName::Int8) - 0.1).abs() < 1e-6);
+    assert!((off(1, 0.2).relative(GraphName::Portable) - 0.1).abs() < 1e-6);
+}
+
 /// Returns an int8 graph's entry in a manifest, as good as it may be.
 fn int8() -> Variant {
     Variant {

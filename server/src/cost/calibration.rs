@@ -148,9 +148,28 @@ impl Calibration {
         self.sizes.iter().filter_map(|size| Some((size.evals, size.seconds()?))).collect()
     }
 
-    /// Returns the curve as far as it is known.
+    /// Returns the curve as far as it is known. Sizes most of whose calls were disturbed are [in
+    /// doubt](CostCurve::in_doubt).
+    ///
+    /// Others take their slices of a long call whenever it comes, but not of every short one. So of
+    /// a size in doubt the fastest call counts, and none of its evals is believed to take longer
+    /// than one of a smaller call.
     pub(crate) fn curve(&self) -> CostCurve {
-        CostCurve::new(&self.points())
+        let mut least_per_eval = f64::INFINITY;
+        let mut points = Vec::with_capacity(self.sizes.len());
+        for size in &self.sizes {
+            let evals = f64::from(size.evals);
+            let seconds = match size.is_disturbed() {
+                true => size.fastest().map(|seconds| seconds.min(least_per_eval * evals)),
+                false => size.seconds(),
+            };
+            let Some(seconds) = seconds else { continue };
+            least_per_eval = least_per_eval.min(seconds / evals);
+            points.push((size.evals, seconds));
+        }
+        let disturbed =
+            |evals| self.sizes.iter().any(|size| size.evals == evals && size.is_disturbed());
+        CostCurve::new(&points).in_doubt(disturbed)
     }
 
     /// Returns the size to add to those that are measured, if another one could be worth it.
@@ -209,6 +228,17 @@ impl Size {
         (!calls.is_empty()).then(|| lower_quartile(calls))
     }
 
+    /// Returns whether most calls were disturbed.
+    fn is_disturbed(&self) -> bool {
+        let disturbed = self.calls.iter().filter(|reading| reading.disturbed).count();
+        2 * disturbed > self.calls.len()
+    }
+
+    /// Returns what the fastest call took; `None` before the first.
+    fn fastest(&self) -> Option<f64> {
+        self.calls.iter().map(|reading| reading.seconds).min_by(f64::total_cmp)
+    }
+
     /// Returns whether the lower quartiles of every other undisturbed call agree.
     fn is_settled(&self) -> bool {
         let calls = self.undisturbed();
@@ -255,6 +285,27 @@ mod tests {
 
     fn sizes(calibration: &Calibration) -> Vec<u32> {
         calibration.points().into_iter().map(|(size, _)| size).collect()
+    }
+
+    #[test]
+    fn a_disturbed_measurement_believes_its_fastest_calls_and_that_larger_ones_cost_no_more() {
+        let truth = |size: u32| 0.001 * (1.0 + f64::from(size));
+        let mut calibration = Calibration::new(Some(8));
+        // Every other call of up to 3 evals gets through; larger ones take twice as long.
+        let mut calls = 0;
+        while calls < 60 {
+            let Some(size) = calibration.next_size() else { break };
+            let slow = if size > 3 || calls % 2 == 0 { 2.0 } else { 1.0 };
+            calibration.record(size, disturbed(slow * truth(size)));
+            calls += 1;
+        }
+        assert!(calibration.is_disturbed());
+        let curve = calibration.curve();
+        for size in 1..=3 {
+            assert!((curve.seconds(size) / truth(size) - 1.0).abs() < 1e-9, "{size}");
+        }
+        // Eight evals, each as long as one of three: 10.7 ms, not 18.
+        assert!((curve.seconds(8) - 8.0 / 3.0 * truth(3)).abs() < 1e-9);
     }
 
     #[test]

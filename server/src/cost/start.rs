@@ -72,8 +72,7 @@ pub(crate) fn measure(
     }
     let mut calibration = Calibration::new(max_batch);
     calibrate(model, &mut calibration)?;
-    let measured = calibration.curve().fixed(fixed);
-    let curve = if calibration.is_disturbed() { measured.in_doubt() } else { measured };
+    let curve = calibration.curve().fixed(fixed);
     // A guided row makes a call of two even if calls should have one.
     let determinism = sweep(model, reach(&curve, calibration.max()).max(2))?;
     calibration.limit(determinism.largest.min(calibration.max()));

@@ -108,7 +108,7 @@ pub(crate) trait Device: Send {
     ///
     /// # Errors
     ///
-    /// If the network could not be run; then no sample has advanced.
+    /// If the call could not be made; then the samples of the call can only be released.
     fn tick(
         &mut self,
         model: ModelId,

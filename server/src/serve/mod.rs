@@ -94,15 +94,13 @@ pub fn load(settings: Settings) -> anyhow::Result<Loaded> {
         sizes: settings.sizes,
         cache_dir: settings.cache_dir.as_deref(),
     };
-    let LoadedModels { registry, networks, bound, curves, upkeep } =
-        Registry::load(&source, &options)?;
+    let LoadedModels { registry, networks, curves, upkeep } = Registry::load(&source, &options)?;
     let costs = Costs::new(curves);
     let abort = CancellationToken::new();
     let computing: Box<dyn runtime::Device> = match settings.samples_on {
         SamplesOn::Host => Box::new(HostDevice::new(networks)),
         SamplesOn::Device => {
-            let models = bound.into_iter().zip(networks);
-            Box::new(BoundDevice::new(models.map(|(it, host)| BoundModel::new(it, host)).collect()))
+            Box::new(BoundDevice::new(networks.into_iter().map(BoundModel::new).collect()))
         }
     };
     let (engine, thread) = EngineHandle::start(computing, costs.clone(), upkeep, abort.clone())?;

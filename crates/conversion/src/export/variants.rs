@@ -17,9 +17,9 @@ pub const CUDA_TOLERANCE: f64 = 0.02;
 /// Path of the golden vectors of the int8 graph in a package.
 pub const INT8_GOLDEN: &str = "testdata/golden.int8.safetensors";
 
-/// The same for the int8 graph and its own golden outputs: on other processors, sums of f32 in
-/// another order round to neighbouring integers. Those whose 8-bit instructions saturate may differ
-/// by far more.
+/// Largest difference of the median row from the int8 graph's own golden outputs: on other
+/// processors, sums of f32 in another order round to neighbouring integers. Those whose 8-bit
+/// instructions saturate differ by far more.
 pub const INT8_TOLERANCE: f64 = 0.05;
 
 /// A graph that a network cannot have.

@@ -1,23 +1,26 @@
 //! The row kernel as a graph, so that samples stay where the network runs.
 //!
 //! A call advances some samples by one row each. Their state lies in **arenas** `[slots, len]`, one
-//! for each of u, y, H1, H2 and H3, and for the known image and its mask. Two graphs do the work
-//! around the network; both run in ONNX Runtime, on whatever device it has:
+//! for each of u, y, H1, H2 and H3, and for the known image and its mask. Graphs do the work around
+//! the network; all of them run in ONNX Runtime, on whatever device it has:
 //!
+//! * [`starts`]: puts first states into the arenas;
 //! * [`inputs`]: gathers points from the arena of u and scales them: the network's `sample`;
 //! * [`rows`](rows()): x_0, the next point, the next anchor and the history of every row, written
-//!   back into the arenas in place.
+//!   back into the arenas in place;
+//! * [`shown`]: gathers and scales what somebody looks at;
+//! * [`copied`]: moves an arena to a larger one.
 //!
 //! What the rows say (coefficients, clip rules, masks, guidance) is data: a [`table`] of numbers,
 //! one line per row, so rows of any samplers share a call. [`Needs`] tells which parts of the graph
 //! a call can do without.
 //!
 //! The graph computes what [`Kernel`](ddpm_diffusion::Kernel) does, in the same order of f32
-//! operations. A term whose coefficient is 0 is −0, which changes no sum. So the bits are those of
-//! the kernel, but for two things:
+//! operations. A term whose coefficient is 0 is −0, which changes no sum. So the numbers are those
+//! of the kernel, bit by bit, but for two things:
 //!
 //! * a learned variance takes e to a power, whose last bits depend on the library;
-//! * a coefficient that f32 rounds to 0 is left out here, and makes ±0 there.
+//! * a zero may have the other sign: ONNX Runtime's `Where` makes 0 of −0 on the CPU.
 
 mod table;
 
@@ -25,8 +28,8 @@ mod spelling;
 
 use ddpm_diffusion::{Clip, Evals, Mask, Mix, Row};
 
-pub use spelling::{inputs, names, rows};
-pub use table::{Order, WIDTH, order, write};
+pub use spelling::{copied, inputs, names, rows, shown, starts};
+pub use table::{Quantile, WIDTH, quantile, write};
 
 /// What a call needs besides u, x_0 and F.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -44,6 +47,21 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// What graphs are written for: few, because each takes time to load. Most calls of solvers
+    /// need the first or the second; the last has everything.
+    pub const KINDS: [Self; 3] = [
+        Self { noise: true, memory: false, guidance: true, known: false, threshold: false },
+        Self { noise: true, memory: true, guidance: true, known: false, threshold: false },
+        Self { noise: true, memory: true, guidance: true, known: true, threshold: true },
+    ];
+
+    /// Returns the position of the least of [`Needs::KINDS`] that does.
+    #[must_use]
+    pub fn kind(self) -> usize {
+        let suffices = |kind: &Self| kind.union(self) == *kind;
+        Self::KINDS.iter().position(suffices).expect("the last kind has everything")
+    }
+
     /// Returns what a row needs.
     ///
     /// * `uses_anchor`: whether its program keeps an anchor.
@@ -61,7 +79,7 @@ impl Needs {
 
     /// Returns what two rows need together.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub fn union(self, other: Self) -> Self {
         Self {
             noise: self.noise || other.noise,
             memory: self.memory || other.memory,
@@ -118,19 +136,20 @@ mod tests {
 
         let noise = Needs { noise: true, ..Needs::default() };
         let known = Needs { known: true, ..Needs::default() };
-        assert_eq!(noise.and(known), Needs { noise: true, known: true, ..Needs::default() });
+        assert_eq!([noise, Needs::of(&moved, true), known].map(Needs::kind), [0, 1, 2]);
+        assert_eq!(noise.union(known), Needs { noise: true, known: true, ..Needs::default() });
     }
 
     #[test]
     fn the_quantile_lies_between_the_elements_around_it() {
-        let at = |quantile| {
+        let at = |share| {
             let mut row = Row::at(0.0);
-            row.x_0.clip = Clip::Dynamic { quantile, max: 3.0 };
-            order(&row, 5)
+            row.x_0.clip = Clip::Dynamic { quantile: share, max: 3.0 };
+            quantile(&row, 5)
         };
-        assert_eq!(at(0.75), Order { around: [3, 4], share_and_most: [0.0, 3.0] });
-        assert_eq!(at(0.9).around, [3, 4]);
-        assert!((at(0.9).share_and_most[0] - 0.6).abs() < 1e-12);
-        assert_eq!(at(1.0), Order { around: [4, 4], share_and_most: [0.0, 3.0] });
+        assert_eq!(at(0.75), Quantile { positions: [3, 4], fraction_and_max: [0.0, 3.0] });
+        assert_eq!(at(0.9).positions, [3, 4]);
+        assert!((at(0.9).fraction_and_max[0] - 0.6).abs() < 1e-12);
+        assert_eq!(at(1.0), Quantile { positions: [4, 4], fraction_and_max: [0.0, 3.0] });
     }
 }

@@ -8,14 +8,18 @@ use crate::format::DataType;
 
 /// Names of the inputs and outputs.
 pub mod names {
-    /// Arena of the points, `[slots, len]`.
-    pub const U: &str = "u";
-    /// Arenas of the anchor and of the history, latest first.
-    pub const MEMORY: [&str; 4] = ["y", "h1", "h2", "h3"];
+    /// Arenas of the state, `[slots, len]`, and what is written back into each: the point, the
+    /// anchor, and the history, latest first.
+    pub const STATE: [(&str, &str); 5] =
+        [("u", "next_u"), ("y", "next_y"), ("h1", "next_h1"), ("h2", "next_h2"), ("h3", "next_h3")];
     /// Arenas of the known image and its mask.
-    pub const KNOWN: [&str; 2] = ["image", "mask"];
+    pub const KNOWN: [(&str, &str); 2] = [("image", "next_image"), ("mask", "next_mask")];
     /// Slots of the rows, `[rows]`, i64.
     pub const SLOTS: &str = "slots";
+    /// First points, `[rows, len]`.
+    pub const POINTS: &str = "points";
+    /// Images and masks of samples that begin, `[rows, len]`.
+    pub const FIRST_KNOWN: [&str; 2] = ["first_image", "first_mask"];
     /// Scales at the network's input, `[rows, 1]`.
     pub const C_IN: &str = "c_in";
     /// The network's input, `[rows, …sample shape]`.
@@ -29,20 +33,24 @@ pub mod names {
     /// Noise, `[rows, len]`.
     pub const NOISE: &str = "noise";
     /// Positions around the quantile, `[rows, 2]`, i64.
-    pub const AROUND: &str = "around";
+    pub const POSITIONS: &str = "positions";
     /// Share between them and largest threshold, `[rows, 2]`, f64.
-    pub const SHARE_AND_MOST: &str = "share_and_most";
+    pub const FRACTION_AND_MAX: &str = "fraction_and_max";
     /// The prediction of x_0, `[rows, len]`.
     pub const X_0: &str = "x_0";
-    /// Returns the name of what is written back into an arena.
-    #[must_use]
-    pub fn next(arena: &str) -> String {
-        format!("next_{arena}")
-    }
+    /// What is copied or shown, `[lines, len]`.
+    pub const FROM: &str = "from";
+    /// Positions of what is shown, `[shown]`, i64.
+    pub const WHICH: &str = "which";
+    /// Scales of what is shown, `[shown, 1]`.
+    pub const SCALES: &str = "scales";
+    /// The copy, or what is shown.
+    pub const TO: &str = "to";
 }
 
 const ROWS: Extent = Extent::Free("rows");
 const SLOTS: Extent = Extent::Free("slots");
+const LINES: Extent = Extent::Free("lines");
 
 /// Writes the graph that makes the network's `sample` from points in an arena.
 ///
@@ -51,7 +59,7 @@ const SLOTS: Extent = Extent::Free("slots");
 pub fn inputs(sample_shape: &[usize]) -> Vec<u8> {
     let len = sample_shape.iter().product();
     let mut builder = Builder::default();
-    let u = builder.input(names::U, DataType::Float, &[SLOTS, Extent::Fixed(len)]);
+    let u = builder.input(names::STATE[0].0, DataType::Float, &[SLOTS, Extent::Fixed(len)]);
     let slots = builder.input(names::SLOTS, DataType::Int64, &[ROWS]);
     let scales = builder.input(names::C_IN, DataType::Float, &[ROWS, Extent::Fixed(1)]);
     let points = builder.op("Gather", &[&u, &slots], &[]);
@@ -64,6 +72,66 @@ pub fn inputs(sample_shape: &[usize]) -> Vec<u8> {
         [ROWS].into_iter().chain(sample_shape.iter().copied().map(Extent::Fixed)).collect();
     builder.output(names::SAMPLE, &sample, DataType::Float, &extents);
     builder.finish("inputs")
+}
+
+/// Writes the graph that puts first states into the arenas: points, the same as anchors, and no
+/// history.
+///
+/// * `len`: elements of a sample.
+/// * `known`: whether the samples have a known image.
+#[must_use]
+pub fn starts(len: usize, known: bool) -> Vec<u8> {
+    let mut builder = Builder::default();
+    let lines = [ROWS, Extent::Fixed(len)];
+    let slots = builder.input(names::SLOTS, DataType::Int64, &[ROWS]);
+    let points = builder.input(names::POINTS, DataType::Float, &lines);
+    for first in names::FIRST_KNOWN.into_iter().filter(|_| known) {
+        builder.input(first, DataType::Float, &lines);
+    }
+    let axis = builder.ints(&[1]);
+    let slots = builder.op("Unsqueeze", &[&slots, &axis], &[]);
+    let shape = builder.op("Shape", &[&points], &[]);
+    let zeros = builder.op("ConstantOfShape", &[&shape], &[]);
+    let mut write = |(arena, next): (&str, &str), lines: &str| {
+        let shape = [SLOTS, Extent::Fixed(len)];
+        let arena = builder.input(arena, DataType::Float, &shape);
+        let written = builder.op("ScatterND", &[&arena, &slots, lines], &[]);
+        builder.output(next, &written, DataType::Float, &shape);
+    };
+    let firsts = [&points, &points, &zeros, &zeros, &zeros];
+    names::STATE.into_iter().zip(firsts).for_each(|(arena, first)| write(arena, first));
+    if known {
+        names::KNOWN.into_iter().zip(names::FIRST_KNOWN).for_each(|(arena, it)| write(arena, it));
+    }
+    builder.finish("starts")
+}
+
+/// Writes the graph that copies lines.
+///
+/// * `len`: elements of a line.
+#[must_use]
+pub fn copied(len: usize) -> Vec<u8> {
+    let mut builder = Builder::default();
+    let shape = [LINES, Extent::Fixed(len)];
+    let from = builder.input(names::FROM, DataType::Float, &shape);
+    builder.output(names::TO, &from, DataType::Float, &shape);
+    builder.finish("copied")
+}
+
+/// Writes the graph that gathers and scales what somebody looks at.
+///
+/// * `len`: elements of a sample.
+#[must_use]
+pub fn shown(len: usize) -> Vec<u8> {
+    const SHOWN: Extent = Extent::Free("shown");
+    let mut builder = Builder::default();
+    let from = builder.input(names::FROM, DataType::Float, &[LINES, Extent::Fixed(len)]);
+    let which = builder.input(names::WHICH, DataType::Int64, &[SHOWN]);
+    let scales = builder.input(names::SCALES, DataType::Float, &[SHOWN, Extent::Fixed(1)]);
+    let gathered = builder.op("Gather", &[&from, &which], &[]);
+    let scaled = builder.op("Mul", &[&scales, &gathered], &[]);
+    builder.output(names::TO, &scaled, DataType::Float, &[SHOWN, Extent::Fixed(len)]);
+    builder.finish("shown")
 }
 
 /// Writes the graph that applies one row to each of several samples.
@@ -126,7 +194,7 @@ impl Spelling {
     }
 
     fn spell(mut self) -> Vec<u8> {
-        let (u, arena_u) = self.gather(names::U);
+        let (u, arena_u) = self.gather(names::STATE[0].0);
         let (f, variance) = self.outputs();
         let known = self.needs.known.then(|| self.known());
         let x_0 = self.x_0(&u, &f, known.as_ref());
@@ -139,7 +207,7 @@ impl Spelling {
                 operands.push(known.as_ref().map(|known| known.image.as_str()));
                 let next = self.mix(&operands);
                 let next = self.replace_x_t(&next, &u, known.as_ref());
-                self.scatter(names::U, &arena_u, &next);
+                self.scatter(names::STATE[0].1, &arena_u, &next);
             }
         }
         let shape = [ROWS, Extent::Fixed(self.len)];
@@ -157,8 +225,9 @@ impl Spelling {
         noise: Option<&str>,
         known: Option<&Known>,
     ) {
-        let memory = names::MEMORY.map(|arena| self.gather(arena));
-        let [(y, _), (h1, _), (h2, _), (h3, _)] = &memory;
+        let memory: Vec<(String, String)> =
+            names::STATE[1..].iter().map(|(arena, _)| self.gather(arena)).collect();
+        let [(y, _), (h1, _), (h2, _), (h3, _)] = &memory[..] else { unreachable!() };
         let image = known.map(|known| known.image.as_str());
         let operands = [Some(u), Some(y), Some(x_0), Some(f), Some(h1), Some(h2), Some(h3)];
         let operands: Vec<Option<&str>> = operands.into_iter().chain([noise, image]).collect();
@@ -170,7 +239,7 @@ impl Spelling {
         let parts: Vec<String> =
             parts.iter().map(|part| self.builder.op("Squeeze", &[part, &squeezed], &[])).collect();
         let next = self.replace_x_t(&parts[0], u, known);
-        self.scatter(names::U, arena_u, &next);
+        self.scatter(names::STATE[0].1, arena_u, &next);
         let [_, pushes, sets_anchor, ..] = &self.are_set.flags[..] else { unreachable!() };
         let (pushes, sets_anchor) = (pushes.clone(), sets_anchor.clone());
         // Each result depends on what was gathered from its own arena, so nothing is overwritten
@@ -181,11 +250,10 @@ impl Spelling {
             (&pushes, h1, h2),
             (&pushes, h2, h3),
         ];
-        for ((arena, (_, input)), (condition, new, kept)) in
-            names::MEMORY.into_iter().zip(&memory).zip(next)
-        {
+        let into = names::STATE[1..].iter().zip(&memory);
+        for (((_, name), (_, arena)), (condition, new, kept)) in into.zip(next) {
             let next = self.choose(condition, new, kept);
-            self.scatter(arena, input, &next);
+            self.scatter(name, arena, &next);
         }
     }
 
@@ -196,13 +264,13 @@ impl Spelling {
         (self.builder.op("Gather", &[&arena, &self.slots], &[]), arena)
     }
 
-    /// Writes lines back into an arena, as an output.
+    /// Writes lines back into an arena, as an output of this name.
     fn scatter(&mut self, name: &str, arena: &str, lines: &str) {
         let axis = self.builder.ints(&[1]);
         let slots = self.builder.op("Unsqueeze", &[&self.slots, &axis], &[]);
         let next = self.builder.op("ScatterND", &[arena, &slots, lines], &[]);
         let shape = [SLOTS, Extent::Fixed(self.len)];
-        self.builder.output(&names::next(name), &next, DataType::Float, &shape);
+        self.builder.output(name, &next, DataType::Float, &shape);
     }
 
     /// Computes F, and finds the variance channels of the first eval.
@@ -258,14 +326,17 @@ impl Spelling {
     /// finite.
     fn threshold(&mut self, x_0: &str) -> String {
         let pair = [ROWS, Extent::Fixed(2)];
-        let around = self.builder.input(names::AROUND, DataType::Int64, &pair);
-        let shares = self.builder.input(names::SHARE_AND_MOST, DataType::Double, &pair);
+        let positions = self.builder.input(names::POSITIONS, DataType::Int64, &pair);
+        let shares = self.builder.input(names::FRACTION_AND_MAX, DataType::Double, &pair);
         let builder = &mut self.builder;
         let sizes = builder.op("Abs", &[x_0], &[]);
+        // Numbers can be sorted.
+        let (is_nan, zero) = (builder.op("IsNaN", &[&sizes], &[]), builder.float(0.0));
+        let sizes = builder.op("Where", &[&is_nan, &zero, &sizes], &[]);
         let count = builder.ints(&[self.len as i64]);
         let ascending = [("axis", Attr::Int(1)), ("largest", Attr::Int(0))];
         let sorted = builder.op_of("TopK", &[&sizes, &count], &ascending, 2).swap_remove(0);
-        let found = builder.op("GatherElements", &[&sorted, &around], &[("axis", Attr::Int(1))]);
+        let found = builder.op("GatherElements", &[&sorted, &positions], &[("axis", Attr::Int(1))]);
         let found = cast(builder, &found, DataType::Double);
         let [below, above] = halves(builder, &found);
         let [share, most] = halves(builder, &shares);
@@ -348,7 +419,7 @@ impl Spelling {
 
     /// Gathers the known image and its mask.
     fn known(&mut self) -> Known {
-        let [(image, _), (mask, _)] = names::KNOWN.map(|arena| self.gather(arena));
+        let [(image, _), (mask, _)] = names::KNOWN.map(|(arena, _)| self.gather(arena));
         let zero = self.builder.float(0.0);
         let is_one = self.builder.op("Equal", &[&mask, &self.one], &[]);
         let is_zero = self.builder.op("Equal", &[&mask, &zero], &[]);

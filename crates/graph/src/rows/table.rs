@@ -81,25 +81,25 @@ pub fn write(row: &Row, uses_anchor: bool, line: &mut [f32; WIDTH]) {
 
 /// Where the quantile of dynamic thresholding lies among the sorted |x_0| of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Order {
+pub struct Quantile {
     /// Positions of the elements around it.
-    pub around: [i64; 2],
+    pub positions: [i64; 2],
     /// The share of the way between them, and the largest threshold.
-    pub share_and_most: [f64; 2],
+    pub fraction_and_max: [f64; 2],
 }
 
 /// Returns where a row's quantile lies; anything if it does not threshold.
 ///
 /// * `len`: elements of a sample.
 #[must_use]
-pub fn order(row: &Row, len: usize) -> Order {
-    let (quantile, max) = match row.x_0.clip {
+pub fn quantile(row: &Row, len: usize) -> Quantile {
+    let (share, max) = match row.x_0.clip {
         Clip::Dynamic { quantile, max } => (quantile, max),
         Clip::None | Clip::Unit => (0.0, 1.0),
     };
     let last = len - 1;
-    let place = quantile * last as f64;
+    let place = share * last as f64;
     let below = place.floor() as usize;
     let above = (below + 1).min(last);
-    Order { around: [below as i64, above as i64], share_and_most: [place.fract(), max] }
+    Quantile { positions: [below as i64, above as i64], fraction_and_max: [place.fract(), max] }
 }

@@ -18,10 +18,11 @@ use crate::Error;
 #[derive(Debug)]
 pub(super) struct Binding {
     binding: NonNull<sys::OrtIoBinding>,
-    views: Vec<View>,
+    /// By the name of the input or output.
+    views: Vec<(&'static str, View)>,
 }
 
-// ONNX Runtime ties a binding to no thread; `run` takes it by an exclusive reference.
+// SAFETY: ONNX Runtime ties a binding to no thread, and `run` takes it by an exclusive reference.
 unsafe impl Send for Binding {}
 
 impl Binding {
@@ -33,24 +34,31 @@ impl Binding {
         Ok(Self { binding, views: Vec::new() })
     }
 
-    /// Binds an input.
-    pub(super) fn input(&mut self, name: &str, view: View) -> Result<(), Error> {
-        let name = c_name(name)?;
+    /// Binds an input, in place of what was bound to it.
+    pub(super) fn input(&mut self, name: &'static str, view: View) -> Result<(), Error> {
+        let c_name = c_name(name)?;
         let (binding, value) = (self.binding.as_ptr(), view.0.as_ptr());
         // SAFETY: binding, name and value are alive during the call, and the value is kept.
-        check(unsafe { (ort::api().BindInput)(binding, name.as_ptr(), value) })?;
-        self.views.push(view);
+        check(unsafe { (ort::api().BindInput)(binding, c_name.as_ptr(), value) })?;
+        self.keep(name, view);
         Ok(())
     }
 
-    /// Binds an output.
-    pub(super) fn output(&mut self, name: &str, view: View) -> Result<(), Error> {
-        let name = c_name(name)?;
+    /// Binds an output, in place of what was bound to it.
+    pub(super) fn output(&mut self, name: &'static str, view: View) -> Result<(), Error> {
+        let c_name = c_name(name)?;
         let (binding, value) = (self.binding.as_ptr(), view.0.as_ptr());
         // SAFETY: as for an input.
-        check(unsafe { (ort::api().BindOutput)(binding, name.as_ptr(), value) })?;
-        self.views.push(view);
+        check(unsafe { (ort::api().BindOutput)(binding, c_name.as_ptr(), value) })?;
+        self.keep(name, view);
         Ok(())
+    }
+
+    fn keep(&mut self, name: &'static str, view: View) {
+        match self.views.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, old)) => *old = view,
+            None => self.views.push((name, view)),
+        }
     }
 
     /// Runs the session on what is bound.
@@ -76,12 +84,17 @@ impl Drop for Binding {
 #[derive(Debug)]
 pub(super) struct View(NonNull<sys::OrtValue>);
 
+// SAFETY: ONNX Runtime ties a tensor to no thread.
 unsafe impl Send for View {}
 
 impl View {
-    /// * `data`: at least as many elements as the shape has, on the CPU.
-    pub(super) fn new<T: Element>(data: *mut T, shape: &[usize]) -> Result<Self, Error> {
-        let memory = MemoryInfo::default();
+    /// * `memory`: where the data is.
+    /// * `data`: at least as many elements as the shape has.
+    pub(super) fn new<T: Element>(
+        memory: &MemoryInfo<'_>,
+        data: *mut T,
+        shape: &[usize],
+    ) -> Result<Self, Error> {
         let extents: Vec<i64> = shape.iter().map(|extent| *extent as i64).collect();
         let bytes = shape.iter().product::<usize>() * size_of::<T>();
         let mut value = ptr::null_mut();

@@ -1,9 +1,16 @@
-//! Memory that sessions read and write in place.
+//! Memory that sessions read and write: of the host, which fills it before a call or reads it after,
+//! and of the device, where samples stay.
 
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::{Session, SharedSessionInner};
 use ort::sys::ONNXTensorElementDataType as Type;
 
 use super::binding::View;
-use crate::Error;
+use crate::{Device, Error};
 
 /// A type of elements.
 pub(super) trait Element: Copy + Default + 'static {
@@ -23,14 +30,14 @@ impl Element for i64 {
     const TYPE: Type = Type::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
 }
 
-/// Lines of equal length, one after another, in memory that stays where it is until it grows.
+/// Lines of equal length in the host's memory. They stay where they are until there are more.
 #[derive(Debug)]
-pub(super) struct Buffer<T> {
+pub(super) struct HostLines<T> {
     elements: Box<[T]>,
     line: usize,
 }
 
-impl<T: Element> Buffer<T> {
+impl<T: Element> HostLines<T> {
     /// * `line`: elements of a line; at least 1.
     pub(super) fn new(line: usize) -> Self {
         Self { elements: Box::default(), line }
@@ -55,12 +62,126 @@ impl<T: Element> Buffer<T> {
         &mut self.elements[at * self.line..][..self.line]
     }
 
+    /// Writes one line over another.
+    pub(super) fn copy_line(&mut self, from: usize, to: usize) {
+        let from = from * self.line;
+        self.elements.copy_within(from..from + self.line, to * self.line);
+    }
+
     /// Returns the first lines as a tensor.
     ///
     /// * `shape`: as many elements as there are, or fewer.
     pub(super) fn view(&mut self, shape: &[usize]) -> Result<View, Error> {
         let wanted = shape.iter().product::<usize>();
         assert!(wanted <= self.elements.len(), "a view ends within its buffer");
-        View::new(self.elements.as_mut_ptr(), shape)
+        View::new(&MemoryInfo::default(), self.elements.as_mut_ptr(), shape)
+    }
+}
+
+/// Where a device's memory comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Memory {
+    allocator: Rc<Allocator>,
+    info: Rc<MemoryInfo<'static>>,
+    is_host: bool,
+    /// The owner of the device's allocator; ends after it.
+    _session: Arc<SharedSessionInner>,
+}
+
+// SAFETY: ONNX Runtime's allocators are tied to no thread, and all that share one here belong to one
+// model, which moves from thread to thread as a whole.
+unsafe impl Send for Memory {}
+
+impl Memory {
+    /// * `session`: any that runs on the device.
+    pub(super) fn of(device: &Device, session: &Session) -> Result<Self, Error> {
+        let fault = |error: ort::Error| Error::Run(error.to_string());
+        let (allocator, info, is_host) = match device.cuda() {
+            None => (Allocator::default(), MemoryInfo::default(), true),
+            Some(number) => {
+                let info = || {
+                    MemoryInfo::new(
+                        AllocationDevice::CUDA,
+                        number as i32,
+                        AllocatorType::Device,
+                        MemoryType::Default,
+                    )
+                };
+                let allocator = Allocator::new(session, info().map_err(fault)?).map_err(fault)?;
+                (allocator, info().map_err(fault)?, false)
+            }
+        };
+        let (allocator, info) = (Rc::new(allocator), Rc::new(info));
+        Ok(Self { allocator, info, is_host, _session: session.inner() })
+    }
+
+    /// Returns whether sessions read the host's memory where it is. If not, what the host has
+    /// written is copied when it is bound.
+    pub(super) fn is_host(&self) -> bool {
+        self.is_host
+    }
+}
+
+/// Lines of equal length in a device's memory, each at least once written before it is read.
+#[derive(Debug)]
+pub(super) struct DeviceLines {
+    memory: Memory,
+    data: Option<NonNull<f32>>,
+    lines: usize,
+    line: usize,
+}
+
+// SAFETY: the memory belongs to this value alone, and no thread is special to its allocator.
+unsafe impl Send for DeviceLines {}
+
+impl DeviceLines {
+    /// * `line`: elements of a line; at least 1.
+    pub(super) fn new(memory: &Memory, line: usize) -> Self {
+        Self { memory: memory.clone(), data: None, lines: 0, line }
+    }
+
+    /// Returns others with room for so many lines, and nothing in them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] if the device has no room.
+    pub(super) fn with_room(&self, lines: usize) -> Result<Self, Error> {
+        let block = self.memory.allocator.alloc::<f32>(lines * self.line);
+        let block = block.map_err(|error| Error::Run(error.to_string()))?;
+        let data = NonNull::new(block.into_raw().cast());
+        Ok(Self { memory: self.memory.clone(), data, lines, line: self.line })
+    }
+
+    /// Returns the first lines as a tensor.
+    ///
+    /// * `shape`: as many elements as there are, or fewer.
+    pub(super) fn view(&mut self, shape: &[usize]) -> Result<View, Error> {
+        let wanted = shape.iter().product::<usize>();
+        assert!(wanted <= self.lines * self.line, "a view ends within its buffer");
+        let data = self.data.map_or(NonNull::dangling(), |data| data);
+        View::new(&self.memory.info, data.as_ptr(), shape)
+    }
+
+    /// Returns a line of memory that is the host's.
+    #[cfg(test)]
+    pub(super) fn host_line(&mut self, at: usize) -> &mut [f32] {
+        assert!(self.memory.is_host && at < self.lines);
+        let first = self.data.unwrap().as_ptr();
+        // SAFETY: the line lies within memory that is ours.
+        unsafe { std::slice::from_raw_parts_mut(first.add(at * self.line), self.line) }
+    }
+
+    /// Returns how many lines there are.
+    pub(super) fn lines(&self) -> usize {
+        self.lines
+    }
+}
+
+impl Drop for DeviceLines {
+    fn drop(&mut self) {
+        if let Some(data) = self.data {
+            // SAFETY: it was allocated here, by this allocator, and is freed once.
+            unsafe { self.memory.allocator.free(data.as_ptr()) };
+        }
     }
 }

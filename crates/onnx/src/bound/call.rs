@@ -1,6 +1,7 @@
 //! A session with its bindings, one per size of a call.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use ort::session::Session;
 
@@ -16,35 +17,49 @@ pub(super) struct Call {
     // Released before the session.
     bindings: HashMap<usize, Binding>,
     session: Session,
+    /// Whether what the host writes is copied when it is bound, and so is bound at each call.
+    feeds_each_call: bool,
+}
+
+/// What a call reads and writes.
+pub(super) trait Bind {
+    /// Binds what stays where it is.
+    fn keep(&mut self, binding: &mut Binding) -> Result<(), Error>;
+
+    /// Binds what the host has written.
+    fn feed(&mut self, binding: &mut Binding) -> Result<(), Error>;
 }
 
 impl Call {
-    pub(super) fn new(session: Session) -> Self {
-        Self { bindings: HashMap::new(), session }
+    pub(super) fn new(session: Session, feeds_each_call: bool) -> Self {
+        Self { bindings: HashMap::new(), session, feeds_each_call }
     }
 
-    /// Runs the session on `size` rows.
+    /// Runs the session.
     ///
-    /// * `bind`: binds inputs and outputs, at the first call of that size.
+    /// * `size`: equal sizes read and write the same memory.
     ///
     /// # Errors
     ///
     /// [`Error::Run`] if ONNX Runtime fails.
-    pub(super) fn run(
-        &mut self,
-        size: usize,
-        bind: impl FnOnce(&mut Binding) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        if !self.bindings.contains_key(&size) {
-            if self.bindings.len() >= KEPT {
-                self.bindings.clear();
-            }
-            let mut binding = Binding::new(&self.session)?;
-            bind(&mut binding)?;
-            self.bindings.insert(size, binding);
+    pub(super) fn run(&mut self, size: usize, mut memory: impl Bind) -> Result<(), Error> {
+        if self.bindings.len() >= KEPT && !self.bindings.contains_key(&size) {
+            self.bindings.clear();
         }
-        let Some(binding) = self.bindings.get_mut(&size) else {
-            return Err(Error::Run("a binding was lost".into()));
+        let binding = match self.bindings.entry(size) {
+            Entry::Occupied(found) => {
+                let binding = found.into_mut();
+                if self.feeds_each_call {
+                    memory.feed(binding)?;
+                }
+                binding
+            }
+            Entry::Vacant(place) => {
+                let mut binding = Binding::new(&self.session)?;
+                memory.keep(&mut binding)?;
+                memory.feed(&mut binding)?;
+                place.insert(binding)
+            }
         };
         binding.run(&mut self.session)
     }

@@ -2,38 +2,45 @@
 //! that happens between two calls of the network happens in sessions of ONNX Runtime that read and
 //! write it in place.
 //!
-//! * `binding`: what memory a call reads and writes;
-//! * `buffer`: that memory;
+//! * `buffer`: memory of the host and of the device;
+//! * `binding`: what memory a call of a session reads and writes;
 //! * `call`: a session with its bindings by size;
-//! * `rows`: the rows of a call, and the graph that applies them.
+//! * `arenas`: the state of samples by slot;
+//! * `evals`: the network, with its inputs gathered from the arenas;
+//! * `rows`: the rows of a call, applied to the arenas;
+//! * `shown`: what somebody looks at, brought to the host.
 //!
-//! A call goes through three sessions: the points of the slots, scaled, become the network's
-//! inputs; the network; the rows. What comes from the host is a table of numbers and the noise.
-//! [`ddpm_graph::rows`] says what they compute, and that the bits are those of
-//! [`Kernel`](ddpm_diffusion::Kernel).
-
-mod binding;
+//! A call goes through these in this order. The host sends first states, a line of numbers per row
+//! and per eval, and the noise; it gets what is shown. Where the device is not the host, ONNX
+//! Runtime copies these when they are bound, and nothing else. [`ddpm_graph::rows`] says what the
+//! graphs compute, and that the bits are those of [`Kernel`](ddpm_diffusion::Kernel).
 
 mod buffer;
 
+mod binding;
+
 mod call;
 
+mod arenas;
+
+mod evals;
+
 mod rows;
+
+mod shown;
 
 use std::time::{Duration, Instant};
 
 use ddpm_diffusion::Row;
-use ddpm_graph::rows::{inputs, names};
-use ddpm_package::{GraphName, Package};
+use ddpm_package::{Comparison, GraphName, Package};
+use ort::session::Session;
 
-use self::buffer::Buffer;
-use self::call::Call;
+use self::arenas::Arenas;
+use self::evals::Evals;
 use self::rows::Rows;
-use crate::graph::check_interface;
+use self::shown::Shown;
+use crate::denoiser::{compare, judge};
 use crate::{Batch, Device, Error, Runtime};
-
-/// Evals that there is room for at first; doubled when they are short.
-const FIRST: usize = 16;
 
 /// A row of one sample.
 #[derive(Debug, Clone, Copy)]
@@ -50,34 +57,38 @@ pub struct Step<'a> {
     pub unlabelled: i64,
 }
 
+/// Something to look at after a call, multiplied by a scale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Look {
+    /// The prediction of x_0 by a row, by its position in the call.
+    X0(usize),
+    /// The point in a slot, and its scale.
+    Point(usize, f32),
+}
+
+/// What [`Bound::look`] returned for one thing to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Its place among the predictions.
+    X0(usize),
+    /// Its place among the points.
+    Point(usize),
+}
+
 /// A model on a device, with the state of its samples.
 ///
 /// Calls are put together with [`Bound::clear`] and [`Bound::push`], and made by [`Bound::run`].
 #[derive(Debug)]
 pub struct Bound {
-    // Sessions end before the memory that they look at.
-    inputs: Call,
-    network: Call,
-    rows: Rows,
     evals: Evals,
-    outputs: Buffer<f32>,
-    runtime: &'static Runtime,
-    device: Device,
-    sample_shape: Vec<usize>,
-    output_len: usize,
-    conditional: bool,
-}
-
-/// The network's inputs, one line per eval.
-#[derive(Debug)]
-struct Evals {
-    slots: Buffer<i64>,
-    c_in: Buffer<f32>,
-    sample: Buffer<f32>,
-    timestep: Buffer<f32>,
-    labels: Buffer<i64>,
-    count: usize,
-    room: usize,
+    arenas: Arenas,
+    rows: Rows,
+    predictions: Shown,
+    points: Shown,
+    provider: &'static str,
+    graph: GraphName,
+    /// Slots that must have room.
+    slots: usize,
 }
 
 impl Bound {
@@ -88,34 +99,27 @@ impl Bound {
     /// [`Error::Package`] if the package cannot be read or lacks the graph, [`Error::Graph`] if a
     /// graph cannot be loaded or differs from the manifest.
     pub fn open(
-        runtime: &'static Runtime,
+        runtime: &Runtime,
         device: &Device,
         package: &Package,
         graph: GraphName,
     ) -> Result<Self, Error> {
         let manifest = package.manifest();
-        let open = |bytes: &[u8]| {
-            let mut builder = device.session(runtime).map_err(Error::Graph)?;
-            builder.commit_from_memory(bytes).map_err(|error| Error::Graph(error.to_string()))
-        };
-        let network = open(&package.graph(graph)?)?;
-        check_interface(&network, manifest).map_err(Error::Graph)?;
         let (len, output_len) = (manifest.sample_len(), manifest.output_len());
+        let (evals, memory) = Evals::open(runtime, device, manifest, &package.graph(graph)?)?;
         Ok(Self {
-            inputs: Call::new(open(&inputs(&manifest.sample_shape))?),
-            network: Call::new(network),
-            rows: Rows::new(len, output_len),
-            evals: Evals::new(len),
-            outputs: Buffer::new(output_len),
-            runtime,
-            device: device.clone(),
-            sample_shape: manifest.sample_shape.clone(),
-            output_len,
-            conditional: !manifest.classes.is_empty(),
+            evals,
+            arenas: Arenas::new(runtime, device, &memory, len)?,
+            rows: Rows::new(runtime, device, &memory, (len, output_len))?,
+            predictions: Shown::new(runtime, device, &memory, len)?,
+            points: Shown::new(runtime, device, &memory, len)?,
+            provider: device.provider(),
+            graph,
+            slots: 0,
         })
     }
 
-    /// Puts a sample's first state into a slot.
+    /// Notes a sample's first state, which the next call writes.
     ///
     /// * `u`: its first point, which is its first anchor too; the history is 0.
     /// * `known`: image and mask, for rows that read them.
@@ -124,51 +128,122 @@ impl Bound {
     ///
     /// If a length is not that of a sample.
     pub fn start(&mut self, slot: usize, u: &[f32], known: Option<[&[f32]; 2]>) {
-        if self.rows.start(slot, u, known) {
-            self.inputs.unbind();
-        }
+        self.slots = self.slots.max(slot + 1);
+        self.arenas.start(slot, u, known);
     }
 
     /// Begins to put a call together.
     pub fn clear(&mut self) {
         self.rows.clear();
-        self.evals.count = 0;
+        self.evals.clear();
     }
 
     /// Adds a row to the call; returns where its noise goes, if it adds any.
     ///
-    pub fn push(&mut self, step: Step<'_>) -> &mut [f32] {
+    /// # Errors
+    ///
+    /// [`Error::Run`] if the device has no room.
+    pub fn push(&mut self, step: Step<'_>) -> Result<&mut [f32], Error> {
         let Step { slot, row, uses_anchor, label, unlabelled } = step;
-        let first = self.evals.count;
+        let first = self.evals.count();
+        self.reserve(first + row.evals.count())?;
         for with_label in row.evals.with_label() {
-            self.reserve(self.evals.count + 1);
-            let label = if *with_label { label } else { unlabelled };
-            self.evals.push(slot, row, label);
+            self.evals.push(slot, row, if *with_label { label } else { unlabelled });
         }
-        self.rows.push(slot, row, uses_anchor, first)
+        let Self { rows, predictions, .. } = self;
+        rows.reserve(|| predictions.unbind())?;
+        Ok(self.rows.push(slot, row, uses_anchor, first))
     }
 
     /// Makes the call: every row is applied to its sample. Returns the time inside the network.
     ///
     /// # Errors
     ///
-    /// [`Error::Run`] if ONNX Runtime fails, [`Error::Graph`] if it cannot load a graph of rows.
-    /// Then no sample has advanced, unless the rows themselves failed.
+    /// [`Error::Run`] if ONNX Runtime fails or the device has no room. Then the samples of the call
+    /// can only be released.
     pub fn run(&mut self) -> Result<Duration, Error> {
+        let Self { arenas, evals, rows, points, .. } = self;
+        arenas.reserve(self.slots, || {
+            evals.unbind();
+            rows.unbind();
+            points.unbind();
+        })?;
+        self.arenas.write()?;
         if self.rows.count() == 0 {
             return Ok(Duration::ZERO);
         }
-        self.reserve(1);
+        // Rows without evals read an output too, with no weight.
+        self.reserve(1)?;
         let mut time = Duration::ZERO;
-        if self.evals.count > 0 {
-            self.gather()?;
+        if self.evals.count() > 0 {
+            self.evals.gather(&mut self.arenas)?;
             let started = Instant::now();
-            self.evaluate()?;
+            self.evals.evaluate()?;
             time = started.elapsed();
         }
-        let Self { rows, outputs, evals, runtime, device, .. } = self;
-        rows.run(runtime, device, outputs, evals.room)?;
+        let Self { evals, arenas, rows, .. } = self;
+        rows.run(arenas, evals.outputs())?;
         Ok(time)
+    }
+
+    /// Brings to the host what somebody looks at, all of it at once; `seen` says where each is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] if ONNX Runtime fails.
+    pub fn look(
+        &mut self,
+        looks: impl Iterator<Item = Look>,
+        mut seen: impl FnMut(Seen),
+    ) -> Result<(), Error> {
+        self.predictions.clear();
+        self.points.clear();
+        for look in looks {
+            seen(match look {
+                Look::X0(position) => Seen::X0(self.predictions.push(position, 1.0)),
+                Look::Point(slot, scale) => Seen::Point(self.points.push(slot, scale)),
+            });
+        }
+        self.predictions.bring(self.rows.x_0())?;
+        self.points.bring(self.arenas.points())
+    }
+
+    /// Returns what [`Bound::look`] brought.
+    #[must_use]
+    pub fn seen(&self, seen: Seen) -> &[f32] {
+        match seen {
+            Seen::X0(at) => self.predictions.line(at),
+            Seen::Point(at) => self.points.line(at),
+        }
+    }
+
+    /// Checks that the graph reproduces the golden outputs of its package within the tolerance of
+    /// its provider.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Golden`] if it does not, [`Error::Package`] if they cannot be read, [`Error::Run`]
+    /// if ONNX Runtime fails.
+    pub fn check_golden(&mut self, package: &Package) -> Result<Comparison, Error> {
+        let (graph, provider) = (self.graph, self.provider);
+        let comparison = compare(package, graph, |batch, out| self.evaluate(batch, out))?;
+        judge(package, (graph, provider), comparison)
+    }
+
+    /// Evaluates the network on every row of a batch into `out`, `[rows, …output shape]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bound::probe`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Bound::probe`].
+    pub fn evaluate(&mut self, batch: Batch<'_>, out: &mut Vec<f32>) -> Result<(), Error> {
+        self.probe(batch)?;
+        out.clear();
+        (0..batch.timestep.len()).for_each(|row| out.extend(self.evals.probed(row)));
+        Ok(())
     }
 
     /// Calls the network on rows of the caller's. Returns the time inside it.
@@ -181,113 +256,24 @@ impl Bound {
     ///
     /// If the batch has fewer numbers than its rows need.
     pub fn probe(&mut self, batch: Batch<'_>) -> Result<Duration, Error> {
-        let rows = batch.timestep.len();
         self.clear();
-        self.reserve(rows);
-        self.evals.count = rows;
-        let len = self.sample_shape.iter().product::<usize>();
-        for row in 0..rows {
-            self.evals.sample.line_mut(row).copy_from_slice(&batch.sample[row * len..][..len]);
-            self.evals.timestep.line_mut(row)[0] = batch.timestep[row];
-            if self.conditional {
-                self.evals.labels.line_mut(row)[0] = batch.class_labels[row];
-            }
-        }
+        self.reserve(batch.timestep.len())?;
         let started = Instant::now();
-        self.evaluate()?;
+        self.evals.probe(batch)?;
         Ok(started.elapsed())
     }
 
-    /// Returns the point in a slot.
-    #[must_use]
-    pub fn u(&self, slot: usize) -> &[f32] {
-        self.rows.arenas.u.line(slot)
-    }
-
-    /// Returns the prediction of x_0 by a row of the last call.
-    ///
-    /// * `position`: of the row in the call.
-    #[must_use]
-    pub fn x_0(&self, position: usize) -> &[f32] {
-        self.rows.x_0.line(position)
-    }
-
     /// Makes room for evals.
-    fn reserve(&mut self, evals: usize) {
-        if evals > self.evals.room {
-            let room = evals.max(2 * self.evals.room).max(FIRST);
-            self.evals.grow(room);
-            self.outputs.grow(room);
-            self.inputs.unbind();
-            self.network.unbind();
-            self.rows.unbind();
-        }
-    }
-
-    /// Fills the network's `sample`.
-    fn gather(&mut self) -> Result<(), Error> {
-        let Self { inputs, rows, evals, sample_shape, .. } = self;
-        let (count, len) = (evals.count, sample_shape.iter().product::<usize>());
-        inputs.run(count, |binding| {
-            let slots = rows.arenas.slots;
-            binding.input(names::U, rows.arenas.u.view(&[slots, len])?)?;
-            binding.input(names::SLOTS, evals.slots.view(&[count])?)?;
-            binding.input(names::C_IN, evals.c_in.view(&[count, 1])?)?;
-            binding.output(names::SAMPLE, evals.sample.view(&batched(count, sample_shape))?)
-        })
-    }
-
-    /// Calls the network.
-    fn evaluate(&mut self) -> Result<(), Error> {
-        let Self { network, evals, outputs, sample_shape, output_len, conditional, .. } = self;
-        let count = evals.count;
-        network.run(count, |binding| {
-            let mut output_shape = batched(count, sample_shape);
-            output_shape[1] *= *output_len / sample_shape.iter().product::<usize>();
-            binding.input("sample", evals.sample.view(&batched(count, sample_shape))?)?;
-            binding.input("timestep", evals.timestep.view(&[count])?)?;
-            if *conditional {
-                binding.input("class_labels", evals.labels.view(&[count])?)?;
-            }
-            binding.output("out_sample", outputs.view(&output_shape)?)
-        })
+    fn reserve(&mut self, evals: usize) -> Result<(), Error> {
+        let Self { rows, .. } = self;
+        self.evals.reserve(evals, || rows.unbind())
     }
 }
 
-impl Evals {
-    fn new(len: usize) -> Self {
-        Self {
-            slots: Buffer::new(1),
-            c_in: Buffer::new(1),
-            sample: Buffer::new(len),
-            timestep: Buffer::new(1),
-            labels: Buffer::new(1),
-            count: 0,
-            room: 0,
-        }
-    }
-
-    fn grow(&mut self, room: usize) {
-        self.slots.grow(room);
-        self.c_in.grow(room);
-        self.sample.grow(room);
-        self.timestep.grow(room);
-        self.labels.grow(room);
-        self.room = room;
-    }
-
-    fn push(&mut self, slot: usize, row: &Row, label: i64) {
-        let at = self.count;
-        self.slots.line_mut(at)[0] = slot as i64;
-        self.c_in.line_mut(at)[0] = row.c_in as f32;
-        self.timestep.line_mut(at)[0] = row.t as f32;
-        self.labels.line_mut(at)[0] = label;
-        self.count += 1;
-    }
-}
-
-fn batched(count: usize, shape: &[usize]) -> Vec<usize> {
-    [&[count], shape].concat()
+/// Opens a graph on a device.
+fn open(runtime: &Runtime, device: &Device, bytes: &[u8]) -> Result<Session, Error> {
+    let mut builder = device.session(runtime).map_err(Error::Graph)?;
+    builder.commit_from_memory(bytes).map_err(|error| Error::Graph(error.to_string()))
 }
 
 #[cfg(test)]

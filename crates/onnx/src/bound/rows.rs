@@ -1,52 +1,52 @@
-//! The rows of a call: their state in arenas, what they say, and the graph that applies them.
-
-use std::collections::HashMap;
+//! The rows of a call: what they say, and the graph that applies them.
 
 use ddpm_diffusion::Row;
-use ddpm_graph::rows::{self, Needs, Order, WIDTH, names, order};
+use ddpm_graph::rows::{self, Needs, Quantile, WIDTH, names, quantile};
 
+use super::arenas::Arenas;
 use super::binding::Binding;
-use super::buffer::Buffer;
-use super::call::Call;
+use super::buffer::{DeviceLines, HostLines, Memory};
+use super::call::{Bind, Call};
+use super::open;
 use crate::{Device, Error, Runtime};
 
-/// Slots and rows at first; doubled when they are short.
+/// Rows at first; doubled when they are short.
 const FIRST: usize = 16;
 
-/// The state of samples, by slot.
+/// Applies rows to samples.
 #[derive(Debug)]
-pub(super) struct Arenas {
-    pub(super) u: Buffer<f32>,
-    /// The anchor, and the history, latest first.
-    memory: [Buffer<f32>; 4],
-    /// The known image and its mask.
-    known: [Buffer<f32>; 2],
-    pub(super) slots: usize,
+pub(super) struct Rows {
+    /// One graph for each of [`Needs::KINDS`]. Released before what they look at.
+    calls: [Call; 3],
+    lines: Lines,
+    /// The predictions of x_0 of the last call.
+    x_0: DeviceLines,
+    /// Rows of the call that is being put together, and what they need.
+    count: usize,
+    needs: Needs,
+    len: usize,
+    output_len: usize,
 }
 
 /// What the rows of a call say, one line each.
 #[derive(Debug)]
 struct Lines {
-    slots: Buffer<i64>,
-    table: Buffer<f32>,
-    evals: [Buffer<i64>; 2],
-    noise: Buffer<f32>,
-    around: Buffer<i64>,
-    share_and_most: Buffer<f64>,
+    slots: HostLines<i64>,
+    table: HostLines<f32>,
+    evals: [HostLines<i64>; 2],
+    noise: HostLines<f32>,
+    positions: HostLines<i64>,
+    fraction_and_max: HostLines<f64>,
     /// Rows that there is room for.
     room: usize,
 }
 
-/// Applies rows to samples.
-#[derive(Debug)]
-pub(super) struct Rows {
-    /// Which graphs there are, by what they can do. Released before what they look at.
-    calls: HashMap<Needs, Call>,
-    pub(super) arenas: Arenas,
-    lines: Lines,
-    /// The predictions of x_0 of the last call.
-    pub(super) x_0: Buffer<f32>,
-    /// Rows of the call that is being put together, and what they need.
+/// What a call reads and writes.
+struct Applying<'a> {
+    arenas: &'a mut Arenas,
+    lines: &'a mut Lines,
+    x_0: &'a mut DeviceLines,
+    outputs: &'a mut DeviceLines,
     count: usize,
     needs: Needs,
     len: usize,
@@ -55,54 +55,34 @@ pub(super) struct Rows {
 
 impl Rows {
     /// * `len`, `output_len`: elements of a sample and of the network's output.
-    pub(super) fn new(len: usize, output_len: usize) -> Self {
-        let line = |len| Buffer::new(len);
-        let arenas = Arenas {
-            u: line(len),
-            memory: std::array::from_fn(|_| line(len)),
-            known: std::array::from_fn(|_| line(len)),
-            slots: 0,
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Graph`] if a graph cannot be loaded.
+    pub(super) fn new(
+        runtime: &Runtime,
+        device: &Device,
+        memory: &Memory,
+        (len, output_len): (usize, usize),
+    ) -> Result<Self, Error> {
+        let call = |needs| {
+            let session = open(runtime, device, &rows::rows(len, output_len, needs))?;
+            Ok::<_, Error>(Call::new(session, !memory.is_host()))
         };
+        let [plain, solver, all] = Needs::KINDS;
+        let calls = [call(plain)?, call(solver)?, call(all)?];
         let lines = Lines {
-            slots: Buffer::new(1),
-            table: Buffer::new(WIDTH),
-            evals: std::array::from_fn(|_| Buffer::new(1)),
-            noise: line(len),
-            around: Buffer::new(2),
-            share_and_most: Buffer::new(2),
+            slots: HostLines::new(1),
+            table: HostLines::new(WIDTH),
+            evals: std::array::from_fn(|_| HostLines::new(1)),
+            noise: HostLines::new(len),
+            positions: HostLines::new(2),
+            fraction_and_max: HostLines::new(2),
             room: 0,
         };
-        Self {
-            calls: HashMap::new(),
-            arenas,
-            lines,
-            x_0: line(len),
-            count: 0,
-            needs: Needs::default(),
-            len,
-            output_len,
-        }
-    }
-
-    /// Puts a sample's first state into a slot. Returns whether the arenas moved.
-    ///
-    /// * `known`: image and mask.
-    pub(super) fn start(&mut self, slot: usize, u: &[f32], known: Option<[&[f32]; 2]>) -> bool {
-        let moved = slot >= self.arenas.slots;
-        if moved {
-            self.arenas.grow((slot + 1).max(2 * self.arenas.slots).max(FIRST));
-            self.unbind();
-        }
-        let Arenas { u: points, memory: [anchor, history @ ..], known: images, .. } =
-            &mut self.arenas;
-        points.line_mut(slot).copy_from_slice(u);
-        anchor.line_mut(slot).copy_from_slice(u);
-        history.iter_mut().for_each(|arena| arena.line_mut(slot).fill(0.0));
-        if let Some(known) = known {
-            let into = images.iter_mut().zip(known);
-            into.for_each(|(arena, image)| arena.line_mut(slot).copy_from_slice(image));
-        }
-        moved
+        let x_0 = DeviceLines::new(memory, len);
+        let (count, needs) = (0, Needs::default());
+        Ok(Self { calls, lines, x_0, count, needs, len, output_len })
     }
 
     /// Begins to put a call together.
@@ -110,7 +90,28 @@ impl Rows {
         (self.count, self.needs) = (0, Needs::default());
     }
 
-    /// Adds a row to the call; returns where its noise goes.
+    /// Makes room for one more row.
+    ///
+    /// * `unbind`: called before the predictions of x_0 move; what is bound to them must be bound
+    ///   again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] if the device has no room.
+    pub(super) fn reserve(&mut self, unbind: impl FnOnce()) -> Result<(), Error> {
+        if self.count < self.lines.room {
+            return Ok(());
+        }
+        let room = (2 * self.lines.room).max(FIRST);
+        let larger = self.x_0.with_room(room)?;
+        self.unbind();
+        unbind();
+        self.x_0 = larger;
+        self.lines.grow(room);
+        Ok(())
+    }
+
+    /// Adds a row to the call, for which there is room; returns where its noise goes.
     ///
     /// * `first_eval`: position of its first eval among those of the call.
     pub(super) fn push(
@@ -121,25 +122,23 @@ impl Rows {
         first_eval: usize,
     ) -> &mut [f32] {
         let at = self.count;
-        if at >= self.lines.room {
-            self.grow((at + 1).max(2 * self.lines.room).max(FIRST));
-        }
         self.count += 1;
-        self.needs = self.needs.and(Needs::of(row, uses_anchor));
+        self.needs = self.needs.union(Needs::of(row, uses_anchor));
         let lines = &mut self.lines;
         lines.slots.line_mut(at)[0] = slot as i64;
-        if let Ok(line) = lines.table.line_mut(at).try_into() {
-            rows::write(row, uses_anchor, line);
-        }
+        let line = lines.table.line_mut(at).try_into().expect("a line of the table has its width");
+        rows::write(row, uses_anchor, line);
         // A row without so many evals has no weight for them: any output will do.
         for (eval, position) in lines.evals.iter_mut().enumerate() {
-            let at_most = row.evals.count().saturating_sub(1).min(eval);
-            let read = if row.evals.count() == 0 { 0 } else { first_eval + at_most };
+            let read = match row.evals.count() {
+                0 => 0,
+                evals => first_eval + eval.min(evals - 1),
+            };
             position.line_mut(at)[0] = read as i64;
         }
-        let Order { around, share_and_most } = order(row, self.len);
-        lines.around.line_mut(at).copy_from_slice(&around);
-        lines.share_and_most.line_mut(at).copy_from_slice(&share_and_most);
+        let Quantile { positions, fraction_and_max } = quantile(row, self.len);
+        lines.positions.line_mut(at).copy_from_slice(&positions);
+        lines.fraction_and_max.line_mut(at).copy_from_slice(&fraction_and_max);
         lines.noise.line_mut(at)
     }
 
@@ -148,74 +147,60 @@ impl Rows {
         self.count
     }
 
+    /// Returns the predictions of x_0 of the last call.
+    pub(super) fn x_0(&mut self) -> &mut DeviceLines {
+        &mut self.x_0
+    }
+
     /// Applies the rows of the call.
     ///
-    /// * `outputs`: of the network; `evals` lines are there.
+    /// * `outputs`: of the network; all its lines are bound, so their number never changes without
+    ///   [`Rows::unbind`].
     ///
     /// # Errors
     ///
-    /// [`Error::Graph`] if the graph cannot be loaded, [`Error::Run`] if ONNX Runtime fails.
+    /// [`Error::Run`] if ONNX Runtime fails.
     pub(super) fn run(
         &mut self,
-        runtime: &Runtime,
-        device: &Device,
-        outputs: &mut Buffer<f32>,
-        evals: usize,
+        arenas: &mut Arenas,
+        outputs: &mut DeviceLines,
     ) -> Result<(), Error> {
-        let Self { calls, arenas, lines, x_0, needs, count, len, output_len } = self;
-        if !calls.contains_key(needs) {
-            let bytes = rows::rows(*len, *output_len, *needs);
-            let fault = |error: String| Error::Graph(error);
-            let mut builder = device.session(runtime).map_err(fault)?;
-            let session = builder.commit_from_memory(&bytes);
-            calls.insert(*needs, Call::new(session.map_err(|error| fault(error.to_string()))?));
-        }
-        let Some(call) = calls.get_mut(needs) else {
-            return Err(Error::Run("a graph was lost".into()));
-        };
-        call.run(*count, |binding| {
-            binding.input(names::OUTPUTS, outputs.view(&[evals, *output_len])?)?;
-            lines.bind(binding, *count, *needs, *len)?;
-            arenas.bind(binding, *needs, *len)?;
-            binding.output(names::X_0, x_0.view(&[*count, *len])?)
-        })
+        let Self { calls, lines, x_0, needs, count, len, output_len } = self;
+        let (kind, count, len, output_len) = (needs.kind(), *count, *len, *output_len);
+        let needs = Needs::KINDS[kind];
+        let applying = Applying { arenas, lines, x_0, outputs, count, needs, len, output_len };
+        calls[kind].run(count, applying)
     }
 
     /// Forgets what is bound, because memory moved.
     pub(super) fn unbind(&mut self) {
-        self.calls.values_mut().for_each(Call::unbind);
-    }
-
-    fn grow(&mut self, room: usize) {
-        self.lines.grow(room);
-        self.x_0.grow(room);
-        self.unbind();
+        self.calls.iter_mut().for_each(Call::unbind);
     }
 }
 
-impl Arenas {
-    fn grow(&mut self, slots: usize) {
-        self.u.grow(slots);
-        self.memory.iter_mut().chain(&mut self.known).for_each(|arena| arena.grow(slots));
-        self.slots = slots;
+impl Bind for Applying<'_> {
+    fn keep(&mut self, binding: &mut Binding) -> Result<(), Error> {
+        let outputs = [self.outputs.lines(), self.output_len];
+        binding.input(names::OUTPUTS, self.outputs.view(&outputs)?)?;
+        self.arenas.bind(binding, self.needs)?;
+        binding.output(names::X_0, self.x_0.view(&[self.count, self.len])?)
     }
 
-    fn bind(&mut self, binding: &mut Binding, needs: Needs, len: usize) -> Result<(), Error> {
-        let shape = [self.slots, len];
-        let mut in_place = |name: &str, arena: &mut Buffer<f32>| {
-            binding.input(name, arena.view(&shape)?)?;
-            binding.output(&names::next(name), arena.view(&shape)?)
-        };
-        in_place(names::U, &mut self.u)?;
-        if needs.memory {
-            for (name, arena) in names::MEMORY.into_iter().zip(&mut self.memory) {
-                in_place(name, arena)?;
-            }
+    fn feed(&mut self, binding: &mut Binding) -> Result<(), Error> {
+        let Self { lines, count, needs, len, .. } = self;
+        let (count, len) = (*count, *len);
+        binding.input(names::SLOTS, lines.slots.view(&[count])?)?;
+        binding.input(names::TABLE, lines.table.view(&[count, WIDTH])?)?;
+        let evals = if needs.guidance { 2 } else { 1 };
+        for (name, positions) in names::EVALS.into_iter().zip(&mut lines.evals).take(evals) {
+            binding.input(name, positions.view(&[count])?)?;
         }
-        if needs.known {
-            for (name, arena) in names::KNOWN.into_iter().zip(&mut self.known) {
-                binding.input(name, arena.view(&shape)?)?;
-            }
+        if needs.noise {
+            binding.input(names::NOISE, lines.noise.view(&[count, len])?)?;
+        }
+        if needs.threshold {
+            binding.input(names::POSITIONS, lines.positions.view(&[count, 2])?)?;
+            binding.input(names::FRACTION_AND_MAX, lines.fraction_and_max.view(&[count, 2])?)?;
         }
         Ok(())
     }
@@ -227,31 +212,8 @@ impl Lines {
         self.table.grow(room);
         self.evals.iter_mut().for_each(|positions| positions.grow(room));
         self.noise.grow(room);
-        self.around.grow(room);
-        self.share_and_most.grow(room);
+        self.positions.grow(room);
+        self.fraction_and_max.grow(room);
         self.room = room;
-    }
-
-    fn bind(
-        &mut self,
-        binding: &mut Binding,
-        count: usize,
-        needs: Needs,
-        len: usize,
-    ) -> Result<(), Error> {
-        binding.input(names::SLOTS, self.slots.view(&[count])?)?;
-        binding.input(names::TABLE, self.table.view(&[count, WIDTH])?)?;
-        let evals = if needs.guidance { 2 } else { 1 };
-        for (name, positions) in names::EVALS.into_iter().zip(&mut self.evals).take(evals) {
-            binding.input(name, positions.view(&[count])?)?;
-        }
-        if needs.noise {
-            binding.input(names::NOISE, self.noise.view(&[count, len])?)?;
-        }
-        if needs.threshold {
-            binding.input(names::AROUND, self.around.view(&[count, 2])?)?;
-            binding.input(names::SHARE_AND_MOST, self.share_and_most.view(&[count, 2])?)?;
-        }
-        Ok(())
     }
 }

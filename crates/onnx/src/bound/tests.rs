@@ -2,15 +2,19 @@
 //! guidance, clip rules and known images, mixed in every call.
 
 use ddpm_diffusion::{
-    BetaSchedule, Clip, Edm, Guidance, Inpaint, Kernel, Known, Noise, Parameterisation, Prediction,
-    Program, RawVariance, Recipe, Row, Sampler, Schedule, State, Variance,
+    BetaSchedule, Clip, Edm, Evals, Guidance, Inpaint, Kernel, Known, Label, Mask, Mix, Noise,
+    Parameterisation, Prediction, Program, Push, RawVariance, Recipe, Row, Sampler, Schedule,
+    State, Variance, X0Rule,
 };
 
-use super::buffer::Buffer;
+use super::arenas::Arenas;
+use super::buffer::{DeviceLines, Memory};
+use super::open;
 use super::rows::Rows;
 use crate::{Device, DeviceChoice, Runtime, RuntimeOptions};
 
-const LEN: usize = 12;
+/// Above the 16 elements that sorts treat apart.
+const LEN: usize = 21;
 const STEPS: usize = 6;
 
 /// A sample on both devices.
@@ -57,12 +61,11 @@ fn output(index: u64, draw: u32, len: usize) -> Vec<f32> {
 
 /// Both devices, advanced side by side.
 struct Side {
+    arenas: Arenas,
     rows: Rows,
     kernel: Kernel<f32>,
-    outputs: Buffer<f32>,
+    outputs: DeviceLines,
     output_len: usize,
-    runtime: &'static Runtime,
-    device: Device,
     draws: u32,
 }
 
@@ -70,12 +73,25 @@ impl Side {
     fn new(output_len: usize, samples: &[Sample]) -> Self {
         let runtime = Runtime::load(&RuntimeOptions::default()).unwrap();
         let device = Device::choose(runtime, DeviceChoice::Cpu).unwrap();
-        let mut rows = Rows::new(LEN, output_len);
-        for (slot, sample) in samples.iter().enumerate() {
-            rows.start(slot, sample.state.u(), Some([&sample.image, &sample.mask]));
+        let any = open(runtime, &device, &ddpm_graph::rows::copied(LEN)).unwrap();
+        let memory = Memory::of(&device, &any).unwrap();
+        let mut arenas = Arenas::new(runtime, &device, &memory, LEN).unwrap();
+        // Twice, so that the arenas grow with something in them.
+        for half in [0..samples.len() / 2, samples.len() / 2..samples.len()] {
+            for slot in half.clone() {
+                let sample = &samples[slot];
+                arenas.start(slot, &[9.0; LEN], None);
+                arenas.start(slot, sample.state.u(), Some([&sample.image, &sample.mask]));
+            }
+            let mut moved = false;
+            arenas.reserve(half.end, || moved = true).unwrap();
+            assert!(moved);
+            arenas.write().unwrap();
         }
-        let outputs = Buffer::new(output_len);
-        Self { rows, kernel: Kernel::new(LEN), outputs, output_len, runtime, device, draws: 0 }
+        let rows = Rows::new(runtime, &device, &memory, (LEN, output_len)).unwrap();
+        let outputs = DeviceLines::new(&memory, output_len);
+        let kernel = Kernel::new(LEN);
+        Self { arenas, rows, kernel, outputs, output_len, draws: 0 }
     }
 
     /// Applies the next row of some samples, on both. Calls `compare` with each sample's new point
@@ -86,7 +102,7 @@ impl Side {
         picks: &[usize],
         mut compare: impl FnMut(&Sample, [&[f32]; 2], [&[f32]; 2]),
     ) {
-        let Self { rows, kernel, outputs, output_len, draws, .. } = self;
+        let Self { arenas, rows, kernel, outputs, output_len, draws, .. } = self;
         rows.clear();
         let mut evals: Vec<Vec<f32>> = Vec::new();
         let mut firsts = Vec::new();
@@ -98,19 +114,20 @@ impl Side {
                 evals.push(output(sample.index, *draws, *output_len));
             }
             firsts.push(first);
+            rows.reserve(|| ()).unwrap();
             let line = rows.push(slot, row, sample.program.uses_anchor(), first);
             if row.adds_noise() {
                 let draw = row.noise.draw.unwrap_or(sample.next as u32 + 1);
                 noise().normal(row.noise.index.unwrap_or(sample.index), draw, line);
             }
         }
-        let room = evals.len().max(1);
-        outputs.grow(room);
+        *outputs = outputs.with_room(evals.len().max(1)).unwrap();
+        outputs.host_line(0).fill(f32::NAN);
         rows.unbind();
         for (at, eval) in evals.iter().enumerate() {
-            outputs.line_mut(at).copy_from_slice(eval);
+            outputs.host_line(at).copy_from_slice(eval);
         }
-        rows.run(self.runtime, &self.device, outputs, room).unwrap();
+        rows.run(arenas, outputs).unwrap();
         for (position, (&slot, first)) in picks.iter().zip(firsts).enumerate() {
             let sample = &mut samples[slot];
             let (at, row) = (sample.next, sample.row().clone());
@@ -119,23 +136,29 @@ impl Side {
             let known = Some(Known { image: &sample.image[..], mask: &sample.mask[..] });
             let Sample { state, index, .. } = sample;
             kernel.advance(&row, at, state, &outputs, &noise(), *index, known);
-            let ours = [rows.arenas.u.line(slot), rows.x_0.line(position)];
+            let u = arenas.points().host_line(slot);
+            let ours = [&*u, &*rows.x_0().host_line(position)];
             compare(sample, ours, [sample.state.u(), kernel.x_0()]);
             sample.next += 1;
         }
     }
 
-    /// Applies all rows of all samples, those of some at a time.
+    /// Applies all rows of all samples: those of two out of three at a time, or of one.
     fn finish(
         &mut self,
         samples: &mut [Sample],
+        alone: bool,
         mut compare: impl FnMut(&Sample, [&[f32]; 2], [&[f32]; 2]),
     ) {
         for tick in 0.. {
             let left = |sample: &Sample| sample.next < sample.program.rows().len();
             let all: Vec<usize> = (0..samples.len()).filter(|at| left(&samples[*at])).collect();
             // Every third waits, another third each time.
-            let picks: Vec<usize> = all.iter().copied().filter(|at| (at + tick) % 3 != 0).collect();
+            let waits = |at: &usize| match alone {
+                true => *at != all[tick % all.len()],
+                false => (at + tick).is_multiple_of(3),
+            };
+            let picks: Vec<usize> = all.iter().copied().filter(|at| !waits(at)).collect();
             match (all.is_empty(), picks.is_empty()) {
                 (true, _) => return,
                 (_, true) => {}
@@ -178,26 +201,39 @@ fn chain(prediction: Prediction, variance: Variance) -> Parameterisation {
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
-    // A NaN's sign and payload mean nothing.
-    let canonical = |value: &f32| if value.is_nan() { f32::NAN } else { *value };
+    // A NaN's sign and payload mean nothing, and a zero's sign is not promised.
+    let canonical = |value: &f32| match *value {
+        value if value.is_nan() => f32::NAN,
+        value => value + 0.0,
+    };
     values.iter().map(|value| canonical(value).to_bits()).collect()
 }
 
 fn assert_bits(network: &Parameterisation) {
-    let mut samples = samples(network);
-    assert!(samples.len() >= 60, "{} programs", samples.len());
-    let mut side = Side::new(LEN, &samples);
-    side.finish(&mut samples, |sample, ours, kernels| {
-        for (what, ours, kernels) in [("u", ours[0], kernels[0]), ("x_0", ours[1], kernels[1])] {
-            assert_eq!(
-                bits(ours),
-                bits(kernels),
-                "{what} of {} after row {}: {ours:?} and {kernels:?}",
-                sample.name,
-                sample.next
-            );
-        }
-    });
+    for alone in [false, true] {
+        let mut samples = samples(network);
+        assert!(samples.len() >= 60, "{} programs", samples.len());
+        let mut side = Side::new(LEN, &samples);
+        side.finish(&mut samples, alone, |sample, ours, kernels| {
+            let (name, row) = (&sample.name, sample.next);
+            assert_eq!(bits(ours[0]), bits(kernels[0]), "u of {name} after row {row}");
+            assert_eq!(bits(ours[1]), bits(kernels[1]), "x_0 of {name} after row {row}");
+        });
+    }
+}
+
+#[test]
+fn every_sampler_is_among_those_that_are_compared() {
+    let networks = [
+        chain(Prediction::Eps, Variance::FixedSmall),
+        Parameterisation::edm(Edm::PAPER),
+        Parameterisation::flow(),
+    ];
+    let compared: Vec<Sample> = networks.iter().flat_map(samples).collect();
+    for sampler in Sampler::ALL.into_iter().filter(|sampler| !sampler.encodes()) {
+        let is_compared = |sample: &Sample| sample.name.starts_with(sampler.name());
+        assert!(compared.iter().any(is_compared), "{}", sampler.name());
+    }
 }
 
 #[test]
@@ -231,7 +267,7 @@ fn noise_of_a_learned_variance_differs_by_the_last_bits_of_its_exponential() {
         assert!(samples.iter().any(learns));
         let mut side = Side::new(2 * LEN, &samples);
         let mut largest = 0.0f32;
-        side.finish(&mut samples, |sample, [u, _], [wanted, _]| {
+        side.finish(&mut samples, false, |sample, [u, _], [wanted, _]| {
             if !learns(sample) {
                 assert_eq!(bits(u), bits(wanted), "{}", sample.name);
             }
@@ -244,4 +280,84 @@ fn noise_of_a_learned_variance_differs_by_the_last_bits_of_its_exponential() {
         // A few units in the last place per row.
         assert!(largest < 2e-5, "{variance:?}: {largest:e}");
     }
+}
+
+/// Choices of a random program, each used once.
+struct Choices {
+    index: u64,
+    used: u32,
+}
+
+impl Choices {
+    fn below(&mut self, count: u64) -> u64 {
+        self.used += 1;
+        Noise::new(23).bits(self.index, self.used) % count
+    }
+
+    /// Returns a coefficient: often 0, sometimes 1, and any other number.
+    fn number(&mut self) -> f64 {
+        match self.below(5) {
+            0 | 1 => 0.0,
+            2 => 1.0,
+            _ => (self.below(2001) as f64 - 1000.0) / 700.0,
+        }
+    }
+
+    fn mix(&mut self, evals: Evals, z: f64, known: f64) -> Mix {
+        let f = if evals == Evals::Zero { 0.0 } else { self.number() };
+        let [u, y, x_0] = [(); 3].map(|()| self.number());
+        Mix { u, y, x_0, f, h: [(); 3].map(|()| self.number()), z, known }
+    }
+
+    fn row(&mut self, step: u32) -> Row {
+        let mut row = Row::at(5.0);
+        row.label = Label { step, num_steps: STEPS as u32, ends_step: true, noise_level: 0.5 };
+        row.evals = match self.below(4) {
+            0 => Evals::Zero,
+            1 => Evals::Unconditional,
+            2 => Evals::Guided { scale: self.number().abs() },
+            _ => Evals::One,
+        };
+        let reads_f = row.evals != Evals::Zero;
+        let p_f = if reads_f { self.number() } else { 0.0 };
+        let clip = match self.below(3) {
+            0 => Clip::None,
+            1 => Clip::Unit,
+            _ => Clip::Dynamic { quantile: 0.05 + self.below(96) as f64 / 100.0, max: 2.0 },
+        };
+        row.x_0 = X0Rule { p_u: self.number(), p_f, clip };
+        let z = if step as usize == STEPS { 0.0 } else { self.number() };
+        let known = self.number();
+        row.u = self.mix(row.evals, z, known);
+        row.y = self.mix(row.evals, 0.0, 0.0);
+        if self.below(2) == 0 {
+            let f = if reads_f { self.number() } else { 0.0 };
+            row.push = Some(Push { u: self.number(), x_0: self.number(), f });
+        }
+        row.mask = [Mask::None, Mask::ReplaceX0, Mask::ReplaceXt][self.below(3) as usize];
+        row
+    }
+}
+
+#[test]
+fn random_rows_have_the_kernels_numbers_from_states_with_zeros_of_both_signs() {
+    let mut samples: Vec<Sample> = (0..60)
+        .map(|index| {
+            let mut choices = Choices { index, used: 0 };
+            let rows = (1..=STEPS as u32).map(|step| choices.row(step)).collect();
+            let program = Program::new(rows).unwrap();
+            let mut sample = Sample::new(format!("random {index}"), program, index);
+            let mut point = sample.state.u().to_vec();
+            (point[0], point[1]) = (0.0, -0.0);
+            sample.state = State::from_point(&sample.program, point);
+            (sample.image[2], sample.image[3]) = (-0.0, 0.0);
+            sample
+        })
+        .collect();
+    let mut side = Side::new(LEN, &samples);
+    side.finish(&mut samples, false, |sample, ours, kernels| {
+        let (name, row) = (&sample.name, &sample.program.rows()[sample.next]);
+        assert_eq!(bits(ours[1]), bits(kernels[1]), "x_0 of {name}, {row:?}");
+        assert_eq!(bits(ours[0]), bits(kernels[0]), "u of {name}, {row:?}");
+    });
 }

@@ -17,7 +17,7 @@ use crate::scheduler::{Entry, JobId, ModelId, Pick, Plan, Scheduler, alone};
 
 /// How much longer than alone a request may take for the sake of others in its calls: larger calls
 /// are cheaper for everybody. Shares come first; this only decides whether others join.
-const STRETCH: f64 = 1.5;
+const STRETCH: f64 = 1.75;
 
 /// Requests that return what is finished end this long before their deadline, so that the samples
 /// get there in time: a part of the time that the client allowed, within bounds.

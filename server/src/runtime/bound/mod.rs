@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ddpm_diffusion::Noise;
-use ddpm_onnx::{Bound, Step};
+use ddpm_onnx::{Bound, Look, Seen, Step};
 
 use super::{Device, HostModel, Inputs, Outcome, RuntimeError, Slot, SlotStart, TickTimes, Work};
 use crate::request::KnownImage;
@@ -31,6 +31,9 @@ pub(crate) struct BoundDevice {
     slots: Vec<Option<Sample>>,
     free: Vec<Slot>,
     inputs: Inputs,
+    /// What the work of a tick requests, and where it is; kept to reuse their memory.
+    looks: Vec<Look>,
+    seen: Vec<Seen>,
 }
 
 /// Where a sample's state is, and what the rows need besides.
@@ -45,9 +48,10 @@ struct Sample {
 }
 
 impl BoundModel {
-    /// * `host`: the same model on a host device, for its sizes and examples.
-    pub(crate) fn new(bound: Bound, host: HostModel) -> Self {
-        let HostModel { sample_len, classes, examples, .. } = host;
+    /// * `model`: whose network keeps the state of samples.
+    pub(crate) fn new(model: HostModel) -> Self {
+        let HostModel { network, sample_len, classes, examples, .. } = model;
+        let bound = network.into_bound().expect("the model was loaded to keep samples");
         Self { bound, sample_len, classes: classes as i64, examples, free: Vec::new(), places: 0 }
     }
 
@@ -61,15 +65,27 @@ impl BoundModel {
 
 impl BoundDevice {
     pub(crate) fn new(models: Vec<BoundModel>) -> Self {
-        Self { models, slots: Vec::new(), free: Vec::new(), inputs: Inputs::default() }
+        Self {
+            models,
+            slots: Vec::new(),
+            free: Vec::new(),
+            inputs: Inputs::default(),
+            looks: Vec::new(),
+            seen: Vec::new(),
+        }
     }
 
     fn sample(&self, slot: Slot) -> &Sample {
         self.slots[slot].as_ref().expect("work names slots that were started")
     }
 
+    /// Returns whether a row reads a known image that its sample does not have.
+    fn lacks_image(&self, item: &Work<'_>) -> bool {
+        item.row.reads_known() && self.sample(item.slot).known.is_none()
+    }
+
     /// Puts a row into the call, with its noise.
-    fn push(&mut self, item: &Work<'_>) {
+    fn push(&mut self, item: &Work<'_>) -> Result<(), ddpm_onnx::Error> {
         let sample = self.slots[item.slot].as_ref();
         let Sample { model, place, uses_anchor, noise, index, label, .. } =
             sample.expect("work names slots that were started");
@@ -82,25 +98,53 @@ impl BoundDevice {
             label: *label,
             unlabelled: *classes,
         };
-        let into = bound.push(step);
+        let into = bound.push(step)?;
         if row.adds_noise() {
             let draw = row.noise.draw.unwrap_or(item.position as u32 + 1);
             noise.normal(row.noise.index.unwrap_or(*index), draw, into);
         }
+        Ok(())
+    }
+
+    /// Makes the call of a tick, and brings what its work requests. Returns the time inside the
+    /// network.
+    fn run(&mut self, model: ModelId, work: &[Work<'_>]) -> Result<Duration, ddpm_onnx::Error> {
+        self.models[model].bound.clear();
+        for item in work {
+            if !self.lacks_image(item) {
+                self.push(item)?;
+            }
+        }
+        let network = self.models[model].bound.run()?;
+        self.looks.clear();
+        let mut position = 0;
+        for item in work {
+            if self.lacks_image(item) {
+                continue;
+            }
+            let place = self.sample(item.slot).place;
+            self.looks.extend(item.show_x_0.then_some(Look::X0(position)));
+            let scaled = |scale: f64| Look::Point(place, scale as f32);
+            self.looks.extend(item.show_x_t.map(scaled));
+            self.looks.extend(item.last.then_some(Look::Point(place, 1.0)));
+            position += 1;
+        }
+        self.seen.clear();
+        let Self { models, looks, seen, .. } = self;
+        models[model].bound.look(looks.drain(..), |place| seen.push(place))?;
+        Ok(network)
     }
 
     /// Copies out what the work of a sample requests.
     ///
-    /// * `position`: of its row in the call.
-    fn outcome(&mut self, item: &Work<'_>, position: usize) -> Outcome {
-        let Sample { model, place, .. } = self.sample(item.slot);
-        let bound = &self.models[*model].bound;
-        let u = bound.u(*place);
-        let scaled = |scale: f64| u.iter().map(|u| scale as f32 * u).collect();
+    /// * `seen`: where it is, in order; what is taken of it is passed over.
+    fn outcome(&mut self, item: &Work<'_>, seen: &mut impl Iterator<Item = Seen>) -> Outcome {
+        let bound = &self.models[self.sample(item.slot).model].bound;
+        let mut take = || seen.next().map(|place| bound.seen(place).to_vec());
         let outcome = Outcome {
-            x_0: item.show_x_0.then(|| bound.x_0(position).to_vec()),
-            x_t: item.show_x_t.map(scaled),
-            sample: item.last.then(|| u.to_vec()),
+            x_0: item.show_x_0.then(&mut take).flatten(),
+            x_t: item.show_x_t.and_then(|_| take()),
+            sample: item.last.then(&mut take).flatten(),
         };
         if item.last {
             self.release(item.slot);
@@ -111,23 +155,23 @@ impl BoundDevice {
 
 impl Device for BoundDevice {
     fn start(&mut self, model: ModelId, start: SlotStart<'_>) -> Slot {
-        let of = &mut self.models[model];
+        let bound_model = &mut self.models[model];
         let SlotStart { program, noise, index, class_label, initial, known } = start;
         let point = initial.unwrap_or_else(|| {
-            let mut x_t = vec![0.0; of.sample_len];
+            let mut x_t = vec![0.0; bound_model.sample_len];
             noise.normal(index, 0, &mut x_t);
             x_t
         });
-        let place = of.take_place();
+        let place = bound_model.take_place();
         let images = known.as_ref().map(|known| [&known.image[..], &known.mask[..]]);
-        of.bound.start(place, &point, images);
+        bound_model.bound.start(place, &point, images);
         let sample = Sample {
             model,
             place,
             uses_anchor: program.uses_anchor(),
             noise: noise.clone(),
             index,
-            label: class_label.map_or(of.classes, i64::from),
+            label: class_label.map_or(bound_model.classes, i64::from),
             known,
         };
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -146,28 +190,16 @@ impl Device for BoundDevice {
     ) -> Result<TickTimes, RuntimeError> {
         let started = Instant::now();
         outcomes.clear();
-        self.models[model].bound.clear();
-        let lacks_image = |device: &Self, item: &Work<'_>| {
-            item.row.reads_known() && device.sample(item.slot).known.is_none()
-        };
+        let network = self.run(model, work).map_err(|error| RuntimeError(error.to_string()))?;
+        let seen = std::mem::take(&mut self.seen);
+        let mut places = seen.iter().copied();
         for item in work {
-            if !lacks_image(self, item) {
-                self.push(item);
-            }
+            outcomes.push(match self.lacks_image(item) {
+                true => Err(RuntimeError("a row reads a known image and there is none".into())),
+                false => Ok(self.outcome(item, &mut places)),
+            });
         }
-        let network = self.models[model].bound.run();
-        let network = network.map_err(|error| RuntimeError(error.to_string()))?;
-        let mut position = 0;
-        for item in work {
-            if lacks_image(self, item) {
-                let fault = "a row reads a known image and there is none";
-                outcomes.push(Err(RuntimeError(fault.into())));
-                continue;
-            }
-            let outcome = self.outcome(item, position);
-            outcomes.push(Ok(outcome));
-            position += 1;
-        }
+        self.seen = seen;
         Ok(TickTimes { network, kernel: started.elapsed().saturating_sub(network) })
     }
 

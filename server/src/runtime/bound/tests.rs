@@ -9,7 +9,7 @@ use ddpm_package::{GraphName, Package};
 use super::*;
 use crate::embedded;
 use crate::fuzz::heap::allocations;
-use crate::runtime::{HostDevice, Padding};
+use crate::runtime::{Evaluator, HostDevice, Padding};
 
 /// A request of one sample.
 struct Request {
@@ -24,11 +24,10 @@ fn packages() -> Vec<Package> {
     embedded::packages().unwrap()
 }
 
-fn host_model(runtime: &Runtime, device: &OnnxDevice, package: &Package) -> HostModel {
-    let denoiser = Denoiser::open(runtime, device, package).unwrap();
+fn host_model(network: Box<dyn Evaluator>, package: &Package) -> HostModel {
     let manifest = package.manifest();
     HostModel {
-        network: Box::new(denoiser),
+        network,
         sample_len: manifest.sample_len(),
         output_len: manifest.output_len(),
         classes: manifest.classes.len(),
@@ -41,10 +40,14 @@ fn host_model(runtime: &Runtime, device: &OnnxDevice, package: &Package) -> Host
 fn devices() -> (HostDevice, BoundDevice) {
     let runtime = Runtime::load(&RuntimeOptions::default()).unwrap();
     let device = OnnxDevice::choose(runtime, DeviceChoice::Cpu).unwrap();
-    let model = |package: &Package| host_model(runtime, &device, package);
+    let model = |package: &Package| {
+        let denoiser = Denoiser::open(runtime, &device, package).unwrap();
+        host_model(Box::new(denoiser), package)
+    };
     let bound = |package: &Package| {
-        let bound = Bound::open(runtime, &device, package, GraphName::Portable).unwrap();
-        BoundModel::new(bound, model(package))
+        let mut bound = Bound::open(runtime, &device, package, GraphName::Portable).unwrap();
+        bound.check_golden(package).unwrap();
+        BoundModel::new(host_model(Box::new(bound), package))
     };
     let packages = packages();
     let host = HostDevice::new(packages.iter().map(model).collect());

@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use ddpm_network::sample::{DrawRequest, compile, draw_with, labels_in_turn};
 use ddpm_network::{Inputs, Network};
 use ddpm_package::Manifest;
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use super::super::watched::{Watched, Watcher};
-use super::histogram::Histogram;
-use super::{LayerSpans, Spans, layers};
+use super::{LayerSpans, Span, Spans, layers};
 
 /// Evaluations to watch, over all timesteps of the sampler.
 const EVALS: usize = 1600;
@@ -17,8 +16,6 @@ const EVALS: usize = 1600;
 const FEWEST_SAMPLES: usize = 4;
 /// Samples at most.
 const MOST_SAMPLES: usize = 64;
-/// Values of a tensor that are counted.
-const COUNTED: i64 = 1 << 14;
 /// Seed of the samples: not the one that people look at first.
 const SEED: u64 = 0x1508;
 
@@ -66,19 +63,19 @@ pub fn calibrate(network: &Network, manifest: &Manifest) -> Result<Spans, Calibr
     Ok(ranges.spans())
 }
 
-/// Counts of the values around each convolution.
+/// What was seen around each convolution.
 struct Ranges {
-    /// By the name of the weight: channels of each part of the input, with the counts.
-    inputs: HashMap<String, Vec<(i64, Histogram)>>,
-    outputs: HashMap<String, Histogram>,
+    /// By the name of the weight: channels of each part of the input, with its range.
+    inputs: HashMap<String, Vec<(i64, Span)>>,
+    outputs: HashMap<String, Span>,
 }
 
 impl Ranges {
     fn new(network: &Network) -> Self {
         let layers = layers(network);
-        let outputs = layers.keys().map(|name| (name.clone(), Histogram::default())).collect();
+        let outputs = layers.keys().map(|name| (name.clone(), Span::default())).collect();
         let parts = |parts: Vec<i64>| {
-            parts.into_iter().map(|channels| (channels, Histogram::default())).collect()
+            parts.into_iter().map(|channels| (channels, Span::default())).collect()
         };
         let inputs = layers.into_iter().map(|(name, of)| (name, parts(of))).collect();
         Self { inputs, outputs }
@@ -87,8 +84,8 @@ impl Ranges {
     fn spans(self) -> Spans {
         let Self { inputs, outputs } = self;
         let spans = inputs.into_iter().map(|(name, parts)| {
-            let inputs = parts.iter().map(|(_, histogram)| histogram.best()).collect();
-            let output = outputs[&name].best();
+            let inputs = parts.into_iter().map(|(_, span)| span).collect();
+            let output = outputs[&name];
             (name, LayerSpans { inputs, output })
         });
         spans.collect()
@@ -99,32 +96,35 @@ impl Watcher for Ranges {
     fn input(&mut self, layer: &str, x: &Tensor) {
         let Some(parts) = self.inputs.get_mut(layer) else { return };
         let mut first = 0;
-        for (channels, histogram) in parts {
-            count(histogram, &x.narrow(1, first, *channels));
+        for (channels, span) in parts {
+            widen(span, &x.narrow(1, first, *channels));
             first += *channels;
         }
     }
 
     fn output(&mut self, layer: &str, y: &Tensor) {
-        if let Some(histogram) = self.outputs.get_mut(layer) {
-            count(histogram, y);
+        if let Some(span) = self.outputs.get_mut(layer) {
+            widen(span, y);
         }
     }
 }
 
-/// Counts the values of a tensor: all if they are few, otherwise every so many.
-fn count(histogram: &mut Histogram, x: &Tensor) {
-    let flat = x.reshape([-1]);
-    let (low, high) = (flat.min().double_value(&[]) as f32, flat.max().double_value(&[]) as f32);
-    // A step that shares no factor with the extents visits all channels and pixels in turn.
-    let len = flat.size()[0];
-    let step = (len / COUNTED + 1..).find(|step| gcd(*step, len) == 1).unwrap_or(1);
-    let sample = flat.slice(0, None, None, step).to_kind(Kind::Float).contiguous();
-    let mut values = vec![0.0; sample.numel()];
-    sample.copy_data(&mut values, sample.numel());
-    histogram.add(&values, low, high);
+/// Makes a range hold all values of a tensor.
+fn widen(span: &mut Span, x: &Tensor) {
+    span.low = span.low.min(x.min().double_value(&[]) as f32);
+    span.high = span.high.max(x.max().double_value(&[]) as f32);
 }
 
-fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { gcd(b, a % b) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_holds_zero_and_all_that_was_seen() {
+        let mut span = Span::default();
+        widen(&mut span, &Tensor::from_slice(&[2.0f32, 3.0]));
+        assert_eq!(span, Span { low: 0.0, high: 3.0 });
+        widen(&mut span, &Tensor::from_slice(&[-1.5f32, 0.25]));
+        assert_eq!(span, Span { low: -1.5, high: 3.0 });
+    }
 }

@@ -1,12 +1,16 @@
 //! The int8 dialect: the portable graph with convolutions on 8-bit integers.
 //!
-//! * `histogram`, `calibration`: the ranges that values have, while the model samples;
+//! * `calibration`: the ranges that values have, while the model samples;
 //! * `convolution`: a convolution with quantised operands, as ONNX Runtime fuses it.
 //!
 //! Activations are u8, one scale per tensor; weights are i8, one scale per output channel. The
 //! first and the last convolution, norms, the products inside attention and the time path stay
-//! f32. Where a convolution
-//! reads a concatenation, as those across skip connections do, each part has a scale of its own.
+//! f32. Where a convolution reads a concatenation, as those across skip connections do, each part
+//! has a scale of its own.
+//!
+//! A range holds all that was seen. A narrower one is nearer to single values, and its samples are
+//! worse: what is rounded is right on average, what is cut off is not
+//! (`docs/benchmarks/2026-11-30-graphs.md`).
 //!
 //! # Source
 //!
@@ -15,7 +19,6 @@
 
 mod calibration;
 mod convolution;
-mod histogram;
 
 use std::collections::HashMap;
 
@@ -28,7 +31,7 @@ pub use calibration::{CalibrateError, calibrate};
 pub(crate) use convolution::Quantised;
 
 /// The range of a tensor; it contains 0, which padding adds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Span {
     /// At most 0.
     pub low: f32,
