@@ -71,3 +71,21 @@ async fn points_keep_their_bits_among_a_thousand_others() {
     let one = server.sample(request("617".parse().unwrap())).await.samples;
     assert_eq!(one[0], all[617]);
 }
+
+#[tokio::test]
+async fn samples_are_the_same_whether_the_host_or_the_device_holds_them_in_between() {
+    let mut results = Vec::new();
+    for place in ["host", "device"] {
+        let server = TestServer::start(&["--samples-on", place, "--batch", "5"]);
+        let [a, b, c] = requests();
+        let points = Request::new("toy", ddpm_client::Indices::first(100)).seed(5).num_steps(20);
+        let (a, b, c, points) = tokio::join!(
+            server.sample(a),
+            server.sample(b),
+            server.sample(c),
+            server.sample(points)
+        );
+        results.push([a, b, c, points].map(|one| (one.samples, one.receipt)));
+    }
+    assert_eq!(results[0], results[1]);
+}

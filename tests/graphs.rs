@@ -11,9 +11,6 @@ use tempfile::TempDir;
 
 use crate::harness::{TestServer, binary, copy_folder, fails_to_start, glyphs, root};
 
-/// Pictures like those that the model was trained on.
-const DATA: &str = "glyphs:2000";
-
 fn convert(package: &Path, flags: &[&str]) -> Output {
     let mut command = Command::new(binary("ddpm-exporter"));
     // The data's features are made once for all tests.
@@ -38,9 +35,38 @@ fn make_int8() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("glyphs");
     copy_folder(&root().join("models/glyphs"), &package);
-    let flags = ["--graphs", "cuda,int8", "--data", DATA, "--int8-samples", "100", "--force-int8"];
+    let data = format!("folder:{}", own_samples().display());
+    let flags = ["--graphs", "cuda,int8", "--data", &data, "--int8-samples", "100", "--force-int8"];
     succeed(&convert(&package, &flags));
     folder
+}
+
+/// Returns a package of random weights in every graph, not to be changed.
+fn random() -> &'static Path {
+    static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut random = Command::new(binary("ddpm-exporter"));
+        random.args(["random", "--network", "glyphs", "--graphs", "cuda,int8", "--output"]);
+        succeed(&random.arg(folder.path().join("glyphs-random")).output().unwrap());
+        folder
+    });
+    FOLDER.path()
+}
+
+/// Returns a folder of samples of the embedded glyphs, nearly all by which graphs are judged: none
+/// is as near to them as the portable graph.
+fn own_samples() -> &'static Path {
+    static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let server = TestServer::start(&[]);
+        let labels: Vec<String> = (0..16).map(|label| label.to_string()).collect();
+        let mut sample = Command::new(binary("ddpm"));
+        sample.args(["--server", server.address(), "sample", "glyphs", "--label"]);
+        sample.arg(labels.join(",")).args(["--count", "95", "--seed", "1", "--no-grid", "--out"]);
+        succeed(&sample.arg(folder.path()).output().unwrap());
+        folder
+    });
+    FOLDER.path()
 }
 
 fn manifest(package: &Path) -> Value {
@@ -122,13 +148,13 @@ fn a_changed_int8_graph_is_refused_by_its_golden_vectors() {
     copy_folder(&with_int8().join("glyphs"), &package);
     // Another network's graph under this name, with the digest to match.
     let path = package.join("unet/model.int8.onnx");
-    let portable = fs::read(package.join("unet/model.onnx")).unwrap();
-    fs::write(&path, &portable).unwrap();
+    let other = fs::read(random().join("glyphs-random/unet/model.onnx")).unwrap();
+    fs::write(&path, &other).unwrap();
     let mut json = manifest(&package);
     for file in json["files"].as_array_mut().unwrap() {
         if file["path"] == "unet/model.int8.onnx" {
-            file["sha256"] = ddpm_package::Sha256Hex::of(&portable).as_str().into();
-            file["size"] = portable.len().into();
+            file["sha256"] = ddpm_package::Sha256Hex::of(&other).as_str().into();
+            file["size"] = other.len().into();
         }
     }
     fs::write(package.join("ddpm.json"), serde_json::to_vec(&json).unwrap()).unwrap();
@@ -146,8 +172,8 @@ fn a_graph_whose_samples_are_worse_is_refused_and_changes_nothing() {
     copy_folder(&root().join("models/glyphs"), &package);
     let before = manifest(&package);
 
-    // A hundred samples leave too much doubt for any graph to pass.
-    let output = convert(&package, &["--graphs", "int8", "--data", DATA, "--int8-samples", "100"]);
+    let data = format!("folder:{}", own_samples().display());
+    let output = convert(&package, &["--graphs", "int8", "--data", &data, "--int8-samples", "100"]);
 
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{text}");
@@ -171,6 +197,34 @@ fn what_somebody_insisted_on_is_marked_and_verified() {
         assert!(lines.contains(graph), "{lines}");
     }
     assert_eq!(lines.matches(": ok").count(), 4, "{lines}");
+}
+
+#[tokio::test]
+async fn a_random_network_has_every_graph_and_nobody_claims_that_its_samples_are_good() {
+    let package = random().join("glyphs-random");
+    let variants = manifest(&package)["variants"].clone();
+    let name = |at: usize| variants[at]["graph"].as_str();
+    assert_eq!((name(0), name(1)), (Some("cuda"), Some("int8")));
+    assert!(variants[1].get("quality").is_none(), "{variants}");
+
+    let models = package.to_str().unwrap();
+    let server = TestServer::start(&["--models", models, "--graphs", "int8"]);
+    let model = server.client().await.model("glyphs-random").await.unwrap();
+    assert_eq!(model.graphs[1].quality, None);
+    let request = Request::new("glyphs-random", ddpm_client::Indices::first(2)).num_steps(5);
+    assert_eq!(server.sample(request.graph("int8")).await.receipt.graph, "int8");
+    server.signal("TERM");
+    let (_, log) = server.wait();
+    assert!(log.contains("nobody has compared its samples"), "{log}");
+}
+
+#[test]
+fn points_are_no_data_for_a_model_of_pictures() {
+    let glyphs = root().join("models/glyphs");
+    let output = convert(&glyphs, &["--graphs", "int8", "--data", "swissroll"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("has points, and the model makes pictures"), "{text}");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use ddpm_conversion::export::graph::{GraphError, MODEL_CONFIG_KEY};
 use ddpm_conversion::export::int8::{CalibrateError, calibrate, int8};
 use ddpm_conversion::export::read::{self, ReadError};
-use ddpm_conversion::export::variants::{Addition, INT8_GOLDEN, INT8_TOLERANCE, int8_variant};
+use ddpm_conversion::export::variants::{Addition, INT8_GOLDEN, int8_tolerance, int8_variant};
 use ddpm_conversion::export::{ExportError, to_json};
 use ddpm_evaluation::EvaluateError;
 use ddpm_evaluation::extractor::Extractor;
@@ -15,7 +15,7 @@ use ddpm_evaluation::pictures::PictureSet;
 use ddpm_measures::{Features, FrechetRatio, Gaussian, frechet_ratio};
 use ddpm_network::sample::{DrawRequest, compile, draw_with, labels_in_turn};
 use ddpm_onnx::{Batch, Denoiser, Optimisation, Runtime};
-use ddpm_package::{Golden, GraphName, Package, Quality};
+use ddpm_package::{Comparison, Golden, GraphName, Package, Quality};
 use tch::Device;
 
 /// Largest ratio of Fréchet distances that passes, at the upper end of its 95 % interval.
@@ -76,6 +76,12 @@ pub enum Int8Error {
         /// Samples that are needed.
         least: usize,
     },
+    /// There is no distance to compare with.
+    #[error(
+        "the portable graph's samples are no further from the data than rounding: the data are \
+         these samples; name other data (--data)"
+    )]
+    NoDistance,
     /// The samples cannot be judged.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
@@ -116,8 +122,8 @@ pub struct Quantised<'a> {
     runtime: &'a Runtime,
     bytes: Vec<u8>,
     golden: Golden,
-    /// Root mean square of the difference of one evaluation, relative to the outputs'.
-    relative_error: f64,
+    /// Its outputs beside those of the portable graph.
+    error: Comparison,
     denoiser: Denoiser,
 }
 
@@ -136,10 +142,10 @@ impl<'a> Quantised<'a> {
             Denoiser::open_bytes(runtime, package, GraphName::Int8, &bytes, optimisation)
         };
         // Exact, whatever this processor's instructions for integers do.
-        let (golden, relative_error) = golden(package, &mut open(Optimisation::None)?)?;
+        let (golden, error) = golden(package, &mut open(Optimisation::None)?)?;
         let mut denoiser = open(Optimisation::AsServed)?;
-        check_processor(&golden, &mut denoiser)?;
-        Ok(Self { package, runtime, bytes, golden, relative_error, denoiser })
+        check_processor(&golden, int8_tolerance(error.median_row), &mut denoiser)?;
+        Ok(Self { package, runtime, bytes, golden, error, denoiser })
     }
 
     /// Compares its samples with those of the portable graph.
@@ -174,6 +180,9 @@ impl<'a> Quantised<'a> {
         let ours = features(&mut self.denoiser, samples)?;
         let resamples = if baseline.dim() <= SMALL { RESAMPLES } else { FEW_RESAMPLES };
         let FrechetRatio { ratio, upper } = frechet_ratio(data, &ours, &baseline, resamples, SEED)?;
+        if !(ratio.is_finite() && upper.is_finite()) {
+            return Err(Int8Error::NoDistance);
+        }
         let sampler = &package.manifest().default_sampler;
         Ok(Quality {
             frechet_ratio: ratio,
@@ -186,7 +195,7 @@ impl<'a> Quantised<'a> {
                 sampler.sampler, sampler.num_steps, sampler.grid
             ),
             extractor: format!("{} {}", extractor.name(), &extractor.sha256().as_str()[..12]),
-            relative_error: self.relative_error,
+            relative_error: self.error.rms_error / self.error.rms,
         })
     }
 
@@ -199,15 +208,20 @@ impl<'a> Quantised<'a> {
     /// [`Int8Error::Package`] if the golden vectors cannot be written.
     pub fn finish(self, quality: Option<Quality>) -> Result<Int8Graph, Int8Error> {
         let golden = self.golden.to_safetensors(self.package.manifest())?;
-        let addition = Addition { bytes: self.bytes, variant: int8_variant(quality) };
+        let tolerance = int8_tolerance(self.error.median_row);
+        let addition = Addition { bytes: self.bytes, variant: int8_variant(tolerance, quality) };
         Ok(Int8Graph { addition, golden: (INT8_GOLDEN, golden) })
     }
 }
 
 /// Checks that this processor computes what the graph says.
-fn check_processor(golden: &Golden, denoiser: &mut Denoiser) -> Result<(), Int8Error> {
+fn check_processor(
+    golden: &Golden,
+    tolerance: f64,
+    denoiser: &mut Denoiser,
+) -> Result<(), Int8Error> {
     let found = golden.compare(&outputs(golden, denoiser)?).relative(GraphName::Int8);
-    match found <= INT8_TOLERANCE {
+    match found <= tolerance {
         true => Ok(()),
         false => Err(Int8Error::Processor { found }),
     }
@@ -224,14 +238,12 @@ fn outputs(golden: &Golden, denoiser: &mut Denoiser) -> Result<Vec<f32>, ddpm_on
     Ok(out_sample)
 }
 
-/// Returns the golden inputs with the int8 graph's outputs, and the root mean square of their
-/// difference from the portable ones, relative to those.
-fn golden(package: &Package, denoiser: &mut Denoiser) -> Result<(Golden, f64), Int8Error> {
+/// Returns the golden inputs with the int8 graph's outputs, and these beside the portable ones.
+fn golden(package: &Package, denoiser: &mut Denoiser) -> Result<(Golden, Comparison), Int8Error> {
     let portable = package.golden()?;
     let out_sample = outputs(&portable, denoiser)?;
-    let compared = portable.compare(&out_sample);
-    let relative_error = compared.rms_error / compared.rms;
-    Ok((Golden { out_sample, ..portable }, relative_error))
+    let error = portable.compare(&out_sample);
+    Ok((Golden { out_sample, ..portable }, error))
 }
 
 /// Draws samples and keeps their features.
@@ -309,8 +321,8 @@ mod tests {
             let out_sample = golden.out_sample.iter().map(|value| value * (1.0 + share)).collect();
             Golden { out_sample, ..golden }
         };
-        check_processor(&off_by(0.04), &mut denoiser).unwrap();
-        let error = check_processor(&off_by(0.1), &mut denoiser).unwrap_err();
+        check_processor(&off_by(0.04), 0.05, &mut denoiser).unwrap();
+        let error = check_processor(&off_by(0.1), 0.05, &mut denoiser).unwrap_err();
         assert!(matches!(error, Int8Error::Processor { .. }), "{error}");
         assert!(error.to_string().contains("off by 9 %"), "{error}");
     }

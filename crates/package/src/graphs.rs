@@ -63,7 +63,7 @@ impl GraphName {
         match self {
             Self::Portable => 1e-3,
             Self::Cuda => 0.05,
-            Self::Int8 => 0.1,
+            Self::Int8 => 0.3,
         }
     }
 
