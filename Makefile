@@ -17,6 +17,8 @@ DEVICE ?= cpu
 ifeq ($(DEVICE),cuda)
 export LIBTORCH := $(CURDIR)/.runtime-cuda/torch
 export ORT_DYLIB_PATH := $(CURDIR)/.runtime-cuda/onnxruntime/capi/libonnxruntime.so.1.31.1
+# A folder of its own, so that the programs in target/ still start without CUDA.
+export CARGO_TARGET_DIR := $(patsubst %/cuda,%,$(or $(CARGO_TARGET_DIR),$(CURDIR)/target))/cuda
 else ifneq ($(DEVICE),cpu)
 $(error DEVICE is cpu or cuda, got "$(DEVICE)")
 endif
