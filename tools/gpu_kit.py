@@ -114,13 +114,18 @@ def copy_programs(folder, profile, _architectures):
 def archive(folder, before, new, name, limit, preset):
     """Packs a folder into `new`, or takes its archive over from the kit before."""
     known = archive_before(before, name)
-    same = known and known["contents"] == pieces.digest(folder)
-    if same and max(piece["bytes"] for piece in known["pieces"]) <= limit:
+    if known and known["contents"] == pieces.digest(folder) and is_cut(known, limit):
         if pieces.take_over(before, known, new):
             progress(f"{name}: as before")
             return known
     progress(f"{name}: compressing")
     return pieces.pack(folder, new, name, limit, preset)
+
+
+def is_cut(archive, limit):
+    """Returns whether an archive is in pieces of `limit` bytes."""
+    *full, last = (piece["bytes"] for piece in archive["pieces"])
+    return last <= limit and all(size == limit for size in full)
 
 
 def archive_before(kit, name):

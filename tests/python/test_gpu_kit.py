@@ -345,7 +345,7 @@ class Rehearsal(unittest.TestCase):
     def test_the_checks_cover_every_sampler_that_the_server_offers(self):
         found = self.parts["check"]["found"]
         offered = next(check["remark"] for check in found["checks"]
-                       if check["name"] == "glyphs: samplers on portable")
+                       if check["name"] == "glyphs: samplers of portable")
         self.assertEqual(offered, f"the server offers {len(found['samplers'])}")
         self.assertGreaterEqual(len(found["samplers"]), 20)
         # The server under test and the one to compare with are the same here.
@@ -457,6 +457,9 @@ class Rehearsal(unittest.TestCase):
         (made / "results").mkdir()
         gpu_kit.make(made, "debug", [90], limit=4 << 20, preset=0)
         self.assertEqual(files(), before)
+        known = json.loads((made / "kit.json").read_text())["archives"][0]
+        self.assertTrue(gpu_kit.is_cut(known, 4 << 20))
+        self.assertFalse(gpu_kit.is_cut(known, 5 << 20))
         self.assertTrue((made / "results").is_dir())
 
 

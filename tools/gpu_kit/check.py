@@ -5,7 +5,7 @@ A step is a row with an outcome of its own, and a step that fails skips only tho
 
 from calls import CallError, Calls
 from checks import CheckError, Checks, Drawing, compare, compare_half, draw, export, train
-from kit import REFERENCE, TESTED, PartError
+from kit import GLYPHS, REFERENCE, PartError
 from programs import ProgramError
 
 # Requests that run at the same time, and how often they may miss each other.
@@ -23,12 +23,11 @@ def check(kit, part):
                      device, kit.size.train_data, kit.size.train_steps, *kit.size.train_flags)
     checks.run(f"export them, verify on {device}", export, kit.programs, kit.scratch("trained"),
                run, device)
-    tested = checks.run(f"golden gate on {device}", gate, kit, TESTED)
-    reference = checks.run("golden gate on the cpu, to compare with", gate, kit, REFERENCE)
+    reference = checks.run("golden gate on the cpu, to compare with", gate, kit, REFERENCE, "cpu")
     part.found["samplers"] = {}
     for graph in kit.graphs_for(part):
-        check_graph(kit, part, checks, graph, tested, reference)
-    # It would go on measuring, which takes cores from what comes next.
+        for model in (kit.size.model, GLYPHS):
+            check_model(kit, part, checks, model, graph, reference)
     kit.servers.stop(REFERENCE)
     if checks.failed():
         raise PartError(f"{len(checks.failed())} of {len(checks.rows)} checks failed: "
@@ -44,61 +43,63 @@ def note(part, rows):
     part.save()
 
 
-def check_graph(kit, part, checks, graph, tested, reference):
-    for model in (kit.size.model, "glyphs"):
-        checks.run(f"{model}: {graph} agrees with the cpu", agrees, kit, model, graph, tested,
-                   reference)
-        checks.run(f"{model}: {graph}, together as alone", together_as_alone, kit, model, graph,
-                   tested)
-    found = checks.run(f"glyphs: samplers on {graph}", samplers, kit, tested)
-    for name, encodes in (found or {}).items():
-        checks.run(f"{name}: {graph} agrees with the cpu", sampler_agrees, kit, part, graph, name,
-                   encodes, tested, reference)
+def check_model(kit, part, checks, model, graph, reference):
+    """Checks a model in a graph; `reference` is None if there is nothing to compare with."""
+    tested = checks.run(f"{model}: golden gate of {graph} on {kit.device}", gate, kit,
+                        (model, graph), kit.device)
+    checks.run(f"{model}: {graph} agrees with the cpu", agrees, kit, tested, reference)
+    checks.run(f"{model}: {graph}, together as alone", together_as_alone, kit, tested)
+    if model == GLYPHS:
+        found = checks.run(f"{model}: samplers of {graph}", samplers, kit, tested)
+        for name, encodes in (found or {}).items():
+            checks.run(f"{name}: {graph} agrees with the cpu", sampler_agrees, kit, part, name,
+                       encodes, tested, reference)
+        # Nothing measures it.
+        kit.servers.stop((model, graph))
 
 
-def gate(kit, name):
+def gate(kit, name, device):
     """Starts a server, which accepts a graph only if it reproduces its golden outputs.
 
-    Returns the server, and a remark.
+    Returns its name, and a remark.
     """
     server = kit.servers.get(name)
-    device = kit.programs.ask(server, "status")["device"]
-    wanted = kit.device if name == TESTED else "cpu"
-    if not device["name"].startswith(wanted):
-        raise CheckError(f"the server chose {device['name']}: {device['reason']}")
-    for model in kit.programs.ask(server, "models"):
-        served = {graph["name"] for graph in model["graphs"]}
-        missing = set(kit.graphs if name == TESTED else ["portable"]) - served
-        if missing:
-            raise CheckError(f"{model['name']} is not served in {', '.join(sorted(missing))}")
-    return server, f"{device['name']}: every graph reproduces its golden outputs"
+    chosen = kit.programs.ask(server, "status")["device"]
+    if not chosen["name"].startswith(device):
+        raise CheckError(f"the server chose {chosen['name']}: {chosen['reason']}")
+    graphs = {model["graph"] for model in kit.programs.ask(server, "models")}
+    wanted = "portable" if name == REFERENCE else name[1]
+    if graphs != {wanted}:
+        raise CheckError(f"the server serves {', '.join(sorted(graphs))} instead of {wanted}")
+    return name, f"{chosen['name']}: the golden outputs are reproduced"
 
 
-def agrees(kit, model, graph, tested, reference):
+def agrees(kit, tested, reference):
     """Compares sixteen samples with the CPU's."""
     flags = ("--count", 16, "--seed", 7, "--sampler", "ddim", "--steps", kit.size.steps)
-    out = kit.scratch("samples")
-    got, _ = draw(kit.programs, tested, model, out, "--graph", graph, *flags)
-    want, _ = draw(kit.programs, reference, model, out, *flags)
-    difference, remark = COMPARE[graph](got, want)
+    difference, remark = compare_draws(kit, tested, reference, *flags)
     return difference, f"16 samples of {kit.size.steps} steps: {remark}"
 
 
-def together_as_alone(kit, model, graph, server):
+def compare_draws(kit, tested, reference, *flags):
+    """Draws the same samples from two servers and compares them."""
+    model, graph = tested
+    out = kit.scratch("samples")
+    got, _ = draw(kit.programs, kit.servers.get(tested), model, out, "--graph", graph, *flags)
+    want, _ = draw(kit.programs, kit.servers.get(reference), model, out, *flags)
+    return COMPARE[graph](got, want)
+
+
+def together_as_alone(kit, tested):
     """Compares requests that share calls of the network with the same requests alone.
 
     The bits must be equal where the server promises that; otherwise they must be alike.
     """
+    server, (model, graph) = kit.servers.get(tested), tested
     requests = mixed_requests(kit, server, model)
     alone = [draw(kit.programs, server, model, kit.scratch("alone"), "--graph", graph, *request)
              for request in requests]
-    calls_alone = sum(report["completed"]["ticks"] for _, report in alone)
-    for _ in range(ATTEMPTS):
-        together = draw_together(kit, server, model, graph, requests)
-        if overlap([report["completed"] for _, report in together]):
-            break
-    else:
-        raise CheckError(f"the requests shared no call of the network in {ATTEMPTS} attempts")
+    together = share_calls(kit, server, tested, requests)
     pairs = [(got, want) for (got, _), (want, _) in zip(together, alone)]
     equal = sum(got == want for got, want in pairs)
     strict = promises_equal_bits(kit, server, model, graph)
@@ -106,13 +107,27 @@ def together_as_alone(kit, model, graph, server):
         raise CheckError(f"the server promises equal bits, but {len(pairs) - equal} of "
                          f"{len(pairs)} requests have others than alone")
     difference = max(COMPARE[graph](got, want)[0] for got, want in pairs)
-    numbers = [report["completed"] for _, report in together]
-    calls = 1 + max(n["last_tick"] for n in numbers) - min(n["first_tick"] for n in numbers)
+    calls_alone = sum(report["completed"]["ticks"] for _, report in alone)
     return difference, (
-        f"{equal} of {len(pairs)} requests have equal bits ("
-        f"{'promised' if strict else 'not promised'}), largest difference {difference:.1e}; "
-        f"{calls} calls instead of {calls_alone}"
+        f"{equal} of {len(pairs)} requests have equal bits "
+        f"({'promised' if strict else 'not promised'}), largest difference {difference:.1e}; "
+        f"{calls_of(together)} calls instead of {calls_alone}"
     )
+
+
+def share_calls(kit, server, tested, requests):
+    """Draws all requests at the same time, again if none of them met another."""
+    for _ in range(ATTEMPTS):
+        together = draw_together(kit, server, tested, requests)
+        if overlap([report["completed"] for _, report in together]):
+            return together
+    raise CheckError(f"the requests shared no call of the network in {ATTEMPTS} attempts")
+
+
+def calls_of(drawn):
+    """Returns the calls of the network from the first of some runs to the last."""
+    runs = [report["completed"] for _, report in drawn]
+    return 1 + max(run["last_tick"] for run in runs) - min(run["first_tick"] for run in runs)
 
 
 def mixed_requests(kit, server, model):
@@ -126,9 +141,9 @@ def mixed_requests(kit, server, model):
     ]
 
 
-def draw_together(kit, server, model, graph, requests):
+def draw_together(kit, server, tested, requests):
     """Draws all requests at the same time; returns their elements and reports, in order."""
-    running = []
+    running, (model, graph) = [], tested
     try:
         for number, request in enumerate(requests):
             out = kit.scratch(f"together-{number}")
@@ -150,8 +165,8 @@ def promises_equal_bits(kit, server, model, graph):
     return next(info["strict"] for info in described["graphs"] if info["name"] == graph)
 
 
-def samplers(kit, server):
-    found = list_samplers(server, "glyphs")
+def samplers(kit, tested):
+    found = list_samplers(kit.servers.get(tested), GLYPHS)
     return found, f"the server offers {len(found)}"
 
 
@@ -164,23 +179,21 @@ def list_samplers(server, model):
         raise CheckError(str(error)) from None
 
 
-def sampler_agrees(kit, part, graph, name, encodes, tested, reference):
+def sampler_agrees(kit, part, name, encodes, tested, reference):
     """Compares samples of one sampler, with about as many rows as the size says."""
-    start = pictures(kit, reference) if encodes else ("--count", 4, "--label", "0,1,2,3")
-    steps, rows = steps_of_rows(kit, reference, name, start if encodes else ())
+    server = kit.servers.get(reference)
+    start = pictures(kit, server) if encodes else ("--count", 4, "--label", "0,1,2,3")
+    steps, rows = steps_of_rows(kit, server, name, start if encodes else ())
     flags = ("--sampler", name, "--steps", steps, "--seed", 7, *start)
-    out = kit.scratch("samples")
-    got, _ = draw(kit.programs, tested, "glyphs", out, "--graph", graph, *flags)
-    want, _ = draw(kit.programs, reference, "glyphs", out, *flags)
-    difference, remark = COMPARE[graph](got, want)
+    difference, remark = compare_draws(kit, tested, reference, *flags)
     row = part.found["samplers"].setdefault(name, {"steps": steps, "rows": rows})
-    row[graph] = difference
+    row[tested[1]] = difference
     return difference, f"{rows} rows in {steps} steps: {remark}"
 
 
 def pictures(kit, server):
     """Returns flags that start from two pictures, for samplers that encode."""
-    report = kit.programs.ask(server, "sample", "glyphs", "--count", 2, "--seed", 7, "--steps", 20,
+    report = kit.programs.ask(server, "sample", GLYPHS, "--count", 2, "--seed", 7, "--steps", 20,
                               "--format", "png", "--no-grid", "--out", kit.scratch("pictures"))
     paths = [file["path"] for file in report["files"] if file["kind"] == "sample"]
     return [word for path in paths for word in ("--image", path)]
@@ -202,6 +215,6 @@ def steps_of_rows(kit, server, name, flags):
 
 
 def count_rows(kit, server, name, steps, flags):
-    program = kit.programs.ask(server, "program", "glyphs", "--sampler", name, "--steps", steps,
+    program = kit.programs.ask(server, "program", GLYPHS, "--sampler", name, "--steps", steps,
                                *flags)
     return len(program["rows"])

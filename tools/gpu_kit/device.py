@@ -54,6 +54,14 @@ def check_capability(kit, capability):
         )
 
 
+def gpu_or_reason():
+    """Returns what the driver says now, or why it does not: no reason to lose a figure."""
+    try:
+        return gpu()
+    except PartError as error:
+        return str(error)
+
+
 def gpu():
     """Returns what the driver says of the first GPU now.
 

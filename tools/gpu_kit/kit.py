@@ -7,8 +7,11 @@ from pathlib import Path
 from checks import make_random
 from programs import Programs
 
-# The server that is tested, and the one on the CPU that it is compared with.
-TESTED, REFERENCE = "tested", "reference"
+# The server on the CPU that others are compared with.
+REFERENCE = "reference"
+
+# The package of the embedded glyphs, which is served beside the one with random weights.
+GLYPHS = "glyphs"
 
 # Every graph that the kit asks about.
 GRAPHS = ("portable", "cuda")
@@ -54,6 +57,10 @@ class Kit:
                 part.leave_out(f"the graph {graph}", "no GPU")
         return self.graphs
 
+    def measured(self, graph):
+        """Returns the server of the network that is measured, in a graph."""
+        return self.servers.get((self.size.model, graph))
+
     def packages(self):
         """Returns the folder of the packages to serve, made when it is first asked for."""
         # Beside the programs, so that it goes when others are unpacked.
@@ -83,51 +90,61 @@ class Kit:
         make_random(self.programs, new / self.size.model, settings, "--with-weights",
                     "--graphs", "cuda")
         self.programs.exporter(
-            "convert", self.programs.folder / "models/glyphs", "--graphs", "cuda",
-            "--output", new / "glyphs",
+            "convert", self.programs.folder / "models" / GLYPHS, "--graphs", "cuda",
+            "--output", new / GLYPHS,
         )
         folder.parent.mkdir(exist_ok=True)
         new.rename(folder)
 
 
 class Servers:
-    """The servers that run, each with all packages in all graphs of its device."""
+    """The servers of this run, of which one is awake: idle ones would go on measuring.
+
+    Each has one package in one graph on the device, so that a graph that does not run there takes
+    nothing else with it; REFERENCE has all packages in the portable graph on the CPU.
+    """
 
     def __init__(self, kit):
         self._kit, self._running = kit, {}
 
     def get(self, name):
-        """Returns the server TESTED or REFERENCE, started when it is first asked for.
+        """Wakes REFERENCE, or the server of a (package, graph); starts it if it does not run.
 
-        Raises ServerError if it does not start: when a graph fails its golden gate, for example.
+        Raises ServerError if it does not start: when the graph fails its golden gate, for example.
         """
+        for other, server in self._running.items():
+            if other != name:
+                server.pause()
         if name not in self._running:
             self._running[name] = self._start(name)
+        self._running[name].resume()
         return self._running[name]
 
     def _start(self, name):
-        kit = self._kit
-        flags = ["--models", kit.packages(), "--cache-dir", kit.work / "costs"]
+        kit, packages = self._kit, self._kit.packages()
+        flags = ["--cache-dir", kit.work / "costs"]
         if name == REFERENCE:
-            flags += ["--device", "cpu", "--graph", "portable"]
+            flags += ["--models", packages, "--device", "cpu", "--graph", "portable"]
         else:
+            package, graph = name
+            flags += ["--models", packages / package, "--device", kit.device, "--graph", graph]
             # Every call has all samples that wait, so that figures are those of a batch.
-            flags += ["--device", kit.device, "--graph", "portable",
-                      "--batch", max(kit.size.batches)]
-            flags += ["--graphs", "cuda"] if "cuda" in kit.graphs else []
-        kit.record.note(f"starting the {name} server: {' '.join(map(str, flags))}")
+            flags += ["--batch", max(kit.size.batches)]
+        kit.record.note(f"starting a server: {' '.join(map(str, flags))}")
         try:
-            return kit.programs.serve(*flags, log=kit.work / f"{name}.log")
+            return kit.programs.serve(*flags, log=self._log(name))
         except BaseException:
             self._keep_log(name)
             raise
 
     def stop(self, *names):
-        """Drains servers; without names, all."""
+        """Drains servers, if they run; without names, all."""
         for name in names or list(self._running):
-            if name in self._running:
+            server = self._running.pop(name, None)
+            if server is not None:
                 try:
-                    self._running.pop(name).stop()
+                    server.resume()
+                    server.stop()
                 finally:
                     self._keep_log(name)
 
@@ -137,7 +154,10 @@ class Servers:
             self._running.pop(name).kill()
             self._keep_log(name)
 
+    def _log(self, name):
+        return self._kit.work / f"{name if name == REFERENCE else '-'.join(name)}.log"
+
     def _keep_log(self, name):
         """Copies a server's log into that of the run."""
-        text = (self._kit.work / f"{name}.log").read_text(errors="replace")
-        self._kit.record.log(f"log of the {name} server:\n{text}")
+        text = self._log(name).read_text(errors="replace")
+        self._kit.record.log(f"{self._log(name).name}:\n{text}")

@@ -64,8 +64,9 @@ def evals(parts):
             *map(number, others), f"{fused / best:.2f}" if fused and best else "–",
         ])
     return section("Evaluations of the network per second", (
-        "`portable` is fp32 without TF32, `cuda` fp16, PyTorch bf16 with channels last. *Served* "
-        "counts everything from the start of the client to its last byte on disk."
+        "`portable` is fp32 without TF32, `cuda` fp16, PyTorch bf16 with channels last, compiled "
+        "in mode `reduce-overhead`. The server's calls copy inputs and outputs, PyTorch's stay on "
+        "the GPU. *Served* counts everything from the start of the client to its last byte on disk."
     ), ["batch", "portable", "cuda", "portable, served", "cuda, served", *PEERS.values(),
         "cuda ÷ best PyTorch"], rows)
 
