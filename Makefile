@@ -6,17 +6,19 @@ SHELL := /bin/bash
 # Cargo and pip already use all cores.
 .NOTPARALLEL:
 .PHONY: help demo test check setup-server setup python schedules stress fuzz bench bench-page bench-train seeds int8-quality agreement kills \
-    quality diffusers models extractor page-bundle gallery dist clean
+    quality diffusers models extractor page-bundle gallery dist gpu-kit clean
 
 # ONNX Runtime reports to its vendor unless this is set before it is loaded.
 export ORT_DISABLE_TELEMETRY := 1
 
 # `make TARGET DEVICE=cuda` builds and runs with the libraries of .runtime-cuda/. Otherwise
 # .cargo/config.toml sets their paths.
-DEVICE ?= cpu
+DEVICE ?= $(if $(filter gpu-kit,$(MAKECMDGOALS)),cuda,cpu)
 ifeq ($(DEVICE),cuda)
 export LIBTORCH := $(CURDIR)/.runtime-cuda/torch
 export ORT_DYLIB_PATH := $(CURDIR)/.runtime-cuda/onnxruntime/capi/libonnxruntime.so.1.31.1
+# A folder of its own, so that the programs in target/ still start without CUDA.
+export CARGO_TARGET_DIR := $(patsubst %/cuda,%,$(or $(CARGO_TARGET_DIR),$(CURDIR)/target))/cuda
 else ifneq ($(DEVICE),cpu)
 $(error DEVICE is cpu or cuda, got "$(DEVICE)")
 endif
@@ -30,7 +32,7 @@ demo: setup-server ## Serve the two embedded models and draw samples of both int
 	cargo build --release -p ddpm-server -p ddpm-client
 	@python3 tools/demo.py
 
-test: check ## Run everything: formatting, lints, documentation, all tests, the Python client, diffusers
+test: check ## Run everything: formatting, lints, documentation, tests, Python, diffusers, GPU kit
 	@tools/browser.sh
 	@tools/setup.sh python tests/python/axe.txt
 	cargo build --workspace --bins
@@ -42,6 +44,7 @@ test: check ## Run everything: formatting, lints, documentation, all tests, the 
 	@tools/setup.sh python tests/python/notebook.txt
 	python3 tests/python/test_package.py
 	@$(MAKE) --no-print-directory diffusers
+	python3 tests/python/test_gpu_kit.py
 
 check: setup ## Check formatting, lints, documentation and licences, without running tests
 	@tools/preflight.sh rust c++
@@ -145,6 +148,11 @@ dist: setup ## Make dist/, a folder to copy to a machine without Rust or network
 	cargo build --release --workspace --bins
 	@python3 tools/dist.py
 
-clean: ## Remove build outputs, demo/ and dist/; keep downloads and trained runs
+gpu-kit: setup ## Pack what checks and measures on a GPU elsewhere (ARGS="--arch 80", DEVICE=cpu)
+	@tools/preflight.sh rust c++
+	cargo build --release --workspace --bins
+	@python3 tools/gpu_kit.py $(ARGS)
+
+clean: ## Remove build outputs, demo/, dist/ and gpu-kit/; keep downloads and trained runs
 	cargo clean
-	rm -rf demo dist
+	rm -rf demo dist gpu-kit

@@ -30,3 +30,10 @@ def onnxruntime():
     if own:
         return Path(own)
     return ROOT / ".runtime/onnxruntime/capi/libonnxruntime.so.1.31.1"
+
+
+def commit():
+    """Returns the commit of the checkout, with a mark if files differ from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return answer.stdout.strip() or "unknown"

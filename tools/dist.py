@@ -5,6 +5,7 @@ It is assembled in a temporary folder and renamed at the end, so dist/ is never
 partial. Needs the release binaries, which `make dist` builds first.
 """
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -18,31 +19,39 @@ DIST = checkout.ROOT / "dist"
 
 PROGRAMS = ("ddpm-server", "ddpm", "ddpm-exporter")
 
-# Where the packaged exporter looks for libtorch after LD_LIBRARY_PATH: a folder of dist/ that the user
-# may fill or link.
+# Where the packaged exporter looks for libtorch after LD_LIBRARY_PATH: a folder of dist/ that the
+# user may fill or link.
 RUNPATH = b"$ORIGIN/../lib"
 
 
 def main():
-    with tempfile.TemporaryDirectory(prefix=".dist-", dir=checkout.ROOT) as folder:
-        new = Path(folder) / "dist"
+    with assembled(DIST) as new:
         copy_programs(new / "bin")
         copy_runtime(new / "lib")
         copy_models(new / "models")
         copy_docs_and_checks(new)
-        if DIST.exists():
-            DIST.rename(Path(folder) / "old")
-        new.rename(DIST)
     size = sum(file.stat().st_size for file in DIST.rglob("*") if file.is_file())
     print(f"{DIST.name}/: {size / 2**20:.0f} MiB; copy it anywhere and run ./smoke-test there")
 
 
-def copy_programs(folder):
+@contextlib.contextmanager
+def assembled(folder):
+    """Gives a new folder that takes the place of `folder` at the end of the block, or never."""
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(Path(scratch) / "old")
+        new.rename(folder)
+
+
+def copy_programs(folder, profile="release"):
     folder.mkdir(parents=True)
     for name in PROGRAMS:
         # The script that first checks for libtorch takes the exporter's name.
         target = folder / (name if name != "ddpm-exporter" else "ddpm-exporter.real")
-        run("strip", "-o", target, checkout.binary(name, "release"))
+        run("strip", "-o", target, checkout.binary(name, profile))
     set_runpath(folder / "ddpm-exporter.real")
     shutil.copy2(checkout.ROOT / "tools/dist/ddpm-exporter", folder)
 
@@ -81,7 +90,8 @@ def copy_models(folder):
 
 
 def copy_docs_and_checks(folder):
-    for name in ("README.md", "smoke-test", "benchmark.py", "gpu-check"):
+    for name in ("README.md", "smoke-test", "benchmark.py", "gpu-check", "checks.py",
+                 "programs.py"):
         shutil.copy2(checkout.ROOT / "tools/dist" / name, folder)
     shutil.copy2(checkout.ROOT / "tools/serving.py", folder)
     for licence in checkout.ROOT.glob("LICENSE-*"):

@@ -99,6 +99,14 @@ class Server:
             self._signal(signal.SIGTERM)
             return self._process.wait(DRAIN_SECONDS)
 
+    def pause(self):
+        """Suspends the server, so that it takes nothing from whoever else is measured."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self):
+        """Lets a suspended server go on."""
+        self._signal(signal.SIGCONT)
+
     def kill(self):
         """Kills the server."""
         self._signal(signal.SIGKILL)

@@ -16,17 +16,22 @@ class Loop:
     """A network and the state that a step changes."""
 
     def __init__(self, network, data, betas, *, batch, lr, warmup, tuned, channels_last=False,
-                 flips=True, decay=0.9999):
+                 flips=True, decay=0.9999, device="cpu", autocast=None, compiled=False):
         """`data` is [N, …]: u8 for pictures, f32 for points. `flips` mirrors half of the pictures.
 
         With `tuned`, Adam and the average update all tensors in one call; without, they are
-        those of the reference: stock Adam, and one average update per tensor.
+        those of the reference: stock Adam, and one average update per tensor. The network
+        computes in the type `autocast` where PyTorch's list allows it, and is `compiled` by
+        torch.compile if asked.
         """
-        self._data, self._batch, self._flips, self._decay = data, batch, flips, decay
-        self._order = torch.empty(0, dtype=torch.int64)
+        self._batch, self._flips, self._decay = batch, flips, decay
+        self._device, self._autocast = torch.device(device), autocast
+        self._data = data.to(self._device)
+        self._order = torch.empty(0, dtype=torch.int64, device=self._device)
         self._format = torch.channels_last if channels_last else torch.contiguous_format
-        self._network = network.train().to(memory_format=self._format)
-        bar = torch.cumprod(1.0 - betas, 0)
+        self._network = network.train().to(self._device, memory_format=self._format)
+        self._forward = torch.compile(self._network) if compiled else self._network
+        bar = torch.cumprod(1.0 - betas.to(self._device), 0)
         self._alpha, self._sigma = bar.sqrt().float(), (1.0 - bar).sqrt().float()
         self._adam = torch.optim.Adam(network.parameters(), lr=lr, fused=tuned or None)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -42,7 +47,7 @@ class Loop:
         shape = (-1,) + (1,) * (x_0.dim() - 1)
         x_t = self._alpha[t].view(shape) * x_0 + self._sigma[t].view(shape) * noise
         self._adam.zero_grad()
-        loss = functional.mse_loss(self._network(x_t, t), noise)
+        loss = functional.mse_loss(self._predict(x_t, t), noise)
         loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
         self._adam.step()
@@ -52,18 +57,26 @@ class Loop:
         self._steps += 1
         return loss.item()
 
+    def _predict(self, x_t, t):
+        if self._autocast is None:
+            return self._forward(x_t, t)
+        with torch.autocast(self._device.type, self._autocast):
+            prediction = self._forward(x_t, t)
+        return prediction.float()
+
     def _draw(self):
         if len(self._order) < self._batch:
-            self._order = torch.randperm(len(self._data))
+            self._order = torch.randperm(len(self._data), device=self._device)
         items, self._order = self._order[:self._batch], self._order[self._batch:]
         x_0 = self._data[items]
         if x_0.dtype == torch.uint8:
             x_0 = x_0.float() / 127.5 - 1.0
             if self._flips:
-                flips = torch.rand(self._batch) < 0.5
+                flips = torch.rand(self._batch, device=self._device) < 0.5
                 x_0 = torch.where(flips[:, None, None, None], x_0.flip(-1), x_0)
             x_0 = x_0.contiguous(memory_format=self._format)
-        return x_0, torch.randn_like(x_0), torch.randint(len(self._alpha), (self._batch,))
+        noise = torch.randn_like(x_0)
+        return x_0, noise, torch.randint(len(self._alpha), (self._batch,), device=self._device)
 
     def items_per_second(self, seconds):
         """Takes steps for at least `seconds`."""

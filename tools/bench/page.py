@@ -5,11 +5,11 @@ import os
 import platform
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import checkout
+import machine
 from quiet import QUIET
 
 
@@ -45,28 +45,12 @@ def conditions(versions):
     """Returns everything that the figures depend on."""
     import torch
 
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "date": datetime.date.today().isoformat(),
-        "commit": commit(),
+        "commit": checkout.commit(),
         "command": shlex.join(["python3", os.path.relpath(sys.argv[0]), *sys.argv[1:]]),
-        "cpu": cpu(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(memory / 2**30),
-        "system": f"Linux {platform.release()}",
+        **machine.describe(),
         "versions": {
             "PyTorch": torch.__version__, "Python": platform.python_version(), **versions,
         },
     }
-
-
-def cpu():
-    text = Path("/proc/cpuinfo").read_text()
-    found = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
-    return found[1].strip() if found else platform.machine()
-
-
-def commit():
-    command = ["git", "-C", str(checkout.ROOT), "describe", "--always", "--dirty"]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    return answer.stdout.strip() or "unknown"

@@ -20,11 +20,10 @@ sys.path[:0] = [str(HERE.parents[1] / ".peers"), str(HERE.parent)]
 import checkout  # noqa: E402
 import page  # noqa: E402
 from rounds import measure, progress, summary  # noqa: E402
-from trained import Trained, TrainingError  # noqa: E402
+from trained import RECORDS, Trained, TrainingError, make_pictures  # noqa: E402
 
 PICTURES, POINTS = "CIFAR-10 network", "toy"
 SIZES = ((PICTURES, 8), (PICTURES, 16), (POINTS, 1000))
-RECORDS = 2000  # pictures per file in CIFAR-10's format
 
 # The loops: whether they update all tensors at once, and whether channels come last.
 LOOPS = {
@@ -83,7 +82,8 @@ def list_subjects(scratch, running, args):
                 continue
             subjects[name, network, batch] = in_pytorch(network, batch, tuned, channels_last)
         trained = running.enter_context(Trained(
-            scratch / f"{batch}", batch, 1 if network == PICTURES else 10, "--threads", args.threads,
+            checkout.binary("ddpm-exporter", "release"), scratch / f"{batch}", batch,
+            1 if network == PICTURES else 10, "--device", "cpu", "--threads", args.threads,
             *(("--preset", "cifar10", "--data", f"cifar10:{pictures}", "--flip")
               if network == PICTURES else
               ("--data", "gaussian8", "--hid-channels", "128", "--timesteps", "100",
@@ -115,16 +115,6 @@ def in_pytorch(network, batch, tuned, channels_last):
     loop = Loop(net, data, schedule, batch=batch, lr=lr, warmup=warmup, tuned=tuned,
                 channels_last=channels_last)
     return loop.items_per_second
-
-
-def make_pictures(folder):
-    """Writes files in CIFAR-10's binary format: a label and 3,072 bytes per picture, here noise."""
-    folder.mkdir()
-    for name in [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]:
-        records = bytearray(os.urandom(RECORDS * 3073))
-        records[::3073] = bytes(label % 10 for label in records[::3073])
-        (folder / name).write_bytes(records)
-    return folder
 
 
 def table(rows, known, args):

@@ -1,15 +1,17 @@
 """Measures `ddpm-exporter train`, a process that is paused between its turns."""
 
 import json
+import os
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-import checkout
-
 # Longest wait for the next line of its log.
 PATIENCE_SECONDS = 300
+
+# Pictures per file in CIFAR-10's format.
+RECORDS = 2000
 
 
 class TrainingError(Exception):
@@ -19,10 +21,11 @@ class TrainingError(Exception):
 class Trained:
     """A training run of `ddpm-exporter`. A context manager."""
 
-    def __init__(self, folder, batch, log_every, *flags):
+    def __init__(self, exporter, folder, batch, log_every, *flags):
         """Starts a run in `folder`, which must not exist, and pauses it after its first steps.
 
-        Raises TrainingError if it takes no step.
+        `exporter` is the program, and `flags` are more flags of its `train`. Raises
+        TrainingError if it takes no step.
         """
         self._batch = batch
         Path(folder).mkdir()
@@ -30,8 +33,7 @@ class Trained:
         self._read = 0
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [str(checkout.binary("ddpm-exporter", "release")), "train", "--device", "cpu",
-                 "--out", str(self._log.parent), "--batch-size", str(batch),
+                [str(exporter), "train", "--out", str(self._log.parent), "--batch-size", str(batch),
                  "--log-every", str(log_every), "--sample-every", "0", "--checkpoint-every", "0",
                  "--held-out-every", "0", "--steps", "100000000", *map(str, flags)],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -77,3 +79,13 @@ class Trained:
                 return json.loads(lines[self._read - 1])
             time.sleep(0.02)
         raise TrainingError(f"ddpm-exporter stopped training: {self._output.read_text()[-2000:]}")
+
+
+def make_pictures(folder):
+    """Writes files in CIFAR-10's binary format: a label and 3,072 bytes per picture, here noise."""
+    folder.mkdir()
+    for name in [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]:
+        records = bytearray(os.urandom(RECORDS * 3073))
+        records[::3073] = bytes(label % 10 for label in records[::3073])
+        (folder / name).write_bytes(records)
+    return folder

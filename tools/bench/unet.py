@@ -138,7 +138,8 @@ class UNet(nn.Module):
         return ResBlock(inputs, outputs, self.time_width, self.dropout)
 
     def forward(self, x, t):
-        time = self.embed(sinusoids(t, self.hidden))
+        # A network in bf16 has its embedding in bf16 too.
+        time = self.embed(sinusoids(t, self.hidden).to(self.in_conv.weight.dtype))
         skips = [self.in_conv(x)]
         for stages in self.downsamples.values():
             for stage in stages:
@@ -155,6 +156,8 @@ class UNet(nn.Module):
 def sinusoids(t, width):
     """Returns sines, then cosines, of t at `width` / 2 frequencies from 1 down to 1/10000."""
     half = width // 2
-    frequencies = torch.exp(torch.arange(half) * (-math.log(10_000) / (half - 1)))
+    frequencies = torch.exp(
+        torch.arange(half, device=t.device) * (-math.log(10_000) / (half - 1))
+    )
     angles = t[:, None].float() * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -12,19 +12,15 @@ Uses only the standard library. Measure on an otherwise idle machine.
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from serving import Server, ServerError, end_on_signals
+from programs import ProgramError, Programs
+from serving import ServerError, end_on_signals
 
-FOLDER = Path(__file__).resolve().parent
-
-
-class MeasureError(Exception):
-    """A run could not be measured; the message says why."""
+PROGRAMS = Programs(Path(__file__).resolve().parent)
 
 
 def main():
@@ -32,9 +28,10 @@ def main():
     args = arguments()
     with tempfile.TemporaryDirectory(prefix="ddpm-benchmark-") as scratch:
         with start(args, Path(scratch) / "server.log") as server:
-            device = status(server)["device"]["name"]
+            device = PROGRAMS.ask(server, "status")["device"]["name"]
             rows = [
-                measure(server, args.model, batch, args.seconds, scratch) for batch in args.batches
+                measure(PROGRAMS, server, args.model, batch, args.seconds, scratch)
+                for batch in args.batches
             ]
     if args.json:
         print(json.dumps({"model": args.model, "device": device, "rows": rows}, indent=2))
@@ -63,24 +60,25 @@ def batch_sizes(text):
 
 
 def start(args, log):
-    flags = ["--listen", "127.0.0.1:0", "--device", args.device]
-    flags += ["--max-batch", str(max(args.batches)), "--spin"]
+    flags = ["--device", args.device, "--max-batch", max(args.batches), "--spin"]
     flags += ["--models", args.models] if args.models else []
-    return Server(FOLDER / "bin/ddpm-server", *flags, log=log)
+    return PROGRAMS.serve(*flags, log=log)
 
 
-def status(server):
-    """Returns the status of the server, as `ddpm status --json` prints it."""
-    return json.loads(client(server, "status"))
+def measure(programs, server, model, batch, seconds, scratch, *flags):
+    """Measures one row: `batch` samples together, with steps for about `seconds`.
 
+    `flags` are more flags of `ddpm sample`.
+    """
+    def run(steps):
+        return sample(programs, server, model, batch, steps, scratch, *flags)
 
-def measure(server, model, batch, seconds, scratch):
-    """Measures one row: `batch` samples together, with steps for about `seconds`."""
     # The first run warms up this batch size, the second estimates its speed.
-    sample(server, model, batch, 2, scratch)
-    rough, wall = sample(server, model, batch, 5, scratch)
-    steps = max(5, min(most_steps(server, model), int(seconds / wall * rough["ticks"])))
-    done, wall = sample(server, model, batch, steps, scratch)
+    run(2)
+    rough, wall = run(5)
+    most_steps = programs.ask(server, "models", model)["timesteps"]
+    steps = max(5, min(most_steps, int(seconds / wall * rough["ticks"])))
+    done, wall = run(steps)
     return {
         "batch": batch,
         "evals_per_call": done["evals"] / done["ticks"],
@@ -91,27 +89,14 @@ def measure(server, model, batch, seconds, scratch):
     }
 
 
-def most_steps(server, model):
-    return json.loads(client(server, "models", model))["timesteps"]
-
-
-def sample(server, model, batch, steps, scratch):
+def sample(programs, server, model, count, steps, scratch, *flags):
     """Runs one request; returns its `completed` event and its duration in seconds."""
     begin = time.monotonic()
-    report = client(
-        server, "sample", model, "--count", str(batch), "--seed", "1", "--sampler", "ddim",
-        "--steps", str(steps), "--format", "npy", "--no-grid", "--out", str(scratch),
+    report = programs.ask(
+        server, "sample", model, "--count", count, "--seed", 1, "--sampler", "ddim",
+        "--steps", steps, "--format", "npy", "--no-grid", "--out", scratch, *flags,
     )
-    wall = time.monotonic() - begin
-    return json.loads(report)["completed"], wall
-
-
-def client(server, *words):
-    command = [FOLDER / "bin/ddpm", "--server", server.url, "--json", *words]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if answer.returncode != 0:
-        raise MeasureError(f"ddpm {words[0]} failed: {answer.stderr.strip()}")
-    return answer.stdout
+    return report["completed"], time.monotonic() - begin
 
 
 def table(rows):
@@ -128,5 +113,5 @@ def table(rows):
 if __name__ == "__main__":
     try:
         main()
-    except (MeasureError, ServerError) as error:
+    except (ProgramError, ServerError) as error:
         sys.exit(f"error: {error}")
