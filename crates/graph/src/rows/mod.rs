@@ -11,7 +11,7 @@
 //! * [`shown`]: gathers and scales what somebody looks at;
 //! * [`copied`]: moves an arena to a larger one.
 //!
-//! What the rows say (coefficients, clip rules, masks, guidance) is data: a [`table`] of numbers,
+//! What the rows say (coefficients, clip rules, masks, guidance) is data: a `table` of numbers,
 //! one line per row, so rows of any samplers share a call. [`Needs`] tells which parts of the graph
 //! a call can do without.
 //!
