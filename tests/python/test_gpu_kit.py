@@ -36,7 +36,7 @@ from kit import PartError  # noqa: E402
 from runner import main  # noqa: E402
 
 # Parts of the kit, in their order.
-PARTS = ["unpack", "device", "check", "evals", "latency", "bulk", "train", "pytorch"]
+PARTS = ["unpack", "device", "check", "evals", "bound", "latency", "bulk", "train", "pytorch"]
 
 
 class InFolder(unittest.TestCase):
@@ -337,7 +337,7 @@ class Rehearsal(unittest.TestCase):
         self.assertEqual(self.code, 0, self.output)
 
     def test_what_needs_a_gpu_is_said_to_be_not_run(self):
-        for name in ("check", "evals", "latency", "bulk"):
+        for name in ("check", "evals", "bound", "latency", "bulk"):
             self.assertEqual(self.parts[name]["found"]["not_run"], {"the graph cuda": "no GPU"})
         for name in ("train", "pytorch"):
             self.assertEqual(self.parts[name]["found"]["not_run"], {"torch.compile": "no GPU"})
@@ -365,6 +365,9 @@ class Rehearsal(unittest.TestCase):
 
         self.assertEqual(rows("evals", "evals_per_second_in_network"),
                          [("portable", 1, True), ("portable", 2, True)])
+        self.assertEqual(rows("bound", "evals_per_second_in_network"),
+                         [("portable", 1, True), ("portable", 2, True)])
+        self.assertEqual(self.parts["bound"]["found"]["differences"], {"portable": 0.0})
         self.assertEqual(rows("latency", "median_ms"), [("portable", None, True)])
         self.assertEqual(rows("bulk", "samples_per_second"), [("portable", None, True)])
         self.assertEqual(rows("train", "images_per_second"),
@@ -384,7 +387,7 @@ class Rehearsal(unittest.TestCase):
         self.assertEqual(text, table.markdown(self.found))
         self.assertIn("a rehearsal", text.splitlines()[0])
         titles = [line for line in text.splitlines() if line.startswith("## ")]
-        self.assertEqual(len(titles), 7, titles)
+        self.assertEqual(len(titles), 8, titles)
 
     def test_a_part_that_fails_is_named_and_the_others_go_on(self):
         exporter = self.kit / "work/unpacked/bin/ddpm-exporter"

@@ -83,7 +83,7 @@ def agrees(kit, tested, reference):
 
 def compare_draws(kit, tested, reference, *flags):
     """Draws the same samples from two servers and compares them."""
-    model, graph = tested
+    model, graph, *_ = tested
     out = kit.scratch("samples")
     got, _ = draw(kit.programs, kit.servers.get(tested), model, out, "--graph", graph, *flags)
     want, _ = draw(kit.programs, kit.servers.get(reference), model, out, *flags)

@@ -16,6 +16,9 @@ GLYPHS = "glyphs"
 # Every graph that the kit asks about.
 GRAPHS = ("portable", "cuda")
 
+# What a server is called besides its package and graph if its samples stay on the device.
+BOUND = "bound"
+
 
 class PartError(Exception):
     """A part failed; the message says why."""
@@ -57,9 +60,9 @@ class Kit:
                 part.leave_out(f"the graph {graph}", "no GPU")
         return self.graphs
 
-    def measured(self, graph):
-        """Returns the server of the network that is measured, in a graph."""
-        return self.servers.get((self.size.model, graph))
+    def measured(self, graph, *bound):
+        """Returns the server of the network that is measured, in a graph; BOUND or nothing."""
+        return self.servers.get((self.size.model, graph, *bound))
 
     def packages(self):
         """Returns the folder of the packages to serve, made when it is first asked for."""
@@ -101,14 +104,16 @@ class Servers:
     """The servers of this run, of which one is awake: idle ones would go on measuring.
 
     Each has one package in one graph on the device, so that a graph that does not run there takes
-    nothing else with it; REFERENCE has all packages in the portable graph on the CPU.
+    nothing else with it; REFERENCE has all packages in the portable graph on the CPU. Samples stay
+    on the device of those whose name ends with BOUND.
     """
 
     def __init__(self, kit):
         self._kit, self._running = kit, {}
 
     def get(self, name):
-        """Wakes REFERENCE, or the server of a (package, graph); starts it if it does not run.
+        """Wakes REFERENCE, or the server of a (package, graph) or (package, graph, BOUND); starts it
+        if it does not run.
 
         Raises ServerError if it does not start: when the graph fails its golden gate, for example.
         """
@@ -126,7 +131,8 @@ class Servers:
         if name == REFERENCE:
             flags += ["--models", packages, "--device", "cpu", "--graph", "portable"]
         else:
-            package, graph = name
+            package, graph, *bound = name
+            flags += ["--samples-on", "device" if bound else "host"]
             flags += ["--models", packages / package, "--device", kit.device, "--graph", graph]
             # Every call has all samples that wait, so that figures are those of a batch.
             flags += ["--batch", max(kit.size.batches)]

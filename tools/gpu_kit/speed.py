@@ -1,11 +1,13 @@
-"""The parts that measure the server: `evals`, `latency` and `bulk`."""
+"""The parts that measure the server: `evals`, `bound`, `latency` and `bulk`."""
 
 import statistics
 import time
 
 import benchmark
 from calls import CallError, Calls
-from kit import PartError
+from check import compare_draws
+from checks import CheckError
+from kit import BOUND, PartError
 from programs import ProgramError
 from serving import ServerError
 
@@ -19,17 +21,34 @@ WARM_UP = 20
 def evals(kit, part):
     """Measures evaluations per second, for each graph and number of samples in flight."""
     def measure(graph, server, rows):
-        for batch in kit.size.batches:
-            row = benchmark.measure(
-                kit.programs, server, kit.size.model, batch, kit.size.seconds,
-                kit.scratch("samples"), "--graph", graph,
-            )
-            rows.append({"graph": graph, **row})
-            part.save()
-            part.note(f"{graph}, batch {batch}: {row['evals_per_second_in_network']:.0f} evals/s "
-                      f"in the network, {row['evals_per_second_served']:.0f} served")
+        measure_evals(kit, part, graph, server, rows)
 
     measure_graphs(kit, part, measure)
+
+
+def measure_evals(kit, part, graph, server, rows):
+    for batch in kit.size.batches:
+        row = benchmark.measure(
+            kit.programs, server, kit.size.model, batch, kit.size.seconds,
+            kit.scratch("samples"), "--graph", graph,
+        )
+        rows.append({"graph": graph, **row})
+        part.save()
+        part.note(f"{graph}, batch {batch}: {row['evals_per_second_in_network']:.0f} evals/s "
+                  f"in the network, {row['evals_per_second_served']:.0f} served")
+
+
+def bound(kit, part):
+    """Measures the same while samples stay on the device, once they agree with the host's."""
+    def measure(graph, server, rows):
+        tested, host = (kit.size.model, graph, BOUND), (kit.size.model, graph)
+        flags = ("--count", 16, "--seed", 7, "--sampler", "ddim", "--steps", kit.size.steps)
+        difference, remark = compare_draws(kit, tested, host, *flags)
+        part.found.setdefault("differences", {})[graph] = difference
+        part.note(f"{graph}: samples on the device and on the host: {remark}")
+        measure_evals(kit, part, graph, kit.measured(graph, BOUND), rows)
+
+    measure_graphs(kit, part, measure, BOUND)
 
 
 def latency(kit, part):
@@ -80,17 +99,17 @@ def bulk(kit, part):
     measure_graphs(kit, part, measure)
 
 
-def measure_graphs(kit, part, measure):
+def measure_graphs(kit, part, measure, *place):
     """Measures each graph on its server; one that fails takes nothing from the others.
 
-    `measure` gets the graph, the server, and the rows to add to.
+    `measure` gets the graph, the server, and the rows to add to; `place` is BOUND or nothing.
     """
     rows, faults = part.found.setdefault("rows", []), []
     # The fast one first, in case the time is over before the other is done.
     for graph in reversed(kit.graphs_for(part)):
         try:
-            measure(graph, kit.measured(graph), rows)
-        except (CallError, PartError, ProgramError, ServerError, OSError) as error:
+            measure(graph, kit.measured(graph, *place), rows)
+        except (CallError, CheckError, PartError, ProgramError, ServerError, OSError) as error:
             faults.append(f"{graph}: {error}")
             part.note(f"{graph} failed: {error}")
             # Whatever it is doing, the next one gets the device for itself.

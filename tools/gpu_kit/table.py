@@ -14,8 +14,8 @@ def markdown(found):
     parts = {part["name"]: part.get("found", {}) for part in found["parts"]}
     sections = [
         title(found, parts["device"]), conditions(found, parts["device"]), evals(parts),
-        latency(parts["latency"]), bulk(parts["bulk"]), training(parts["train"]),
-        checks(parts["check"]), samplers(parts["check"]), outcomes(found),
+        bound(parts["bound"]), latency(parts["latency"]), bulk(parts["bulk"]),
+        training(parts["train"]), checks(parts["check"]), samplers(parts["check"]), outcomes(found),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -69,6 +69,20 @@ def evals(parts):
         "the GPU. *Served* counts everything from the start of the client to its last byte on disk."
     ), ["batch", "portable", "cuda", "portable, served", "cuda, served", *PEERS.values(),
         "cuda ÷ best PyTorch"], rows)
+
+
+def bound(found):
+    """The server whose samples stay on the device."""
+    rows = [
+        [row["graph"], row["batch"], served_number(row, "evals_per_second_in_network"),
+         served_number(row, "evals_per_second_served")] for row in found.get("rows", [])
+    ]
+    differences = ", ".join(f"{graph} {difference:.1e}"
+                            for graph, difference in found.get("differences", {}).items())
+    return section("Evaluations per second while samples stay on the device", (
+        f"`ddpm-server --samples-on device`. Difference from samples that the host holds: "
+        f"{differences or 'not compared'}."
+    ), ["graph", "batch", "in the network", "served"], rows)
 
 
 def latency(found):
