@@ -90,7 +90,11 @@ unsafe impl Send for View {}
 impl View {
     /// * `memory`: where the data is.
     /// * `data`: at least as many elements as the shape has.
-    pub(super) fn new<T: Element>(
+    ///
+    /// # Safety
+    ///
+    /// The data must be there, in that memory, as long as the view is bound or used.
+    pub(super) unsafe fn new<T: Element>(
         memory: &MemoryInfo<'_>,
         data: *mut T,
         shape: &[usize],
@@ -98,7 +102,7 @@ impl View {
         let extents: Vec<i64> = shape.iter().map(|extent| *extent as i64).collect();
         let bytes = shape.iter().product::<usize>() * size_of::<T>();
         let mut value = ptr::null_mut();
-        // SAFETY: ONNX Runtime copies the shape, and keeps the pointer; see `Binding`.
+        // SAFETY: ONNX Runtime copies the shape, and keeps the pointer, which the caller vouches for.
         check(unsafe {
             (ort::api().CreateTensorWithDataAsOrtValue)(
                 memory.ptr(),

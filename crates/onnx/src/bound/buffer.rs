@@ -3,6 +3,7 @@
 
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::slice;
 use std::sync::Arc;
 
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
@@ -31,41 +32,47 @@ impl Element for i64 {
 }
 
 /// Lines of equal length in the host's memory. They stay where they are until there are more.
+///
+/// Sessions keep pointers to them, so they are reached by a pointer here too, and never borrowed for
+/// longer than a caller reads or writes a line.
 #[derive(Debug)]
 pub(super) struct HostLines<T> {
-    elements: Box<[T]>,
+    elements: NonNull<[T]>,
     line: usize,
 }
+
+// SAFETY: the memory belongs to this value alone.
+unsafe impl<T: Send> Send for HostLines<T> {}
 
 impl<T: Element> HostLines<T> {
     /// * `line`: elements of a line; at least 1.
     pub(super) fn new(line: usize) -> Self {
-        Self { elements: Box::default(), line }
+        Self { elements: allocated(0), line }
     }
 
     /// Makes room for so many lines and keeps those that are there. What is bound to it must be
     /// bound again.
     pub(super) fn grow(&mut self, lines: usize) {
-        let mut elements = vec![T::default(); lines * self.line].into_boxed_slice();
-        let kept = self.elements.len().min(elements.len());
-        elements[..kept].copy_from_slice(&self.elements[..kept]);
-        self.elements = elements;
+        let mut larger = Self { elements: allocated(lines * self.line), line: self.line };
+        let kept = self.elements.len().min(larger.elements.len());
+        larger.range_mut(0, kept).copy_from_slice(self.range(0, kept));
+        *self = larger;
     }
 
     /// Returns a line.
     pub(super) fn line(&self, at: usize) -> &[T] {
-        &self.elements[at * self.line..][..self.line]
+        self.range(at * self.line, self.line)
     }
 
     /// Returns a line to write to.
     pub(super) fn line_mut(&mut self, at: usize) -> &mut [T] {
-        &mut self.elements[at * self.line..][..self.line]
+        self.range_mut(at * self.line, self.line)
     }
 
     /// Writes one line over another.
     pub(super) fn copy_line(&mut self, from: usize, to: usize) {
-        let from = from * self.line;
-        self.elements.copy_within(from..from + self.line, to * self.line);
+        let line = self.line(from).to_vec();
+        self.line_mut(to).copy_from_slice(&line);
     }
 
     /// Returns the first lines as a tensor.
@@ -74,8 +81,34 @@ impl<T: Element> HostLines<T> {
     pub(super) fn view(&mut self, shape: &[usize]) -> Result<View, Error> {
         let wanted = shape.iter().product::<usize>();
         assert!(wanted <= self.elements.len(), "a view ends within its buffer");
-        View::new(&MemoryInfo::default(), self.elements.as_mut_ptr(), shape)
+        // SAFETY: it ends within the buffer, and whoever makes that larger unbinds it first.
+        unsafe { View::new(&MemoryInfo::default(), self.elements.cast::<T>().as_ptr(), shape) }
     }
+
+    fn range(&self, first: usize, count: usize) -> &[T] {
+        assert!(first + count <= self.elements.len(), "a line lies within its buffer");
+        // SAFETY: it does, and nobody writes to it while the host has its turn.
+        unsafe { slice::from_raw_parts(self.elements.cast::<T>().as_ptr().add(first), count) }
+    }
+
+    fn range_mut(&mut self, first: usize, count: usize) -> &mut [T] {
+        assert!(first + count <= self.elements.len(), "a line lies within its buffer");
+        // SAFETY: as for `range`.
+        unsafe { slice::from_raw_parts_mut(self.elements.cast::<T>().as_ptr().add(first), count) }
+    }
+}
+
+impl<T> Drop for HostLines<T> {
+    fn drop(&mut self) {
+        // SAFETY: `allocated` made it from a box, and it is freed once.
+        drop(unsafe { Box::from_raw(self.elements.as_ptr()) });
+    }
+}
+
+/// Allocates elements that `HostLines` frees.
+fn allocated<T: Element>(count: usize) -> NonNull<[T]> {
+    let elements = vec![T::default(); count].into_boxed_slice();
+    NonNull::from(Box::leak(elements))
 }
 
 /// Where a device's memory comes from.
@@ -158,8 +191,9 @@ impl DeviceLines {
     pub(super) fn view(&mut self, shape: &[usize]) -> Result<View, Error> {
         let wanted = shape.iter().product::<usize>();
         assert!(wanted <= self.lines * self.line, "a view ends within its buffer");
-        let data = self.data.map_or(NonNull::dangling(), |data| data);
-        View::new(&self.memory.info, data.as_ptr(), shape)
+        let data = self.data.unwrap_or(NonNull::dangling());
+        // SAFETY: as for `HostLines`.
+        unsafe { View::new(&self.memory.info, data.as_ptr(), shape) }
     }
 
     /// Returns a line of memory that is the host's.
@@ -168,7 +202,7 @@ impl DeviceLines {
         assert!(self.memory.is_host && at < self.lines);
         let first = self.data.unwrap().as_ptr();
         // SAFETY: the line lies within memory that is ours.
-        unsafe { std::slice::from_raw_parts_mut(first.add(at * self.line), self.line) }
+        unsafe { slice::from_raw_parts_mut(first.add(at * self.line), self.line) }
     }
 
     /// Returns how many lines there are.
