@@ -71,10 +71,15 @@ struct Side {
 
 impl Side {
     fn new(output_len: usize, samples: &[Sample]) -> Self {
+        Self::on(|memory| memory, output_len, samples)
+    }
+
+    /// * `treat`: what the host's memory is treated as.
+    fn on(treat: fn(Memory) -> Memory, output_len: usize, samples: &[Sample]) -> Self {
         let runtime = Runtime::load(&RuntimeOptions::default()).unwrap();
         let device = Device::choose(runtime, DeviceChoice::Cpu).unwrap();
         let any = open(runtime, &device, &ddpm_graph::rows::copied(LEN)).unwrap();
-        let memory = Memory::of(&device, &any).unwrap();
+        let memory = treat(Memory::of(&device, &any).unwrap());
         let mut arenas = Arenas::new(runtime, &device, &memory, LEN).unwrap();
         // Twice, so that the arenas grow with something in them.
         for half in [0..samples.len() / 2, samples.len() / 2..samples.len()] {
@@ -254,6 +259,16 @@ fn rows_have_the_kernels_bits_for_every_sampler_of_edm() {
 #[test]
 fn rows_have_the_kernels_bits_for_every_sampler_of_a_flow() {
     assert_bits(&Parameterisation::flow());
+}
+
+#[test]
+fn what_the_host_says_may_be_bound_again_at_each_call() {
+    let network = chain(Prediction::V, Variance::FixedSmall);
+    let mut samples = samples(&network);
+    let mut side = Side::on(Memory::as_a_device, LEN, &samples);
+    side.finish(&mut samples, false, |sample, ours, kernels| {
+        assert_eq!(bits(ours[0]), bits(kernels[0]), "u of {}", sample.name);
+    });
 }
 
 #[test]
