@@ -105,13 +105,17 @@ fn integers_are_computed_exactly_as_the_file_says() {
     let onnx = int8(&network, calibrate(&network, &manifest(&network)).unwrap(), &[]).unwrap();
 
     let _no_grad = tch::no_grad_guard();
-    let inputs = inputs(network.config(), 3);
+    let inputs = inputs(network.config(), 9);
     let (fused, plain) =
         (run(&mut session(&onnx), &inputs), run(&mut exact_session(&onnx), &inputs));
 
-    // Sums of f32 in another order round to neighbouring integers here and there.
-    let error = rms(&(&fused - &plain)) / rms(&plain);
-    assert!(error < 0.02, "{error}");
+    // Sums of f32 in another order round to a neighbouring integer in many rows, and all that
+    // follows there differs as 8 bits do. Where none is rounded otherwise, all agrees.
+    let row = |at| (fused.get(at) - plain.get(at), plain.get(at));
+    let mut errors: Vec<f64> =
+        (0..9).map(row).map(|(error, plain)| rms(&error) / rms(&plain)).collect();
+    errors.sort_by(f64::total_cmp);
+    assert!(errors[0] < 1e-5 && errors[8] < 0.2, "{errors:?}");
 }
 
 #[test]

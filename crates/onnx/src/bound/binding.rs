@@ -102,7 +102,7 @@ impl View {
         let extents: Vec<i64> = shape.iter().map(|extent| *extent as i64).collect();
         let bytes = shape.iter().product::<usize>() * size_of::<T>();
         let mut value = ptr::null_mut();
-        // SAFETY: ONNX Runtime copies the shape, and keeps the pointer, which the caller vouches for.
+        // SAFETY: ONNX Runtime copies the shape; the caller vouches for the pointer.
         check(unsafe {
             (ort::api().CreateTensorWithDataAsOrtValue)(
                 memory.ptr(),

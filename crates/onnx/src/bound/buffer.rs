@@ -1,5 +1,5 @@
-//! Memory that sessions read and write: of the host, which fills it before a call or reads it after,
-//! and of the device, where samples stay.
+//! Memory that sessions read and write: of the host, which fills it before a call or reads it
+//! after, and of the device, where samples stay.
 
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -33,8 +33,8 @@ impl Element for i64 {
 
 /// Lines of equal length in the host's memory. They stay where they are until there are more.
 ///
-/// Sessions keep pointers to them, so they are reached by a pointer here too, and never borrowed for
-/// longer than a caller reads or writes a line.
+/// Sessions keep pointers to them, so they are reached by a pointer here too, and never borrowed
+/// for longer than a caller reads or writes a line.
 #[derive(Debug)]
 pub(super) struct HostLines<T> {
     elements: NonNull<[T]>,
@@ -121,8 +121,8 @@ pub(super) struct Memory {
     _session: Arc<SharedSessionInner>,
 }
 
-// SAFETY: ONNX Runtime's allocators are tied to no thread, and all that share one here belong to one
-// model, which moves from thread to thread as a whole.
+// SAFETY: ONNX Runtime's allocators are tied to no thread, and all that share one here belong to
+// one model, which moves from thread to thread as a whole.
 unsafe impl Send for Memory {}
 
 impl Memory {
