@@ -150,7 +150,7 @@ impl Memory {
 
     /// Returns the host's memory, treated as if it were a device's.
     #[cfg(test)]
-    pub(super) fn as_a_device(self) -> Self {
+    pub(super) fn treated_as_a_device(self) -> Self {
         Self { is_host: false, ..self }
     }
 

@@ -265,7 +265,7 @@ fn rows_have_the_kernels_bits_for_every_sampler_of_a_flow() {
 fn what_the_host_says_may_be_bound_again_at_each_call() {
     let network = chain(Prediction::V, Variance::FixedSmall);
     let mut samples = samples(&network);
-    let mut side = Side::on(Memory::as_a_device, LEN, &samples);
+    let mut side = Side::on(Memory::treated_as_a_device, LEN, &samples);
     side.finish(&mut samples, false, |sample, ours, kernels| {
         assert_eq!(bits(ours[0]), bits(kernels[0]), "u of {}", sample.name);
     });
