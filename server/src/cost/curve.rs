@@ -33,8 +33,8 @@
 //! **Doubt.** What was measured while others used the machine may be wrong by a factor, and at each
 //! size by another. The first [`DOUBTED_CALLS`] calls around such a size move it by
 //! [`DOUBT_GAIN`] · e, with e limited to ±[`DOUBT_CLIP`]: a factor of two is followed to within
-//! 10 % in six calls, and one call may move it by a fifth. Sizes in doubt that were never called move
-//! along: larger ones as far, since others take more of long calls, smaller ones half as far.
+//! 10 % in six calls, and one call may move it by a fifth. Sizes in doubt that were never called
+//! move along: larger ones as far, since others take more of long calls, smaller ones half as far.
 //!
 //! What is read is the isotonic regression of r_i. The error is taken against r itself: against
 //! what is read, two sizes whose true order is the other way round would drift apart for ever.
